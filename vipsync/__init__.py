@@ -1,0 +1,1 @@
+"""A folder that runs pipelines on the Virtual Imaging Platform (VIP)."""

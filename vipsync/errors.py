@@ -1,0 +1,213 @@
+"""Every error that vipsync raises on purpose.
+
+    VipsyncError
+    ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
+    ├── FolderError                         the session folder is not as it must be
+    │   ├── NotASession                     no settings.toml there
+    │   ├── FolderHeld                      another process works in it
+    │   ├── FolderAbsent                    unmounted, emptied, unreadable or replaced: never "deleted"
+    │   └── FolderCopied                    the same id also lies elsewhere
+    ├── NameTaken                           the session's folder on VIP belongs to somebody else
+    ├── ItemError                           concerns one file, case or result; the others go on
+    │   ├── LocalFileError                  a local file changed, vanished or cannot be read
+    │   ├── NameRefused                     VIP cannot hold this name, or two files would share it
+    │   ├── CaseError                       the values of this case cannot be launched
+    │   ├── TransferMismatch                another number of bytes arrived than was sent
+    │   ├── TooLarge                        above what the server lets through
+    │   ├── ArchiveRefused                  an archive that is not unpacked, and why
+    │   └── ForeignPath                     a path from VIP that has no place in the folder
+    ├── DiskError (also OSError)            no space, read-only, permission lost on this machine
+    ├── Unreachable (also ConnectionError)  no answer from VIP
+    └── VipError                            VIP answered, but not with what was asked
+        ├── KeyMissing, KeyRefused          no key, or VIP does not know it (also PermissionError)
+        ├── PipelineUnavailable             8005 8007 8008: unknown here, or not in the right group
+        ├── SlotsFull                       2000 2001: the limit of running executions; wait
+        ├── InvalidInput                    8009 8018 8019: VIP refuses a value or a name
+        ├── PathForbidden                   8013: outside what this account may touch
+        ├── ExecutionGone                   8015: deleted on VIP
+        ├── GenericVipError                 8000: anything else, reason only in the server's log
+        └── BadAnswer                       not JSON, or JSON of another shape
+
+Each class says what it concerns (`scope`), whether trying again helps (`transient`), with which code
+a command ends (`exit_code`), and each instance what a person can do (`remedy`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Scope(StrEnum):
+    """What an error stops."""
+
+    ITEM = "item"
+    SESSION = "session"
+
+
+class VipsyncError(Exception):
+    """Say what went wrong, and what to do about it."""
+
+    scope: ClassVar[Scope] = Scope.SESSION
+    transient: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".rstrip()
+
+
+class SettingsError(VipsyncError, ValueError):
+    """Name the file, the key and the nearest right word."""
+
+
+class FolderError(VipsyncError):
+    """The session folder is not as it must be."""
+
+
+class NotASession(FolderError):
+    """There is no settings.toml there."""
+
+
+class FolderHeld(FolderError):
+    """Another process works in this folder."""
+
+
+class FolderAbsent(FolderError):
+    """The folder is unmounted, emptied, unreadable or replaced: halt, nothing was deleted."""
+
+    exit_code = 3
+    transient = True
+
+
+class FolderCopied(FolderError):
+    """The id of this folder also lies in the folder it was copied from."""
+
+    exit_code = 3
+
+
+class NameTaken(VipsyncError):
+    """The session's folder on VIP belongs to somebody else."""
+
+    exit_code = 3
+
+
+class ItemError(VipsyncError):
+    """Concern one file, case or result; the others go on."""
+
+    scope = Scope.ITEM
+    exit_code = 3
+
+
+class LocalFileError(ItemError):
+    """A local file changed, vanished or cannot be read."""
+
+    transient = True
+
+
+class NameRefused(ItemError):
+    """VIP cannot hold this name, or two files would share it."""
+
+
+class CaseError(ItemError):
+    """The values of this case cannot be launched."""
+
+
+class TransferMismatch(ItemError):
+    """Another number of bytes arrived than was sent."""
+
+    transient = True
+
+
+class TooLarge(ItemError):
+    """Above what the server lets through."""
+
+
+class ArchiveRefused(ItemError):
+    """An archive that is not unpacked, and why."""
+
+
+class ForeignPath(ItemError):
+    """A path from VIP that has no place in the folder."""
+
+
+class DiskError(VipsyncError, OSError):
+    """No space, read-only or permission lost on this machine: work goes on when that is mended."""
+
+    transient = True
+    exit_code = 3
+
+
+class Unreachable(VipsyncError, ConnectionError):
+    """No answer from VIP: wrong address, no network, or the server is down."""
+
+    transient = True
+    exit_code = 5
+
+
+class VipError(VipsyncError):
+    """VIP answered, but not with what was asked. `code` is VIP's own (facts 2.2), 0 where none."""
+
+    def __init__(self, message: str, remedy: str = "", *, code: int = 0, status: int = 0) -> None:
+        super().__init__(message, remedy)
+        self.code = code
+        self.status = status
+
+
+class KeyMissing(VipError, PermissionError):
+    """No API key was found."""
+
+    exit_code = 4
+
+
+class KeyRefused(VipError, PermissionError):
+    """VIP does not know this API key, or the account is locked."""
+
+    exit_code = 4
+
+
+class PipelineUnavailable(VipError):
+    """The pipeline is unknown, or this account is not in its group."""
+
+
+class SlotsFull(VipError):
+    """The limit of running executions is reached: a queue, not a failure."""
+
+    transient = True
+
+
+class InvalidInput(VipError):
+    """VIP refuses a value or a name."""
+
+    scope = Scope.ITEM
+    exit_code = 3
+
+
+class PathForbidden(VipError):
+    """The path lies outside what this account may touch."""
+
+    scope = Scope.ITEM
+
+
+class ExecutionGone(VipError):
+    """The execution was deleted on VIP."""
+
+    scope = Scope.ITEM
+
+
+class GenericVipError(VipError):
+    """VIP failed without a reason it would tell (8000): transient or final, nobody can see which."""
+
+    transient = True
+    scope = Scope.ITEM
+
+
+class BadAnswer(VipError):
+    """The answer is not JSON, or JSON of another shape: another kind of server, or a proxy's page."""
+
+    transient = True
+    exit_code = 5
