@@ -1,0 +1,405 @@
+"""Values that all phases share: frozen, typed, small. Nothing here reads, writes or decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, NamedTuple, NewType
+
+RelPath = NewType("RelPath", str)
+"""A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
+
+VipPath = NewType("VipPath", str)
+"""An absolute path on VIP, as `/vip/Home/API/study/INPUTS/001.mrui`."""
+
+BLOCK = 1024 * 1024
+"""Bytes that a stream moves at a time."""
+
+MAX_JOBS_ON_VIP = 1000
+"""Jobs above which VIP's engine gives up on an execution (facts 5.4)."""
+
+PORTAL = "https://vip.creatis.insa-lyon.fr"
+"""The production portal (facts 1.1)."""
+
+
+# what VIP says (facts 3-5)
+
+
+class ExecutionStatus(StrEnum):
+    """State of an execution (facts 5.8)."""
+
+    INITIALIZING = "Initializing"
+    READY = "Ready"
+    RUNNING = "Running"
+    FINISHED = "Finished"
+    INITIALIZATION_FAILED = "InitializationFailed"
+    EXECUTION_FAILED = "ExecutionFailed"
+    UNKNOWN = "Unknown"
+    KILLED = "Killed"
+
+    @property
+    def ended(self) -> bool:
+        """True when no job will start any more."""
+        return self in _ENDED
+
+
+_ENDED = frozenset(
+    {
+        ExecutionStatus.FINISHED,
+        ExecutionStatus.INITIALIZATION_FAILED,
+        ExecutionStatus.EXECUTION_FAILED,
+        ExecutionStatus.KILLED,
+    }
+)
+
+
+class JobState(StrEnum):
+    """What VIP's eighteen job statuses mean to a person (facts 5.9)."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job of an execution. `exit_code` is -1 while it is not known (facts 5.9)."""
+
+    number: int
+    status: str
+    exit_code: int = -1
+    exit_message: str = ""
+
+    @property
+    def state(self) -> JobState:
+        """Fold VIP's status into the five that matter."""
+        if self.status.endswith("_HELD"):
+            return JobState.HELD
+        return _JOB_STATES.get(self.status, JobState.RUNNING)
+
+
+_JOB_STATES = {
+    "SUCCESSFULLY_SUBMITTED": JobState.QUEUED,
+    "QUEUED": JobState.QUEUED,
+    "COMPLETED": JobState.DONE,
+    "ERROR": JobState.FAILED,
+    "CANCELLED": JobState.FAILED,
+    "DELETED": JobState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution as VIP tells it (facts 5.7). `started` is in seconds since the epoch, UTC."""
+
+    id: str
+    name: str
+    pipeline_id: str
+    status: ExecutionStatus
+    started: float | None = None
+    input_values: Mapping[str, str] = field(default_factory=dict)
+    returned_files: Mapping[str, tuple[VipPath, ...]] = field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()
+
+    @property
+    def results_folder(self) -> VipPath | None:
+        """Where the outputs land, timestamp included; None until the engine has said so."""
+        folder = self.input_values.get("results-directory")
+        return VipPath(folder.rstrip("/")) if folder else None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteEntry:
+    """A file or a folder on VIP. `size` is in bytes for a file, meaningless for a folder (facts 3.1)."""
+
+    path: VipPath
+    is_folder: bool
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the server says of itself. `max_download` is in bytes (facts 1.5)."""
+
+    name: str
+    max_download: int | None
+    email: str = ""
+
+
+class ParameterType(StrEnum):
+    """Type of a pipeline's parameter (facts 4.1)."""
+
+    FILE = "File"
+    STRING = "String"
+    BOOLEAN = "Boolean"
+    INTEGER = "Int64"
+    DOUBLE = "Double"
+    LIST = "List"
+
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One input of a pipeline."""
+
+    name: str
+    type: ParameterType
+    optional: bool = False
+    default: Scalar | None = None
+    description: str = ""
+    label: str = ""
+    choices: tuple[Scalar, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: bool = False
+    exclusive_maximum: bool = False
+    value_key: str = ""
+
+    @property
+    def required(self) -> bool:
+        """True when an execution cannot start without a value for it."""
+        return not self.optional and self.default is None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output file of a job: where its name comes from (facts 6.2, 7.5)."""
+
+    id: str
+    path_template: str
+    optional: bool = False
+    stripped_extensions: tuple[str, ...] = ()
+    conditional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What vipsync needs of a pipeline's Boutiques descriptor (facts 4, 5.4, 7)."""
+
+    pipeline_id: str
+    name: str
+    version: str
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    dot: frozenset[str] = frozenset()
+    directory_patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    int_iterators: frozenset[str] = frozenset()
+    overridden: Mapping[str, str] = field(default_factory=dict)
+    results_suffix: str | None = None
+
+    def parameter(self, name: str) -> Parameter | None:
+        """Find a parameter by its id."""
+        return next((p for p in self.parameters if p.name == name), None)
+
+
+# what lies in the folder
+
+
+class FileState(NamedTuple):
+    """What must stay equal while a file is quiet. Times in ns; compared for equality only."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+# settings.toml (design 3)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSetting:
+    """`{ file = "{subject}/press.mrui", as = "{subject}.mrui" }`: another name on VIP."""
+
+    file: str
+    as_name: str
+
+
+class PackKind(StrEnum):
+    """The archive that a folder becomes before it is sent."""
+
+    ZIP = "zip"
+    TAR = "tar"
+    TGZ = "tgz"
+
+
+@dataclass(frozen=True, slots=True)
+class PackSetting:
+    """`{ zip = "{subject}/dicom/" }`: pack a folder before sending it."""
+
+    kind: PackKind
+    folder: str
+
+
+InputSetting = Scalar | FileSetting | PackSetting | tuple[Scalar | FileSetting | PackSetting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputsSettings:
+    """Section [inputs]. `settle` in seconds, None: by the kind of file system."""
+
+    directory: str = "inputs"
+    ignore: tuple[str, ...] = ()
+    upload: str = "used"
+    settle: float | None = None
+    ready: str = ""
+    share: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSettings:
+    """Section [launch]."""
+
+    when: str = "new"
+    nb_runs: int = 1
+    max_jobs: int = 200
+    confirm_above: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """Section [monitor], in seconds."""
+
+    refresh_time: float = 30.0
+    stall_after: float = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsSettings:
+    """Section [outputs]."""
+
+    directory: str = "outputs"
+    unzip: bool = True
+    keep_archive: bool = False
+    get_status: tuple[ExecutionStatus, ...] = ()
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FinishSettings:
+    """Section [finish]; `grace` and `timeout` in seconds."""
+
+    after: str = "marker"
+    running: str = "wait"
+    grace: float = 10.0
+    timeout: float = 300.0
+    keep_input: bool = False
+    keep_output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """settings.toml, validated. `session_name` and `portal` are always filled in."""
+
+    session_name: str
+    pipeline_id: str | None = None
+    portal: str = PORTAL
+    api_key: str = "VIP_API_KEY"
+    input_settings: Mapping[str, InputSetting] = field(default_factory=dict)
+    inputs: InputsSettings = field(default_factory=InputsSettings)
+    launch: LaunchSettings = field(default_factory=LaunchSettings)
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    outputs: OutputsSettings = field(default_factory=OutputsSettings)
+    finish: FinishSettings = field(default_factory=FinishSettings)
+
+    SOURCE: ClassVar[str] = "settings.toml"
+
+
+# cases (design 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A value that goes to VIP as it stands: a number, a word, a path that is already on VIP."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of inputs/; `as_name` is its path on VIP below INPUTS where it is not the same."""
+
+    path: RelPath
+    as_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFolder:
+    """A folder of inputs/ given as one value, with the files in it, sorted."""
+
+    path: RelPath
+    members: tuple[RelPath, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFolder:
+    """A folder of inputs/ that is sent as one archive."""
+
+    path: RelPath
+    kind: PackKind
+    members: tuple[RelPath, ...]
+
+
+InputValue = Text | InputFile | InputFolder | PackedFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One choice of a value for everything that varies: in the end, one job.
+
+    `own` are the files that a pattern or a list chose, `shared` the others; both sorted.
+    `waits_for` names what is missing: the case is complete when it is empty. `error` says why
+    the values cannot be launched at all.
+    """
+
+    id: str
+    values: Mapping[str, InputValue]
+    own: tuple[RelPath, ...] = ()
+    shared: tuple[RelPath, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    waits_for: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """True when each of its files is there and its values can be launched."""
+        return not self.waits_for and not self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cases that start together in one execution: what varies as lists, the rest as single values.
+
+    `values[parameter]` is the list of distinct values in the order VIP must get them (paired by
+    index under `vip:dot`). `expected[case id]` are the output names that its jobs will write, or
+    None for a name that cannot be known beforehand. `jobs` is the number that VIP will start.
+    """
+
+    cases: tuple[Case, ...]
+    values: Mapping[str, tuple[InputValue, ...]]
+    jobs: int
+    expected: Mapping[str, tuple[str | None, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A file that no setting uses, with the pattern that comes nearest."""
+
+    path: RelPath
+    nearest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSet:
+    """All cases of a folder at one moment, in a fixed order, and what belongs to none."""
+
+    cases: tuple[Case, ...] = ()
+    unused: tuple[Unused, ...] = ()
+    warnings: tuple[str, ...] = ()
