@@ -1,0 +1,164 @@
+"""The ledger: what was observed and what was intended, in SQLite, with one writer.
+
+Each row class of `state` is a table with the fields of the class as columns; the first field is
+the key. Plain values are stored as they are, everything else as JSON. A commit is one transaction,
+on disk when it returns (must-get-right 17, 24).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter
+
+from vipsync.errors import DiskError, FolderError
+from vipsync.state import Changes, Row, Session, State
+
+VERSION = 1
+
+_ROWS: tuple[type[Row], ...] = get_args(Row)
+_PLAIN = (str, int, float, type(None))
+
+
+class Ledger:
+    """The ledger of one session folder. `state` always equals what is on disk."""
+
+    def __init__(self, path: Path, session: Session, *, network_disk: bool = False) -> None:
+        """Open or make the ledger at `path`; `session` is its first row where it is new."""
+        self.path = path
+        with _disk_errors(path):
+            self._db = _connect(path, network_disk=network_disk)
+            self._prepare()
+            self.state = _load(self._db, session)
+            if not self._db.execute("SELECT 1 FROM Session").fetchone():
+                self.commit(Changes(put=(session,)))
+
+    def commit(self, changes: Changes) -> None:
+        """Write rows, all or none, and let `state` follow."""
+        if not changes:
+            return
+        with _disk_errors(self.path), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for row in changes.drop:
+                table = _TABLES[type(row)]
+                self._db.execute(table.delete, (table.key(row),))
+            for kind, rows in groupby(changes.put, key=type):
+                table = _TABLES[kind]
+                self._db.executemany(table.replace, map(table.values, rows))
+        self.state.apply(changes)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def _prepare(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise FolderError(
+                f"{self.path} was written by a newer vipsync.", "Update vipsync on this machine."
+            )
+        with self._db:
+            for table in _TABLES.values():
+                self._db.execute(table.create)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def read_state(path: Path) -> State:
+    """Read a ledger that another process may be writing; takes no lock that it would notice."""
+    with _disk_errors(path):
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            return _load(db, Session(""))
+        finally:
+            db.close()
+
+
+def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    # WAL needs memory that two processes share, which no network file system has.
+    db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _load(db: sqlite3.Connection, session: Session) -> State:
+    state = State(session)
+    for table in _TABLES.values():
+        state.put(map(table.row, db.execute(table.select)))
+    return state
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise DiskError(
+            f"{path} cannot be written or read: {error}.",
+            "Make room on the disk, or give this account the right to write there.",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise FolderError(
+            f"{path} is damaged: {error}.",
+            "Put it back from a backup, or rename the .vipsync folder: "
+            "the session is then adopted anew, and nothing is launched twice.",
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    encode: Callable[[Any], object]
+    decode: Callable[[Any], object]
+
+
+class _Table:
+    """How one row class lies in SQLite."""
+
+    def __init__(self, kind: type[Row]) -> None:
+        hints = get_type_hints(kind)
+        self.kind: Callable[..., Row] = kind
+        self.columns = [_column(f.name, hints[f.name]) for f in fields(kind)]
+        names = ", ".join(f'"{c.name}"' for c in self.columns)
+        marks = ", ".join("?" for _ in self.columns)
+        name, key = kind.__name__, self.columns[0].name
+        # The names are those of our own classes: no text from outside reaches these statements.
+        self.create = f'CREATE TABLE IF NOT EXISTS {name} ({names}, PRIMARY KEY ("{key}"))'
+        self.select = f"SELECT {names} FROM {name}"  # noqa: S608
+        self.replace = f"INSERT OR REPLACE INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
+        self.delete = f'DELETE FROM {name} WHERE "{key}" = ?'  # noqa: S608
+
+    def values(self, row: Row) -> tuple[object, ...]:
+        return tuple(c.encode(getattr(row, c.name)) for c in self.columns)
+
+    def key(self, row: Row) -> object:
+        return getattr(row, self.columns[0].name)
+
+    def row(self, values: Iterable[object]) -> Row:
+        return self.kind(*(c.decode(v) for c, v in zip(self.columns, values, strict=True)))
+
+
+def _column(name: str, hint: Any) -> _Column:
+    union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    plain = {getattr(t, "__supertype__", t) for t in union}
+    if plain <= {bool}:
+        return _Column(name, int, bool)
+    if plain <= set(_PLAIN):
+        return _Column(name, lambda v: v, lambda v: v)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return _Column(name, str, hint)
+    adapter: TypeAdapter[object] = TypeAdapter(hint)
+    return _Column(name, lambda v: adapter.dump_json(v).decode(), adapter.validate_json)
+
+
+_TABLES: dict[type[Row], _Table] = {kind: _Table(kind) for kind in _ROWS}

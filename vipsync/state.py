@@ -1,0 +1,353 @@
+"""What the ledger holds: observations and intents, one frozen row for each fact.
+
+A row's first field is its key. Nothing here is a to-do list: what is to be done is worked out anew
+from these rows and from what is seen. PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import assert_never
+
+from vipsync.model import Execution, ExecutionStatus, FileState, Job, RelPath, VipPath
+
+
+class Phase(StrEnum):
+    """Where a session stands (design 2)."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    FINISHING = "finishing"
+    REMOVING = "removing"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The one row about the session itself.
+
+    While it is not closed, name, portal and the places on VIP are pinned. `key_print` tells keys
+    apart without holding one. `owned`: our id was seen inside `home` on VIP. `adopting`: cases
+    that are complete at the first full look count as launched before.
+    """
+
+    id: str
+    phase: Phase = Phase.CLOSED
+    session_name: str = ""
+    portal: str = ""
+    key_print: str = ""
+    home: VipPath = VipPath("")
+    vip_input_dir: VipPath = VipPath("")
+    vip_output_dir: VipPath = VipPath("")
+    owned: bool = False
+    adopting: bool = False
+    paused: bool = False
+    opened_at: float | None = None
+    set_aside: bool = False
+    kill: bool = False
+    removal_asked_at: float | None = None
+
+    @property
+    def id_folder(self) -> VipPath:
+        """Where the session's id lies on VIP."""
+        return VipPath(f"{self.home}/vipsync-{self.id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A local file whose content is known: its hash belongs to this very state."""
+
+    path: RelPath
+    state: FileState
+    sha256: str
+
+
+class SendStatus(StrEnum):
+    """How sure it is that a file lies on VIP as it was sent."""
+
+    TRYING = "trying"  # the intent, or a transfer whose end is not known
+    ANSWERED = "answered"  # VIP said 201; its size was not looked at yet
+    SENT = "sent"
+    WRONG = "wrong"  # another size lies there: this path is never used again
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One file at one place on VIP, written down before the first byte left.
+
+    A place belongs to one content for ever: other content gets another place. `sha256` is empty
+    until the content was read to its end.
+    """
+
+    vip: VipPath
+    path: RelPath
+    state: FileState
+    status: SendStatus = SendStatus.TRYING
+    sha256: str = ""
+    at: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes that must lie there."""
+        return self.state.size
+
+
+class LaunchStatus(StrEnum):
+    """How sure it is that an execution was started."""
+
+    INTENDED = "intended"  # written before the POST: after any doubt, look for the name
+    STARTED = "started"
+    REFUSED = "refused"  # VIP said no, for good
+    WITHDRAWN = "withdrawn"  # never sent, or proven not to have arrived
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedCase:
+    """A case as it was launched: `content` is the hash of its own files and names."""
+
+    id: str
+    content: str
+    own: tuple[tuple[RelPath, str], ...] = ()
+    expected: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One execution that was to be started, written down before it was tried.
+
+    `name` is made from the session, the contents of the cases, the request and the run, so that
+    another process recognises it on VIP. `values` is what is posted. `run` counts from 1 to `runs`.
+    """
+
+    name: str
+    cases: tuple[LaunchedCase, ...]
+    pipeline_id: str
+    values: Mapping[str, tuple[str, ...]]
+    results_location: VipPath
+    jobs: int
+    settings: str = ""
+    request: str = ""
+    run: int = 1
+    runs: int = 1
+    status: LaunchStatus = LaunchStatus.INTENDED
+    execution_id: str = ""
+    at: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One execution of the session as VIP last told it. Times in seconds since the epoch.
+
+    `listed`: after its end, everything in its results folder became a `Result`.
+    `logs`: the jobs whose logs are here. `gone`: VIP no longer knows it.
+    """
+
+    id: str
+    name: str
+    pipeline_id: str
+    status: ExecutionStatus
+    started: float | None = None
+    input_values: Mapping[str, str] = field(default_factory=dict)
+    results_folder: VipPath | None = None
+    returned: tuple[VipPath, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    changed_at: float = 0.0
+    ended_at: float | None = None
+    killed_by_us: bool = False
+    listed: bool = False
+    logs: tuple[int, ...] = ()
+    gone: bool = False
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more can come from its jobs."""
+        return self.gone or self.status.ended
+
+
+class ResultStatus(StrEnum):
+    """What became of one file of the results."""
+
+    WANTED = "wanted"
+    HERE = "here"
+    REFUSED = "refused"  # it cannot come; `reason` says why
+    LET_GO = "let go"  # a person said that it is not needed
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One file of the results on VIP and what it is here.
+
+    `local` is the file or unpacked folder below outputs/, `stamp` what it looked like when it was
+    complete and verified. `reason` also says why an archive that is here was not unpacked.
+    """
+
+    vip: VipPath
+    execution_id: str
+    size: int
+    local: RelPath = RelPath("")
+    status: ResultStatus = ResultStatus.WANTED
+    unpacked: bool = False
+    stamp: str = ""
+    reason: str = ""
+    at: float = 0.0
+
+
+class Verdict(StrEnum):
+    """Why a complete case is not launched by itself."""
+
+    ASIDE = "aside"  # the session was being finished
+    BEFORE = "before"  # it was complete when the folder was adopted
+    DROPPED = "dropped"  # a person cancelled it
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A case with this content is not launched by itself."""
+
+    content: str
+    case_id: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPipeline:
+    """The descriptor of a pipeline as VIP gave it (JSON text)."""
+
+    pipeline_id: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastSettings:
+    """The last valid settings.toml, for following and mirroring while it is broken (key: "text")."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoneRequest:
+    """A request that was carried out; its file may be deleted."""
+
+    id: str
+
+
+Row = (
+    Session
+    | Known
+    | Sent
+    | Launch
+    | Followed
+    | Result
+    | Judged
+    | CachedPipeline
+    | LastSettings
+    | DoneRequest
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows to put and rows to drop, in one transaction."""
+
+    put: tuple[Row, ...] = ()
+    drop: tuple[Row, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.drop)
+
+
+@dataclass(slots=True)
+class State:
+    """All rows of a ledger, by key. Only the ledger changes it; everybody else reads."""
+
+    session: Session
+    known: dict[RelPath, Known] = field(default_factory=dict)
+    sent: dict[VipPath, Sent] = field(default_factory=dict)
+    launches: dict[str, Launch] = field(default_factory=dict)
+    executions: dict[str, Followed] = field(default_factory=dict)
+    results: dict[VipPath, Result] = field(default_factory=dict)
+    judged: dict[str, Judged] = field(default_factory=dict)
+    pipelines: dict[str, CachedPipeline] = field(default_factory=dict)
+    last_settings: str = ""
+    requests: set[str] = field(default_factory=set)
+
+    def apply(self, changes: Changes) -> None:
+        """Fold changes in, in the same way as the tables do."""
+        for row in changes.drop:
+            self._drop(row)
+        self.put(changes.put)
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Put rows in place."""
+        for row in rows:
+            match row:
+                case Session():
+                    self.session = row
+                case Known():
+                    self.known[row.path] = row
+                case Sent():
+                    self.sent[row.vip] = row
+                case Launch():
+                    self.launches[row.name] = row
+                case Followed():
+                    self.executions[row.id] = row
+                case Result():
+                    self.results[row.vip] = row
+                case Judged():
+                    self.judged[row.content] = row
+                case CachedPipeline():
+                    self.pipelines[row.pipeline_id] = row
+                case LastSettings():
+                    self.last_settings = row.text
+                case DoneRequest():
+                    self.requests.add(row.id)
+                case _:
+                    assert_never(row)
+
+    def _drop(self, row: Row) -> None:
+        match row:
+            case Known():
+                self.known.pop(row.path, None)
+            case Sent():
+                self.sent.pop(row.vip, None)
+            case Judged():
+                self.judged.pop(row.content, None)
+            case Result():
+                self.results.pop(row.vip, None)
+            case DoneRequest():
+                self.requests.discard(row.id)
+            case _:
+                raise ValueError(f"a {type(row).__name__} row is never dropped")
+
+
+def follow(execution: Execution, before: Followed | None, wall: float) -> Followed:
+    """Fold what VIP tells of an execution into what was known of it.
+
+    VIP forgets: a list or a summary has no values, jobs or files (facts 5.7), so what was told
+    once stays until it is told otherwise.
+    """
+    old = before or Followed(
+        execution.id, execution.name, execution.pipeline_id, execution.status, changed_at=wall
+    )
+    returned = tuple(sorted({p for paths in execution.returned_files.values() for p in paths}))
+    new = Followed(
+        id=old.id,
+        name=execution.name or old.name,
+        pipeline_id=execution.pipeline_id or old.pipeline_id,
+        status=execution.status,
+        started=execution.started or old.started,
+        input_values=dict(execution.input_values) or old.input_values,
+        results_folder=execution.results_folder or old.results_folder,
+        returned=returned or old.returned,
+        jobs=execution.jobs or old.jobs,
+        changed_at=old.changed_at,
+        ended_at=(old.ended_at or wall) if execution.status.ended else None,
+        killed_by_us=old.killed_by_us,
+        listed=old.listed and execution.status == old.status,
+        logs=old.logs,
+        gone=False,
+    )
+    return old if new == old else replace(new, changed_at=wall)
