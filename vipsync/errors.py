@@ -29,7 +29,8 @@
         └── BadAnswer                       not JSON, or JSON of another shape
 
 Each class says what it concerns (`scope`), whether trying again helps (`transient`), with which code
-a command ends (`exit_code`), and each instance what a person can do (`remedy`).
+a command ends (`exit_code`), and each instance what a person can do (`remedy`) and after how many
+seconds the server wants to be asked again (`retry_after`, None where it did not say).
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ class VipsyncError(Exception):
     transient: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".rstrip()
@@ -152,8 +154,16 @@ class Unreachable(VipsyncError, ConnectionError):
 class VipError(VipsyncError):
     """VIP answered, but not with what was asked. `code` is VIP's own (facts 2.2), 0 where none."""
 
-    def __init__(self, message: str, remedy: str = "", *, code: int = 0, status: int = 0) -> None:
-        super().__init__(message, remedy)
+    def __init__(
+        self,
+        message: str,
+        remedy: str = "",
+        *,
+        code: int = 0,
+        status: int = 0,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, remedy, retry_after=retry_after)
         self.code = code
         self.status = status
 
@@ -172,6 +182,8 @@ class KeyRefused(VipError, PermissionError):
 
 class PipelineUnavailable(VipError):
     """The pipeline is unknown, or this account is not in its group."""
+
+    scope = Scope.ITEM
 
 
 class SlotsFull(VipError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, NamedTuple, NewType
+from os import stat_result
+from typing import ClassVar, Literal, NamedTuple, NewType
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
@@ -145,7 +146,7 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One input of a pipeline."""
+    """One input of a pipeline. `element` is the type of each item where `type` is LIST."""
 
     name: str
     type: ParameterType
@@ -159,11 +160,22 @@ class Parameter:
     exclusive_minimum: bool = False
     exclusive_maximum: bool = False
     value_key: str = ""
+    element: ParameterType | None = None
 
     @property
     def required(self) -> bool:
         """True when an execution cannot start without a value for it."""
         return not self.optional and self.default is None
+
+    @property
+    def value_type(self) -> ParameterType:
+        """Return the type of one value: VIP turns each item of a list into a job (facts 5.3)."""
+        return self.element or self.type
+
+    @property
+    def takes_files(self) -> bool:
+        """True when its values are files, so that settings may name patterns."""
+        return self.value_type is ParameterType.FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +187,22 @@ class Output:
     optional: bool = False
     stripped_extensions: tuple[str, ...] = ()
     conditional: bool = False
+    value_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What vipsync needs of a pipeline's Boutiques descriptor (facts 4, 5.4, 7)."""
+    """What vipsync needs of a pipeline's Boutiques descriptor (facts 4, 5.4, 7).
+
+    `hidden` are the inputs that VIP fills in itself, by copying others (`overridden`).
+    """
 
     pipeline_id: str
     name: str
     version: str
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
+    hidden: tuple[Parameter, ...] = ()
     outputs: tuple[Output, ...] = ()
     dot: frozenset[str] = frozenset()
     directory_patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -208,6 +225,11 @@ class FileState(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     inode: int
+
+    @classmethod
+    def of(cls, info: stat_result) -> FileState:
+        """Return the state that a stat call shows."""
+        return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
 # settings.toml (design 3)
@@ -246,7 +268,7 @@ class InputsSettings:
 
     directory: str = "inputs"
     ignore: tuple[str, ...] = ()
-    upload: str = "used"
+    upload: Literal["used", "all"] = "used"
     settle: float | None = None
     ready: str = ""
     share: str = ""
@@ -256,7 +278,7 @@ class InputsSettings:
 class LaunchSettings:
     """Section [launch]."""
 
-    when: str = "new"
+    when: Literal["new", "manual"] = "new"
     nb_runs: int = 1
     max_jobs: int = 200
     confirm_above: int = 500
@@ -286,8 +308,8 @@ class OutputsSettings:
 class FinishSettings:
     """Section [finish]; `grace` and `timeout` in seconds."""
 
-    after: str = "marker"
-    running: str = "wait"
+    after: Literal["marker", "download"] = "marker"
+    running: Literal["wait", "kill"] = "wait"
     grace: float = 10.0
     timeout: float = 300.0
     keep_input: bool = False
@@ -374,18 +396,30 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedOutput:
+    """An output that one job will write, as a path below the results folder (facts 6.2, 7.5).
+
+    `name` is None where it cannot be known beforehand: a wildcard or a condition decides it.
+    """
+
+    output: str
+    name: str | None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Cases that start together in one execution: what varies as lists, the rest as single values.
 
-    `values[parameter]` is the list of distinct values in the order VIP must get them (paired by
-    index under `vip:dot`). `expected[case id]` are the output names that its jobs will write, or
-    None for a name that cannot be known beforehand. `jobs` is the number that VIP will start.
+    `values[parameter]` are the values in the order VIP must get them: paired by index under
+    `vip:dot` (equal ones repeated), each once elsewhere. `expected[case id]` is what the jobs of
+    that case will write. `jobs` is the number that VIP will start.
     """
 
     cases: tuple[Case, ...]
     values: Mapping[str, tuple[InputValue, ...]]
     jobs: int
-    expected: Mapping[str, tuple[str | None, ...]]
+    expected: Mapping[str, tuple[ExpectedOutput, ...]]
 
 
 @dataclass(frozen=True, slots=True)

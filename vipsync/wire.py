@@ -1,0 +1,330 @@
+"""What goes over the wire: addresses of VIP's REST API, and its JSON → values of `model`.
+
+Pure. Tolerant to fields it does not know and to VIP's oddities (nulls, milliseconds, old words);
+an answer of another shape is a BadAnswer that names what was asked and never shows the body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from vipsync.errors import (
+    BadAnswer,
+    ExecutionGone,
+    ForeignPath,
+    PipelineUnavailable,
+    TransferMismatch,
+)
+from vipsync.model import (
+    Descriptor,
+    Execution,
+    ExecutionStatus,
+    Job,
+    Parameter,
+    ParameterType,
+    Platform,
+    RemoteEntry,
+    Scalar,
+    VipPath,
+)
+
+T = TypeVar("T")
+
+EXCERPT = 200
+"""Characters of a foreign text that an error may show."""
+
+_TYPES = {word.value: word for word in ParameterType}
+_STATUSES = {word.value: word for word in ExecutionStatus}
+_ABSENT_DEFAULTS = frozenset({"$input.getDefaultValue()", "No_value_provided"})
+_NO_LOG = re.compile(
+    r"no log found( for job \d+)?|jobId is required when multiple tasks exist", re.ASCII
+)
+
+
+# addresses
+
+
+def path_route(path: str) -> str:
+    """Return the route of a path on VIP, percent-encoded once (facts 3.3).
+
+    Raise ForeignPath for one with dots alone, empty parts or control characters: httpx would
+    resolve `x/..`, and a removal would strike the folder above.
+    """
+    root, *parts = path.rstrip("/").split("/")[1:] or [""]
+    if not path.startswith("/") or root != "vip" or not all(map(is_plain_name, parts)):
+        raise ForeignPath(
+            f"'{excerpt(path)}' is not a path that can be asked for on VIP.",
+            "Such a path begins with /vip and has neither '..' nor control characters.",
+        )
+    return "path" + quote("/".join(["", root, *parts]), safe="/")
+
+
+def pipeline_route(pipeline_id: str) -> str:
+    """Return the route of a pipeline; VIP decodes its id twice, so `+` is `%252B` (facts 4)."""
+    parts = pipeline_id.split("/")
+    if len(parts) != 2 or not all(map(is_plain_name, parts)):
+        raise PipelineUnavailable(
+            f"'{excerpt(pipeline_id)}' is not the identifier of a pipeline.",
+            "It reads application/version, as in CQUEST/0.6; `vipsync pipelines` lists them.",
+            code=8005,
+        )
+    return "pipelines/" + quote(quote(pipeline_id, safe="/"), safe="/")
+
+
+def execution_route(execution_id: str) -> str:
+    """Return the route of an execution; raise ExecutionGone for an id that VIP cannot have given."""
+    if re.fullmatch(r"[0-9A-Za-z_-]{1,100}", execution_id, re.ASCII) is None:
+        raise ExecutionGone(
+            f"'{excerpt(execution_id)}' is not the identifier of an execution.",
+            "VIP names them like workflow-a1b2c3.",
+        )
+    return f"executions/{execution_id}"
+
+
+# answers
+
+
+class Answer(BaseModel):
+    """What every answer shares: camelCase names, unknown fields ignored, no input in errors."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class PresenceAnswer(Answer):
+    """Answer of `action=exists`."""
+
+    exists: bool
+
+
+class EntryAnswer(Answer):
+    """Properties of a path (facts 3.1)."""
+
+    path: str | None = None
+    exists: bool = True
+    is_directory: bool | None = None
+    size: int | None = None
+
+    def entry(self, path: str) -> RemoteEntry | None:
+        """Return the entry at this path; None for a file without a size."""
+        if self.is_directory:
+            return RemoteEntry(VipPath(path), is_folder=True)
+        if self.size is None or self.size < 0:
+            return None
+        return RemoteEntry(VipPath(path), is_folder=False, size=self.size)
+
+    def child_of(self, folder: str) -> RemoteEntry | None:
+        """Return the entry directly inside folder; None unless its path is well formed."""
+        inside, _, name = (self.path or "").rpartition("/")
+        if inside.rstrip("/") != folder or not is_plain_name(name):
+            return None
+        return self.entry(f"{folder}/{name}")
+
+
+class PlatformAnswer(Answer):
+    """What the server says of itself (facts 1.5)."""
+
+    platform_name: str | None = None
+    email: str | None = None
+    max_size_direct_transfer: int | None = None
+
+    def platform(self) -> Platform:
+        """Return it as a value of the model."""
+        limit = self.max_size_direct_transfer
+        most = limit if limit and limit > 0 else None
+        return Platform(self.platform_name or "VIP", most, self.email or "")
+
+
+class ParameterAnswer(Answer):
+    """One parameter of a pipeline (facts 4.1)."""
+
+    name: str
+    type: str | None = None
+    default_value: JsonValue = None
+    description: str | None = None
+    is_optional: bool | None = None
+
+    def parameter(self) -> Parameter:
+        """Return it as a value of the model; a type that is not known counts as a string."""
+        return Parameter(
+            name=self.name,
+            type=_TYPES.get(self.type or "", ParameterType.STRING),
+            optional=bool(self.is_optional),
+            default=_default(self.default_value),
+            description=self.description or "",
+        )
+
+
+class PipelineAnswer(Answer):
+    """A pipeline, as the list and the single form give it (facts 4.1)."""
+
+    identifier: str = Field(min_length=1)
+    name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    parameters: list[ParameterAnswer] | None = None
+
+    def descriptor(self) -> Descriptor:
+        """Return it as a value of the model: without outputs and pairs, which VIP does not list."""
+        return Descriptor(
+            pipeline_id=self.identifier,
+            name=self.name or "",
+            version=self.version or "",
+            description=self.description or "",
+            parameters=tuple(p.parameter() for p in self.parameters or ()),
+        )
+
+
+class JobAnswer(Answer):
+    """One job of an execution (facts 5.7)."""
+
+    status: str | None = None
+    exit_code: int | None = None
+    exit_message: str | None = None
+
+    def job(self, number: int) -> Job:
+        """Return it as a value of the model."""
+        code = -1 if self.exit_code is None else self.exit_code
+        return Job(number, self.status or "", code, self.exit_message or "")
+
+
+class ExecutionAnswer(Answer):
+    """An execution, in the full and in the summary form (facts 5.7)."""
+
+    identifier: str = Field(min_length=1)
+    name: str | None = None
+    pipeline_identifier: str | None = None
+    status: str | None = None
+    start_date: float | None = None
+    input_values: dict[str, JsonValue] | None = None
+    returned_files: dict[str, list[str | None] | None] | None = None
+    jobs: dict[int, JobAnswer] | None = None
+
+    def execution(self) -> Execution:
+        """Return it as a value of the model, with its jobs by number."""
+        return Execution(
+            id=self.identifier,
+            name=self.name or self.identifier,
+            pipeline_id=self.pipeline_identifier or "",
+            status=_STATUSES.get(self.status or "", ExecutionStatus.UNKNOWN),
+            started=None if self.start_date is None else self.start_date / 1000,
+            input_values=_texts(self.input_values or {}),
+            returned_files={
+                output: tuple(VipPath(path) for path in paths or () if path)
+                for output, paths in (self.returned_files or {}).items()
+            },
+            jobs=tuple(job.job(number) for number, job in sorted((self.jobs or {}).items())),
+        )
+
+
+PRESENCE = TypeAdapter(PresenceAnswer)
+ENTRY = TypeAdapter(EntryAnswer)
+ENTRIES = TypeAdapter(list[EntryAnswer])
+PLATFORM = TypeAdapter(PlatformAnswer)
+PIPELINE = TypeAdapter(PipelineAnswer)
+PIPELINES = TypeAdapter(list[PipelineAnswer])
+EXECUTION = TypeAdapter(ExecutionAnswer)
+EXECUTIONS = TypeAdapter(list[ExecutionAnswer])
+BOUTIQUES: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
+
+
+def parsed(shape: TypeAdapter[T], body: bytes, asked: str) -> T:
+    """Read JSON of this shape, or raise a BadAnswer that names what was asked."""
+    try:
+        return shape.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"{where}: {first['type']}" if where else first["type"]
+        raise BadAnswer(
+            f"The answer to '{asked}' has not the shape that VIP gives it ({excerpt(reason)}).",
+            "Check that the portal's address is that of a VIP portal.",
+        ) from None
+
+
+def is_plain_name(name: str) -> bool:
+    """Say whether name can be one part of a path: no slash, no dots alone, no control character."""
+    if name in {"", ".", ".."} or "/" in name:
+        return False
+    return all(unicodedata.category(char) not in {"Cc", "Cs"} for char in name)
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a foreign text, on one line, without control characters."""
+    start = " ".join(text[: 4 * EXCERPT].split())
+    return "".join(char for char in start if char.isprintable())[:EXCERPT]
+
+
+def is_log(text: str) -> bool:
+    """Say whether this is a log, not one of the sentences that VIP answers in its place."""
+    return _NO_LOG.fullmatch(text.strip()) is None
+
+
+def _texts(values: Mapping[str, JsonValue]) -> dict[str, str]:
+    return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _default(value: JsonValue) -> Scalar | None:
+    if value is None or (isinstance(value, str) and value in _ABSENT_DEFAULTS):
+        return None
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+# where the bytes of a download begin
+
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The part of a file that an answer carries: `total` bytes in all, from `start` on."""
+
+    start: int
+    total: int
+
+
+def span(status: int, headers: Mapping[str, str], offset: int, asked: str) -> Span:
+    """Tell what part of the file comes, asked for from offset on (facts 3.8).
+
+    A server that knows no ranges sends all of it; 416 is right where nothing is left to send.
+    """
+    if status == 200:
+        found = Span(0, _length(headers.get("content-length"), asked))
+    else:
+        found = _ranged(headers.get("content-range"), offset, asked)
+    if found.start > offset or (status == 206 and found.start != offset):
+        raise BadAnswer(f"VIP sent another part of the file than was wanted to '{asked}'.")
+    if offset > found.total or (status == 416 and offset != found.total):
+        raise TransferMismatch(
+            f"VIP has {found.total} bytes to '{asked}', but {offset} are here already.",
+            "It must be fetched again from its beginning.",
+        )
+    return found
+
+
+def _length(text: str | None, asked: str) -> int:
+    if text is None or re.fullmatch(r"\d{1,18}", text, re.ASCII) is None:
+        raise BadAnswer(f"VIP did not say how many bytes there are to '{asked}'.")
+    return int(text)
+
+
+def _ranged(text: str | None, offset: int, asked: str) -> Span:
+    match = _CONTENT_RANGE.fullmatch(text or "")
+    if match is None:
+        raise BadAnswer(f"VIP did not say which part of the file it sent to '{asked}'.")
+    return Span(offset if match[1] is None else int(match[1]), int(match[2]))
