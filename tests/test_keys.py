@@ -1,0 +1,147 @@
+"""Where the key comes from, and that it goes nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from vipsync.errors import KeyMissing
+from vipsync.keys import api_key, keep_api_key, kept_path
+from vipsync.model import Settings
+
+KEY = "0123456789abcdefghijklmnop"
+OTHER = "ponmlkjihgfedcba9876543210"
+DEFAULT = Settings(session_name="a")
+
+
+def file_with(path: Path, content: str, mode: int = 0o600) -> Path:
+    path.write_text(content, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def named(source: Path | str) -> Settings:
+    return Settings(session_name="a", api_key=str(source))
+
+
+def test_the_nearest_word_wins(tmp_path: Path) -> None:
+    """Option file before settings before VIP_API_KEY before the kept key."""
+    keep_api_key(SecretStr("kept"), DEFAULT.portal, tmp_path)
+    environ = {"VIP_API_KEY": "default", "LAB_KEY": "lab"}
+    option = file_with(tmp_path / "option", "option")
+    in_file = file_with(tmp_path / "file", "file")
+    found = [
+        api_key(named(in_file), environ, tmp_path, option),
+        api_key(named(in_file), environ, tmp_path),
+        api_key(named("LAB_KEY"), environ, tmp_path),
+        api_key(DEFAULT, environ, tmp_path),
+        api_key(DEFAULT, {"VIP_API_KEY": ""}, tmp_path),
+    ]
+    values = [key.get_secret_value() for key in found]
+    assert values == ["option", "file", "lab", "default", "kept"]
+
+
+def test_a_key_is_stripped_and_hidden(tmp_path: Path) -> None:
+    """Line ends and an editor's mark are no part of a key, and its text form does not show it."""
+    key = api_key(named(file_with(tmp_path / "key", f"\ufeff  {KEY}\r\n")), {})
+    assert key.get_secret_value() == KEY
+    assert KEY not in f"{key} {key!r}"
+
+
+def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` in a path stands for the home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file_with(tmp_path / "key", KEY)
+    assert api_key(named("~/key"), {}).get_secret_value() == KEY
+
+
+def test_without_any_key_the_remedy_is_named(tmp_path: Path) -> None:
+    """No key anywhere: run login, or set the variable."""
+    with pytest.raises(KeyMissing, match=r"vipsync login.*VIP_API_KEY"):
+        api_key(DEFAULT, {}, tmp_path)
+
+
+def test_a_named_source_never_falls_back(tmp_path: Path) -> None:
+    """A variable or file that is named and missing is an error: another key may be another account."""
+    keep_api_key(SecretStr(KEY), DEFAULT.portal, tmp_path)
+    for settings in (named("LAB_KEY"), named(tmp_path / "gone")):
+        with pytest.raises(KeyMissing, match=r"LAB_KEY is not set|gone: No such file"):
+            api_key(settings, {"VIP_API_KEY": KEY}, tmp_path)
+
+
+def test_a_key_in_place_of_a_name_is_not_repeated() -> None:
+    """What has not the looks of a variable's name stays out of the message."""
+    with pytest.raises(KeyMissing) as caught:
+        api_key(named("Abc_" + KEY), {})
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", " \n", "two keys", f"{KEY}\n{OTHER}", "clé", "a\x00b"])
+def test_what_is_no_key_is_refused_without_its_text(tmp_path: Path, content: str) -> None:
+    """A file or variable that does not hold exactly one key is named; its content is not."""
+    with pytest.raises(KeyMissing) as caught:
+        api_key(named(file_with(tmp_path / "file", content)), {})
+    assert "is not one key" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_a_huge_file_is_no_key(tmp_path: Path) -> None:
+    """A file named by mistake is not read whole."""
+    with pytest.raises(KeyMissing):
+        api_key(named(file_with(tmp_path / "image", "x" * 100_000)), {})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_readable_key_file_is_reported(
+    tmp_path: Path, mode: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that other people may read is used, with a warning that mends it."""
+    with caplog.at_level(logging.DEBUG):
+        api_key(named(file_with(tmp_path / "key", KEY, mode)), {})
+    assert ("chmod 600" in caplog.text) is warned
+    assert KEY not in caplog.text
+
+
+def test_a_kept_key_is_private_and_belongs_to_its_portal(tmp_path: Path) -> None:
+    """Each portal has its own file, readable by its owner alone, and its key goes nowhere else."""
+    config = tmp_path / "new" / "vipsync"
+    path = keep_api_key(SecretStr(f" {KEY}\n"), DEFAULT.portal, config)
+    local = Settings(session_name="a", portal="http://127.0.0.1:8080")
+    keep_api_key(SecretStr(OTHER), local.portal, config)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(config.stat().st_mode) == 0o700
+    assert api_key(DEFAULT, {}, config).get_secret_value() == KEY
+    assert api_key(local, {}, config).get_secret_value() == OTHER
+    with pytest.raises(KeyMissing):
+        api_key(Settings(session_name="a", portal="https://other.org"), {}, config)
+
+
+def test_a_key_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Keeping a new key replaces the old one and leaves nothing beside it, whatever its mode was."""
+    path = keep_api_key(SecretStr(OTHER), DEFAULT.portal, tmp_path)
+    path.chmod(0o644)
+    keep_api_key(SecretStr(KEY), DEFAULT.portal, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["api_key-vip.creatis.insa-lyon.fr"]
+    assert path.read_text(encoding="ascii") == f"{KEY}\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_failed_replacement_leaves_no_copy(tmp_path: Path) -> None:
+    """Where the key cannot be put in place, its temporary file is removed again."""
+    kept_path(DEFAULT.portal, tmp_path).mkdir()
+    with pytest.raises(OSError, match=r"[Dd]irectory"):
+        keep_api_key(SecretStr(KEY), DEFAULT.portal, tmp_path)
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == []
+
+
+def test_what_is_no_key_is_not_kept(tmp_path: Path) -> None:
+    """An empty answer to `vipsync login` changes nothing."""
+    with pytest.raises(KeyMissing):
+        keep_api_key(SecretStr(" "), DEFAULT.portal, tmp_path)
+    assert list(tmp_path.iterdir()) == []

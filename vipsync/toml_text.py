@@ -1,0 +1,90 @@
+"""The text of a TOML file: decoded, parsed, and its mistakes explained to people who never saw TOML."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tomllib
+
+from vipsync.errors import SettingsError
+
+_CURLY = "“”„‟‘’‚«»"
+
+# What the line shows comes before what the parser says: it looks at one letter, a person at the line.
+_LINE_HINTS = (
+    (  # outside of finished strings and comments, where they are allowed
+        rf"""^(?:[^"'#]|"[^"]*"|'[^']*')*?(?:["'](?=[^"']*$)[^"']*)?[{_CURLY}]""",
+        'Curly quotes are only letters here: write straight ones, as "…".',
+    ),
+    (
+        "[\u00a0\u200b\u2028\ufeff]",
+        "The line holds an invisible character, as word processors leave: type its spaces again.",
+    ),
+    (
+        r"\\",
+        'Between "…" a backslash means something else: write / instead, or use single quotes.',
+    ),
+)
+_REASON_HINTS = (
+    (
+        r"Unterminated|character '\\n'",
+        "A quote is opened and not closed, or the file is only half saved.",
+    ),
+    (r"overwrite|declare|mutate|namespace", "This name is already used above: keep one of them."),
+    ("end of document", "The file ends too early: half saved, or a bracket is not closed."),
+    ("Invalid value", 'Text stands in straight quotes, as "…"; a switch is true or false.'),
+    (
+        "Expected '='|initial character|Invalid statement",
+        "A line is: name = value. Comments begin with #.",
+    ),
+)
+
+
+def decoded(data: bytes, source: str) -> str:
+    """Decode UTF-8, or UTF-16 with its mark, as editors on Windows save it."""
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{source}, line {line}: a letter that is not UTF-8."
+        raise SettingsError(message, "Save the file with the encoding UTF-8.") from None
+
+
+def table(text: str, source: str) -> dict[str, object]:
+    """Parse TOML; SettingsError names the line, the column and what is likely wrong there."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise SettingsError(f"{source}: brackets lie too deep in one another.") from None
+    except ValueError as error:
+        raise SettingsError(*_syntax_error(str(error), text, source)) from None
+
+
+def line_numbers(text: str) -> dict[str, int]:
+    """Map dotted keys and sections to the lines on which they stand, where that is plain to see."""
+    found: dict[str, int] = {}
+    section = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            section = f"{header[1]}."
+            found.setdefault(header[1], number)
+        elif key := re.match(r"""\s*["']?([^"'=#]+?)["']?\s*=""", line):
+            found.setdefault(section + key[1], number)
+    return found
+
+
+def _syntax_error(reason: str, text: str, source: str) -> tuple[str, str]:
+    lines = text.rstrip().split("\n")
+    at = re.search(r"\(at line (\d+), column (\d+)\)", reason)
+    number = min(int(at[1]), len(lines)) if at else len(lines)
+    column = f", column {at[2]}" if at else ""
+    said = reason.partition(" (at ")[0]
+    message = f"{source}, line {number}{column}: this is not TOML: {said}."
+    return message, _hint(lines[number - 1], reason)
+
+
+def _hint(line: str, reason: str) -> str:
+    by_line = (hint for pattern, hint in _LINE_HINTS if re.search(pattern, line))
+    by_reason = (hint for pattern, hint in _REASON_HINTS if re.search(pattern, reason))
+    return next(by_line, None) or next(by_reason, "")
