@@ -1,0 +1,616 @@
+"""Tests of unpacking: everything of an archive arrives, or nothing, and never anywhere else."""
+
+import errno
+import io
+import os
+import random
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vipsync import archive
+from vipsync.archive import Limits, Unpacked, disk_refuses, unpack
+from vipsync.errors import ArchiveRefused, DiskError, LocalFileError, Unreachable
+
+FORMATS = ["tar", "gz", "bz2", "xz"]
+FILE, FOLDER, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+NFC, NFD = (unicodedata.normalize(form, "é.txt") for form in ("NFC", "NFD"))
+
+
+@dataclass(frozen=True)
+class Member:
+    """Describe one member of a test archive."""
+
+    name: str
+    data: bytes = b""
+    kind: bytes = FILE
+    target: str = ""
+    mode: int = 0o600
+    mtime: float = 1_700_000_000
+
+
+def folder(name: str) -> Member:
+    return Member(name, kind=FOLDER)
+
+
+def link(name: str, target: str) -> Member:
+    return Member(name, kind=LINK, target=target)
+
+
+def hard(name: str, target: str) -> Member:
+    return Member(name, kind=HARD, target=target)
+
+
+def packed(members: Sequence[Member], form: str = "tar") -> bytes:
+    """Return an archive with exactly these members, however wrong they are."""
+    out = io.BytesIO()
+    mode = "w:" if form == "tar" else f"w:{form}"
+    with tarfile.open(fileobj=out, mode=mode) as tar:  # type: ignore[call-overload]
+        for member in members:
+            info = tarfile.TarInfo(member.name)
+            info.type, info.linkname, info.size = member.kind, member.target, len(member.data)
+            info.mode, info.mtime = member.mode, member.mtime
+            tar.addfile(info, io.BytesIO(member.data))
+    return out.getvalue()
+
+
+class Place:
+    """Unpack into one folder, and look at everything that is there afterwards."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.staging = top / "staging"
+        self.archive = top / "result.bin"
+        self.target = top / "result"
+        self.staging.mkdir()
+
+    def unpack(
+        self,
+        content: bytes,
+        limits: Limits = archive.DEFAULT_LIMITS,
+        stop: Callable[[], None] = lambda: None,
+    ) -> Unpacked:
+        self.archive.write_bytes(content)
+        try:
+            return unpack(self.archive, self.target, self.staging, limits, stop)
+        finally:
+            self.archive.unlink()
+            assert list(self.staging.iterdir()) == []
+            assert {path.name for path in self.top.iterdir()} <= {"staging", "result"}
+
+    def refuse(self, content: bytes, limits: Limits = archive.DEFAULT_LIMITS) -> str:
+        """Return why the archive was refused; nothing of it is there."""
+        with pytest.raises(ArchiveRefused) as refusal:
+            self.unpack(content, limits)
+        assert not os.path.lexists(self.target)
+        assert refusal.value.remedy
+        return refusal.value.message
+
+    def tree(self) -> dict[str, bytes | None]:
+        """Return each path with its content, None for folders."""
+        return {
+            str(path.relative_to(self.target)): None if path.is_dir() else path.read_bytes()
+            for path in self.target.rglob("*")
+        }
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+GOOD = [
+    folder("./"),
+    Member("./a/one.txt", b"one" * 1000, mode=0o400),
+    folder("./empty"),
+    Member("./a/b/run.sh", b"#!/bin/sh\n", mode=0o4777),
+    Member("./été " + "x" * 120, b"long name"),
+    link("./a/b/first", "../one.txt"),
+    link("./again", "./a/b/../b/first"),
+    hard("./a/copy", "./a/b/run.sh"),
+    Member("./zero"),
+]
+GOOD_TREE = {
+    "a": None,
+    "a/b": None,
+    "a/b/first": b"one" * 1000,
+    "a/b/run.sh": b"#!/bin/sh\n",
+    "a/copy": b"#!/bin/sh\n",
+    "a/one.txt": b"one" * 1000,
+    "again": b"one" * 1000,
+    "empty": None,
+    "zero": b"",
+    "été " + "x" * 120: b"long name",
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_whole(place: Place, form: str) -> None:
+    """Files, folders and inner links of every format arrive under any name of the archive."""
+    assert place.unpack(packed(GOOD, form)) == Unpacked(7, 3000 + 10 + 9 + 10)
+    assert place.tree() == GOOD_TREE
+
+
+def test_modes_and_times(place: Place) -> None:
+    """Only the right to execute and a sane time are taken over from the archive."""
+    old_and_new = [Member("old", mtime=-5.0), Member("new", mtime=9e12), Member("odd", mtime=1.5)]
+    place.unpack(packed([*GOOD, *old_and_new]))
+    modes = {name: (place.target / name).stat().st_mode & 0o7777 for name in place.tree()}
+    executable = {"a", "a/b", "empty", "a/b/run.sh", "a/copy"}
+    assert modes == {name: 0o755 if name in executable else 0o644 for name in modes}
+    times = {name: (place.target / name).stat().st_mtime for name in ("old", "odd", "new", "zero")}
+    assert times == {"old": 0, "odd": 1.5, "new": 4_102_444_800, "zero": 1_700_000_000}
+    assert place.target.stat().st_mode & 0o7777 == 0o755
+
+
+def test_freesurfer_link(place: Place) -> None:
+    """A link between two surfaces becomes a relative link, and still leads there when moved."""
+    surfaces = [link("s1/surf/lh.pial", "lh.pial.T1"), Member("s1/surf/lh.pial.T1", b"surface")]
+    place.unpack(packed(surfaces, "gz"))
+    assert (place.target / "s1/surf/lh.pial").readlink() == Path("lh.pial.T1")
+    moved = place.target.rename(place.staging / "moved")
+    assert (moved / "s1/surf/lh.pial").read_bytes() == b"surface"
+
+
+def test_no_symlinks_on_this_disk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk knows no links, each becomes a copy."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    assert place.unpack(packed(GOOD)).size == 3000 + 10 + 9 + 10 + 2 * 3000
+    assert place.tree() == GOOD_TREE
+    assert not any(path.is_symlink() for path in place.target.rglob("*"))
+
+
+def test_hard_link_is_a_copy(place: Place) -> None:
+    """A hard link to a member, even a later one, becomes a file of its own."""
+    place.unpack(packed([hard("early", "file"), Member("file", b"x"), hard("late", "./file")]))
+    inodes = {path.lstat().st_ino for path in place.target.iterdir()}
+    assert len(inodes) == 3
+    assert place.tree() == {"early": b"x", "file": b"x", "late": b"x"}
+
+
+def test_repeated_folder(place: Place) -> None:
+    """A folder may be named before, after and between its files."""
+    place.unpack(packed([Member("a/x"), folder("a"), folder("a/"), Member("a/y")]))
+    assert place.tree() == {"a": None, "a/x": b"", "a/y": b""}
+
+
+HOSTILE: dict[str, tuple[list[Member], str]] = {
+    "absolute": ([Member("/etc/x")], "absolute"),
+    "absolute folder": ([folder("/")], "absolute"),
+    "no name": ([Member("")], "absolute name, or none"),
+    "only the top": ([Member("./.")], "named like a folder"),
+    "folder's name": ([Member("file/")], "named like a folder"),
+    "up": ([Member("../../x")], "'../../x' leads out"),
+    "up and down": ([Member("a/../../x")], "leads out"),
+    "up inside": ([Member("a/../x")], "leads out"),
+    "folder up": ([folder("..")], "leads out"),
+    "character device": ([Member("null", kind=tarfile.CHRTYPE)], "'null' is a device"),
+    "block device": ([Member("sda", kind=tarfile.BLKTYPE)], "device"),
+    "fifo": ([Member("pipe", kind=tarfile.FIFOTYPE)], "named pipe"),
+    "unknown kind": ([Member("x", kind=b"Z")], "unknown kind"),
+    "twice": ([Member("a"), Member("./a")], "'a' is there twice"),
+    "file then folder": ([Member("a"), folder("a")], "twice"),
+    "folder then file": ([folder("a"), Member("a")], "twice"),
+    "file as parent": ([Member("a"), Member("a/b")], "twice"),
+    "parent as file": ([Member("a/b"), Member("a")], "twice"),
+    "link as parent": ([folder("d"), link("l", "d"), Member("l/x")], "twice"),
+    "link as parent to outside": ([link("l", "/tmp"), Member("l/x")], "twice"),
+    "file over a link": ([link("a", "/etc/passwd"), Member("a")], "twice"),
+    "case": ([Member("Scan.nii"), Member("scan.nii")], "'Scan.nii' only in case"),
+    "case of a folder": ([Member("A/x"), Member("a/y")], "only in case"),
+    "sharp s": ([Member("straße"), Member("STRASSE")], "only in case"),
+    "normal form": ([Member(NFC), Member(NFD)], "way of writing"),
+    "order of marks": ([Member("α\u0345\u0301"), Member("α\u0301\u0345")], "way of writing"),
+    "newline": ([Member("a\nb")], "cannot hold"),
+    "escape": ([Member("a\x1b[2Jb")], "cannot hold"),
+    "not UTF-8": ([Member("caf\udce9")], "cannot hold"),
+    "long part": ([Member("a/" + "x" * 256)], "cannot hold"),
+    "long part in bytes": ([Member("é" * 128)], "cannot hold"),
+    "deep": ([Member("d/" * 64 + "x")], "64 folders deep"),
+    "link out": ([link("l", "../x")], "'l' is a link that leads out"),
+    "link out and in": ([Member("x"), link("d/l", "../../result/x")], "leads out"),
+    "absolute link": ([link("l", "/etc/passwd")], "leads out"),
+    "link to nothing": ([link("l", "absent")], "something else"),
+    "empty link": ([link("l", "")], "something else"),
+    "link to the top": ([link("d/l", "..")], "something else"),
+    "link to a folder": ([folder("d"), link("l", "d")], "something else"),
+    "link to a file as folder": ([Member("f"), link("l", "f/")], "something else"),
+    "link in other case": ([Member("f"), link("l", "F")], "something else"),
+    "link over nothing": ([Member("f"), link("l", "absent/../f")], "something else"),
+    "link through a folder link": (
+        [Member("d/f"), link("d2", "d"), link("l", "d2/f")],
+        "something else",
+    ),
+    "link to itself": ([link("l", "l")], "leads to no end"),
+    "loop": ([link("a", "b"), link("b", "c"), link("c", "a")], "leads to no end"),
+    "link to a link out": ([link("a", "b"), link("b", "../x")], "'a' is a link that leads out"),
+    "hard link to nothing": ([hard("h", "absent")], "something else"),
+    "hard link out": ([hard("h", "../x")], "leads out"),
+    "absolute hard link": ([hard("h", "/etc/passwd")], "leads out"),
+    "hard link to a folder": ([folder("d"), hard("h", "d")], "something else"),
+    "hard link to itself": ([hard("h", "h")], "leads to no end"),
+    "hard link to a link out": ([link("s", "/etc/passwd"), hard("h", "s")], "leads out"),
+}
+
+
+@pytest.mark.parametrize(("members", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile(place: Place, members: list[Member], reason: str) -> None:
+    """One member that must not be refuses the whole archive, and the reason is told."""
+    assert reason in place.refuse(packed([Member("good/file", b"good"), *members]))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nothing_inside(place: Place, form: str) -> None:
+    """An archive without members is not unpacked."""
+    assert "empty" in place.refuse(packed([], form))
+
+
+def test_only_zeros(place: Place) -> None:
+    """33,280 zero bytes, an empty signal, are no archive."""
+    place.refuse(bytes(33_280))
+
+
+def test_only_an_empty_folder(place: Place) -> None:
+    """An archive of an empty folder becomes one."""
+    assert place.unpack(packed([folder("./")])) == Unpacked(0, 0)
+    assert place.tree() == {}
+
+
+def test_chain_of_links(place: Place) -> None:
+    """Links may follow each other as often as the kernel allows, no further."""
+    chain = [Member("0", b"end"), *(link(str(n), str(n - 1)) for n in range(1, 41))]
+    place.unpack(packed(chain))
+    assert (place.target / "40").readlink() == Path("0")
+    assert "no end" in Place(place.staging).refuse(packed([*chain, link("41", "40")]))
+
+
+@pytest.mark.parametrize("form", ["gz", "bz2", "xz"])
+def test_bomb(place: Place, form: str) -> None:
+    """What unpacks to 1000 times its size is refused before it is written."""
+    content = packed([Member("zeros", bytes(2**24))], form)
+    assert "too many to trust" in place.refuse(content, Limits(spared=2**20))
+
+
+def test_bomb_of_copies(place: Place) -> None:
+    """Hard links count with what they copy."""
+    copies = [hard(str(number), "file") for number in range(100)]
+    content = packed([Member("file", random.Random(1).randbytes(100_000)), *copies], "gz")
+    assert "too many to trust" in place.refuse(content, Limits(spared=1_000_000, ratio=5))
+
+
+def test_size_limit(place: Place) -> None:
+    """Not one byte more than the limit is unpacked."""
+    content = packed([Member("a", b"x" * 600), Member("b", b"y" * 400)])
+    assert "'b'" in place.refuse(content, Limits(size=999))
+    assert place.unpack(content, Limits(size=1000)).size == 1000
+
+
+def test_entries_limit(place: Place) -> None:
+    """Folders that are only part of a name count too."""
+    content = packed([Member("a/b/c"), Member("d")])
+    assert "limit of 3" in place.refuse(content, Limits(entries=3))
+    assert place.unpack(content, Limits(entries=4)).files == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only GNU tar stores holes in these ways")
+@pytest.mark.parametrize("form", ["oldgnu", "gnu", "posix"])
+def test_sparse(place: Place, tmp_path_factory: pytest.TempPathFactory, form: str) -> None:
+    """A sparse file, whatever size it claims, keeps its archive packed."""
+    source = tmp_path_factory.mktemp("source")
+    with (source / "holes").open("wb") as file:
+        file.truncate(10 * 2**20)
+        file.write(b"x")
+    tar = subprocess.run(["tar", f"--format={form}", "-S", "-cC", source, "holes"], check=True, capture_output=True)  # fmt: skip
+    assert len(tar.stdout) < 2**20
+    assert "sparse" in place.refuse(tar.stdout)
+
+
+@pytest.mark.parametrize("obstacle", ["file", "folder", "empty folder", "dangling link"])
+def test_target_in_the_way(place: Place, obstacle: str) -> None:
+    """Whatever lies at the target stays as it is."""
+    if obstacle == "file":
+        place.target.write_text("mine")
+    elif obstacle == "dangling link":
+        place.target.symlink_to("absent")
+    else:
+        place.target.mkdir()
+        if obstacle == "folder":
+            (place.target / "mine").touch()
+    before = place.target.lstat()
+    with pytest.raises(FileExistsError):
+        place.unpack(packed(GOOD))
+    assert place.target.lstat() == before
+
+
+@pytest.mark.parametrize(
+    "make", [Path.touch, Path.mkdir, lambda path: (path / "x").mkdir(parents=True)]
+)
+def test_target_appears_meanwhile(place: Place, make: Callable[[Path], None]) -> None:
+    """What appears at the target while unpacking is not replaced."""
+    with pytest.raises(FileExistsError):
+        place.unpack(packed(GOOD), stop=lambda: None if place.target.exists() else make(place.target))  # fmt: skip
+    assert place.target.is_file() or {path.name for path in place.target.iterdir()} <= {"x"}
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "full"),
+        (errno.EDQUOT, "share"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "not permitted"),
+        (errno.EIO, "Input/output"),
+    ],
+)
+def test_disk_errors(
+    place: Place, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    """A disk that takes no more is an error of the disk, with a remedy, and leaves nothing."""
+    blocks = iter(range(2))
+    really = archive._write_all
+
+    def fail(descriptor: int, block: memoryview) -> None:
+        if next(blocks, None) is None:
+            raise OSError(number, os.strerror(number))
+        really(descriptor, block)
+
+    monkeypatch.setattr(archive, "_write_all", fail)
+    with pytest.raises(DiskError, match=reason) as error:
+        place.unpack(packed(GOOD))
+    assert "Work goes on" in error.value.remedy
+    assert not place.target.exists()
+
+
+def test_real_limit_of_the_disk(place: Place) -> None:
+    """A limit that the system sets on files leaves nothing half behind."""
+    content = packed([Member("small"), Member("large", bytes(200_000))], "gz")
+    soft, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+    try:
+        with pytest.raises(DiskError, match="so large"):
+            place.unpack(content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, most))
+    assert not place.target.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.EEXIST, "the same as"), (errno.EILSEQ, "cannot hold")]
+)
+def test_disk_with_rules_of_its_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    """A name that only this disk refuses keeps the archive packed."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(archive, "_write_all", refuse)
+    assert reason in place.refuse(packed(GOOD))
+
+
+def test_names_of_windows() -> None:
+    """On Windows, names that it reserves or reads as another drive are refused."""
+    bad = ["c:evil", "a\\b", "nul", "COM1.txt", "dot.", "space ", "a?"]
+    assert [disk_refuses(name, windows=True) for name in bad] == [True] * len(bad)
+    assert not any(disk_refuses(name, windows=False) for name in bad)
+    assert not any(disk_refuses(name, windows=True) for name in ("lh.pial", "null", "été 1"))
+
+
+def test_archive_is_gone(place: Place) -> None:
+    """An archive that cannot be read is an error of that file."""
+    with pytest.raises(LocalFileError, match="absent"):
+        unpack(place.top / "absent", place.target, place.staging)
+
+
+def test_staging_is_gone(place: Place) -> None:
+    """A staging folder that is missing is an error of the disk."""
+    with pytest.raises(DiskError, match="nowhere"):
+        unpack(place.staging, place.target, place.top / "nowhere")
+
+
+@pytest.mark.parametrize("calls", [0, 1, 3, 6])
+def test_stop(place: Place, calls: int) -> None:
+    """What `stop` raises ends the work at any moment, unchanged, and nothing is left."""
+    left = iter(range(calls))
+
+    def stop() -> None:
+        if next(left, None) is None:
+            raise Unreachable("enough")
+
+    with pytest.raises(Unreachable):
+        place.unpack(packed(GOOD, "gz"), stop=stop)
+    assert not place.target.exists()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_flushed_before_visible(place: Place, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
+    """Every file and folder is on the disk before the target is there, then its own name is."""
+    flushed: dict[int, bool] = {}
+    really = os.fsync
+
+    def record(descriptor: int) -> None:
+        flushed[os.fstat(descriptor).st_ino] = place.target.exists()
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    monkeypatch.setattr(archive, "_flushed_disk_of", lambda _: False)
+    more = [Member(f"n{number}") for number in range(40 if many else 0)]
+    place.unpack(packed([*GOOD, *more]))
+    made = [path for path in place.target.rglob("*") if not path.is_symlink()]
+    assert all(flushed[path.stat().st_ino] is False for path in [place.target, *made])
+    assert flushed[place.top.stat().st_ino] is True
+
+
+def test_many_files_are_flushed_together(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system can flush a whole disk, it is asked once, before the target is there."""
+    asked = []
+    really = archive._flushed_disk_of
+
+    def record(root: Path) -> bool:
+        asked.append((place.target.exists(), len(list(root.iterdir()))))
+        return really(root)
+
+    monkeypatch.setattr(archive, "_flushed_disk_of", record)
+    place.unpack(packed([Member(f"n{number}") for number in range(40)]))
+    assert asked == [(False, 40)]
+
+
+# Random archives, against a model that asks the kernel where links lead
+
+PARTS = st.sampled_from(["d", "f", "l", "F", "é.txt", NFD, "..", "."])
+WILD_PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+TAME_PATHS = st.tuples(st.sampled_from(["", "d/", "e/", "d/e/"]), st.sampled_from("fghlm")).map(
+    "".join
+)
+WILD = st.one_of(
+    st.builds(Member, WILD_PATHS, st.binary(max_size=3)),
+    st.builds(folder, WILD_PATHS),
+    st.builds(link, TAME_PATHS, WILD_PATHS | st.just("/etc/passwd")),
+    st.builds(hard, TAME_PATHS, WILD_PATHS),
+)
+
+
+@st.composite
+def archives(draw: st.DrawFn) -> list[Member]:
+    """Draw files, folders and links to them in any order, and sometimes what may be hostile."""
+    first, *names = draw(st.lists(TAME_PATHS, min_size=1, max_size=5, unique=True))
+    members = [Member(first, b"first")]
+    for name in names:
+        target = draw(st.sampled_from([first, first, *names]))
+        upwards = os.path.relpath(f"/{target}", f"/{PurePosixPath(name).parent}")
+        usual = [Member(name, name.encode()), link(name, upwards), hard(name, target), folder("d")]
+        members.append(draw(st.sampled_from(usual)))
+    wild = draw(st.lists(WILD, max_size=2)) if draw(st.booleans()) else []
+    return draw(st.permutations(members + wild))
+
+
+def model(members: Sequence[Member], top: Path) -> dict[str, bytes | None] | None:
+    """Build what an archive means with real links, and return it, None for one to be refused."""
+    kinds: dict[str, bytes] = {}
+    for member in members:
+        path = PurePosixPath(member.name)
+        if ".." in path.parts or (str(path) == "." and member.kind != FOLDER):
+            return None
+        entries = [(path, member.kind), *((parent, FOLDER) for parent in path.parents)]
+        for entry, kind in entries:
+            before = kinds.setdefault(str(entry), kind)
+            if before != kind or (entry == path and kind != FOLDER and (top / path).exists()):
+                return None
+        if member.kind == FILE:
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(top / path):
+                return None
+            (top / path).write_bytes(member.data)
+        elif member.kind == FOLDER:
+            (top / path).mkdir(parents=True, exist_ok=True)
+    if len({unicodedata.normalize("NFC", name).lower() for name in kinds}) != len(kinds):
+        return None
+    return with_links(members, top)
+
+
+def with_links(members: Sequence[Member], top: Path) -> dict[str, bytes | None] | None:
+    links = [member for member in members if member.kind in (LINK, HARD)]
+    for member in links:
+        path = top / member.name
+        up = "../" * (len(PurePosixPath(member.name).parts) - 1) if member.kind == HARD else ""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path):
+            return None
+        path.symlink_to(up + member.target)
+    for member in links:
+        try:
+            end = (top / member.name).resolve(strict=True)
+        except (OSError, RuntimeError):
+            return None
+        if not end.is_file() or not end.is_relative_to(top.resolve()):
+            return None
+    paths = top.rglob("*")
+    return {str(p.relative_to(top)): None if p.is_dir() else p.read_bytes() for p in paths}
+
+
+@settings(max_examples=150, deadline=None)
+@given(archives(), st.sampled_from(FORMATS))
+def test_equals_the_model(members: list[Member], form: str) -> None:
+    """Any archive gives exactly what it means, or is refused, and touches nothing outside."""
+    with tempfile.TemporaryDirectory() as top, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        (Path(top) / "model").mkdir()
+        expected = model(members, Path(top) / "model")
+        (Path(top) / "real").mkdir()
+        place = Place(Path(top) / "real")
+        if expected is None:
+            place.refuse(packed(members, form))
+            return
+        place.unpack(packed(members, form))
+        assert place.tree() == expected
+        names = {name for name in expected if (place.target / name).is_symlink()}
+        assert names == {str(PurePosixPath(m.name)) for m in members if m.kind == LINK}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3 * 512), st.integers(0, 255)), max_size=12), st.booleans()
+)
+def test_any_header(changes: list[tuple[int, int]], repaired: bool) -> None:
+    """Headers with any bytes, even under a right checksum, are read or refused, nothing else."""
+    content = bytearray(packed([Member("x" * 120, b"data"), link("l", "x" * 120)]))
+    for position, value in changes:
+        content[position] = value
+    if repaired:
+        for start in range(0, 3 * 512, 512):
+            block = content[start : start + 512]
+            total = sum(block[:148]) + 8 * 32 + sum(block[156:])
+            content[start + 148 : start + 156] = b"%06o\0 " % total
+    with tempfile.TemporaryDirectory() as top, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        with suppress(ArchiveRefused):
+            Place(Path(top)).unpack(bytes(content))
+
+
+MILLION = """
+import resource, sys
+from pathlib import Path
+from vipsync.archive import Limits, unpack
+top = Path(sys.argv[1])
+unpacked = unpack(top / "many.tar", top / "result", top / "staging", Limits(entries=1_001_001))
+print(unpacked.files, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_a_million_members(place: Place) -> None:
+    """A million files unpack in less than 400 MB of memory."""
+    with (place.top / "many.tar").open("wb") as file:
+        for number in range(1_000_000):
+            info = tarfile.TarInfo(f"study/sub-{number % 1000:04}/slice-{number:07}.dcm")
+            file.write(info.tobuf(tarfile.USTAR_FORMAT))
+        file.write(bytes(1024))
+    command = [sys.executable, "-c", MILLION, str(place.top)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    files, megabytes = map(int, done.stdout.split())
+    assert files == 1_000_000
+    assert megabytes < 400
