@@ -1,0 +1,196 @@
+"""The language of patterns in settings.toml. Pure: no os, time, random, httpx, sqlite3 or logging.
+
+    *        any text without /               ?       one character that is no /
+    [abc]    one of these, [a-z] a range      [!abc]  one character that is none of these
+    **/      any folders, or none             **      at the end: everything below
+    {name}   any text without /, the same text wherever the same name stands
+    a/       a folder, as one value
+    [[] [*]  a bracket, a star itself         {{ }}   a brace itself
+
+Literal parts ignore upper and lower case; what a name or a wildcard stands for does not.
+Everything is compared in NFC.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from vipsync.errors import SettingsError
+
+_TOKEN = re.compile(
+    r"""(?P<brace>\{\{|\}\}) | \{(?P<name>[^{}/]*)\}
+      | (?P<folders>(?:(?<=/)|^)\*\*/) | (?P<below>(?:(?<=/)|^)\*\*$)
+      | (?P<star>\*+) | (?P<one>\?)
+      | \[(?P<negated>[!^]?)(?P<chosen>\]?[^]/]*)\]
+      | (?P<open>[{[]) | (?P<literal>[^{}[*?]+|\})""",
+    re.VERBOSE,
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_WILD = {"folders": "(?:.*/)?", "below": ".+", "star": "[^/]*", "one": "[^/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a pattern: a literal, a name, or a wildcard with its regular expression."""
+
+    text: str
+    name: str = ""
+    wild: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with `{names}` in it; it matches nothing, it is filled in."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return its names, each once, in order."""
+        return tuple(dict.fromkeys(piece.name for piece in self.pieces if piece.name))
+
+    def fill(self, names: Mapping[str, str]) -> str:
+        """Return the text with each known name replaced; an unknown one stays in its braces."""
+        return "".join(
+            names.get(piece.name, piece.text) if piece.name else piece.text for piece in self.pieces
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern(Template):
+    """A pattern of paths inside inputs/. Its text has no trailing slash where it is a folder."""
+
+    regex: re.Pattern[str]
+    is_folder: bool
+
+    @property
+    def is_wild(self) -> bool:
+        """True when it has a part that varies without a name."""
+        return any(piece.wild for piece in self.pieces)
+
+    @property
+    def is_literal(self) -> bool:
+        """True when it names one path in full."""
+        return not any(piece.wild or piece.name for piece in self.pieces)
+
+    def wanted(self, names: Mapping[str, str]) -> str:
+        """Return the path that would match, as far as `names` tell."""
+        return self.fill(names) + "/" * self.is_folder
+
+    def match(self, path: str) -> tuple[str, ...] | None:
+        """Return what each of its names stands for in `path`, or None where it does not match."""
+        found = self.regex.fullmatch(path)
+        return found.groups() if found else None
+
+
+def compile_pattern(text: str) -> Pattern:
+    """Read a pattern of paths; raise SettingsError where it cannot be one."""
+    normal = unicodedata.normalize("NFC", text)
+    _refuse_foreign(normal)
+    folder = normal.endswith("/")
+    pieces = _merged(_pieces(normal.removesuffix("/")))
+    _refuse_neighbours(pieces)
+    return Pattern(normal.removesuffix("/"), pieces, _regex(pieces, text), folder)
+
+
+def compile_template(text: str) -> Template:
+    """Read a text in which only `{names}` mean something; raise SettingsError on a lone brace."""
+    pieces = (
+        piece if piece.name or not piece.wild else Piece(piece.text) for piece in _pieces(text, "{")
+    )
+    return Template(text, _merged(pieces))
+
+
+def _refuse_foreign(text: str) -> None:
+    if "\\" in text:
+        raise SettingsError(f"{text!r} has a backslash: write / between folders, as in a/b.txt.")
+    if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:/", text):
+        raise SettingsError(
+            f"{text!r} is an absolute path: name files by their path inside the inputs folder, "
+            "or start with /vip/ for a file that is already on VIP."
+        )
+    parts = text.removesuffix("/").split("/")
+    if ".." in parts:
+        raise SettingsError(f"{text!r} leaves the inputs folder: use a path without '..'.")
+    if "" in parts or "." in parts:
+        raise SettingsError(f"{text!r} has an empty part or a '.': write it as a/b.txt.")
+
+
+def _pieces(text: str, special: str = "") -> Iterator[Piece]:
+    for found in _TOKEN.finditer(text):
+        kind, whole = found.lastgroup, found[0]
+        if kind == "brace":
+            yield Piece(whole[0])
+        elif kind == "name":
+            yield Piece(whole, name=_checked_name(found["name"], text))
+        elif special and whole != "{":
+            yield Piece(whole)
+        elif kind == "chosen":
+            yield _class_piece(found["negated"], found["chosen"], whole, text)
+        elif kind == "open":
+            itself = "{{" if whole == "{" else "[[]"
+            raise SettingsError(
+                f"{text!r} has a {whole!r} that is never closed: write {itself} for the character."
+            )
+        else:
+            yield Piece(whole, wild=_WILD.get(kind or "", ""))
+
+
+def _checked_name(name: str, text: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{text!r}: {{{name}}} is no name; use letters, digits, _ and -, or {{{{ for a brace itself."
+        )
+    return name
+
+
+def _class_piece(negated: str, chosen: str, whole: str, text: str) -> Piece:
+    if not chosen:
+        raise SettingsError(f"{text!r} has empty brackets: write [[] for a bracket itself.")
+    if len(chosen) == 1 and not negated:
+        return Piece(chosen)
+    escaped = re.sub(r"[^\w-]", lambda mark: "\\" + mark[0], chosen)
+    return Piece(whole, wild=f"(?!/)(?i:[{'^' * bool(negated)}{escaped}])")
+
+
+def _merged(pieces: Iterator[Piece]) -> tuple[Piece, ...]:
+    """Join literals that stand side by side."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        last = merged[-1] if merged else None
+        if last and not (last.name or last.wild or piece.name or piece.wild):
+            merged[-1] = Piece(last.text + piece.text)
+        else:
+            merged.append(piece)
+    return tuple(merged)
+
+
+def _refuse_neighbours(pieces: tuple[Piece, ...]) -> None:
+    for left, right in pairwise(pieces):
+        if left.name and right.name:
+            raise SettingsError(
+                f"{left.text}{right.text}: nothing stands between the names, so that nobody can tell "
+                "where the first ends; put a character or a / between them."
+            )
+
+
+def _regex(pieces: tuple[Piece, ...], text: str) -> re.Pattern[str]:
+    groups: dict[str, int] = {}
+    source = []
+    for piece in pieces:
+        if piece.name in groups:
+            source.append(f"(?P=n{groups[piece.name]})")
+        elif piece.name:
+            groups[piece.name] = len(groups)
+            source.append(f"(?P<n{groups[piece.name]}>[^/]+)")
+        else:
+            source.append(piece.wild or f"(?i:{re.escape(piece.text)})")
+    try:
+        return re.compile("".join(source))
+    except re.error as error:
+        raise SettingsError(f"{text!r} is no pattern: {error.msg}.") from error
