@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from vipsync.model import Execution, ExecutionStatus, FileState, Job, RelPath, VipPath
+from vipsync.model import (
+    Execution,
+    ExecutionStatus,
+    ExpectedOutput,
+    FileState,
+    Job,
+    RelPath,
+    VipPath,
+)
 
 
 class Phase(StrEnum):
@@ -70,6 +78,7 @@ class SendStatus(StrEnum):
     ANSWERED = "answered"  # VIP said 201; its size was not looked at yet
     SENT = "sent"
     WRONG = "wrong"  # another size lies there: this path is never used again
+    REMOVED = "removed"  # it went from VIP when the session was finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +113,17 @@ class LaunchStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LaunchedCase:
-    """A case as it was launched: `content` is the hash of its own files and names."""
+    """A case as it was launched.
+
+    `content` is the hash of its own files and names, `settings` that of everything else.
+    `expected` is what its jobs are to write.
+    """
 
     id: str
     content: str
     own: tuple[tuple[RelPath, str], ...] = ()
-    expected: tuple[str | None, ...] = ()
+    expected: tuple[ExpectedOutput, ...] = ()
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +140,6 @@ class Launch:
     values: Mapping[str, tuple[str, ...]]
     results_location: VipPath
     jobs: int
-    settings: str = ""
     request: str = ""
     run: int = 1
     runs: int = 1
@@ -141,7 +154,8 @@ class Followed:
     """One execution of the session as VIP last told it. Times in seconds since the epoch.
 
     `listed`: after its end, everything in its results folder became a `Result`.
-    `logs`: the jobs whose logs are here. `gone`: VIP no longer knows it.
+    `logs`: the jobs whose logs are here. `gone`: VIP no longer knows it. `removed`: its results
+    were removed from VIP with the session's folder.
     """
 
     id: str
@@ -159,6 +173,7 @@ class Followed:
     listed: bool = False
     logs: tuple[int, ...] = ()
     gone: bool = False
+    removed: bool = False
 
     @property
     def over(self) -> bool:
@@ -195,20 +210,23 @@ class Result:
 
 
 class Verdict(StrEnum):
-    """Why a complete case is not launched by itself."""
+    """What was decided for a case beyond the rule "launch it once"."""
 
-    ASIDE = "aside"  # the session was being finished
-    BEFORE = "before"  # it was complete when the folder was adopted
-    DROPPED = "dropped"  # a person cancelled it
+    ASIDE = "aside"  # not launched: the session was being finished
+    BEFORE = "before"  # not launched: it was complete when the folder was adopted
+    DROPPED = "dropped"  # not launched: a person cancelled it
+    GO = "go"  # a person wants it launched now
+    AGAIN = "again"  # a person wants it launched once more
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A case with this content is not launched by itself."""
+    """The verdict on a case with this content; `request` is the one that asked for it."""
 
     content: str
     case_id: str
     verdict: Verdict
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +351,8 @@ def follow(execution: Execution, before: Followed | None, wall: float) -> Follow
         execution.id, execution.name, execution.pipeline_id, execution.status, changed_at=wall
     )
     returned = tuple(sorted({p for paths in execution.returned_files.values() for p in paths}))
-    new = Followed(
-        id=old.id,
+    new = replace(
+        old,
         name=execution.name or old.name,
         pipeline_id=execution.pipeline_id or old.pipeline_id,
         status=execution.status,
@@ -343,11 +361,8 @@ def follow(execution: Execution, before: Followed | None, wall: float) -> Follow
         results_folder=execution.results_folder or old.results_folder,
         returned=returned or old.returned,
         jobs=execution.jobs or old.jobs,
-        changed_at=old.changed_at,
         ended_at=(old.ended_at or wall) if execution.status.ended else None,
-        killed_by_us=old.killed_by_us,
         listed=old.listed and execution.status == old.status,
-        logs=old.logs,
         gone=False,
     )
     return old if new == old else replace(new, changed_at=wall)

@@ -1,0 +1,72 @@
+"""Take over a session that this folder says is on VIP, but that no ledger knows.
+
+It came from vip-client, or `.vipsync` was lost. Its executions are followed and mirrored, and the
+cases that are complete now count as launched before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vipsync.backup import REMOVED, Backup
+from vipsync.folder import ID_LINE, SessionFolder
+from vipsync.model import ExecutionStatus, Settings, VipPath
+from vipsync.plan import home_of
+from vipsync.state import Followed, Phase, Row, Session
+
+
+def marked_id(folder: SessionFolder) -> str | None:
+    """Return the id that the marker bears, for a folder whose `.vipsync` was lost."""
+    try:
+        lines = folder.marker.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    ids = [line.removeprefix(ID_LINE).strip() for line in lines if line.startswith(ID_LINE)]
+    return ids[0] if ids and ids[0].isalnum() else None
+
+
+def adopted_rows(
+    session: Session, backup: Backup | None, settings: Settings, wall: float
+) -> tuple[Row, ...]:
+    """Return the session as it must be on VIP, and the executions that the backup names."""
+    executions = _executions(backup, settings, wall) if backup else []
+    over = backup is not None and bool(executions) and all(e.removed for e in executions)
+    name = backup.session_name if backup else settings.session_name
+    home = (_home_in(backup) if backup else None) or home_of(name)
+    taken = replace(
+        session,
+        phase=Phase.CLOSED if over else Phase.OPEN,
+        session_name=name,
+        portal=settings.portal,
+        home=home,
+        vip_input_dir=VipPath((backup and backup.vip_input_dir) or f"{home}/INPUTS"),
+        vip_output_dir=VipPath((backup and backup.vip_output_dir) or f"{home}/OUTPUTS"),
+        adopting=True,
+        opened_at=wall,
+    )
+    return (taken, *executions)
+
+
+def _executions(backup: Backup, settings: Settings, wall: float) -> list[Followed]:
+    return [
+        Followed(
+            id=id_,
+            name=backup.session_name,
+            pipeline_id=backup.pipeline_id or settings.pipeline_id or "",
+            status=_status(workflow.status),
+            changed_at=wall,
+            removed=workflow.status == REMOVED,
+        )
+        for id_, workflow in sorted(backup.workflows.items())
+    ]
+
+
+def _status(text: str) -> ExecutionStatus:
+    """Return Unknown for what VIP must be asked about again, whatever was true at the time."""
+    return ExecutionStatus.FINISHED if text == REMOVED else ExecutionStatus.UNKNOWN
+
+
+def _home_in(backup: Backup) -> VipPath | None:
+    """Return the session's folder on VIP where inputs and outputs lie in one, as is usual."""
+    parents = {p.rsplit("/", 1)[0] for p in (backup.vip_input_dir, backup.vip_output_dir) if p}
+    return VipPath(parents.pop()) if len(parents) == 1 else None

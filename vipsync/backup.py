@@ -1,0 +1,111 @@
+"""session_data.json: the session in vip-client's own format, to open in either tool.
+
+Always the eight keys of vip-client 0.1.10; an export, never a source once there is a ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from vipsync.state import Followed, LaunchStatus, Result, State
+
+BACKUP = "session_data.json"
+REMOVED = "Removed"
+_START = "%Y/%m/%d %H:%M:%S"
+
+
+class Workflow(BaseModel):
+    """One execution as vip-client writes it; `start` is in local time."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: str
+    start: str | None = None
+    outputs: list[dict[str, object]] = []
+
+
+class Backup(BaseModel):
+    """The eight keys."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    session_name: str
+    pipeline_id: str | None = None
+    local_input_dir: str | None = None
+    local_output_dir: str | None = None
+    vip_input_dir: str | None = None
+    vip_output_dir: str | None = None
+    input_settings: dict[str, object] | None = None
+    workflows: dict[str, Workflow] = {}
+
+
+_BACKUP: TypeAdapter[Backup] = TypeAdapter(Backup)
+
+
+def read_backup(outputs: Path) -> Backup | None:
+    """Return the backup that lies in outputs/, None where there is none that can be read."""
+    try:
+        return _BACKUP.validate_json((outputs / BACKUP).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where inputs and outputs lie on this machine."""
+
+    inputs: Path
+    outputs: Path
+    session_name: str
+    pipeline_id: str | None = None
+
+
+def backup_text(state: State, places: Places) -> str:
+    """Return the text of session_data.json for what the ledger knows."""
+    session = state.session
+    backup = Backup(
+        session_name=session.session_name or places.session_name,
+        pipeline_id=places.pipeline_id,
+        local_input_dir=str(places.inputs),
+        local_output_dir=str(places.outputs),
+        vip_input_dir=session.vip_input_dir or None,
+        vip_output_dir=session.vip_output_dir or None,
+        input_settings=_last_values(state),
+        workflows=_workflows(state),
+    )
+    return json.dumps(backup.model_dump(), indent=4) + "\n"
+
+
+def _last_values(state: State) -> dict[str, object]:
+    started = [x for x in state.launches.values() if x.status is LaunchStatus.STARTED]
+    if not started:
+        return {}
+    values = max(started, key=lambda launch: launch.at).values
+    return {name: v[0] if len(v) == 1 else list(v) for name, v in values.items()}
+
+
+def _workflows(state: State) -> dict[str, Workflow]:
+    results: dict[str, list[Result]] = {}
+    for result in state.results.values():
+        results.setdefault(result.execution_id, []).append(result)
+    return {
+        e.id: _workflow(e, results.get(e.id, []))
+        for e in sorted(state.executions.values(), key=lambda e: (e.started or 0, e.id))
+    }
+
+
+def _workflow(execution: Followed, results: list[Result]) -> Workflow:
+    start = execution.started or execution.changed_at
+    return Workflow(
+        status=REMOVED if execution.removed else str(execution.status),
+        start=datetime.fromtimestamp(start).astimezone().strftime(_START),
+        outputs=[
+            {"path": r.vip, "isDirectory": False, "size": r.size, "exists": True}
+            for r in sorted(results, key=lambda r: r.vip)
+        ],
+    )

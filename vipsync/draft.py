@@ -1,0 +1,125 @@
+"""A plan while it is being made, and the plan that comes of it.
+
+PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vipsync import actions as do
+from vipsync.snapshot import Snapshot
+
+PATIENCE = 5
+"""Failures in a row after which a person is told, and `run --once` no longer waits."""
+
+
+class Level(StrEnum):
+    """How much a notice asks of a person."""
+
+    INFO = "info"
+    WAIT = "wait"
+    PERSON = "person"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing that is not in sync, why, and what a person can do about it."""
+
+    level: Level
+    subject: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done now, in order, and when to look again at the latest.
+
+    `conditions` are named facts whose age matters to the next plan. `due` is the monotonic time at
+    which to plan again. `at_rest`: nothing can advance without a person or a new file.
+    """
+
+    actions: tuple[do.Action, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    conditions: frozenset[str] = frozenset()
+    due: float | None = None
+    at_rest: bool = True
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collect actions, and hold back those that are under way, too early or without a server."""
+
+    s: Snapshot
+    actions: list[do.Action] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    conditions: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    due: float | None = None
+    advances: bool = False
+
+    def add(self, action: do.Action) -> bool:
+        """Add an action unless it must wait; True when it is under way or will be."""
+        memory, name = self.s.memory, do.key(action)
+        if isinstance(action, do.Decide) and any(isinstance(a, do.Decide) for a in self.actions):
+            return False  # it was made from a state that the first one changes: the next plan's
+        if name in memory.under_way or name in self.names:
+            return True
+        trouble = None if isinstance(action, do.LOCAL) else memory.trouble
+        attempt = trouble or memory.attempts.get(name)
+        if attempt is not None:
+            lasting = attempt.count >= (PATIENCE if attempt.error.transient else 2)
+            if lasting and attempt is not trouble:
+                error = attempt.error
+                self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
+            if attempt.not_before > self.s.now:
+                self.wait(attempt.not_before, lasting=lasting)
+                return False
+        self.actions.append(action)
+        self.names.add(name)
+        return True
+
+    def failing(self, action: do.Action) -> bool:
+        """Tell whether this action failed and waits for its next attempt."""
+        attempt = self.s.memory.attempts.get(do.key(action))
+        return attempt is not None and attempt.not_before > self.s.now
+
+    def since(self, condition: str) -> float:
+        """Seconds for which a condition has held over the last plans; 0 when it is new."""
+        self.conditions.add(condition)
+        return self.s.now - self.s.memory.since.get(condition, self.s.now)
+
+    def wait(self, until: float, *, lasting: bool = False) -> None:
+        """Look again at `until`; `lasting`: though nothing is expected to advance by then."""
+        self.due = until if self.due is None else min(self.due, until)
+        self.advances = self.advances or not lasting
+
+    def wait_for(self, condition: str, seconds: float) -> bool:
+        """Tell whether `condition` has held for `seconds`; until then look again in time."""
+        age = self.since(condition)
+        if age >= seconds:
+            return True
+        self.wait(self.s.now + seconds - age)
+        return False
+
+    def notice(
+        self, level: Level, subject: str, text: str, remedy: str = "", exit_code: int = 3
+    ) -> None:
+        """Say what is not in sync."""
+        notice = Notice(level, subject, text, remedy, exit_code)
+        if notice not in self.notices:
+            self.notices.append(notice)
+
+    def finished(self) -> Plan:
+        """Return the plan."""
+        return Plan(
+            tuple(self.actions),
+            tuple(self.notices),
+            frozenset(self.conditions),
+            self.due,
+            at_rest=not (self.actions or self.advances or self.s.memory.under_way),
+        )

@@ -1,0 +1,122 @@
+"""Bring results and logs of failed jobs to outputs/: whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from vipsync import actions as do
+from vipsync.archive import unpack
+from vipsync.client import LogStream, VipClient
+from vipsync.errors import ArchiveRefused, TransferMismatch
+from vipsync.mirror import place, stamp
+from vipsync.model import RelPath
+from vipsync.tarstream import looks_like_tar
+
+ARCHIVES = ".archives"
+
+
+class Bench(Protocol):
+    """What fetching needs of the tools."""
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of the results."""
+
+    @property
+    def vip(self) -> VipClient:
+        """The client."""
+
+    @property
+    def stop(self) -> Callable[[], None]:
+        """Raise where the program is to end."""
+
+    @property
+    def moved(self) -> Callable[[str, int, int], None]:
+        """Take note of progress: key, bytes so far, bytes in all."""
+
+    @property
+    def staging(self) -> Path:
+        """A folder on the disk of outputs/ for what is not complete yet."""
+
+
+def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
+    """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
+    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
+    part = bench.staging / f"{name}.part"
+    _download(action, part, bench)
+    target = bench.outputs / action.local
+    reason = ""
+    if action.unpack and looks_like_tar(part):
+        try:
+            return _unpacked(action, part, target, bench)
+        except ArchiveRefused as error:
+            reason = str(error)
+    return _here(place(part, target), bench, unpacked=False, reason=reason)
+
+
+def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
+    """Make `part` the whole file; go on from where an earlier attempt was cut."""
+    there = part.stat().st_size if part.exists() else 0
+    if there > action.size:
+        part.unlink()
+        there = 0
+    if there < action.size or not part.exists():
+        _append(action, part, there, bench)
+    size = part.stat().st_size
+    if size != action.size:
+        if size > action.size:
+            part.unlink()
+        raise TransferMismatch(
+            f"{action.vip}: {size:,} bytes came instead of {action.size:,}.",
+            "It is asked for again.",
+        )
+
+
+def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> None:
+    name, came = do.key(action), offset
+    with part.open("ab") as file:
+        if action.size:
+            with bench.vip.download(action.vip, offset) as download:
+                for block in download.blocks:
+                    bench.stop()
+                    file.write(block)
+                    came += len(block)
+                    bench.moved(name, came, action.size)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _unpacked(action: do.FetchResult, part: Path, target: Path, bench: Bench) -> do.ResultHere:
+    tree = part.with_suffix(".tree")
+    if tree.exists():  # left by a stop between unpacking and placing
+        shutil.rmtree(tree)
+    unpack(part, tree, bench.staging, stop=bench.stop)
+    here = place(tree, target)
+    if action.keep_archive:
+        place(part, bench.outputs / ARCHIVES / action.local)
+    else:
+        part.unlink()
+    return _here(here, bench, unpacked=True)
+
+
+def _here(path: Path, bench: Bench, *, unpacked: bool, reason: str = "") -> do.ResultHere:
+    local = RelPath(path.relative_to(bench.outputs).as_posix())
+    return do.ResultHere(local, unpacked, stamp(path) or "", reason)
+
+
+def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.Done:
+    """Write what VIP keeps of a failed job's words beside the results."""
+    streams: tuple[LogStream, LogStream] = ("stdout", "stderr")
+    for stream in streams:
+        text = bench.vip.job_log(action.execution_id, action.job, stream)
+        if not text:
+            continue
+        fresh = bench.staging / f"{action.execution_id}-{action.job}.{stream}"
+        fresh.write_text(text, encoding="utf-8")
+        place(fresh, bench.outputs / action.folder / f"job-{action.job}.{stream}.txt")
+    return do.Done()

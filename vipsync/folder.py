@@ -1,0 +1,231 @@
+"""SessionFolder: what lies where in a session folder, its id, its lock, its requests."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
+from vipsync.snapshot import Request
+
+MARKER = "ON_VIP.txt"
+STATUS = "STATUS.txt"
+SETTINGS = "settings.toml"
+HIDDEN = ".vipsync"
+ID_LINE = "session id: "
+ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `.vipsync/session.json` says: the session's random id, and where it was last."""
+
+    id: str
+    path: str
+    host: str
+
+
+def new_id() -> str:
+    """Return a random id: 10 letters that cannot be mistaken for each other, 50 bits."""
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(10))
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace a file of our own: whole or not at all, on disk when this returns."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        fresh = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.chmod(0o644)
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        flush_folder(path.parent)
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def flush_folder(folder: Path) -> None:
+    """Make names in a folder last; where folders cannot be flushed, nothing more can be done."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """Say what this machine refused, and what to do."""
+    reason = error.strerror or str(error)
+    return DiskError(
+        f"{path} cannot be written: {reason}.",
+        "Make room on the disk, or give this account the right to write there.",
+    )
+
+
+class SessionFolder:
+    """One session folder on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.settings = self.root / SETTINGS
+        self.marker = self.root / MARKER
+        self.status = self.root / STATUS
+        self.hidden = self.root / HIDDEN
+        self.ledger = self.hidden / "ledger.sqlite"
+        self.requests = self.hidden / "requests"
+        self.transfers = self.hidden / "transfers"
+        self.log = self.hidden / "vipsync.log"
+        self.report = self.hidden / "status.json"
+        self._id_file = self.hidden / "session.json"
+        self._lock = FileLock(self.hidden / "lock")
+
+    def __repr__(self) -> str:
+        return f"SessionFolder({str(self.root)!r})"
+
+    # the id
+
+    def identity(self) -> Identity | None:
+        """Return the id that lies in the folder, None where it has none yet."""
+        try:
+            return Identity(**json.loads(self._id_file.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise FolderAbsent(
+                f"{self._id_file} cannot be read: {error}.", "Is the disk there and healthy?"
+            ) from error
+
+    def claim(self, session_id: str) -> Identity:
+        """Write the id down, with the place where the folder is now."""
+        mine = Identity(session_id, str(self.root), socket.gethostname())
+        try:
+            self.hidden.mkdir(exist_ok=True)
+            self.requests.mkdir(exist_ok=True)
+            self.transfers.mkdir(exist_ok=True)
+        except OSError as error:
+            raise disk_error(self.hidden, error) from error
+        write_atomic(self._id_file, json.dumps(asdict(mine), indent=2).encode())
+        return mine
+
+    def check_place(self) -> None:
+        """Notice a folder that was moved, and refuse one that was copied.
+
+        Raise FolderCopied where the old place still holds the same id.
+        """
+        mine = self.identity()
+        if mine is None or mine.path == str(self.root):
+            return
+        old = SessionFolder(Path(mine.path))
+        with suppress(FolderAbsent):
+            there = old.identity()
+            if there and there.id == mine.id and not _same_file(old.root, self.root):
+                raise FolderCopied(
+                    f"{self.root} is a copy of {mine.path}: both carry the session {mine.id}.",
+                    f"Make a session of its own of it with `vipsync init --fresh {self.root}`.",
+                )
+        self.claim(mine.id)
+
+    def require(self, session_id: str) -> None:
+        """Raise FolderAbsent unless the folder is there and carries this id."""
+        mine = self.identity()
+        if mine is None or mine.id != session_id:
+            found = "another session" if mine else "no session"
+            raise FolderAbsent(
+                f"{self.root} now holds {found}: it was unmounted, emptied or replaced.",
+                "Put the folder back; nothing is done until then, and nothing was removed.",
+            )
+
+    def is_session(self) -> bool:
+        """Tell whether there are settings, or there were."""
+        return self.settings.is_file() or self.hidden.is_dir()
+
+    # the lock
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process out of the folder; raise FolderHeld where one is in it."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise FolderHeld(
+                f"Another vipsync already works in {self.root}.",
+                "It will see what you changed; `vipsync status` shows what it does.",
+            ) from error
+        except OSError as error:
+            raise disk_error(self.hidden, error) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self._lock.release()
+
+    def is_held(self) -> bool:
+        """Tell whether a process works in the folder now."""
+        if not self.hidden.is_dir():
+            return False
+        try:
+            with self.held():
+                return False
+        except FolderHeld:
+            return True
+
+    # requests
+
+    def ask(self, request: Request) -> None:
+        """Leave a request for the process that holds the folder."""
+        document = json.dumps(asdict(request), indent=2).encode()
+        write_atomic(self.requests / f"{request.id}.json", document)
+
+    def asked(self) -> tuple[Request, ...]:
+        """Return the requests, oldest first; what is no request is left alone."""
+        found = []
+        for path in sorted(self.requests.glob("*.json")):
+            with suppress(OSError, ValueError, TypeError):
+                document = json.loads(path.read_bytes())
+                document["cases"] = tuple(document.get("cases", ()))
+                found.append(Request(**document))
+        return tuple(found)
+
+    def answered(self, request_id: str) -> None:
+        """Take a request away that is in the ledger as carried out."""
+        (self.requests / f"{request_id}.json").unlink(missing_ok=True)
+
+
+def find_sessions(directory: Path) -> list[SessionFolder]:
+    """Return the session that `directory` is, or those directly inside it.
+
+    Raise NotASession where there is neither.
+    """
+    here = SessionFolder(directory)
+    if here.is_session():
+        return [here]
+    try:
+        inside = sorted(p for p in here.root.iterdir() if p.is_dir())
+    except OSError as error:
+        raise NotASession(
+            f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
+        ) from error
+    return [s for s in map(SessionFolder, inside) if s.is_session()]
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

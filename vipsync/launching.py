@@ -1,0 +1,361 @@
+"""Which cases are to be launched, together with which others, and under which name.
+
+A case is launched once for the content of its own files. PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from vipsync import actions as do
+from vipsync.draft import Draft, Level
+from vipsync.grouping import group_cases
+from vipsync.model import Case, Descriptor, Group, Text
+from vipsync.sending import Placer
+from vipsync.snapshot import Snapshot
+from vipsync.state import Changes, Launch, LaunchedCase, LaunchStatus, Session, Verdict
+
+DOUBT = 120.0
+"""Seconds for which a launch whose answer was lost is looked for by its name."""
+
+BETWEEN_LAUNCHES = 1.0
+"""Seconds between two launches (users 2: VIP needs it)."""
+
+
+def digest(value: object) -> str:
+    """Return a short hash of a value made of lists, texts and numbers."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
+    """Return what identifies a case: the content of its own files, its names and varying texts.
+
+    None while a file's hash is not known. The text of its pattern does not count.
+    """
+    hashes = [placer.sha256(path) for path in case.own]
+    if None in hashes:
+        return None
+    varying = snapshot.settings.input_settings
+    texts = [
+        [name, value.text]
+        for name, value in sorted(case.values.items())
+        if isinstance(value, Text) and isinstance(varying.get(name), tuple)
+    ]
+    return digest([list(zip(case.own, hashes, strict=True)), sorted(case.names.values()), texts])
+
+
+def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
+    """Return what else a case ran with: pipeline, shared files and the values of all cases."""
+    fixed = [
+        [name, value.text] for name, value in sorted(case.values.items()) if isinstance(value, Text)
+    ]
+    shared = [[path, placer.sha256(path)] for path in case.shared]
+    return digest([snapshot.settings.pipeline_id, fixed, shared])
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The complete cases of a snapshot by what is to be done with them."""
+
+    new: list[Case] = field(default_factory=list)
+    unknown: list[Case] = field(default_factory=list)  # no hash yet: sent first, or read
+    settling: list[Case] = field(default_factory=list)
+    content: dict[str, str] = field(default_factory=dict)  # case id → content
+    launches: dict[str, list[Launch]] = field(default_factory=dict)  # content → launches
+    refused: dict[str, Launch] = field(default_factory=dict)  # content → what VIP said no to
+
+    def request(self, case: Case, snapshot: Snapshot) -> str:
+        """Return the request that asked for this launch, empty where it is the ordinary one."""
+        judged = snapshot.state.judged.get(self.content.get(case.id, ""))
+        return judged.request if judged and judged.verdict is Verdict.AGAIN else ""
+
+
+def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
+    """Tell new cases from those that were launched or judged, and from those that still change."""
+    found = Sorted(
+        launches=_by_content(snapshot.state.launches.values()),
+        refused={
+            case.content: launch
+            for launch in snapshot.state.launches.values()
+            if launch.status is LaunchStatus.REFUSED
+            for case in launch.cases
+        },
+    )
+    for case in snapshot.cases.cases:
+        if not case.complete:
+            continue
+        if snapshot.unsettled and any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
+            found.settling.append(case)
+            continue
+        content = case_content(case, snapshot, placer)
+        if content is None:
+            found.unknown.append(case)
+            continue
+        found.content[case.id] = content
+        if _is_due(content, found, snapshot) and not _still_refused(case, found, placer):
+            found.new.append(case)
+    return found
+
+
+def _still_refused(case: Case, found: Sorted, placer: Placer) -> bool:
+    """Tell whether VIP refused this very case with these very settings."""
+    content = found.content[case.id]
+    refused = found.refused.get(content)
+    if refused is None or content in placer.s.state.judged:
+        return False
+    now = settings_digest(case, placer.s, placer)
+    return any(c.content == content and c.settings == now for c in refused.cases)
+
+
+def _by_content(launches: Iterable[Launch]) -> dict[str, list[Launch]]:
+    found: defaultdict[str, list[Launch]] = defaultdict(list)
+    for launch in launches:
+        if launch.status in (LaunchStatus.INTENDED, LaunchStatus.STARTED):
+            for case in launch.cases:
+                found[case.content].append(launch)
+    return dict(found)
+
+
+def _is_due(content: str, found: Sorted, snapshot: Snapshot) -> bool:
+    launches = found.launches.get(content, ())
+    judged = snapshot.state.judged.get(content)
+    match judged.verdict if judged else None:
+        case Verdict.AGAIN:
+            return judged is not None and all(x.request != judged.request for x in launches)
+        case Verdict.GO:
+            return not launches
+        case None:
+            return not launches and snapshot.settings.launch.when == "new"
+        case _:
+            return False
+
+
+def to_learn(found: Sorted, placer: Placer) -> dict[str, do.Action]:
+    """Return, by case, a hash without which nobody knows whether the case is new.
+
+    A file that was never known is not read twice: it is hashed while it is sent.
+    """
+    known = placer.s.state.known
+    return {
+        case.id: do.HashFile(path, placer.s.files[path])
+        for case in found.unknown
+        for path in case.own
+        if placer.sha256(path) is None and path in known
+    }
+
+
+def plan_cases(
+    draft: Draft, found: Sorted, placer: Placer, descriptor: Descriptor
+) -> list[do.Action]:
+    """Add the launch whose time has come; return what must be on VIP before others can start."""
+    reading = to_learn(found, placer)
+    todo = [*reading.values()]
+    ready: list[Case] = []
+    held_up: list[Case] = []
+    for case in (*found.new, *found.unknown):
+        if case.id in reading:
+            continue
+        missing = [a for value in case.values.values() for a in placer.place(value).todo]
+        todo += missing
+        if not missing and case.id in found.content:
+            ready.append(case)
+        elif not any(draft.failing(a) for a in missing):
+            held_up.append(case)
+    if settle_launches(draft) or not ready:
+        return todo
+    if not _company_comes(draft, ready, held_up, found.settling):
+        _start_first(draft, _launches(ready, found, placer, descriptor))
+    return todo
+
+
+def _company_comes(
+    draft: Draft, ready: Sequence[Case], held_up: Sequence[Case], settling: Sequence[Case]
+) -> bool:
+    """Tell whether cases that arrived together with the ready ones are still on their way.
+
+    Only those that came within the window after the first one count, so that a steady stream of
+    new files cannot put a launch off for ever.
+    """
+    window = max(60.0, 10 * draft.s.settle)
+    ages = {case.id: draft.since(f"case {case.id}") for case in (*ready, *held_up, *settling)}
+    oldest = max(ages[case.id] for case in ready)
+    if any(oldest - ages[case.id] <= window for case in held_up):
+        return True  # what they need is in this plan, and its end wakes the next one
+    changing = [draft.s.unsettled[p] for c in settling for p in c.own if p in draft.s.unsettled]
+    if changing and oldest < window:
+        draft.wait(min(changing))
+        return True
+    return False
+
+
+def _launches(
+    ready: Sequence[Case], found: Sorted, placer: Placer, descriptor: Descriptor
+) -> list[Launch]:
+    by_request: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in ready:
+        by_request[found.request(case, placer.s)].append(case)
+    return [
+        _launch(group, found, placer, request)
+        for request, cases in sorted(by_request.items())
+        for group in group_cases(cases, descriptor, placer.s.settings.launch.max_jobs)
+    ]
+
+
+def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch:
+    """Return the intent for a group of cases, as its first run."""
+    s = placer.s
+    cases = tuple(
+        LaunchedCase(
+            id=case.id,
+            content=found.content[case.id],
+            own=tuple((path, placer.sha256(path) or "") for path in case.own),
+            expected=group.expected.get(case.id, ()),
+            settings=settings_digest(case, s, placer),
+        )
+        for case in group.cases
+    )
+    name = execution_name(s.state.session, [case.content for case in cases], request)
+    return Launch(
+        name=name,
+        cases=cases,
+        pipeline_id=s.settings.pipeline_id or "",
+        values={
+            parameter: tuple(placer.place(value).vip or "" for value in values)
+            for parameter, values in group.values.items()
+        },
+        results_location=s.state.session.vip_output_dir,
+        jobs=group.jobs,
+        request=request,
+        runs=s.settings.launch.nb_runs,
+        at=s.wall,
+    )
+
+
+def execution_name(session: Session, contents: Sequence[str], request: str) -> str:
+    """Return the name by which any process recognises this launch (facts 5.2: allowed signs)."""
+    return f"{session.session_name[:40]} {mark(session)} {digest([sorted(contents), request])[:12]}"
+
+
+def mark(session: Session) -> str:
+    """Return the words that every execution of this session has in its name."""
+    return f"vipsync-{session.id}"
+
+
+def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
+    """Add the first launch, unless there are so many jobs that a person must agree."""
+    s, jobs = draft.s, sum(x.jobs * x.runs for x in launches)
+    judged = s.state.judged
+    agreed = all(case.content in judged for x in launches for case in x.cases)
+    if jobs > s.settings.launch.confirm_above and not agreed:
+        draft.notice(
+            Level.PERSON,
+            "launch",
+            f"{jobs} jobs are ready to start, more than confirm_above = "
+            f"{s.settings.launch.confirm_above}.",
+            "Start them with `vipsync launch`, or raise confirm_above in settings.toml.",
+        )
+        return
+    if launches:
+        _start(draft, launches[0])
+
+
+def _start(draft: Draft, launch: Launch) -> None:
+    """Add one POST, when VIP has a slot and the last results folder is known."""
+    memory, state = draft.s.memory, draft.s.state
+    if memory.ours is None:
+        draft.add(do.FindExecutions(mark(state.session)))
+        return
+    if memory.slots_full_at is not None:
+        draft.notice(
+            Level.WAIT, "queue", "VIP runs as many executions as this account may have: queued."
+        )
+        until = memory.slots_full_at + draft.s.settings.monitor.refresh_time
+        if draft.s.now < until:
+            draft.wait(until)
+            return
+    if _last_folder_unknown(draft):
+        return
+    if memory.started_at is not None and draft.s.now < memory.started_at + BETWEEN_LAUNCHES:
+        draft.wait(memory.started_at + BETWEEN_LAUNCHES)
+        return
+    draft.add(do.StartExecution(launch))
+
+
+def _last_folder_unknown(draft: Draft) -> bool:
+    """Tell whether an execution has yet to say where its results go.
+
+    Two that start in one second would share a folder (facts 6.1). Polling is planned elsewhere.
+    """
+    silent = [e for e in draft.s.state.executions.values() if not e.over and not e.results_folder]
+    return any(not draft.wait_for(f"silent {e.id}", DOUBT) for e in silent)
+
+
+def settle_launches(draft: Draft, *, finishing: bool = False) -> bool:
+    """Settle launches that are in doubt, then those runs that are still to come; one at a time.
+
+    While the session is being finished nothing is started: a launch that did not arrive is
+    withdrawn.
+    """
+    launches = draft.s.state.launches
+    for launch in launches.values():
+        if launch.status is LaunchStatus.INTENDED:
+            _settle(draft, launch, finishing=finishing)
+            return True
+    if finishing:
+        return False
+    for launch in launches.values():
+        if launch.status is not LaunchStatus.STARTED or launch.run >= launch.runs:
+            continue
+        following = next_run(launch)
+        if following.name not in launches:
+            _start(draft, following)
+            return True
+        if launches[following.name].status is LaunchStatus.WITHDRAWN:
+            _start(draft, following)
+            return True
+    return False
+
+
+def next_run(launch: Launch) -> Launch:
+    """Return the intent for the run after this one."""
+    base = launch.name.removesuffix(f" run {launch.run}")
+    run = launch.run + 1
+    return replace(
+        launch,
+        name=f"{base} run {run}",
+        run=run,
+        status=LaunchStatus.INTENDED,
+        execution_id="",
+        reason="",
+    )
+
+
+def _settle(draft: Draft, launch: Launch, *, finishing: bool) -> None:
+    """Look for a launch in doubt by its name; post it again only when it surely did not arrive."""
+    action = do.StartExecution(launch)
+    if do.key(action) in draft.s.memory.under_way:
+        return
+    memory = draft.s.memory
+    doubted = draft.since(f"doubt {launch.name} {memory.started_at}")
+    looked = memory.found_at
+    if doubted >= DOUBT and looked is not None and memory.found_whole and _fresh(draft, looked):
+        withdrawn = Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
+        draft.add(do.Decide(f"withdraw {launch.name}", withdrawn) if finishing else action)
+        return
+    draft.notice(Level.WAIT, launch.name, "It is not known yet whether VIP took this launch.")
+    if looked is not None and not _fresh(draft, looked):
+        looked = None
+    if looked is None or draft.s.now >= looked + 10.0:
+        draft.add(do.FindExecutions(mark(draft.s.state.session)))
+    else:
+        draft.wait(looked + 10.0)
+
+
+def _fresh(draft: Draft, looked: float) -> bool:
+    """Tell whether a list is recent enough to prove that something is not in it."""
+    return draft.s.now - looked <= 10.0

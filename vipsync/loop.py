@@ -1,0 +1,327 @@
+"""Keep any number of session folders in step, in one process, until it is told to stop.
+
+One thread owns all ledgers; transfers and questions to VIP run in at most eight others, shared
+fairly over the folders (must-get-right 15). Nothing here decides what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from vipsync import actions as do
+from vipsync.act import Stopped
+from vipsync.errors import FolderHeld, NotASession, VipsyncError
+from vipsync.folder import SessionFolder, find_sessions
+from vipsync.reconcile import Connect, Reconciler, Timing, Work
+from vipsync.scan import Hints
+from vipsync.watch import Watcher
+
+logger = logging.getLogger(__name__)
+
+MOST_TRANSFERS = 8
+FIND_FOLDERS_EVERY = 5.0
+LONGEST_WAIT = 5.0
+TROUBLE_PAUSE = 5.0
+STOP_GRACE = 5.0
+TRANSFERS = (do.SendFile, do.FetchResult, do.HashFile)
+
+Done = Callable[[Work, do.Outcome | None], None]
+
+
+class Executor(Protocol):
+    """Carries out work; `done` is told what came of it, None where the program is stopping."""
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Take one piece of work."""
+
+
+class Workers:
+    """Threads that carry out work; they never keep the program from ending."""
+
+    def __init__(self, count: int = MOST_TRANSFERS) -> None:
+        self._queue: queue.SimpleQueue[tuple[Work, Done]] = queue.SimpleQueue()
+        for number in range(count):
+            threading.Thread(target=self._serve, name=f"transfer-{number}", daemon=True).start()
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Take one piece of work."""
+        self._queue.put((work, done))
+
+    def _serve(self) -> None:
+        while True:
+            work, done = self._queue.get()
+            carry_out(work, done)
+
+
+def carry_out(work: Work, done: Done) -> None:
+    """Carry out work and tell; a fault of ours is told too, so that nothing waits for ever."""
+    try:
+        done(work, work.run())
+    except Stopped:
+        done(work, None)
+    except Exception as error:
+        logger.exception("%s failed unexpectedly", type(work.action).__name__)
+        fault = VipsyncError(f"A fault in vipsync: {type(error).__name__}.", "Please report it.")
+        done(work, do.Failed(fault))
+
+
+class Serial:
+    """Carries out work at once, in the caller's thread: whole runs repeat exactly."""
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Carry one piece of work out."""
+        carry_out(work, done)
+
+
+class Pacer:
+    """Let launches start one second apart at least, over all folders (users 2)."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]):
+        self._seconds, self._clock, self._sleep = seconds, clock, sleep
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Return when the next launch may start."""
+        with self._lock:
+            self._sleep(max(0.0, self._next - self._clock()))
+            self._next = self._clock() + self._seconds
+
+
+class Loop:
+    """Run the cycle of every session below some directories."""
+
+    def __init__(
+        self,
+        directories: Iterable[Path],
+        connect: Connect,
+        *,
+        overrides: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        timing: Timing | None = None,
+        executor: Executor | None = None,
+        watch: bool = True,
+        publish: Callable[[Reconciler], None] = lambda _session: None,
+        moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+    ) -> None:
+        self.directories = list(directories)
+        self.sessions: dict[Path, Reconciler] = {}
+        self.timing = timing or Timing()
+        self._connect, self._overrides, self._environ = connect, overrides, environ
+        self._executor = executor or Workers()
+        self._publish, self._moved = publish, moved
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._finished: queue.SimpleQueue[tuple[Work, do.Outcome | None]] = queue.SimpleQueue()
+        self._watcher = Watcher(self._wake.set) if watch else None
+        self._watched: dict[Path, tuple[Path, Path]] = {}
+        self._pacer = Pacer(1.0, self.timing.clock, time.sleep)
+        self._under_way = 0
+        self._due: dict[Path, float] = {}
+        self._found_at: float | None = None
+
+    # from outside
+
+    def stop(self) -> None:
+        """End soon: transfers stop at their next block. May be called from a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether the end was asked for."""
+        return self._stopping.is_set()
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Cycle until `until` says so, or until `stop`; then let all folders go."""
+        try:
+            while not self.stopping:
+                self.turn()
+                if until():
+                    break
+                self._wake.wait(self._pause())
+                self._wake.clear()
+        finally:
+            self._stopping.set()
+            self._drain()
+            self.close()
+
+    def close(self) -> None:
+        """Let all folders go."""
+        for session in self.sessions.values():
+            session.close()
+        if self._watcher:
+            self._watcher.stop()
+
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance in any folder without a person or a new file."""
+        return bool(self.sessions) and all(
+            s.trouble is not None or (s.at_rest and self._due.get(root, 0.0) > 0.0)
+            for root, s in self.sessions.items()
+        )
+
+    # one turn
+
+    def turn(self) -> None:
+        """Take outcomes in, look where something is due, hand out work."""
+        self._find_sessions()
+        self._take_outcomes()
+        hints = self._watcher.take() if self._watcher else {}
+        now = self.timing.clock()
+        for root, session in self.sessions.items():
+            mine = {kind: hints[(root, kind)] for kind in KINDS if (root, kind) in hints}
+            if mine or now >= self._due.get(root, now):
+                self._look(session, mine)
+        self._hand_out()
+
+    def _look(self, session: Reconciler, hints: Mapping[str, Hints]) -> None:
+        root, started = session.folder.root, self.timing.clock()
+        session.look(
+            inputs=hints.get("inputs", frozenset()),
+            outputs=hints.get("outputs", frozenset()),
+            healthy=self._healthy(root),
+        )
+        self._watch(session)
+        now = self.timing.clock()
+        due = now + (TROUBLE_PAUSE if session.trouble else LONGEST_WAIT)
+        if session.plan and session.plan.due is not None and not session.trouble:
+            due = min(due, session.plan.due)
+        # A look that is costly must not fill the day: its share of the time stays below a fifth.
+        self._due[root] = max(due, now + 4 * (now - started))
+        self._publish(session)
+
+    def _hand_out(self) -> None:
+        """Start work while there is room, one action of each folder in turn."""
+        waiting = [s for s in self.sessions.values() if s.queue]
+        while waiting and self._under_way < MOST_TRANSFERS:
+            session = waiting.pop(0)
+            work = self._next_work(session)
+            if work is None:
+                self._due[session.folder.root] = 0.0
+                continue
+            self._under_way += 1
+            self._executor.submit(work, self._done)
+            if session.queue:
+                waiting.append(session)
+
+    def _next_work(self, session: Reconciler) -> Work | None:
+        try:
+            return session.next_work()
+        except VipsyncError as error:
+            session.trouble = error
+            session.queue.clear()
+            return None
+
+    def _done(self, work: Work, outcome: do.Outcome | None) -> None:
+        self._finished.put((work, outcome))
+        self._wake.set()
+
+    def _take_outcomes(self) -> None:
+        while True:
+            try:
+                work, outcome = self._finished.get_nowait()
+            except queue.Empty:
+                return
+            self._under_way -= 1
+            if outcome is None:
+                continue
+            self._settle(work, outcome)
+
+    def _settle(self, work: Work, outcome: do.Outcome) -> None:
+        session, root = work.session, work.session.folder.root
+        try:
+            session.settle(work.action, outcome)
+        except VipsyncError as error:
+            session.trouble = error
+        plain = isinstance(work.action, TRANSFERS) and not isinstance(outcome, do.Failed)
+        if not plain or not session.queue:
+            self._due[root] = 0.0
+
+    def _drain(self) -> None:
+        """Give what is under way a moment to end, so that its outcome is known."""
+        deadline = time.monotonic() + STOP_GRACE
+        while self._under_way and time.monotonic() < deadline:
+            self._wake.wait(0.05)
+            self._wake.clear()
+            self._take_outcomes()
+
+    def _pause(self) -> float:
+        now = self.timing.clock()
+        soonest = min(self._due.values(), default=now + 1.0)
+        return min(max(0.0, soonest - now), LONGEST_WAIT)
+
+    def _check_stop(self) -> None:
+        if self.stopping:
+            raise Stopped
+
+    # which folders
+
+    def _find_sessions(self) -> None:
+        """Take in session folders that were made meanwhile; one that was seen once stays."""
+        now = self.timing.clock()
+        if self._found_at is not None and now < self._found_at + FIND_FOLDERS_EVERY:
+            return
+        self._found_at = now
+        for directory in self.directories:
+            try:
+                found = find_sessions(directory)
+            except NotASession:
+                if not self.sessions:
+                    raise
+                continue
+            for folder in found:
+                if folder.root not in self.sessions:
+                    self.sessions[folder.root] = self._new_session(folder)
+
+    def _new_session(self, folder: SessionFolder) -> Reconciler:
+        return Reconciler(
+            folder,
+            self._connect,
+            overrides=self._overrides,
+            environ=self._environ,
+            timing=self.timing,
+            stop=self._check_stop,
+            pace=self._pacer,
+            moved=self._moved,
+        )
+
+    def held_elsewhere(self) -> list[Path]:
+        """Return the folders in which another process works."""
+        return [r for r, s in self.sessions.items() if isinstance(s.trouble, FolderHeld)]
+
+    # events
+
+    def _watch(self, session: Reconciler) -> None:
+        """Watch a session's places; watching them anew asks for a full look."""
+        observer, root = session.observer, session.folder.root
+        if self._watcher is None or observer is None or observer.settings is None:
+            return
+        places = (observer.inputs, observer.outputs)
+        if self._watched.get(root) == places or not observer.inputs.is_dir():
+            return
+        observer.outputs.mkdir(parents=True, exist_ok=True)
+        self._watched[root] = places
+        self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
+        self._watcher.watch((root, "inputs"), observer.inputs, overlooked=observer.overlooks)
+        self._watcher.watch((root, "outputs"), observer.outputs, overlooked=_own_files)
+        observer.look_everywhere()
+        self._due[root] = 0.0
+        self._wake.set()
+
+    def _healthy(self, root: Path) -> bool:
+        return self._watcher is not None and self._watcher.healthy((root, "inputs"))
+
+
+KINDS = ("folder", "inputs", "outputs")
+
+
+def _own_files(path: str) -> bool:
+    """Overlook what vipsync writes itself: its words about the state are no news to it."""
+    name = path.rstrip("/").rsplit("/", 1)[-1]
+    return name.startswith(".") or name in ("STATUS.txt", "session_data.json", "results.csv")

@@ -1,0 +1,103 @@
+"""Put results into outputs/ without ever replacing anything, and tell what they look like there."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from vipsync.folder import flush_folder
+
+
+def stamp(path: Path) -> str | None:
+    """Return what a result looks like, None where it is not there.
+
+    A file by size and time, a folder by the names, sizes and times of all files in it: enough to
+    see that a person changed something.
+    """
+    try:
+        info = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not path.is_dir() or path.is_symlink():
+        return f"{info.st_size} {info.st_mtime_ns}"
+    digest = hashlib.sha256()
+    for name, size, mtime in sorted(_files(path, "")):
+        digest.update(f"{name}\0{size}\0{mtime}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, int, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, name + "/")
+            else:
+                info = entry.stat(follow_symlinks=False)
+                yield name, info.st_size, info.st_mtime_ns
+
+
+def place(fresh: Path, target: Path) -> Path:
+    """Move a complete file or folder to `target`, or beside it as `<name>.vip` where that is taken.
+
+    What is taken by the very same content was placed before a crash: then that is the result.
+    Return where the result is; nothing is replaced.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for candidate in _candidates(target):
+        if os.path.lexists(candidate):
+            if _same(fresh, candidate):
+                _discard(fresh)
+                return candidate
+            continue
+        try:
+            _move(fresh, candidate)
+        except FileExistsError:
+            continue
+        flush_folder(candidate.parent)
+        return candidate
+    raise AssertionError("names never end")
+
+
+def _candidates(target: Path) -> Iterator[Path]:
+    yield target
+    yield target.with_name(f"{target.name}.vip")
+    for number in count(2):
+        yield target.with_name(f"{target.name}.vip{number}")
+
+
+def _move(fresh: Path, target: Path) -> None:
+    """Rename without replacing: a file by a hard link where the disk has them.
+
+    A folder takes the place of nothing, or of an empty folder, by what rename itself refuses.
+    """
+    if fresh.is_dir():
+        fresh.rename(target)
+        return
+    try:
+        target.hardlink_to(fresh)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        fresh.rename(target)
+    else:
+        fresh.unlink()
+
+
+def _same(fresh: Path, there: Path) -> bool:
+    if fresh.is_dir() or there.is_dir():
+        return fresh.is_dir() and there.is_dir() and stamp(fresh) == stamp(there)
+    return there.is_file() and filecmp.cmp(fresh, there, shallow=False)
+
+
+def _discard(fresh: Path) -> None:
+    if fresh.is_dir():
+        shutil.rmtree(fresh)
+    else:
+        fresh.unlink()

@@ -1,0 +1,308 @@
+"""Look at the folder: settings, files, marker, results, requests. Everything else follows from this.
+
+An event only says where to look first; what a look finds is the truth. A folder that is not there,
+or not ours, raises FolderAbsent: absence is never taken for deletion.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from vipsync.cases import find_cases
+from vipsync.descriptor import parse_descriptor
+from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
+from vipsync.folder import SessionFolder
+from vipsync.mirror import stamp
+from vipsync.model import CaseSet, Descriptor, FileState, RelPath, Settings
+from vipsync.scan import (
+    BUILT_IN_IGNORE,
+    Hints,
+    Identity,
+    Scanner,
+    Seen,
+    identity,
+    ignore_rules,
+    network_file_system,
+    same_folder,
+    scan_interval,
+)
+from vipsync.settings import load, parse, places
+from vipsync.snapshot import Memory, Snapshot
+from vipsync.state import ResultStatus, State
+
+logger = logging.getLogger(__name__)
+
+SETTINGS_QUIET = 1.0
+"""Seconds for which settings.toml must be unchanged before it is read again."""
+
+LOCAL_SETTLE = 5.0
+NETWORK_SETTLE = 60.0
+FOLDER_SETTLE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What settings.toml looks like, and when it will have been quiet for long enough."""
+
+    state: FileState | None
+    due: float
+    taken: bool = False
+
+
+class Observer:
+    """Look at one session folder again and again."""
+
+    def __init__(
+        self,
+        folder: SessionFolder,
+        overrides: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder = folder
+        self.settings: Settings | None = None
+        self.settings_error = ""
+        self.settings_text = ""
+        self.inputs = self.outputs = folder.root
+        self.seen: Seen | None = None
+        self._overrides, self._environ = overrides or {}, environ
+        self._clock, self._wall = clock, wall
+        self._reading: _Reading | None = None
+        self._healthy = False
+        self._root: Identity | None = None
+        self._scanner: Scanner | None = None
+        self._scanned_at = 0.0
+        self._cases: tuple[object, object, object, CaseSet, str] | None = None
+        self._descriptor: tuple[str, Descriptor | None, str] = ("", None, "")
+        self._stamps: dict[RelPath, str] = {}
+        self._stamped_at: float | None = None
+
+    def look(
+        self,
+        state: State,
+        memory: Memory,
+        *,
+        inputs: Hints = frozenset(),
+        outputs: Hints = frozenset(),
+        healthy: bool = False,
+    ) -> Snapshot:
+        """Return what is there now. The hints name what to look at; None means everything."""
+        self._require_place(state)
+        self._read_settings(state)
+        settings = self.settings
+        if settings is None:
+            raise SettingsError(self.settings_error)
+        self._scan(settings, state, inputs, healthy=healthy)
+        seen = self.seen
+        files: Mapping[RelPath, FileState] = seen.files if seen else {}
+        hidden: Mapping[RelPath, FileState] = seen.hidden if seen else {}
+        descriptor, trouble = self._described(settings, state)
+        cases, case_trouble = self._sorted_into_cases(settings, descriptor)
+        settle = self.settle(settings)
+        return Snapshot(
+            now=self._clock(),
+            wall=self._wall(),
+            settings=settings,
+            state=state,
+            memory=memory,
+            descriptor=descriptor,
+            settings_error=self.settings_error or trouble or case_trouble,
+            files=ChainMap(dict(files), dict(hidden)) if hidden else files,
+            named=frozenset(hidden),
+            unsettled=self._unsettled(settle),
+            unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
+            cases=cases,
+            marker=self.folder.marker.exists(),
+            outputs=self._stamped(state, outputs),
+            requests=self.folder.asked(),
+            settle=settle,
+        )
+
+    def look_everywhere(self) -> None:
+        """Let the next look be a full one."""
+        self._scanned_at, self._stamped_at = float("-inf"), None
+
+    def overlooks(self, path: str) -> bool:
+        """Tell whether a path below inputs/ makes no difference."""
+        return self._scanner is not None and self._scanner.overlooks(path)
+
+    @property
+    def next_scan(self) -> float:
+        """Return the monotonic time of the next full scan where no event comes before."""
+        last = self._scanner.last_duration if self._scanner else 0.0
+        return self._scanned_at + scan_interval(last, healthy=self._healthy)
+
+    def settle(self, settings: Settings) -> float:
+        """Return for how many seconds a file must be quiet."""
+        if settings.inputs.settle is not None:
+            return settings.inputs.settle
+        return NETWORK_SETTLE if network_file_system(self.inputs) else LOCAL_SETTLE
+
+    def _require_place(self, state: State) -> None:
+        if self._root is None:
+            self._root = identity(self.folder.root)
+        elif not same_folder(self.folder.root, self._root):
+            raise FolderAbsent(
+                f"{self.folder.root} is not the folder that it was a moment ago.",
+                "Is the disk still connected? Nothing is done until it is back.",
+            )
+        self.folder.require(state.session.id)
+
+    # settings
+
+    def _read_settings(self, state: State) -> None:
+        """Read settings.toml when it is quiet; keep the last valid ones while it has an error."""
+        try:
+            there = FileState.of(self.folder.settings.stat())
+        except OSError:
+            there = None
+        if self._reading is None or self._reading.state != there:
+            pause = SETTINGS_QUIET if self._reading else 0.0
+            self._reading = _Reading(there, self._clock() + pause)
+        if not self._reading.taken and self._clock() >= self._reading.due:
+            self._reading = replace(self._reading, taken=True)
+            self._take_settings(state)
+
+    def _take_settings(self, state: State) -> None:
+        root = self.folder.root
+        try:
+            settings = load(root, self._overrides, self._environ)
+            self.settings_text = self.folder.settings.read_text("utf-8", "replace")
+            self.settings_error = ""
+        except VipsyncError as error:
+            self.settings_error = str(error)
+            if self.settings is None and state.last_settings:
+                settings = parse(state.last_settings.encode(), root.name, overrides=self._overrides)
+            else:
+                return
+        if settings != self.settings:
+            self.settings = settings
+            self.inputs, self.outputs = places(root, settings)
+            self._scanner = None
+
+    # files
+
+    def _scan(self, settings: Settings, state: State, hints: Hints, *, healthy: bool) -> None:
+        self._healthy = healthy
+        if not self.inputs.is_dir():
+            if self.seen is None and self.inputs == self.folder.root / "inputs":
+                self.inputs.mkdir(exist_ok=True)
+            else:
+                raise FolderAbsent(
+                    f"{self.inputs} is not there.", "Is its disk connected? Nothing is done."
+                )
+        if self._scanner is None:
+            self._scanner = self._new_scanner(settings, state)
+            hints = None
+        now = self._clock()
+        if now >= self.next_scan:
+            hints = None
+        due = self.seen.next_due if self.seen else None
+        if hints or hints is None or (due is not None and now >= due):
+            self.seen = self._scanner.look(hints)
+            if hints is None:
+                self._scanned_at = self._clock()
+
+    def _new_scanner(self, settings: Settings, state: State) -> Scanner:
+        extra_file = self.folder.root / ".vipsyncignore"
+        extra = extra_file.read_text("utf-8") if extra_file.is_file() else ""
+        return Scanner(
+            self.inputs,
+            ignore_rules(BUILT_IN_IGNORE, settings.inputs.ignore, extra),
+            always=named_files(settings),
+            known={path: row.state for path, row in state.known.items()},
+            quiet_times=(self.settle(settings), max(self.settle(settings), FOLDER_SETTLE)),
+            clock=self._clock,
+        )
+
+    def _unsettled(self, settle: float) -> dict[RelPath, float]:
+        seen = self.seen
+        if seen is None:
+            return {}
+        found = {
+            path: times.changed_at + settle
+            for path, times in seen.moving.items()
+            if not seen.settled(path, settle)
+        }
+        if seen.unreadable:
+            stale = (p for p in (*seen.files, *seen.hidden) if seen.stale(p))
+            found.update(dict.fromkeys(stale, float("inf")))
+        return found
+
+    # what the pipeline makes of them
+
+    def _described(self, settings: Settings, state: State) -> tuple[Descriptor | None, str]:
+        row = state.pipelines.get(settings.pipeline_id or "")
+        if row is None:
+            return None, ""
+        if self._descriptor[0] != row.raw:
+            try:
+                found = parse_descriptor(json.loads(row.raw), row.pipeline_id)
+                self._descriptor = (row.raw, found, "")
+            except VipsyncError as error:
+                self._descriptor = (row.raw, None, str(error))
+        return self._descriptor[1:]
+
+    def _sorted_into_cases(
+        self, settings: Settings, descriptor: Descriptor | None
+    ) -> tuple[CaseSet, str]:
+        """Sort files into cases; the last answer serves while nothing it was made of has changed."""
+        seen = self.seen
+        made_of = (seen.files if seen else None, settings, descriptor)
+        if self._cases and all(a is b for a, b in zip(made_of, self._cases[:3], strict=True)):
+            return self._cases[3:]
+        cases, trouble = CaseSet(), ""
+        if seen and (descriptor or not settings.pipeline_id):
+            try:
+                everything = {*seen.files, *seen.hidden}
+                cases = find_cases(seen.files, everything, settings, descriptor)
+            except SettingsError as error:
+                trouble = str(error)
+        self._cases = (*made_of, cases, trouble)
+        return cases, trouble
+
+    # results
+
+    def _stamped(self, state: State, hints: Hints) -> Mapping[RelPath, str]:
+        """Return a stamp for each result that is here; look anew after events and on a timer."""
+        now = self._clock()
+        everything = (
+            self._stamped_at is None
+            or hints is None
+            or now - self._stamped_at >= scan_interval(0.0, healthy=self._healthy)
+        )
+        here = [r for r in state.results.values() if r.status is ResultStatus.HERE]
+        if not everything:
+            self._stamps = {p: s for p, s in self._stamps.items() if not _touched(p, hints or ())}
+        fresh = {} if everything else self._stamps
+        for result in here:
+            if result.local not in fresh:
+                found = stamp(self.outputs / result.local)
+                if found is not None:
+                    fresh[result.local] = found
+        self._stamps = fresh
+        if everything:
+            self._stamped_at = now
+        return dict(fresh)
+
+
+def _touched(path: RelPath, hints: frozenset[str] | tuple[str, ...]) -> bool:
+    return any(h == path or h.startswith(f"{path}/") or path.startswith(f"{h}/") for h in hints)
+
+
+def named_files(settings: Settings) -> list[str]:
+    """Return the paths that settings name in full, and the ready file: seen although ignored."""
+    found = [settings.inputs.ready] if settings.inputs.ready else []
+    for setting in settings.input_settings.values():
+        items = setting if isinstance(setting, tuple) else (setting,)
+        for item in items:
+            text = getattr(item, "file", item)
+            if isinstance(text, str) and not text.startswith("/") and "*" not in text:
+                found.append(text)
+    return found

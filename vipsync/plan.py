@@ -1,0 +1,261 @@
+"""The plan: what to do next, and why, from one snapshot.
+
+PURE: no I/O, no clock, no randomness; equal snapshots give equal plans. What cannot be done is in
+the plan too, as a notice with its reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.draft import Draft, Level, Plan
+from vipsync.errors import NameRefused
+from vipsync.finishing import (
+    closed,
+    decide,
+    plan_adoption,
+    plan_after_download,
+    plan_finishing,
+    plan_marker,
+    plan_set_aside,
+)
+from vipsync.launching import Sorted, plan_cases, settle_launches, sort_cases, to_learn
+from vipsync.mirroring import plan_following, plan_results
+from vipsync.model import InputFile, RelPath, VipPath
+from vipsync.names import vip_relpath
+from vipsync.requests import plan_requests
+from vipsync.sending import Placer, plan_sending
+from vipsync.snapshot import Snapshot
+from vipsync.state import LaunchStatus, Phase, SendStatus, Sent, Session
+
+API_HOME = "/vip/Home/API"
+"""Where sessions lie on VIP (users 4)."""
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """Return what is to be done now, in order."""
+    draft = Draft(snapshot)
+    _say_troubles(draft)
+    placer = Placer(snapshot)
+    found = sort_cases(snapshot, placer)
+    plan_requests(draft, found)
+    if snapshot.settings_error:
+        _follow(draft)
+        return draft.finished()
+    plan_marker(draft)
+    plan_after_download(draft, found)
+    todo = [*plan_set_aside(draft, found), *plan_adoption(draft, found)]
+    if _fetch_pipeline(draft) and snapshot.state.session.phase in (Phase.CLOSED, Phase.OPEN):
+        todo += _plan_work(draft, found, placer)
+    elif snapshot.state.session.phase is Phase.FINISHING:
+        settle_launches(draft, finishing=True)
+    _follow(draft)
+    plan_sending(draft, todo)
+    return draft.finished()
+
+
+def _say_troubles(draft: Draft) -> None:
+    s = draft.s
+    if s.settings_error:
+        draft.notice(Level.ERROR, "settings.toml", s.settings_error, exit_code=1)
+    if s.memory.trouble:
+        error = s.memory.trouble.error
+        draft.notice(Level.ERROR, "VIP", error.message, error.remedy, error.exit_code)
+    for path, reason in sorted(s.unreadable.items()):
+        draft.notice(Level.PERSON, path, f"inputs/{path} cannot be read: {reason}")
+    for case in s.cases.cases:
+        if case.error:
+            draft.notice(Level.PERSON, case.id, case.error)
+    for launch in s.state.launches.values():
+        if launch.status is LaunchStatus.REFUSED:
+            names = ", ".join(case.id for case in launch.cases[:3])
+            draft.notice(Level.PERSON, names, f"VIP refused the launch: {launch.reason}")
+    if s.unsettled:
+        draft.wait(min(s.unsettled.values()))
+
+
+def _follow(draft: Draft) -> None:
+    """Follow and mirror, which goes on whatever else is wrong."""
+    session = draft.s.state.session
+    if session.phase is Phase.CLOSED and not session.adopting:
+        plan_results(draft)
+        return
+    if not _proven(draft):
+        return
+    plan_following(draft)
+    plan_results(draft)
+    plan_finishing(draft)
+
+
+def _fetch_pipeline(draft: Draft) -> bool:
+    """Tell whether the pipeline's definition is known; ask for it once in a process."""
+    s = draft.s
+    pipeline_id = s.settings.pipeline_id
+    if not pipeline_id:
+        return True
+    wanted = s.state.session.phase is not Phase.CLOSED or bool(s.files)
+    if wanted and s.memory.pipeline_at is None:
+        draft.add(do.FetchPipeline(pipeline_id))
+        return False
+    return s.descriptor is not None
+
+
+def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+    """Plan launches and what they need; open the session before its first effect on VIP."""
+    s, session = draft.s, draft.s.state.session
+    if session.adopting:
+        return []
+    if session.paused:
+        draft.notice(Level.INFO, "paused", "Paused: nothing is sent or started.", exit_code=0)
+        return []
+    if session.phase is Phase.CLOSED:
+        learn = to_learn(found, placer)
+        if found.new or len(found.unknown) > len(learn) or _to_upload(s, placer):
+            _open(draft)
+        return [*learn.values()]
+    if not _proven(draft) or not session.owned:
+        return []
+    todo: list[do.Action] = []
+    if s.descriptor:
+        todo += plan_cases(draft, found, placer, s.descriptor)
+    return todo + _rest_of_inputs(draft, placer)
+
+
+def _to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
+    """Return the settled files that go up although no case needs them, in a content never sent."""
+    if snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id:
+        return []
+    before: defaultdict[RelPath, list[Sent]] = defaultdict(list)
+    for row in snapshot.state.sent.values():
+        before[row.path].append(row)
+    return [
+        path
+        for path, state in snapshot.files.items()
+        if path not in snapshot.unsettled
+        and path not in snapshot.named
+        and not any(
+            row.status is SendStatus.REMOVED
+            and (row.state == state or row.sha256 == placer.sha256(path))
+            for row in before[path]
+        )
+    ]
+
+
+def _rest_of_inputs(draft: Draft, placer: Placer) -> list[do.Action]:
+    todo: list[do.Action] = []
+    for path in _to_upload(draft.s, placer):
+        try:
+            vip_relpath(path)
+        except NameRefused as error:
+            draft.notice(Level.PERSON, path, error.message, error.remedy)
+        else:
+            todo += placer.place(InputFile(path)).todo
+    return todo
+
+
+def home_of(session_name: str) -> VipPath:
+    """Return the folder of a session on VIP."""
+    return VipPath(f"{API_HOME}/{session_name}")
+
+
+def _open(draft: Draft) -> None:
+    """Look whose the session's folder on VIP is; open when it is nobody's or ours."""
+    s = draft.s
+    home = home_of(s.settings.session_name)
+    seen = _look_at(draft, home)
+    if seen is None:
+        return
+    session = s.state.session
+    if seen.exists and seen.ids != (session.id,):
+        _say_taken(draft, home)
+        return
+    opened = replace(
+        session,
+        phase=Phase.OPEN,
+        session_name=s.settings.session_name,
+        portal=s.settings.portal,
+        key_print=seen.key_print,
+        home=home,
+        vip_input_dir=VipPath(f"{home}/INPUTS"),
+        vip_output_dir=VipPath(f"{home}/OUTPUTS"),
+        opened_at=s.wall,
+        owned=seen.exists,
+    )
+    draft.add(do.Open(opened))
+
+
+def _look_at(draft: Draft, home: VipPath) -> do.HomeSeen | None:
+    """Return whose folder it is, as seen in this process; ask where nobody has looked."""
+    if draft.s.memory.home is None:
+        draft.add(do.LookAtHome(home))
+    return draft.s.memory.home
+
+
+def _look_again(draft: Draft, home: VipPath, seconds: float) -> None:
+    """Look once more after a while: a person may have mended it on the portal."""
+    due = draft.s.memory.home_at + seconds
+    if draft.s.now >= due:
+        draft.add(do.LookAtHome(home))
+    else:
+        draft.wait(due, lasting=seconds > 1)
+
+
+def _say_taken(draft: Draft, home: VipPath) -> None:
+    draft.notice(
+        Level.PERSON,
+        "session_name",
+        f"The name is taken: {home} on VIP belongs to another session.",
+        "Choose another session_name in settings.toml, or remove that folder on the portal.",
+    )
+    _look_again(draft, home, 60.0)
+
+
+def _proven(draft: Draft) -> bool:
+    """Tell whether this key sees our session on VIP; only then does absence mean anything."""
+    session = draft.s.state.session
+    seen = _look_at(draft, session.home)
+    if seen is None:
+        return False
+    ours = session.id in seen.ids
+    if len(seen.ids) > ours:
+        _say_taken(draft, session.home)
+        return False
+    same_key = seen.key_print == session.key_print
+    if ours or (session.phase is Phase.REMOVING and same_key):
+        return _owned(draft, session, seen)
+    if not session.owned and (same_key or seen.exists):
+        _make_home(draft, session)
+    elif session.adopting and not draft.s.marker:
+        decide(draft, "nothing on VIP", *closed(draft.s).put)
+    else:
+        _say_unseen(draft, session, same_key=same_key)
+        _look_again(draft, session.home, 60.0)
+    return False
+
+
+def _owned(draft: Draft, session: Session, seen: do.HomeSeen) -> bool:
+    if session.owned and session.key_print == seen.key_print:
+        return True
+    decide(draft, "ours", replace(session, owned=True, key_print=seen.key_print))
+    return False
+
+
+def _make_home(draft: Draft, session: Session) -> None:
+    """Make the session's folder and our id in it, then look again whose it is."""
+    for folder in (VipPath(API_HOME), session.home, session.id_folder):
+        if folder not in draft.s.memory.folders:
+            draft.add(do.MakeFolder(folder))
+            return
+    _look_again(draft, session.home, 0.0)
+
+
+def _say_unseen(draft: Draft, session: Session, *, same_key: bool) -> None:
+    if same_key:
+        text = f"{session.home} is no longer on VIP: somebody removed it there."
+        remedy = "What was fetched is still here. `vipsync init --fresh DIR` starts a new session."
+    else:
+        text = f"This key does not see the session: {session.home} with its id is not there."
+        remedy = "Use the key of the account that started it; nothing was removed."
+    draft.notice(Level.PERSON, "session", text, remedy)

@@ -1,0 +1,271 @@
+"""The loop: observe → plan → act → record, for one session; nothing happens outside these phases.
+
+Intents are committed before an action is handed out, outcomes when they come back; both in the
+thread that calls, so that the ledger has one writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from vipsync import actions as do
+from vipsync.act import Tools, act
+from vipsync.adoption import adopted_rows, marked_id
+from vipsync.backup import read_backup
+from vipsync.client import VipClient
+from vipsync.draft import PATIENCE, Plan
+from vipsync.errors import FolderAbsent, VipsyncError
+from vipsync.folder import SessionFolder, new_id
+from vipsync.ledger import Ledger
+from vipsync.model import Settings
+from vipsync.observe import Observer
+from vipsync.plan import plan
+from vipsync.record import intent, record
+from vipsync.scan import Hints, network_file_system
+from vipsync.snapshot import Attempt, Memory, Snapshot
+from vipsync.state import Changes, LastSettings, Phase, Session
+
+logger = logging.getLogger(__name__)
+
+INLINE = (do.Decide, do.Open, do.WriteMarker, do.DeleteMarker)
+"""Actions that are carried out at once, in order, by the thread that owns the ledger."""
+
+KEY_RETRY = 60.0
+KEY_TROUBLE = 4
+
+
+Connect = Callable[[Settings, str, str], tuple[VipClient, str]]
+"""Give a client for settings, portal and session id, with the print of its key, which tells keys
+apart and is none. Raise KeyMissing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One action on its way: carry it out with `run`, give what comes of it to `settle`."""
+
+    session: Reconciler
+    action: do.Action
+    tools: Tools
+
+    def run(self) -> do.Outcome:
+        """Carry the action out; may be called in any thread."""
+        return act(self.action, self.tools)
+
+
+@dataclass(slots=True)
+class Timing:
+    """Clock and chance, handed in so that a run can be repeated exactly."""
+
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    spread: Callable[[], float] = random.random
+
+
+class Reconciler:
+    """Keep one session folder and its data on VIP in step."""
+
+    def __init__(
+        self,
+        folder: SessionFolder,
+        connect: Connect,
+        *,
+        overrides: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        timing: Timing | None = None,
+        stop: Callable[[], None] = lambda: None,
+        pace: Callable[[], None] = lambda: None,
+        moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+    ) -> None:
+        self.folder = folder
+        self.timing = timing or Timing()
+        self.memory = Memory()
+        self.queue: deque[do.Action] = deque()
+        self.snapshot: Snapshot | None = None
+        self.plan: Plan | None = None
+        self.trouble: VipsyncError | None = None
+        self._connect = connect
+        self._client: VipClient | None = None
+        self._key_print = self._portal = ""
+        self._new = False
+        self._overrides, self._environ = overrides, environ
+        self._stop, self._pace, self._moved = stop, pace, moved
+        self._open: ExitStack | None = None
+        self._ledger: Ledger | None = None
+        self.observer: Observer | None = None
+
+    # being there
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger."""
+        if self._ledger is None:
+            raise AssertionError("the session is not open")
+        return self._ledger
+
+    def open(self) -> None:
+        """Take the folder: its place, its lock, its ledger; give it an id where it has none.
+
+        Raise FolderCopied, FolderHeld, FolderAbsent or DiskError.
+        """
+        if self._open:
+            return
+        self.folder.check_place()
+        mine = self.folder.identity() or self.folder.claim(marked_id(self.folder) or new_id())
+        with ExitStack() as stack:
+            stack.enter_context(self.folder.held())
+            self._new = not self.folder.ledger.exists()
+            network = network_file_system(self.folder.hidden)
+            self._ledger = Ledger(self.folder.ledger, Session(mine.id), network_disk=network)
+            stack.callback(self._ledger.close)
+            self.observer = Observer(
+                self.folder,
+                self._overrides,
+                self._environ,
+                self.timing.clock,
+                self.timing.wall,
+            )
+            self._open = stack.pop_all()
+        self.memory = Memory()
+
+    def close(self) -> None:
+        """Let the folder go; what is under way is settled by the next start."""
+        if self._open:
+            self._open.close()
+        self._open = self._ledger = self.observer = None
+        self.queue.clear()
+
+    # the cycle
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance without a person or a new file."""
+        idle = not self.queue and not self.memory.under_way
+        return idle and self.plan is not None and self.plan.at_rest
+
+    def look(
+        self, *, inputs: Hints = frozenset(), outputs: Hints = frozenset(), healthy: bool = False
+    ) -> None:
+        """Observe and plan; what is to be done is then in `queue`, in order.
+
+        What stops the whole session is kept in `trouble`, and the folder is let go where it is
+        no longer there.
+        """
+        self.queue.clear()
+        self.trouble = None
+        try:
+            self.open()
+            if self.observer is None:
+                raise AssertionError("an open session has an observer")
+            self.snapshot = self.observer.look(
+                self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
+            )
+            self._keep_settings()
+            self._adopt(self.snapshot.settings)
+            self._find_client(self.snapshot.settings)
+        except FolderAbsent as error:
+            self.trouble = error
+            self.close()
+            return
+        except VipsyncError as error:
+            self.trouble = error
+            return
+        self.plan = plan(self.snapshot)
+        self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
+        self.queue.extend(self.plan.actions)
+
+    def next_work(self) -> Work | None:
+        """Write the intent of the next action down and return it, None where nothing is left.
+
+        Decisions and the marker are done at once: what follows was planned without them.
+        """
+        while self.queue:
+            action = self.queue.popleft()
+            if do.key(action) in self.memory.under_way:
+                continue
+            self.ledger.commit(intent(action, self.ledger.state, self.timing.wall()))
+            self.memory.under_way.add(do.key(action))
+            work = Work(self, action, self._tools())
+            if not isinstance(action, INLINE):
+                return work
+            self.settle(action, work.run())
+        return None
+
+    def settle(self, action: do.Action, outcome: do.Outcome) -> None:
+        """Record what came of an action."""
+        if self._ledger is None:
+            return  # the folder went away meanwhile: the next start looks before it acts
+        self._ledger.commit(record(action, outcome, self._ledger.state, self.timing.wall()))
+        self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
+        if isinstance(outcome, do.Failed):
+            logger.info("%s: %s", type(action).__name__, type(outcome.error).__name__)
+        if isinstance(action, do.Decide):
+            self._after_decision(action)
+
+    def _after_decision(self, action: do.Decide) -> None:
+        if self.ledger.state.session.phase is Phase.CLOSED:
+            self.memory.forget_home()
+        for request in action.requests:
+            self.folder.answered(request)
+
+    def _keep_settings(self) -> None:
+        observer = self.observer
+        if observer and not observer.settings_error:
+            text = observer.settings_text
+            if text != self.ledger.state.last_settings:
+                self.ledger.commit(Changes(put=(LastSettings("text", text),)))
+
+    # VIP
+
+    def _adopt(self, settings: Settings) -> None:
+        """Take over what a folder without a ledger says of data on VIP: a marker, a backup."""
+        if not self._new or self.observer is None:
+            return
+        self._new = False
+        backup = read_backup(self.observer.outputs)
+        if backup or self.folder.marker.exists():
+            session = self.ledger.state.session
+            rows = adopted_rows(session, backup, settings, self.timing.wall())
+            self.ledger.commit(Changes(put=rows))
+
+    def _find_client(self, settings: Settings) -> None:
+        """Have a client; a missing key holds back what needs VIP, and nothing else.
+
+        While data are on VIP, the portal is the one where they are.
+        """
+        memory, now, session = self.memory, self.timing.clock(), self.ledger.state.session
+        portal = settings.portal
+        if session.phase is not Phase.CLOSED and session.portal:
+            portal = session.portal
+        refused = memory.trouble is not None and memory.trouble.error.exit_code == KEY_TROUBLE
+        if self._client and self._portal == portal and not refused:
+            return
+        if memory.trouble and memory.trouble.not_before > now:
+            return
+        try:
+            self._client, self._key_print = self._connect(settings, portal, session.id)
+            self._portal = portal
+        except VipsyncError as error:
+            self._client = None
+            memory.trouble = Attempt(PATIENCE, error, now + KEY_RETRY)
+
+    def _tools(self) -> Tools:
+        observer = self.observer
+        if observer is None:
+            raise AssertionError("an open session has an observer")
+        return Tools(
+            folder=self.folder,
+            inputs=observer.inputs,
+            outputs=observer.outputs,
+            client=self._client,
+            seen=observer.seen,
+            key_print=self._key_print,
+            stop=self._stop,
+            pace=self._pace,
+            moved=self._moved,
+        )

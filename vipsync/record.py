@@ -1,0 +1,206 @@
+"""Fold an intent, or an outcome, into ledger rows: what is now true. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.errors import (
+    InvalidInput,
+    PipelineUnavailable,
+    SlotsFull,
+    TooLarge,
+    VipError,
+    VipsyncError,
+)
+from vipsync.model import RemoteEntry, VipPath
+from vipsync.snapshot import parent
+from vipsync.state import (
+    CachedPipeline,
+    Changes,
+    Followed,
+    Known,
+    LaunchStatus,
+    Result,
+    ResultStatus,
+    Row,
+    SendStatus,
+    Sent,
+    State,
+    follow,
+)
+
+NOTHING = Changes()
+
+
+def intent(action: do.Action, state: State, wall: float) -> Changes:
+    """Return what must be on disk before the action is tried."""
+    match action:
+        case do.Decide():
+            return action.changes
+        case do.SendFile():
+            before = state.sent.get(action.vip)
+            retried = before is not None and before.state == action.state
+            sha256 = before.sha256 if before and retried else ""
+            trying = Sent(action.vip, action.path, action.state, sha256=sha256, at=wall)
+            return Changes(put=(trying,))
+        case do.StartExecution():
+            return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
+        case do.Kill():
+            execution = state.executions[action.execution_id]
+            return Changes(put=(replace(execution, killed_by_us=True),))
+        case _:
+            return NOTHING
+
+
+def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) -> Changes:
+    """Return what is true now that the action has come to this outcome."""
+    if isinstance(outcome, do.Failed):
+        return _failed(action, outcome.error, state)
+    match action, outcome:
+        case do.FetchPipeline(), do.PipelineFetched():
+            return Changes(put=(CachedPipeline(action.pipeline_id, outcome.raw),))
+        case do.Open(), _:
+            return Changes(put=(action.session,))
+        case do.HashFile(), do.FileHashed():
+            return Changes(put=tuple(_hashed(action, outcome.sha256, state)))
+        case do.SendFile(), do.FileSent():
+            return Changes(put=tuple(_sent(action, outcome.sha256, wall)))
+        case do.LookAtFolder(), do.FolderSeen():
+            return Changes(put=tuple(_folder_seen(action.path, outcome.entries, state)))
+        case do.StartExecution(), do.Started():
+            id_ = outcome.execution.id
+            started = replace(action.launch, status=LaunchStatus.STARTED, execution_id=id_, at=wall)
+            return Changes(
+                put=(started, follow(outcome.execution, state.executions.get(id_), wall))
+            )
+        case do.FindExecutions(), do.ExecutionsSeen():
+            return Changes(put=tuple(_found(outcome, state, wall)))
+        case do.Poll(), do.Polled():
+            return Changes(put=tuple(_polled(action.execution_id, outcome, state, wall)))
+        case do.ListResults(), do.ResultsListed():
+            return Changes(put=tuple(_listed(action.execution, outcome, state)))
+        case do.FetchResult(), do.ResultHere():
+            return Changes(put=(_here(state.results[action.vip], outcome, wall),))
+        case do.FetchLogs(), _:
+            execution = state.executions[action.execution_id]
+            logs = tuple(sorted({*execution.logs, action.job}))
+            return Changes(put=(replace(execution, logs=logs),))
+        case _:
+            return NOTHING
+
+
+def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
+    """Say which failures are final; every other leaves the intent standing, in doubt."""
+    match action:
+        case do.StartExecution(launch=launch) if isinstance(error, SlotsFull):
+            return Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
+        case do.StartExecution(launch=launch) if isinstance(
+            error, (InvalidInput, PipelineUnavailable)
+        ):
+            refused = replace(launch, status=LaunchStatus.REFUSED, reason=str(error))
+            return Changes(put=(refused,))
+        case do.FetchResult() if isinstance(error, TooLarge):
+            result = state.results[action.vip]
+            refused_result = replace(result, status=ResultStatus.REFUSED, reason=str(error))
+            return Changes(put=(refused_result,))
+        case do.Kill() if isinstance(error, VipError):
+            execution = state.executions[action.execution_id]
+            return Changes(put=(replace(execution, killed_by_us=False),))
+        case _:
+            return NOTHING
+
+
+def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:
+    """Know the content; a transfer of this very state whose end was unknown has it too."""
+    yield Known(action.path, action.state, sha256)
+    for row in state.sent.values():
+        if row.path == action.path and row.state == action.state and not row.sha256:
+            yield replace(row, sha256=sha256)
+
+
+def _sent(action: do.SendFile, sha256: str, wall: float) -> Iterable[Row]:
+    yield Known(action.path, action.state, sha256)
+    yield Sent(action.vip, action.path, action.state, SendStatus.ANSWERED, sha256, wall)
+
+
+def _folder_seen(
+    folder: VipPath, entries: tuple[RemoteEntry, ...] | None, state: State
+) -> Iterable[Row]:
+    """Judge every file that was sent to this folder by what lies there now.
+
+    The equal size counts as sent only together with our own intent, and with a known hash.
+    """
+    sizes = {e.path: e.size for e in entries or () if not e.is_folder}
+    for row in state.sent.values():
+        if parent(row.vip) != folder or row.status in (SendStatus.WRONG, SendStatus.REMOVED):
+            continue
+        size = sizes.get(row.vip)
+        if size is None:
+            status = SendStatus.TRYING
+        elif size != row.size:
+            status = SendStatus.WRONG
+        else:
+            status = SendStatus.SENT if row.sha256 else SendStatus.ANSWERED
+        if status is not row.status:
+            yield replace(row, status=status)
+
+
+def _found(outcome: do.ExecutionsSeen, state: State, wall: float) -> Iterable[Row]:
+    """Recognise our launches by name; executions of ours that the ledger never knew are adopted.
+
+    They mean that this ledger is an older copy: what is complete now counts as launched before.
+    """
+    foreign = False
+    for execution in outcome.executions:
+        launch = state.launches.get(execution.name)
+        if launch and launch.status is LaunchStatus.INTENDED:
+            yield replace(launch, status=LaunchStatus.STARTED, execution_id=execution.id)
+        foreign = foreign or (launch is None and execution.id not in state.executions)
+        if execution.id not in state.executions:
+            yield follow(execution, None, wall)
+    if foreign:
+        yield replace(state.session, adopting=True)
+
+
+def _polled(execution_id: str, outcome: do.Polled, state: State, wall: float) -> Iterable[Row]:
+    before = state.executions[execution_id]
+    if outcome.execution is None:
+        yield replace(before, gone=True, changed_at=wall)
+        return
+    now = follow(outcome.execution, before, wall)
+    if now is not before:
+        yield now
+
+
+def _listed(seen: Followed, outcome: do.ResultsListed, state: State) -> Iterable[Row]:
+    """Want every file that a job has returned; after the end, every file in the results folder."""
+    execution = state.executions[seen.id]
+    returned = set(execution.returned)
+    for entry in outcome.entries:
+        if seen.over or entry.path in returned:
+            yield from _wanted(entry, execution, state)
+    if seen.over and execution.status == seen.status and not execution.listed:
+        yield replace(execution, listed=True)
+
+
+def _wanted(entry: RemoteEntry, execution: Followed, state: State) -> Iterable[Row]:
+    before = state.results.get(entry.path)
+    if before is None or (before.status is ResultStatus.WANTED and before.size != entry.size):
+        yield Result(entry.path, execution.id, entry.size)
+    elif before.status is ResultStatus.HERE and before.size != entry.size:
+        # Another size on VIP: what is here stays, the new one comes beside it.
+        yield replace(before, size=entry.size, status=ResultStatus.WANTED)
+
+
+def _here(result: Result, outcome: do.ResultHere, wall: float) -> Result:
+    return replace(
+        result,
+        local=outcome.local,
+        status=ResultStatus.HERE,
+        unpacked=outcome.unpacked,
+        stamp=outcome.stamp,
+        reason=outcome.reason,
+        at=wall,
+    )

@@ -1,0 +1,196 @@
+"""Which local files must go where on VIP, and which are surely there.
+
+Nothing on VIP is ever replaced: a place belongs to one content for ever, and a file with other
+content goes to the next version folder. PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import count
+from typing import assert_never
+
+from vipsync import actions as do
+from vipsync.draft import Draft
+from vipsync.model import InputFile, InputFolder, InputValue, PackedFolder, RelPath, Text, VipPath
+from vipsync.names import version_path, vip_relpath
+from vipsync.snapshot import Snapshot, parent
+from vipsync.state import SendStatus, Sent
+
+
+class _Fit(Enum):
+    """What lies at a place, seen from the file that is to lie there."""
+
+    FREE = auto()
+    OURS = auto()
+    UNSURE = auto()  # the file was touched since: only its hash can tell
+    TAKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a value is on VIP (`vip`, once it is surely there), or what must be done first."""
+
+    vip: str | None
+    todo: tuple[do.Action, ...] = ()
+
+
+class Placer:
+    """Find the place of every input value of one snapshot; remembers what it found."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.s = snapshot
+        self._found: dict[InputValue, Placement] = {}
+
+    def place(self, value: InputValue) -> Placement:
+        """Say where a value is, or what brings it there."""
+        if isinstance(value, Text):
+            return Placement(value.text)
+        if value not in self._found:
+            self._found[value] = self._place(value)
+        return self._found[value]
+
+    def sha256(self, path: RelPath) -> str | None:
+        """Return the hash of a local file as it is now, or None where nobody knows it."""
+        known = self.s.state.known.get(path)
+        return known.sha256 if known and known.state == self.s.files.get(path) else None
+
+    def _place(self, value: InputFile | InputFolder | PackedFolder) -> Placement:
+        members = _members(value)
+        for version in count(1):
+            placed = self._place_version(members, version)
+            if placed is None:
+                continue
+            return Placement(
+                None if placed else self._root(value, version), tuple(dict.fromkeys(placed))
+            )
+        raise AssertionError("versions never end")
+
+    def _place_version(
+        self, members: Sequence[tuple[RelPath, str]], version: int
+    ) -> list[do.Action] | None:
+        """Return what is left to do for this version; None where something else lies there."""
+        todo: list[do.Action] = []
+        for path, rel in members:
+            vip = version_path(self.s.state.session.vip_input_dir, version, rel)
+            match self._fit(path, vip):
+                case _Fit.TAKEN:
+                    return None
+                case _Fit.FREE:
+                    todo.append(do.SendFile(vip, path, self.s.files[path]))
+                case _Fit.UNSURE:
+                    todo.append(do.HashFile(path, self.s.files[path]))
+                case _Fit.OURS:
+                    todo.extend(self._confirm(self.s.state.sent[vip], path))
+        unsure: list[do.Action] = [a for a in todo if isinstance(a, do.HashFile)]
+        return unsure or todo
+
+    def _fit(self, path: RelPath, vip: VipPath) -> _Fit:
+        row, state = self.s.state.sent.get(vip), self.s.files[path]
+        if row is None or row.status is SendStatus.REMOVED:
+            listing = self.s.memory.listings.get(parent(vip))
+            return _Fit.TAKEN if listing and vip in listing.sizes else _Fit.FREE
+        if row.status is SendStatus.WRONG:
+            return _Fit.TAKEN
+        if row.path == path and row.state == state:
+            return _Fit.OURS
+        if not row.sha256 or row.size != state.size:
+            return _Fit.TAKEN
+        sha256 = self.sha256(path)
+        if sha256 is None:
+            return _Fit.UNSURE
+        return _Fit.OURS if sha256 == row.sha256 else _Fit.TAKEN
+
+    def _confirm(self, row: Sent, path: RelPath) -> list[do.Action]:
+        """Return what makes sure that a file which we sent, or tried to, lies there."""
+        if row.status is SendStatus.SENT:
+            return []
+        folder = parent(row.vip)
+        listing = self.s.memory.listings.get(folder)
+        missing = folder in self.s.memory.missing
+        if not missing and (
+            listing is None or listing.at <= self.s.memory.touched.get(folder, -1.0)
+        ):
+            return [do.LookAtFolder(folder)]
+        if listing and row.vip in listing.sizes and not row.sha256:
+            return [do.HashFile(path, row.state)]
+        return [do.SendFile(row.vip, path, row.state)]
+
+    def _root(self, value: InputFile | InputFolder | PackedFolder, version: int) -> str:
+        rel = _members(value)[0][1] if isinstance(value, InputFile) else vip_relpath(value.path)
+        return version_path(self.s.state.session.vip_input_dir, version, rel)
+
+
+def _members(value: InputFile | InputFolder | PackedFolder) -> list[tuple[RelPath, str]]:
+    match value:
+        case InputFile():
+            return [(value.path, vip_relpath(RelPath(value.as_name or value.path)))]
+        case InputFolder() | PackedFolder():
+            return [(member, vip_relpath(member)) for member in value.members]
+        case _:
+            assert_never(value)
+
+
+def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
+    """Add hashes, folders, looks and transfers in the order in which they are possible.
+
+    The biggest files go first, so that no long tail remains.
+    """
+    wanted = list(dict.fromkeys(todo))
+    sends = [a for a in wanted if isinstance(a, do.SendFile)]
+    busy = {parent(a.vip) for a in sends if not draft.failing(a)}
+    for action in wanted:
+        match action:
+            case do.HashFile():
+                draft.add(action)
+            case do.LookAtFolder() if action.path not in busy and _quiet(draft, action.path):
+                draft.add(action)
+            case _:
+                pass
+    ready = _with_folders(draft, sends)
+    for send in sorted(ready, key=lambda a: (-a.state.size, a.vip)):
+        draft.add(send)
+
+
+def _quiet(draft: Draft, folder: VipPath) -> bool:
+    """Tell whether no transfer into the folder is under way: a list would miss its end."""
+    prefix = f"{do.SendFile.__name__} {folder}/"
+    return not any(
+        name.startswith(prefix) and "/" not in name[len(prefix) :]
+        for name in draft.s.memory.under_way
+    )
+
+
+def _with_folders(draft: Draft, sends: Sequence[do.SendFile]) -> list[do.SendFile]:
+    """Return the transfers whose folder is on VIP; add what brings the other folders there."""
+    by_folder: defaultdict[VipPath, list[do.SendFile]] = defaultdict(list)
+    for send in sends:
+        by_folder[parent(send.vip)].append(send)
+    ready: list[do.SendFile] = []
+    looking = draft.names | draft.s.memory.under_way
+    for folder in sorted(by_folder):
+        # A list that is under way would miss what is sent meanwhile, and read as "not there".
+        if _bring_folder(draft, folder) and do.key(do.LookAtFolder(folder)) not in looking:
+            ready += by_folder[folder]
+    return ready
+
+
+def _bring_folder(draft: Draft, folder: VipPath) -> bool:
+    """Tell whether a folder is on VIP and was looked into; else add the next step towards it."""
+    memory = draft.s.memory
+    if folder in memory.folders and (memory.fresh or folder in memory.listings):
+        return True
+    if folder in memory.missing or memory.fresh:
+        if parent(folder) in memory.folders or _bring_folder(draft, parent(folder)):
+            draft.add(do.MakeFolder(folder))
+        return False
+    draft.add(do.LookAtFolder(folder))
+    return False
+
+
+def settled(files: Iterable[RelPath], snapshot: Snapshot) -> bool:
+    """Tell whether none of these files still changes."""
+    return not any(f in snapshot.unsettled for f in files)

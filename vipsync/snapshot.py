@@ -1,0 +1,214 @@
+"""One moment as the planner sees it: what lies here, what the ledger says, what this process remembers.
+
+PURE: no I/O, no clock. `Memory` is the only thing here that changes, and only between plans: it
+holds what is worth remembering while a process runs and must not outlive it, because it is
+counted on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from vipsync import actions as do
+from vipsync.errors import Scope, SlotsFull, VipsyncError
+from vipsync.model import (
+    CaseSet,
+    Descriptor,
+    Execution,
+    FileState,
+    RelPath,
+    Settings,
+    VipPath,
+)
+from vipsync.state import State
+
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 300.0
+
+
+def parent(path: VipPath) -> VipPath:
+    """Return the folder on VIP in which `path` lies."""
+    return VipPath(str(PurePosixPath(path).parent))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How often something failed in a row, why, and when it may be tried again (monotonic s)."""
+
+    count: int
+    error: VipsyncError
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a folder on VIP with their sizes, and when they were looked at (monotonic s)."""
+
+    at: float
+    sizes: Mapping[VipPath, int]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers about one session while it runs."""
+
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    under_way: set[str] = field(default_factory=set)
+    since: dict[str, float] = field(default_factory=dict)
+    trouble: Attempt | None = None
+    home: do.HomeSeen | None = None
+    home_at: float = 0.0
+    folders: set[VipPath] = field(default_factory=set)
+    missing: set[VipPath] = field(default_factory=set)
+    fresh: bool = False
+    listings: dict[VipPath, Listing] = field(default_factory=dict)
+    touched: dict[VipPath, float] = field(default_factory=dict)
+    polled_at: dict[str, float] = field(default_factory=dict)
+    returned: dict[str, int] = field(default_factory=dict)
+    ours: tuple[Execution, ...] | None = None
+    found_at: float | None = None
+    found_whole: bool = False
+    slots_full_at: float | None = None
+    started_at: float | None = None
+    removal_asked: dict[VipPath, float] = field(default_factory=dict)
+    removal_looked: dict[VipPath, float] = field(default_factory=dict)
+    removed: set[VipPath] = field(default_factory=set)
+    pipeline_at: float | None = None
+
+    def keep_conditions(self, conditions: frozenset[str], now: float) -> None:
+        """Start the clock of conditions that are new; forget those that no longer hold."""
+        self.since = {c: self.since.get(c, now) for c in sorted(conditions)}
+
+    def note(
+        self, action: do.Action, outcome: do.Outcome, now: float, spread: Callable[[], float]
+    ) -> None:
+        """Remember what an action showed. `spread` gives random numbers in [0, 1)."""
+        name = do.key(action)
+        self.under_way.discard(name)
+        if isinstance(outcome, do.Failed):
+            self._failed(name, outcome.error, now, spread)
+        else:
+            self.attempts.pop(name, None)
+            if not isinstance(action, do.LOCAL):
+                self.trouble = None
+        self._learn(action, outcome, now)
+
+    def _failed(
+        self, name: str, error: VipsyncError, now: float, spread: Callable[[], float]
+    ) -> None:
+        if isinstance(error, SlotsFull):
+            self.slots_full_at = now
+            return
+        before = self.trouble if error.scope is Scope.SESSION else self.attempts.get(name)
+        count = before.count + 1 if before else 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 10)) * (0.5 + spread() / 2)
+        attempt = Attempt(count, error, now + max(pause, getattr(error, "retry_after", None) or 0))
+        if error.scope is Scope.SESSION:
+            self.trouble = attempt
+        else:
+            self.attempts[name] = attempt
+
+    def _learn(self, action: do.Action, outcome: do.Outcome, now: float) -> None:
+        match action, outcome:
+            case do.LookAtHome(), do.HomeSeen():
+                self._see_home(outcome, now)
+            case do.MakeFolder(), do.Done():
+                self.folders.add(action.path)
+                self.missing.discard(action.path)
+                self.listings[action.path] = Listing(now, {})
+            case do.LookAtFolder(), do.FolderSeen():
+                self._see_folder(action.path, outcome, now)
+            case do.SendFile(), _:
+                self.touched[parent(action.vip)] = now
+            case do.StartExecution(), _:
+                self.started_at = now
+                self.found_at = None
+            case do.FindExecutions(), do.ExecutionsSeen():
+                self.ours, self.found_at = outcome.executions, now
+                self.found_whole = outcome.whole
+            case do.Poll(), do.Polled():
+                self.polled_at[action.execution_id] = now
+                if outcome.execution is None or outcome.execution.status.ended:
+                    self.slots_full_at = None
+            case do.ListResults(), do.ResultsListed():
+                self.returned[action.execution.id] = len(action.execution.returned)
+            case do.FetchPipeline(), do.PipelineFetched():
+                self.pipeline_at = now
+            case do.RemoveTree(), do.Done():
+                self.removal_asked[action.path] = now
+            case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen()):
+                self.removal_looked[action.path] = now
+                if outcome.gone:
+                    self._forget_tree(action.path)
+            case _:
+                pass
+
+    def _see_home(self, seen: do.HomeSeen, now: float) -> None:
+        if self.home is None:
+            self.fresh = not seen.exists
+        self.home, self.home_at = seen, now
+        self.folders.update(seen.folders)
+
+    def _see_folder(self, path: VipPath, seen: do.FolderSeen, now: float) -> None:
+        if seen.entries is None:
+            self.missing.add(path)
+            self.folders.discard(path)
+            self.listings.pop(path, None)
+            return
+        self.folders.add(path)
+        self.folders.update(e.path for e in seen.entries if e.is_folder)
+        sizes = {e.path: e.size for e in seen.entries if not e.is_folder}
+        self.listings[path] = Listing(now, sizes)
+
+    def _forget_tree(self, path: VipPath) -> None:
+        self.removed.add(path)
+        inside = f"{path}/"
+        self.folders = {f for f in self.folders if f != path and not f.startswith(inside)}
+        self.listings = {f: v for f, v in self.listings.items() if not f.startswith(inside)}
+        self.listings.pop(path, None)
+
+    def forget_home(self) -> None:
+        """Know nothing of the session's folder on VIP any more, as at the start of a process."""
+        self.home, self.fresh = None, False
+        self.folders, self.missing, self.removed = set(), set(), set()
+        self.listings, self.touched = {}, {}
+        self.removal_asked, self.removal_looked = {}, {}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a command asked of the process that holds the folder."""
+
+    id: str
+    command: str
+    cases: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a plan is made from. `now` is monotonic, `wall` is UTC, both in seconds.
+
+    `files` are those that settings may use; `named` are among them only because a setting names
+    them. `unsettled` says for each file that still changes when it may be quiet (monotonic s).
+    `outputs` has a stamp for each recorded result that is there.
+    """
+
+    now: float
+    wall: float
+    settings: Settings
+    state: State
+    memory: Memory
+    descriptor: Descriptor | None = None
+    settings_error: str = ""
+    files: Mapping[RelPath, FileState] = field(default_factory=dict)
+    named: frozenset[RelPath] = frozenset()
+    unsettled: Mapping[RelPath, float] = field(default_factory=dict)
+    unreadable: Mapping[RelPath, str] = field(default_factory=dict)
+    cases: CaseSet = CaseSet()
+    marker: bool = False
+    outputs: Mapping[RelPath, str] = field(default_factory=dict)
+    requests: tuple[Request, ...] = ()
+    settle: float = 5.0
