@@ -19,7 +19,7 @@ from vipsync.act import Tools, act
 from vipsync.adoption import adopted_rows, marked_id
 from vipsync.backup import read_backup
 from vipsync.client import VipClient
-from vipsync.draft import PATIENCE, Plan
+from vipsync.draft import PATIENCE, Level, Plan
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.folder import SessionFolder, new_id
 from vipsync.ledger import Ledger
@@ -65,6 +65,7 @@ class Timing:
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     spread: Callable[[], float] = random.random
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Reconciler:
@@ -89,6 +90,7 @@ class Reconciler:
         self.snapshot: Snapshot | None = None
         self.plan: Plan | None = None
         self.trouble: VipsyncError | None = None
+        self.confirmed: float | None = None
         self._connect = connect
         self._client: VipClient | None = None
         self._key_print = self._portal = ""
@@ -143,6 +145,11 @@ class Reconciler:
     # the cycle
 
     @property
+    def is_open(self) -> bool:
+        """Tell whether this process holds the folder."""
+        return self._open is not None
+
+    @property
     def at_rest(self) -> bool:
         """Tell whether nothing can advance without a person or a new file."""
         idle = not self.queue and not self.memory.under_way
@@ -178,6 +185,9 @@ class Reconciler:
         self.plan = plan(self.snapshot)
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
         self.queue.extend(self.plan.actions)
+        waiting = any(n.level is not Level.INFO for n in self.plan.notices)
+        if self.plan.at_rest and not waiting:
+            self.confirmed = self.snapshot.wall
 
     def next_work(self) -> Work | None:
         """Write the intent of the next action down and return it, None where nothing is left.

@@ -1,0 +1,300 @@
+"""What a folder's state is, as data and in words. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from vipsync import actions as do
+from vipsync.draft import Level, Notice, Plan
+from vipsync.launching import Sorted, sort_cases
+from vipsync.mirroring import results_name
+from vipsync.model import Case, ExecutionStatus, JobState
+from vipsync.sending import Placer
+from vipsync.snapshot import Snapshot
+from vipsync.state import (
+    Followed,
+    Launch,
+    LaunchedCase,
+    LaunchStatus,
+    Phase,
+    ResultStatus,
+    SendStatus,
+    Verdict,
+)
+
+
+class CaseState(StrEnum):
+    """Where a case stands."""
+
+    WAITING = "waiting"
+    SETTLING = "settling"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    HELD = "held"
+    STOPPED = "stopped"
+    INCOMPLETE = "done, but an expected output is missing"
+    REFUSED = "cannot be launched"
+    ASIDE = "set aside"
+    BEFORE = "launched before"
+    DROPPED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """One case: why it is where it is, and where its results and logs lie below outputs/."""
+
+    id: str
+    state: CaseState
+    reason: str = ""
+    execution: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReport:
+    """One execution with its jobs by state. `started` in seconds since the epoch."""
+
+    id: str
+    status: str
+    started: float | None
+    jobs: Mapping[str, int]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
+
+    `confirmed` is when nothing was left to do for the last time; `files` and `size` (bytes) are
+    what lies on VIP for this session, since `since`.
+    """
+
+    folder: str
+    session: str
+    id: str
+    phase: str
+    sentence: str
+    cases: tuple[CaseReport, ...] = ()
+    executions: tuple[ExecutionReport, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
+    sending: int = 0
+    fetching: int = 0
+    files: int = 0
+    size: int = 0
+    since: float | None = None
+    where: str = ""
+    confirmed: float | None = None
+    written: float = 0.0
+    minutes_left: float | None = None
+    exit_code: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def status_of(
+    snapshot: Snapshot, plan: Plan, folder: str, confirmed: float | None = None
+) -> Status:
+    """Return the state of a folder."""
+    state = snapshot.state
+    found = sort_cases(snapshot, Placer(snapshot))
+    cases = tuple(_case(case, found, snapshot) for case in snapshot.cases.cases)
+    executions = tuple(
+        _execution(e, snapshot)
+        for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
+    )
+    notices = (*plan.notices, *_case_notices(cases))
+    counts = Counter(str(case.state) for case in cases)
+    on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
+    names = (*(do.key(a) for a in plan.actions), *snapshot.memory.under_way)
+    status = Status(
+        folder=folder,
+        session=state.session.session_name or snapshot.settings.session_name,
+        id=state.session.id,
+        phase=str(state.session.phase),
+        sentence="",
+        cases=cases,
+        executions=executions,
+        notices=notices,
+        unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
+        sending=sum(n.startswith(do.SendFile.__name__) for n in names),
+        fetching=sum(n.startswith(do.FetchResult.__name__) for n in names),
+        files=len(on_vip),
+        size=sum(r.size for r in on_vip),
+        since=state.session.opened_at,
+        where=state.session.home,
+        confirmed=confirmed,
+        written=snapshot.wall,
+        minutes_left=_minutes_left(state.executions.values(), snapshot.wall),
+        counts=dict(counts),
+    )
+    sentence = _sentence(status, snapshot)
+    return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
+
+
+def exit_code(notices: Iterable[Notice]) -> int:
+    """Return the code for what is not in order: no key before no VIP before settings before a person."""
+    codes = {n.exit_code for n in notices if n.level in (Level.ERROR, Level.PERSON)}
+    return next((code for code in (4, 5, 1, 3) if code in codes), 0)
+
+
+# cases
+
+
+def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
+    if case.error:
+        return CaseReport(case.id, CaseState.REFUSED, case.error)
+    if case.waits_for:
+        return CaseReport(case.id, CaseState.WAITING, f"waits for {', '.join(case.waits_for)}")
+    if any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
+        return CaseReport(case.id, CaseState.SETTLING, "its files still change")
+    content = found.content.get(case.id, "")
+    launches = found.launches.get(content, [])
+    if launches and found.request(case, snapshot) in {x.request for x in launches}:
+        return _launched(case, content, launches[-1], snapshot)
+    judged = snapshot.state.judged.get(content)
+    match judged.verdict if judged else None:
+        case Verdict.ASIDE:
+            words = "`vipsync launch` starts it"
+            return CaseReport(case.id, CaseState.ASIDE, words)
+        case Verdict.BEFORE:
+            return CaseReport(case.id, CaseState.BEFORE, "before this folder was adopted")
+        case Verdict.DROPPED:
+            return CaseReport(case.id, CaseState.DROPPED)
+        case _:
+            refused = found.refused.get(content)
+            if refused and case not in found.new:
+                return CaseReport(case.id, CaseState.REFUSED, refused.reason)
+            return CaseReport(case.id, CaseState.QUEUED)
+
+
+def _launched(case: Case, content: str, launch: Launch, snapshot: Snapshot) -> CaseReport:
+    execution = snapshot.state.executions.get(launch.execution_id)
+    if launch.status is LaunchStatus.INTENDED or execution is None:
+        return CaseReport(case.id, CaseState.QUEUED, "VIP's answer is awaited")
+    mine = next(c for c in launch.cases if c.content == content)
+    folder = results_name(execution, snapshot)
+    state, reason = _outcome(mine, launch, execution)
+    return CaseReport(case.id, state, reason, execution.id, folder)
+
+
+def _outcome(mine: LaunchedCase, launch: Launch, execution: Followed) -> tuple[CaseState, str]:
+    """Tell what became of a case. Finished is never taken for success (facts 5.8, 7.5)."""
+    came = {path.rsplit("/", 1)[-1] for path in execution.returned}
+    lacking = [
+        e.name.rsplit("/", 1)[-1]
+        for e in mine.expected
+        if e.name is not None and not e.optional and e.name.rsplit("/", 1)[-1] not in came
+    ]
+    known = any(e.name is not None and not e.optional for e in mine.expected)
+    failed = [j for j in execution.jobs if j.state is JobState.FAILED]
+    held = [j for j in execution.jobs if j.state is JobState.HELD]
+    if known and not lacking:
+        return CaseState.DONE, ""
+    if execution.gone:
+        return CaseState.STOPPED, "the execution was deleted on VIP"
+    if not execution.over:
+        if held and (len(launch.cases) == 1 or len(held) == len(execution.jobs)):
+            return CaseState.HELD, "VIP gave up on it; its support can release it"
+        return CaseState.RUNNING, ""
+    if execution.status is ExecutionStatus.KILLED:
+        return CaseState.STOPPED, "the execution was stopped"
+    if failed:
+        job = failed[0]
+        where = f"logs/job-{job.number}.stderr.txt"
+        return CaseState.FAILED, f"exit code {job.exit_code}: {job.exit_message} ({where})"
+    if lacking:
+        return CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come"
+    if execution.status is ExecutionStatus.FINISHED:
+        return CaseState.DONE, ""
+    return CaseState.FAILED, f"the execution ended as {execution.status}"
+
+
+def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
+    """Return what needs a person: cases that did not end well; nothing for those that may yet."""
+    bad = {CaseState.FAILED, CaseState.HELD, CaseState.INCOMPLETE}
+    return [
+        Notice(Level.PERSON, case.id, f"{case.state}: {case.reason}" if case.reason else case.state)
+        for case in cases
+        if case.state in bad
+    ]
+
+
+def _execution(execution: Followed, snapshot: Snapshot) -> ExecutionReport:
+    jobs = Counter(str(job.state) for job in execution.jobs)
+    status = "Removed" if execution.removed else "Deleted" if execution.gone else execution.status
+    folder = results_name(execution, snapshot)
+    return ExecutionReport(execution.id, str(status), execution.started, dict(jobs), folder)
+
+
+def _minutes_left(executions: Iterable[Followed], wall: float) -> float | None:
+    """Return the minutes left at the pace of the jobs that are done; None where there is no pace."""
+    running = [e for e in executions if not e.over and e.jobs and e.started]
+    done = sum(j.state is JobState.DONE for e in running for j in e.jobs)
+    left = sum(j.state in (JobState.QUEUED, JobState.RUNNING) for e in running for j in e.jobs)
+    if not done or not left:
+        return None
+    elapsed = wall - min(e.started or wall for e in running)
+    return max(0.0, elapsed / done * left / 60)
+
+
+# words
+
+
+def _sentence(status: Status, snapshot: Snapshot) -> str:
+    errors = [n for n in status.notices if n.level is Level.ERROR]
+    persons = [n for n in status.notices if n.level is Level.PERSON]
+    if errors:
+        return f"Stopped: {errors[0].text.splitlines()[0]}"
+    work = _work(status, snapshot)
+    if persons:
+        more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
+        return f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
+    return work or _rest(status, snapshot)
+
+
+def _work(status: Status, snapshot: Snapshot) -> str:
+    """Say what goes on, empty where nothing does."""
+    running = [e for e in status.executions if e.status in ("Running", "Unknown", "Ready")]
+    done = sum(e.jobs.get("done", 0) for e in running)
+    jobs = sum(sum(e.jobs.values()) for e in running)
+    parts = []
+    if status.phase == Phase.REMOVING:
+        parts.append("the data are being removed from VIP")
+    elif status.phase == Phase.FINISHING:
+        parts.append("finishing")
+    if status.sending:
+        parts.append(f"sending {_count(status.sending, 'file')}")
+    if running:
+        parts.append(f"{_count(len(running), 'execution')} running, {done} of {jobs} jobs done")
+    if status.fetching:
+        parts.append(f"fetching {_count(status.fetching, 'result')}")
+    queued = status.counts.get(CaseState.QUEUED, 0)
+    if queued and not status.sending:
+        parts.append(f"{_count(queued, 'case')} queued")
+    if snapshot.unsettled:
+        parts.append(f"{_count(len(snapshot.unsettled), 'file')} still changing")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _rest(status: Status, snapshot: Snapshot) -> str:
+    waiting = status.counts.get(CaseState.WAITING, 0)
+    here = sum(r.status is ResultStatus.HERE for r in snapshot.state.results.values())
+    done = status.counts.get(CaseState.DONE, 0)
+    if waiting:
+        return f"Waiting for files: {_count(waiting, 'case')} incomplete."
+    if done or here:
+        on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
+        return (
+            f"Everything is here: {_count(done, 'case')} done, {_count(here, 'result')}; {on_vip}."
+        )
+    return "Waiting for files in inputs/."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
