@@ -1,0 +1,118 @@
+"""A world with a clock that tests move, jobs that are functions, and a client in process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
+
+CQUEST: dict[str, Any] = {
+    "name": "cquest",
+    "tool-version": "0.6",
+    "description": "Quantifies a signal",
+    "schema-version": "0.5",
+    "command-line": "cquest [PARAMETERS] [DATA] [OUT]",
+    "inputs": [
+        {"id": "parameters", "name": "p", "type": "File", "value-key": "[PARAMETERS]"},
+        {"id": "data", "name": "d", "type": "File", "value-key": "[DATA]"},
+        {
+            "id": "rounds",
+            "name": "r",
+            "type": "Number",
+            "integer": True,
+            "optional": True,
+            "value-key": "[ROUNDS]",
+        },
+    ],
+    "output-files": [
+        {
+            "id": "fit",
+            "name": "f",
+            "path-template": "[DATA]--[PARAMETERS].tgz",
+            "value-key": "[OUT]",
+        }
+    ],
+}
+
+
+@dataclass
+class Vip:
+    """A world, its clock, its runner and a client that has the key."""
+
+    world: World
+    clock: ManualClock
+    runner: FastRunner
+    client: httpx.Client
+
+    def path(self, path: str, action: str) -> httpx.Response:
+        return self.client.get(f"/rest/path{path}?action={action}")
+
+    def exists(self, path: str) -> bool:
+        return bool(self.path(path, "exists").json()["exists"])
+
+    def names(self, path: str) -> list[str]:
+        return [entry["path"].rpartition("/")[2] for entry in self.path(path, "list").json()]
+
+    def put(self, path: str, content: bytes = b"") -> httpx.Response:
+        return self.client.put(f"/rest/path{path}", content=content)
+
+    def post(self, **changes: Any) -> httpx.Response:
+        body: dict[str, Any] = {
+            "name": "run",
+            "pipelineIdentifier": "cquest/0.6",
+            "inputValues": {"parameters": "/vip/Home/p.txt", "data": "/vip/Home/a.mrui"},
+            "resultsLocation": "/vip/Home/out",
+        }
+        return self.client.post("/rest/executions", json=body | changes)
+
+    def launch(self, **changes: Any) -> str:
+        answer = self.post(**changes)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["identifier"])
+
+    def execution(self, identifier: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get(f"/rest/executions/{identifier}").json()
+        return found
+
+
+@pytest.fixture
+def make_vip(tmp_path: Path) -> Iterator[Callable[..., Vip]]:
+    """Return a function that makes a world with other options."""
+    clients = []
+
+    def make(**options: Any) -> Vip:
+        clock = ManualClock()
+        runner = FastRunner(clock, seconds=10.0)
+        chosen = replace(Options(startup_delay=5.0), **options)
+        world = World(tmp_path / "vip", chosen, clock, random.Random(1), runner)
+        world.pipelines.add(CQUEST)
+        client = httpx.Client(
+            transport=InProcess(world), base_url="http://vip", headers={"apikey": DEFAULT_KEY}
+        )
+        clients.append(client)
+        return Vip(world, clock, runner, client)
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def vip(make_vip: Callable[..., Vip]) -> Vip:
+    """Return a world that holds the files most tests run on."""
+    made = make_vip()
+    for name in ("p.txt", "a.mrui", "b.mrui"):
+        assert made.put(f"/vip/Home/{name}", b"data").status_code == 201
+    return made
+
+
+def code(answer: httpx.Response) -> tuple[int, int]:
+    """Return the HTTP status and VIP's own code of a refusal."""
+    return answer.status_code, answer.json()["errorCode"]

@@ -1,0 +1,65 @@
+"""What every route needs: bodies read, answers written, the verbs a mapping takes (facts 2, 5.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import flask
+from werkzeug.datastructures import MIMEAccept
+
+from vipsync.local.options import User
+from vipsync.local.refusals import misread, no_key
+
+ANY_VERB = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+View = Callable[..., flask.Response]
+
+
+def current_user() -> User:
+    """Return who asks."""
+    user = flask.g.user
+    if not isinstance(user, User):
+        raise no_key()
+    return user
+
+
+def as_json(value: object) -> flask.Response:
+    """Answer 200 with JSON; raises 406 for a client that does not take it."""
+    if not _accepted("application/json"):
+        raise misread(406)
+    return flask.Response(json.dumps(value, ensure_ascii=False), mimetype="application/json")
+
+
+def as_text(text: str) -> flask.Response:
+    """Answer 200 with plain text."""
+    return flask.Response(text, mimetype="text/plain")
+
+
+def takes_text() -> bool:
+    """Say whether the client takes plain text."""
+    return _accepted("text/plain")
+
+
+def nothing(status: int) -> flask.Response:
+    """Answer without a body."""
+    return flask.Response(status=status)
+
+
+def json_body() -> object:
+    """Return the request's JSON; raises 415 for another type, 400/8000 for what is no JSON."""
+    if not flask.request.is_json:
+        raise misread(415)
+    return parsed(flask.request.get_data(cache=False))
+
+
+def parsed(raw: bytes) -> object:
+    """Return JSON as Python values; raises 400/8000."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise misread() from error
+
+
+def _accepted(mime_type: str) -> bool:
+    accepted: MIMEAccept = flask.request.accept_mimetypes
+    return not accepted or accepted.quality(mime_type) > 0
