@@ -91,10 +91,12 @@ class Observer:
         inputs: Hints = frozenset(),
         outputs: Hints = frozenset(),
         healthy: bool = False,
+        check_place: bool = True,
     ) -> Snapshot:
         """Return what is there now. The hints name what to look at; None means everything."""
-        self._require_place(state)
-        self._read_settings(state)
+        if check_place:
+            self._require_place(state)
+        self.read_settings(state)
         settings = self.settings
         if settings is None:
             raise SettingsError(self.settings_error)
@@ -156,7 +158,7 @@ class Observer:
 
     # settings
 
-    def _read_settings(self, state: State) -> None:
+    def read_settings(self, state: State) -> None:
         """Read settings.toml when it is quiet; keep the last valid ones while it has an error."""
         try:
             there = FileState.of(self.folder.settings.stat())
@@ -191,12 +193,9 @@ class Observer:
     def _scan(self, settings: Settings, state: State, hints: Hints, *, healthy: bool) -> None:
         self._healthy = healthy
         if not self.inputs.is_dir():
-            if self.seen is None and self.inputs == self.folder.root / "inputs":
-                self.inputs.mkdir(exist_ok=True)
-            else:
-                raise FolderAbsent(
-                    f"{self.inputs} is not there.", "Is its disk connected? Nothing is done."
-                )
+            raise FolderAbsent(
+                f"{self.inputs} is not there.", "Is its disk connected? Nothing is done until then."
+            )
         if self._scanner is None:
             self._scanner = self._new_scanner(settings, state)
             hints = None

@@ -1,0 +1,160 @@
+"""What would happen next in a folder, and what is known of one file: looks, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from vipsync import actions as do
+from vipsync.client import VipClient
+from vipsync.draft import Plan
+from vipsync.errors import NotASession
+from vipsync.folder import SessionFolder
+from vipsync.grouping import group_cases
+from vipsync.launching import sort_cases
+from vipsync.ledger import read_state
+from vipsync.model import Case, Group, RelPath, VipPath
+from vipsync.observe import Observer
+from vipsync.plan import home_of, plan
+from vipsync.sending import Placer
+from vipsync.snapshot import Memory, Snapshot
+from vipsync.state import CachedPipeline, Phase, Sent, Session, State
+from vipsync.status import CaseReport, status_of
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the next cycles would do. `sends` are the files that go up, biggest first."""
+
+    snapshot: Snapshot
+    plan: Plan
+    sends: tuple[do.SendFile, ...] = ()
+    cases: tuple[Case, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs that would start, over all executions and runs."""
+        return sum(g.jobs for g in self.groups) * self.snapshot.settings.launch.nb_runs
+
+    @property
+    def executions(self) -> int:
+        """The number of executions that would start."""
+        return len(self.groups) * self.snapshot.settings.launch.nb_runs
+
+    @property
+    def size(self) -> int:
+        """Bytes that would be sent."""
+        return sum(send.state.size for send in self.sends)
+
+
+def preview(
+    folder: SessionFolder,
+    client: VipClient | None,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Preview:
+    """Look at a folder as the next cycle would, with every file taken as quiet.
+
+    With a client, the pipeline's definition is read anew from VIP. Raise SettingsError for what is
+    wrong with the settings.
+    """
+    state = _state(folder)
+    observer = Observer(folder, overrides, environ, clock=time.monotonic)
+    observer.read_settings(state)
+    pipeline_id = observer.settings.pipeline_id if observer.settings else None
+    if client and pipeline_id:
+        raw = json.dumps(client.descriptor(pipeline_id))
+        state.put([CachedPipeline(pipeline_id, raw)])
+    snapshot = replace(observer.look(state, Memory(), check_place=False), unsettled={})
+    groups, sends, cases = _work(snapshot)
+    return Preview(snapshot, plan(snapshot), sends, cases, groups)
+
+
+def _state(folder: SessionFolder) -> State:
+    """Return what the ledger says; an empty one for a folder that was never run."""
+    if folder.ledger.exists():
+        return read_state(folder.ledger)
+    if not folder.settings.exists():
+        raise NotASession(
+            f"{folder.root} has no settings.toml.", "`vipsync init DIR` makes a session folder."
+        )
+    return State(Session(""))
+
+
+def _work(
+    snapshot: Snapshot,
+) -> tuple[tuple[Group, ...], tuple[do.SendFile, ...], tuple[Case, ...]]:
+    """Return the executions that would start and the files that would go up for them."""
+    opened = replace(snapshot, state=_as_if_open(snapshot))
+    placer = Placer(opened)
+    found = sort_cases(opened, placer)
+    cases = tuple(sorted((*found.new, *found.unknown), key=lambda case: case.id))
+    if snapshot.descriptor is None or snapshot.settings_error:
+        return (), (), ()
+    groups = group_cases(cases, snapshot.descriptor, snapshot.settings.launch.max_jobs)
+    todo = {a: None for c in cases for v in c.values.values() for a in placer.place(v).todo}
+    sends = [a for a in todo if isinstance(a, do.SendFile)]
+    return groups, tuple(sorted(sends, key=lambda a: (-a.state.size, a.vip))), cases
+
+
+def _as_if_open(snapshot: Snapshot) -> State:
+    state = snapshot.state
+    if state.session.phase is not Phase.CLOSED:
+        return state
+    home = home_of(snapshot.settings.session_name)
+    session = replace(
+        state.session,
+        home=home,
+        vip_input_dir=VipPath(f"{home}/INPUTS"),
+        vip_output_dir=VipPath(f"{home}/OUTPUTS"),
+    )
+    return replace(state, session=session)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one file below inputs/ or outputs/."""
+
+    path: str
+    lines: tuple[str, ...]
+
+
+def why(found: Preview, path: RelPath) -> Known:
+    """Say which cases use an input, where it lies on VIP, and what comes next for it."""
+    snapshot = found.snapshot
+    using = [c for c in snapshot.cases.cases if path in c.own or path in c.shared]
+    status = status_of(snapshot, found.plan, "")
+    reports = {r.id: r for r in status.cases}
+    lines = [_size(snapshot, path)]
+    lines += [_case_line(c, path, reports[c.id]) for c in using]
+    if not using:
+        nearest = next((u.nearest for u in snapshot.cases.unused if u.path == path), "")
+        hint = f"; the nearest pattern is {nearest}" if nearest else ""
+        lines.append(f"No setting of settings.toml uses it{hint}.")
+    lines += [_sent_line(row) for row in snapshot.state.sent.values() if row.path == path]
+    lines += [f"It would be sent next, to {s.vip}." for s in found.sends if s.path == path]
+    return Known(f"inputs/{path}", tuple(lines))
+
+
+def _size(snapshot: Snapshot, path: RelPath) -> str:
+    state = snapshot.files.get(path)
+    if state is None:
+        reason = snapshot.unreadable.get(path, "it is not there, or an ignore rule covers it")
+        return f"Not seen: {reason}."
+    known = snapshot.state.known.get(path)
+    content = f", sha256 {known.sha256}" if known and known.state == state else ""
+    return f"{state.size:,} bytes{content}."
+
+
+def _case_line(case: Case, path: RelPath, report: CaseReport) -> str:
+    role = "its own file" if path in case.own else "a shared file"
+    execution = f" in {report.execution}" if report.execution else ""
+    reason = f": {report.reason}" if report.reason else ""
+    return f"Case {case.id} ({role}): {report.state}{execution}{reason}."
+
+
+def _sent_line(row: Sent) -> str:
+    return f"On VIP as {row.vip}: {row.status}."
