@@ -21,11 +21,13 @@ from vipsync.errors import (
     ExecutionGone,
     LocalFileError,
     NameTaken,
+    TransferMismatch,
     VipsyncError,
 )
 from vipsync.fetching import fetch_logs, fetch_result
 from vipsync.folder import ID_LINE, SessionFolder, disk_error, write_atomic
 from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
+from vipsync.packing import PackMember, pack
 from vipsync.scan import Seen
 from vipsync.snapshot import parent
 
@@ -104,6 +106,8 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
             return _hash(action, tools)
         case do.SendFile():
             return _send(action, tools)
+        case do.SendPack():
+            return _send_pack(action, tools)
         case do.LookAtFolder():
             there = tools.vip.exists(action.path)
             return do.FolderSeen(tools.vip.list_folder(action.path) if there else None)
@@ -238,6 +242,56 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
         else:
             tools.vip.upload_empty(action.vip)
     return do.FileSent(digest.hexdigest())
+
+
+def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
+    """Pack a folder beside the transfers, send the archive, look at its size; leave no copy here."""
+    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
+    archive = tools.folder.transfers / f"{name}.pack"
+    archive.unlink(missing_ok=True)
+    base = f"{action.folder}/"
+    members = [PackMember(p.removeprefix(base), s.size) for p, s in action.members]
+    folder = _local(tools, action.folder)
+    for path, state in action.members:
+        _unchanged(_local(tools, path), state)
+    root = PurePosixPath(action.folder).name
+    try:
+        hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
+        for path, state in action.members:
+            _unchanged(_local(tools, path), state)
+        size = archive.stat().st_size
+        _deliver(action, archive, size, tools)
+    finally:
+        archive.unlink(missing_ok=True)
+    return do.PackSent(size, tuple((RelPath(base + n), h) for n, h in sorted(hashes.items())))
+
+
+def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> None:
+    """Send an archive, unless an earlier attempt brought it there after all."""
+    there = tools.vip.properties(action.vip)
+    if there is None:
+        name, gone = do.key(action), 0
+
+        def on_block(block: bytes) -> None:
+            nonlocal gone
+            tools.stop()
+            gone += len(block)
+            tools.moved(name, gone, size)
+
+        with archive.open("rb") as file:
+            tools.vip.upload(action.vip, file, size, on_block)
+        there = tools.vip.properties(action.vip)
+    if there is None or there.size != size:
+        raise TransferMismatch(f"{action.vip} has another size on VIP than was sent.")
+
+
+def _unchanged(path: Path, state: FileState) -> None:
+    try:
+        same = FileState.of(path.stat()) == state
+    except OSError:
+        same = False
+    if not same:
+        raise LocalFileError(f"{path} changed while it was packed.", "It is sent once it is quiet.")
 
 
 # executions

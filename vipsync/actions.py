@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from vipsync.errors import VipsyncError
-from vipsync.model import Execution, FileState, Platform, RelPath, RemoteEntry, VipPath
+from vipsync.model import (
+    Execution,
+    FileState,
+    PackKind,
+    Platform,
+    RelPath,
+    RemoteEntry,
+    VipPath,
+)
 from vipsync.state import Changes, Followed, Launch, Session
 
 
@@ -74,6 +82,25 @@ class SendFile:
     vip: VipPath
     path: RelPath
     state: FileState
+
+
+@dataclass(frozen=True, slots=True)
+class SendPack:
+    """Pack a local folder and send the archive; `members` are its files in the states expected.
+
+    The same members give the same bytes, so that a doubtful attempt is settled by trying again:
+    what lies there in the right size came from this very intent.
+    """
+
+    vip: VipPath
+    folder: RelPath
+    kind: PackKind
+    members: tuple[tuple[RelPath, FileState], ...]
+
+    @property
+    def state(self) -> FileState:
+        """The members taken together as one file; its size is that before packing."""
+        return FileState(sum(state.size for _, state in self.members), 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +191,7 @@ Action = (
     | MakeFolder
     | HashFile
     | SendFile
+    | SendPack
     | LookAtFolder
     | StartExecution
     | FindExecutions
@@ -247,6 +275,14 @@ class FileSent:
 
 
 @dataclass(frozen=True, slots=True)
+class PackSent:
+    """The archive lies on VIP in its `size`, in bytes; `hashes` are those of its members."""
+
+    size: int
+    hashes: tuple[tuple[RelPath, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FolderSeen:
     """What lies in a folder on VIP; None where the folder is not there."""
 
@@ -309,6 +345,7 @@ Outcome = (
     | HomeSeen
     | FileHashed
     | FileSent
+    | PackSent
     | FolderSeen
     | Started
     | ExecutionsSeen

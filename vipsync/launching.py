@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from vipsync import actions as do
 from vipsync.draft import Draft, Level
 from vipsync.grouping import group_cases
-from vipsync.model import Case, Descriptor, Group, Text
+from vipsync.model import Case, Descriptor, Group, Text, VipPath
 from vipsync.sending import Placer
 from vipsync.snapshot import Snapshot
 from vipsync.state import Changes, Launch, LaunchedCase, LaunchStatus, Session, Verdict
@@ -219,7 +219,12 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
         )
         for case in group.cases
     )
-    name = execution_name(s.state.session, [case.content for case in cases], request)
+    contents = [case.content for case in cases]
+    name = execution_name(s.state.session, contents, request)
+    location = s.state.session.vip_output_dir
+    if s.descriptor and s.descriptor.results_suffix is not None:
+        # No timestamp of the engine's keeps two executions apart (facts 5.4): the name does.
+        location = VipPath(f"{location}/{name.rsplit(' ', 1)[-1]}")
     return Launch(
         name=name,
         cases=cases,
@@ -228,7 +233,7 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
             parameter: tuple(placer.place(value).vip or "" for value in values)
             for parameter, values in group.values.items()
         },
-        results_location=s.state.session.vip_output_dir,
+        results_location=location,
         jobs=group.jobs,
         request=request,
         runs=s.settings.launch.nb_runs,
@@ -328,11 +333,19 @@ def next_run(launch: Launch) -> Launch:
     return replace(
         launch,
         name=f"{base} run {run}",
+        results_location=_of_its_own(launch, run),
         run=run,
         status=LaunchStatus.INTENDED,
         execution_id="",
         reason="",
     )
+
+
+def _of_its_own(launch: Launch, run: int) -> VipPath:
+    """Return where another run puts its results: beside those of the first where that is fixed."""
+    location, key = launch.results_location, launch.name.split(" run ")[0].rsplit(" ", 1)[-1]
+    head, _, last = location.rpartition("/")
+    return VipPath(f"{head}/{key}-{run}") if last.partition("-")[0] == key else location
 
 
 def _settle(draft: Draft, launch: Launch, *, finishing: bool) -> None:

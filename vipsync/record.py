@@ -11,10 +11,12 @@ from vipsync.errors import (
     PipelineUnavailable,
     SlotsFull,
     TooLarge,
+    TransferMismatch,
     VipError,
     VipsyncError,
 )
-from vipsync.model import RemoteEntry, VipPath
+from vipsync.model import FileState, RemoteEntry, VipPath
+from vipsync.sending import members_digest, states_digest
 from vipsync.snapshot import parent
 from vipsync.state import (
     CachedPipeline,
@@ -33,6 +35,9 @@ from vipsync.state import (
 
 NOTHING = Changes()
 
+PACKED = FileState(-1, 0, 0, 0)
+"""The state of an archive of our own making, as long as its size is not known."""
+
 
 def intent(action: do.Action, state: State, wall: float) -> Changes:
     """Return what must be on disk before the action is tried."""
@@ -44,6 +49,10 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             retried = before is not None and before.state == action.state
             sha256 = before.sha256 if before and retried else ""
             trying = Sent(action.vip, action.path, action.state, sha256=sha256, at=wall)
+            return Changes(put=(trying,))
+        case do.SendPack():
+            digest = states_digest(action.members)
+            trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall)
             return Changes(put=(trying,))
         case do.StartExecution():
             return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
@@ -67,6 +76,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=tuple(_hashed(action, outcome.sha256, state)))
         case do.SendFile(), do.FileSent():
             return Changes(put=tuple(_sent(action, outcome.sha256, wall)))
+        case do.SendPack(), do.PackSent():
+            return Changes(put=tuple(_pack_sent(action, outcome, wall)))
         case do.LookAtFolder(), do.FolderSeen():
             return Changes(put=tuple(_folder_seen(action.path, outcome.entries, state)))
         case do.StartExecution(), do.Started():
@@ -101,6 +112,9 @@ def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
         ):
             refused = replace(launch, status=LaunchStatus.REFUSED, reason=str(error))
             return Changes(put=(refused,))
+        case do.SendPack() if isinstance(error, TransferMismatch):
+            wrong = replace(state.sent[action.vip], status=SendStatus.WRONG)
+            return Changes(put=(wrong,))
         case do.FetchResult() if isinstance(error, TooLarge):
             result = state.results[action.vip]
             refused_result = replace(result, status=ResultStatus.REFUSED, reason=str(error))
@@ -125,6 +139,15 @@ def _sent(action: do.SendFile, sha256: str, wall: float) -> Iterable[Row]:
     yield Sent(action.vip, action.path, action.state, SendStatus.ANSWERED, sha256, wall)
 
 
+def _pack_sent(action: do.SendPack, outcome: do.PackSent, wall: float) -> Iterable[Row]:
+    states = dict(action.members)
+    for path, sha256 in outcome.hashes:
+        yield Known(path, states[path], sha256)
+    size = PACKED._replace(size=outcome.size)
+    digest = members_digest(outcome.hashes)
+    yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall)
+
+
 def _folder_seen(
     folder: VipPath, entries: tuple[RemoteEntry, ...] | None, state: State
 ) -> Iterable[Row]:
@@ -136,6 +159,8 @@ def _folder_seen(
     for row in state.sent.values():
         if parent(row.vip) != folder or row.status in (SendStatus.WRONG, SendStatus.REMOVED):
             continue
+        if row.state == PACKED:
+            continue  # nobody knows its size yet
         size = sizes.get(row.vip)
         if size is None:
             status = SendStatus.TRYING

@@ -6,19 +6,32 @@ content goes to the next version folder. PURE: no I/O, no clock.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
-from typing import assert_never
 
 from vipsync import actions as do
 from vipsync.draft import Draft
-from vipsync.model import InputFile, InputFolder, InputValue, PackedFolder, RelPath, Text, VipPath
+from vipsync.model import (
+    FileState,
+    InputFile,
+    InputFolder,
+    InputValue,
+    PackedFolder,
+    RelPath,
+    Text,
+    VipPath,
+)
 from vipsync.names import version_path, vip_relpath
 from vipsync.snapshot import Snapshot, parent
 from vipsync.state import SendStatus, Sent
+from vipsync.values import vip_rel
+
+Send = do.SendFile | do.SendPack
+SENDS = (do.SendFile, do.SendPack)
 
 
 class _Fit(Enum):
@@ -59,15 +72,33 @@ class Placer:
         return known.sha256 if known and known.state == self.s.files.get(path) else None
 
     def _place(self, value: InputFile | InputFolder | PackedFolder) -> Placement:
-        members = _members(value)
         for version in count(1):
-            placed = self._place_version(members, version)
+            if isinstance(value, PackedFolder):
+                placed = self._place_packed(value, self._root(value, version))
+            else:
+                placed = self._place_version(_members(value), version)
             if placed is None:
                 continue
-            return Placement(
-                None if placed else self._root(value, version), tuple(dict.fromkeys(placed))
-            )
+            vip = None if placed else self._root(value, version)
+            return Placement(vip, tuple(dict.fromkeys(placed)))
         raise AssertionError("versions never end")
+
+    def _place_packed(self, value: PackedFolder, vip: VipPath) -> list[do.Action] | None:
+        """Return what is left to do for an archive at this place; None where another one lies there."""
+        members = tuple((path, self.s.files[path]) for path in value.members)
+        send = do.SendPack(vip, value.path, value.kind, members)
+        row = self.s.state.sent.get(vip)
+        if row is None or row.status is SendStatus.REMOVED:
+            listing = self.s.memory.listings.get(parent(vip))
+            return None if listing and vip in listing.sizes else [send]
+        if row.status is SendStatus.TRYING:
+            return [send] if row.sha256 == states_digest(members) else None
+        hashes = [(path, self.sha256(path)) for path in value.members]
+        unread = [do.HashFile(path, self.s.files[path]) for path, sha256 in hashes if not sha256]
+        if unread:
+            return [*unread]
+        same = row.sha256 == members_digest(hashes)
+        return [] if same and row.status is SendStatus.SENT else None
 
     def _place_version(
         self, members: Sequence[tuple[RelPath, str]], version: int
@@ -119,19 +150,28 @@ class Placer:
             return [do.HashFile(path, row.state)]
         return [do.SendFile(row.vip, path, row.state)]
 
-    def _root(self, value: InputFile | InputFolder | PackedFolder, version: int) -> str:
-        rel = _members(value)[0][1] if isinstance(value, InputFile) else vip_relpath(value.path)
-        return version_path(self.s.state.session.vip_input_dir, version, rel)
+    def _root(self, value: InputFile | InputFolder | PackedFolder, version: int) -> VipPath:
+        return version_path(self.s.state.session.vip_input_dir, version, vip_rel(value))
 
 
-def _members(value: InputFile | InputFolder | PackedFolder) -> list[tuple[RelPath, str]]:
-    match value:
-        case InputFile():
-            return [(value.path, vip_relpath(RelPath(value.as_name or value.path)))]
-        case InputFolder() | PackedFolder():
-            return [(member, vip_relpath(member)) for member in value.members]
-        case _:
-            assert_never(value)
+def _members(value: InputFile | InputFolder) -> list[tuple[RelPath, str]]:
+    if isinstance(value, InputFile):
+        return [(value.path, vip_rel(value))]
+    return [(member, vip_relpath(member)) for member in value.members]
+
+
+def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:
+    """Return what an archive is to be known by until its members were read."""
+    return "states " + _digest(f"{path}\0{tuple(state)}" for path, state in members)
+
+
+def members_digest(hashes: Iterable[tuple[RelPath, str | None]]) -> str:
+    """Return what identifies an archive: the names and contents of its members."""
+    return _digest(f"{path}\0{sha256}" for path, sha256 in hashes)
+
+
+def _digest(words: Iterable[str]) -> str:
+    return hashlib.sha256("\0\0".join(sorted(words)).encode()).hexdigest()
 
 
 def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
@@ -140,7 +180,7 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
     The biggest files go first, so that no long tail remains.
     """
     wanted = list(dict.fromkeys(todo))
-    sends = [a for a in wanted if isinstance(a, do.SendFile)]
+    sends = [a for a in wanted if isinstance(a, SENDS)]
     busy = {parent(a.vip) for a in sends if not draft.failing(a)}
     for action in wanted:
         match action:
@@ -157,19 +197,19 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
 
 def _quiet(draft: Draft, folder: VipPath) -> bool:
     """Tell whether no transfer into the folder is under way: a list would miss its end."""
-    prefix = f"{do.SendFile.__name__} {folder}/"
+    prefixes = tuple(f"{send.__name__} " for send in SENDS)
     return not any(
-        name.startswith(prefix) and "/" not in name[len(prefix) :]
+        name.startswith(prefixes) and parent(VipPath(name.partition(" ")[2])) == folder
         for name in draft.s.memory.under_way
     )
 
 
-def _with_folders(draft: Draft, sends: Sequence[do.SendFile]) -> list[do.SendFile]:
+def _with_folders(draft: Draft, sends: Sequence[Send]) -> list[Send]:
     """Return the transfers whose folder is on VIP; add what brings the other folders there."""
-    by_folder: defaultdict[VipPath, list[do.SendFile]] = defaultdict(list)
+    by_folder: defaultdict[VipPath, list[Send]] = defaultdict(list)
     for send in sends:
         by_folder[parent(send.vip)].append(send)
-    ready: list[do.SendFile] = []
+    ready: list[Send] = []
     looking = draft.names | draft.s.memory.under_way
     for folder in sorted(by_folder):
         # A list that is under way would miss what is sent meanwhile, and read as "not there".

@@ -120,7 +120,7 @@ class Memory:
                 self.listings[action.path] = Listing(now, {})
             case do.LookAtFolder(), do.FolderSeen():
                 self._see_folder(action.path, outcome, now)
-            case do.SendFile(), _:
+            case ((do.SendFile() | do.SendPack()), _):
                 self.touched[parent(action.vip)] = now
             case do.StartExecution(), _:
                 self.started_at = now
