@@ -29,7 +29,7 @@ from vipsync.model import (
 )
 from vipsync.names import inputs_root
 from vipsync.patterns import Pattern, Template
-from vipsync.sources import FileItem, Plan, Source, read_sources
+from vipsync.sources import FileItem, Recipe, Source, read_sources
 from vipsync.values import base_name, text_problem
 
 _SHAPES = 300
@@ -50,20 +50,20 @@ def find_cases(
     """
     if descriptor is None:
         return CaseSet()
-    plan = read_sources(settings, descriptor)
-    ready = _Ready(plan.ready, named)
+    recipe = read_sources(settings, descriptor)
+    ready = _Ready(recipe.ready, named)
     tree = Tree((path for path in files if path not in ready.files), named)
     root_length = len(inputs_root(settings.session_name))
-    relations = [relate(source, tree, root_length) for source in plan.sources]
+    relations = [relate(source, tree, root_length) for source in recipe.sources]
     unused = _unused(tree.files, relations)
     everything = settings.inputs.upload == "all"
     relations = refuse_clashes(relations, unused if everything else ())
-    builder = _Builder(plan, relations, ready, descriptor)
+    builder = _Builder(recipe, relations, ready, descriptor)
     cases = sorted(map(builder.case, join(relations)), key=lambda case: case.id)
     return CaseSet(
         cases=tuple(cases),
-        unused=() if everything else tuple(_with_nearest(unused, plan)),
-        warnings=tuple(_warnings(relations)),
+        unused=() if everything else tuple(_with_nearest(unused, recipe)),
+        warnings=tuple(_warnings(relations, tree)),
     )
 
 
@@ -92,14 +92,13 @@ class _Builder:
     """Make cases of choices; what is the same for all of them is worked out once."""
 
     def __init__(
-        self, plan: Plan, relations: Sequence[Relation], ready: _Ready, descriptor: Descriptor
+        self, recipe: Recipe, relations: Sequence[Relation], ready: _Ready, descriptor: Descriptor
     ) -> None:
-        self._plan = plan
-        self._names = plan.names
+        self._names = recipe.names
         self._relations = relations
         self._ready = ready
         self._descriptor = descriptor
-        self._label = _Labels(plan, relations)
+        self._label = _Labels(recipe, relations)
         self._problems: dict[tuple[str, str], str] = {}
         constant = [option for r in relations if not r.variables for option in r.options.values()]
         self._shared = tuple(sorted({path for option in constant for path in option.files}))
@@ -113,7 +112,7 @@ class _Builder:
             parameter = relation.source.parameter
             option = choice.options.get(parameter.name)
             if option is None or option.value is None:
-                waits.append(option.missing if option else relation.wanted(choice.bound))
+                waits.extend(_missing(relation, option, choice.bound))
                 continue
             value = self._value(option, choice.bound)
             if value is not None:
@@ -159,6 +158,14 @@ class _Builder:
         return found[0] if len(found) == 1 else tuple(sorted({p for paths in found for p in paths}))
 
 
+def _missing(relation: Relation, option: Option | None, bound: Mapping[str, str]) -> Iterator[str]:
+    """Yield the file that a case lacks; words of a list wait for the files they are paired with."""
+    if option is not None:
+        yield option.missing
+    elif relation.source.files:
+        yield relation.wanted(bound)
+
+
 def _values_problems(values: Mapping[str, InputValue], descriptor: Descriptor) -> Iterator[str]:
     """Find what would go wrong inside a job, or in making jobs of the values."""
     if collision := _same_base_name(values, descriptor):
@@ -197,12 +204,12 @@ def _origin(value: InputValue) -> str:
 class _Labels:
     """Name cases by what varies: names joined with /, else the path, else the words of a list."""
 
-    def __init__(self, plan: Plan, relations: Sequence[Relation]) -> None:
-        self._names = plan.names
+    def __init__(self, recipe: Recipe, relations: Sequence[Relation]) -> None:
+        self._names = recipe.names
         self._own = [r for r in relations if f"*{r.source.parameter.name}" in r.variables]
         paired = [r.source for r in relations if PAIRED in r.variables]
         self._paired = _telling(paired)
-        self._fixed = next((_item_text(f, {}) for s in plan.sources for f in s.files), "all")
+        self._fixed = next((_item_text(f, {}) for s in recipe.sources for f in s.files), "all")
         self._path_tells_names = any(
             r.source.files and set(r.source.names) == set(self._names) for r in self._own
         )
@@ -240,10 +247,10 @@ def _unused(files: Sequence[RelPath], relations: Sequence[Relation]) -> list[Rel
     return [path for path in files if path not in used]
 
 
-def _with_nearest(unused: Sequence[RelPath], plan: Plan) -> Iterator[Unused]:
+def _with_nearest(unused: Sequence[RelPath], recipe: Recipe) -> Iterator[Unused]:
     """Name beside each unused file the pattern that comes nearest; files alike are compared once."""
     patterns = list(
-        dict.fromkeys(item.pattern.wanted({}) for source in plan.sources for item in source.files)
+        dict.fromkeys(item.pattern.wanted({}) for source in recipe.sources for item in source.files)
     )
     nearest: dict[str, str] = {}
     for path in unused:
@@ -253,10 +260,12 @@ def _with_nearest(unused: Sequence[RelPath], plan: Plan) -> Iterator[Unused]:
         yield Unused(path, nearest.get(shape, ""))
 
 
-def _warnings(relations: Sequence[Relation]) -> Iterator[str]:
+def _warnings(relations: Sequence[Relation], tree: Tree) -> Iterator[str]:
+    """Say which settings find nothing, and which name a folder as if it were a file."""
     for relation in relations:
-        if relation.source.files and not relation.options:
-            yield (
-                f"[input_settings] {relation.source.parameter.name}: "
-                f"no file matches {relation.wanted({})}"
-            )
+        where = f"[input_settings] {relation.source.parameter.name}"
+        if not relation.options:
+            yield f"{where}: no file matches {relation.wanted({})}"
+        for option in relation.options.values():
+            if option.missing and tree.members(RelPath(option.missing)):
+                yield f"{where}: {option.missing} is a folder, write {option.missing}/ to give it whole"

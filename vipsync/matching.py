@@ -54,12 +54,11 @@ class Relation:
     options: Mapping[tuple[str, ...], Option]
 
     def wanted(self, bound: Mapping[str, str]) -> str:
-        """Return the path, or else the pattern, that a case lacks here."""
-        items = self.source.files
-        item = (
-            items[int(bound[PAIRED])] if PAIRED in self.variables and PAIRED in bound else items[0]
-        )
-        return item.pattern.wanted(bound)
+        """Return the path, or else the pattern, that a case lacks here; it must take files."""
+        item: FileItem | Template = self.source.files[0]
+        if PAIRED in self.variables and PAIRED in bound:
+            item = self.source.items[int(bound[PAIRED])]
+        return item.pattern.wanted(bound) if isinstance(item, FileItem) else item.fill(bound)
 
 
 class Tree:

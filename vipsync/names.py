@@ -57,6 +57,7 @@ def _says_something(name: str) -> bool:
     return any(letter.isalnum() for letter in name.partition(".")[0])
 
 
+@lru_cache(maxsize=1 << 17)
 def vip_relpath(rel: str) -> str:
     """Return the path below INPUTS that `rel` gets on VIP; raise NameRefused where it has none."""
     safe = "/".join(map(vip_part, rel.split("/")))

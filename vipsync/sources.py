@@ -66,7 +66,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Recipe:
     """What settings.toml asks for: the sources in its order, and the file that says "complete"."""
 
     sources: tuple[Source, ...]
@@ -78,7 +78,7 @@ class Plan:
         return tuple(dict.fromkeys(name for source in self.sources for name in source.names))
 
 
-def read_sources(settings: Settings, descriptor: Descriptor) -> Plan:
+def read_sources(settings: Settings, descriptor: Descriptor) -> Recipe:
     """Return what the settings ask for; raise SettingsError with every problem in them."""
     problems: list[str] = []
     sources = []
@@ -88,13 +88,13 @@ def read_sources(settings: Settings, descriptor: Descriptor) -> Plan:
         except SettingsError as error:
             problems.append(f"[input_settings] {key}: {error.message}")
     problems.extend(_missing(settings, descriptor))
-    plan = Plan(tuple(sources), _ready(settings.inputs.ready, problems))
+    recipe = Recipe(tuple(sources), _ready(settings.inputs.ready, problems))
     problems.extend(_pairing_problems([source for source in sources if source.paired]))
     if not problems:
-        problems.extend(_name_problems(plan))
+        problems.extend(_name_problems(recipe))
     if problems:
         raise SettingsError(_told(problems))
-    return plan
+    return recipe
 
 
 def _told(problems: Sequence[str]) -> str:
@@ -243,13 +243,13 @@ def _as_named(source: Source) -> str:
     return source.files[0].pattern.text.replace("**", "*").replace("*", "{name}", 1)
 
 
-def _name_problems(plan: Plan) -> Iterator[str]:
+def _name_problems(recipe: Recipe) -> Iterator[str]:
     """Find names that no pattern finds out."""
-    for source in plan.sources:
+    for source in recipe.sources:
         used = (name for item in source.texts for name in item.names)
-        yield from _unbound(f"[input_settings] {source.parameter.name}", used, plan.names)
-    if plan.ready:
-        yield from _unbound("[inputs] ready", plan.ready.names, plan.names)
+        yield from _unbound(f"[input_settings] {source.parameter.name}", used, recipe.names)
+    if recipe.ready:
+        yield from _unbound("[inputs] ready", recipe.ready.names, recipe.names)
 
 
 def _unbound(where: str, used: Iterable[str], bound: Sequence[str]) -> Iterator[str]:
