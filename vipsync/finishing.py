@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.draft import Draft, Level
-from vipsync.launching import Sorted
+from vipsync.launching import Sorted, to_read
 from vipsync.mirroring import LATE_WRITERS, open_results, wanted
 from vipsync.model import VipPath
+from vipsync.sending import Placer
 from vipsync.snapshot import Snapshot
 from vipsync.state import (
     Changes,
@@ -78,7 +79,7 @@ def _all_ended_well(snapshot: Snapshot) -> bool:
     ) and not any(x.status is LaunchStatus.INTENDED for x in snapshot.state.launches.values())
 
 
-def plan_set_aside(draft: Draft, found: Sorted) -> list[do.Action]:
+def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     """Set aside the complete cases that were not launched; return the hashes this needs.
 
     Files that come later are not among them: they open the session again.
@@ -87,22 +88,18 @@ def plan_set_aside(draft: Draft, found: Sorted) -> list[do.Action]:
     if session.phase is not Phase.FINISHING or session.set_aside:
         return []
     judged = _judge(found, s, Verdict.ASIDE)
-    unread: list[do.Action] = [
-        do.HashFile(path, s.files[path]) for case in found.unknown for path in case.own
-    ]
+    unread = to_read(found, placer)
     if not unread:
         decide(draft, "set aside", replace(session, set_aside=True), *judged)
     return unread
 
 
-def plan_adoption(draft: Draft, found: Sorted) -> list[do.Action]:
+def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     """Count the cases of an adopted folder as launched before; return the hashes this needs."""
     s, session = draft.s, draft.s.state.session
     if not session.adopting or (s.settings.pipeline_id and s.descriptor is None):
         return []
-    unread: list[do.Action] = [
-        do.HashFile(path, s.files[path]) for case in found.unknown for path in case.own
-    ]
+    unread = to_read(found, placer)
     if found.settling or s.unsettled:
         draft.wait(min(s.unsettled.values()))
     elif not unread:

@@ -69,6 +69,11 @@ class Sorted:
     launches: dict[str, list[Launch]] = field(default_factory=dict)  # content → launches
     refused: dict[str, Launch] = field(default_factory=dict)  # content → what VIP said no to
 
+    def wanted(self, snapshot: Snapshot) -> list[Case]:
+        """Return the cases that are to be launched, or may be once their files were read."""
+        by_itself = snapshot.settings.launch.when == "new"
+        return [*self.new, *self.unknown] if by_itself else self.new
+
     def request(self, case: Case, snapshot: Snapshot) -> str:
         """Return the request that asked for this launch, empty where it is the ordinary one."""
         judged = snapshot.state.judged.get(self.content.get(case.id, ""))
@@ -149,6 +154,30 @@ def to_learn(found: Sorted, placer: Placer) -> dict[str, do.Action]:
     }
 
 
+def to_read(found: Sorted, placer: Placer) -> list[do.Action]:
+    """Return every hash that is needed to know the content of all complete cases."""
+    return [
+        do.HashFile(path, placer.s.files[path])
+        for case in found.unknown
+        for path in case.own
+        if placer.sha256(path) is None
+    ]
+
+
+def outdated(found: Sorted, placer: Placer) -> list[str]:
+    """Return the cases whose last launch had other shared files or settings than there are now."""
+    cases = {case.id: case for case in placer.s.cases.cases}
+    old = []
+    for case_id, content in sorted(found.content.items()):
+        launches = found.launches.get(content)
+        if not launches:
+            continue
+        then = next(c.settings for c in launches[-1].cases if c.content == content)
+        if then != settings_digest(cases[case_id], placer.s, placer):
+            old.append(case_id)
+    return old
+
+
 def plan_cases(
     draft: Draft, found: Sorted, placer: Placer, descriptor: Descriptor
 ) -> list[do.Action]:
@@ -157,7 +186,7 @@ def plan_cases(
     todo = [*reading.values()]
     ready: list[Case] = []
     held_up: list[Case] = []
-    for case in (*found.new, *found.unknown):
+    for case in found.wanted(draft.s):
         if case.id in reading:
             continue
         missing = [a for value in case.values.values() for a in placer.place(value).todo]

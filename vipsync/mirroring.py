@@ -30,6 +30,8 @@ def plan_following(draft: Draft) -> None:
             continue
         if not execution.status.ended:
             _poll(draft, execution)
+            if execution.kill_wanted and not execution.killed_by_us:
+                draft.add(do.Kill(execution.id))
         elif not execution.listed and wanted(execution, draft.s):
             _list_at_end(draft, execution)
         if draft.s.memory.returned.get(execution.id, 0) != len(execution.returned):

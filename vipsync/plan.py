@@ -6,7 +6,7 @@ the plan too, as a notice with its reason.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 from vipsync import actions as do
@@ -21,7 +21,7 @@ from vipsync.finishing import (
     plan_marker,
     plan_set_aside,
 )
-from vipsync.launching import Sorted, plan_cases, settle_launches, sort_cases, to_learn
+from vipsync.launching import Sorted, outdated, plan_cases, settle_launches, sort_cases, to_learn
 from vipsync.mirroring import plan_following, plan_results
 from vipsync.model import InputFile, RelPath, VipPath
 from vipsync.names import vip_relpath
@@ -40,13 +40,14 @@ def plan(snapshot: Snapshot) -> Plan:
     _say_troubles(draft)
     placer = Placer(snapshot)
     found = sort_cases(snapshot, placer)
-    plan_requests(draft, found)
+    todo = plan_requests(draft, found, placer)
     if snapshot.settings_error:
         _follow(draft)
         return draft.finished()
+    _say_outdated(draft, found, placer)
     plan_marker(draft)
     plan_after_download(draft, found)
-    todo = [*plan_set_aside(draft, found), *plan_adoption(draft, found)]
+    todo += [*plan_set_aside(draft, found, placer), *plan_adoption(draft, found, placer)]
     if _fetch_pipeline(draft) and snapshot.state.session.phase in (Phase.CLOSED, Phase.OPEN):
         todo += _plan_work(draft, found, placer)
     elif snapshot.state.session.phase is Phase.FINISHING:
@@ -74,6 +75,21 @@ def _say_troubles(draft: Draft) -> None:
             draft.notice(Level.PERSON, names, f"VIP refused the launch: {launch.reason}")
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
+
+
+def _say_outdated(draft: Draft, found: Sorted, placer: Placer) -> None:
+    """Report cases that ran with other settings, or with another version of the pipeline."""
+    old, launched = (
+        outdated(found, placer),
+        [c for c in found.content.values() if c in found.launches],
+    )
+    if old:
+        text = f"{len(old)} of {len(launched)} cases ran with older settings or shared files."
+        draft.notice(Level.INFO, "settings", text, "`vipsync rerun --outdated` runs them again.", 0)
+    versions = Counter(found.launches[content][-1].pipeline_id for content in launched)
+    if len(versions) > 1:
+        mixed = ", ".join(f"{n} with {pipeline}" for pipeline, n in sorted(versions.items()))
+        draft.notice(Level.INFO, "pipeline", f"Mixed: {mixed}.", exit_code=0)
 
 
 def _follow(draft: Draft) -> None:
@@ -112,7 +128,8 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         return []
     if session.phase is Phase.CLOSED:
         learn = to_learn(found, placer)
-        if found.new or len(found.unknown) > len(learn) or _to_upload(s, placer):
+        due = [case for case in found.wanted(s) if case.id not in learn]
+        if due or _to_upload(s, placer):
             _open(draft)
         return [*learn.values()]
     if not _proven(draft) or not session.owned:

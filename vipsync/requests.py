@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.draft import Draft, Level
 from vipsync.finishing import let_go
-from vipsync.launching import Sorted
+from vipsync.launching import Sorted, outdated, to_read
+from vipsync.sending import Placer
 from vipsync.snapshot import Request
 from vipsync.state import Changes, DoneRequest, Judged, Phase, Row, Verdict
+from vipsync.status import CaseState, case_reports
+
+ABOUT_CASES = ("launch", "rerun", "cancel")
 
 
-def plan_requests(draft: Draft, found: Sorted) -> None:
-    """Turn each request that was not carried out yet into a decision."""
+def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+    """Turn each request that was not carried out yet into a decision.
+
+    Return the hashes without which it is not known which cases a request is about.
+    """
+    todo: list[do.Action] = []
     for request in draft.s.requests:
         if request.id in draft.s.state.requests:
             continue
-        rows = _rows(draft, request, found)
-        if rows is None:
-            draft.notice(Level.WAIT, request.command, f"`{request.command}` waits for its files.")
+        unread = to_read(found, placer) if request.command in ABOUT_CASES else []
+        if unread or (request.command in ABOUT_CASES and found.settling):
+            text = f"`{request.command}` waits until its files were read."
+            draft.notice(Level.WAIT, request.command, text)
+            todo += unread
             continue
+        rows = _rows(draft, request, found, placer)
         changes = Changes(put=(*rows, DoneRequest(request.id)))
         draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
+    return todo
 
 
-def _rows(draft: Draft, request: Request, found: Sorted) -> list[Row] | None:
-    """Return what a request changes; None while that cannot be known."""
+def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list[Row]:
+    """Return what a request changes."""
     session = draft.s.state.session
     match request.command:
         case "pause" | "resume":
@@ -34,18 +47,17 @@ def _rows(draft: Draft, request: Request, found: Sorted) -> list[Row] | None:
         case "finish":
             return _finish(draft, request)
         case "finish --cancel":
-            if session.phase is Phase.FINISHING:
-                draft.add(do.WriteMarker())
-                return [replace(session, phase=Phase.OPEN, kill=False)]
-            return []
+            if session.phase is not Phase.FINISHING:
+                return []
+            draft.add(do.WriteMarker())
+            return [replace(session, phase=Phase.OPEN, kill=False)]
         case "launch":
-            if found.settling or found.unknown:
-                return None
-            return _judge(request, found, Verdict.GO)
+            return _judge(_chosen(request, found), found, Verdict.GO, request.id, launched=False)
         case "rerun":
-            if found.settling or found.unknown:
-                return None
-            return _judge(request, found, Verdict.AGAIN)
+            which = _to_rerun(request, found, placer)
+            return _judge(which, found, Verdict.AGAIN, request.id, launched=True)
+        case "cancel":
+            return _cancel(request, found, draft)
         case _:
             return []
 
@@ -61,9 +73,40 @@ def _finish(draft: Draft, request: Request) -> list[Row]:
     return rows
 
 
-def _judge(request: Request, found: Sorted, verdict: Verdict) -> list[Row]:
+def _chosen(request: Request, found: Sorted) -> list[str]:
+    """Return the complete cases that a request names; without names, all of them."""
+    return [c for c in sorted(found.content) if not request.cases or c in request.cases]
+
+
+def _to_rerun(request: Request, found: Sorted, placer: Placer) -> list[str]:
+    match request.options.get("which"):
+        case "outdated":
+            return outdated(found, placer)
+        case "failed":
+            bad = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+            return [r.id for r in case_reports(placer.s, found) if r.state in bad]
+        case _:
+            return _chosen(request, found)
+
+
+def _judge(
+    cases: Iterable[str], found: Sorted, verdict: Verdict, request: str, *, launched: bool
+) -> list[Row]:
+    """Return verdicts on those cases that were launched before, or on those that were not."""
     return [
-        Judged(content, case_id, verdict, request.id)
-        for case_id, content in sorted(found.content.items())
-        if not request.cases or case_id in request.cases
+        Judged(found.content[case_id], case_id, verdict, request)
+        for case_id in cases
+        if (found.content[case_id] in found.launches) is launched
     ]
+
+
+def _cancel(request: Request, found: Sorted, draft: Draft) -> list[Row]:
+    """Drop cases that are queued; stop the executions of those that run."""
+    chosen = _chosen(request, found)
+    rows = _judge(chosen, found, Verdict.DROPPED, request.id, launched=False)
+    for case_id in chosen:
+        for launch in found.launches.get(found.content[case_id], []):
+            execution = draft.s.state.executions.get(launch.execution_id)
+            if execution and not execution.over:
+                rows.append(replace(execution, kill_wanted=True))
+    return list(dict.fromkeys(rows))

@@ -153,7 +153,7 @@ class Launch:
 class Followed:
     """One execution of the session as VIP last told it. Times in seconds since the epoch.
 
-    `listed`: after its end, everything in its results folder became a `Result`.
+    `kill_wanted`: a person asked to stop it. `listed`: after its end, everything in its results folder became a `Result`.
     `logs`: the jobs whose logs are here. `gone`: VIP no longer knows it. `removed`: its results
     were removed from VIP with the session's folder.
     """
@@ -170,6 +170,7 @@ class Followed:
     changed_at: float = 0.0
     ended_at: float | None = None
     killed_by_us: bool = False
+    kill_wanted: bool = False
     listed: bool = False
     logs: tuple[int, ...] = ()
     gone: bool = False

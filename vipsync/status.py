@@ -102,7 +102,7 @@ def status_of(
     """Return the state of a folder."""
     state = snapshot.state
     found = sort_cases(snapshot, Placer(snapshot))
-    cases = tuple(_case(case, found, snapshot) for case in snapshot.cases.cases)
+    cases = case_reports(snapshot, found)
     executions = tuple(
         _execution(e, snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
@@ -143,6 +143,11 @@ def exit_code(notices: Iterable[Notice]) -> int:
 
 
 # cases
+
+
+def case_reports(snapshot: Snapshot, found: Sorted) -> tuple[CaseReport, ...]:
+    """Return where each case stands."""
+    return tuple(_case(case, found, snapshot) for case in snapshot.cases.cases)
 
 
 def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
