@@ -79,6 +79,8 @@ class Reconciler:
         overrides: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
         timing: Timing | None = None,
+        planner: Callable[[Snapshot], Plan] = plan,
+        observer: Callable[[SessionFolder], Observer] | None = None,
         stop: Callable[[], None] = lambda: None,
         pace: Callable[[], None] = lambda: None,
         moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
@@ -95,6 +97,8 @@ class Reconciler:
         self._client: VipClient | None = None
         self._key_print = self._portal = ""
         self._new = False
+        self.planner = planner
+        self._new_observer = observer or self._folder_observer
         self._overrides, self._environ = overrides, environ
         self._stop, self._pace, self._moved = stop, pace, moved
         self._open: ExitStack | None = None
@@ -125,15 +129,13 @@ class Reconciler:
             network = network_file_system(self.folder.hidden)
             self._ledger = Ledger(self.folder.ledger, Session(mine.id), network_disk=network)
             stack.callback(self._ledger.close)
-            self.observer = Observer(
-                self.folder,
-                self._overrides,
-                self._environ,
-                self.timing.clock,
-                self.timing.wall,
-            )
+            self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
         self.memory = Memory()
+
+    def _folder_observer(self, folder: SessionFolder) -> Observer:
+        timing = self.timing
+        return Observer(folder, self._overrides, self._environ, timing.clock, timing.wall)
 
     def close(self) -> None:
         """Let the folder go; what is under way is settled by the next start."""
@@ -182,7 +184,7 @@ class Reconciler:
         except VipsyncError as error:
             self.trouble = error
             return
-        self.plan = plan(self.snapshot)
+        self.plan = self.planner(self.snapshot)
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
         self.queue.extend(self.plan.actions)
         waiting = any(n.level is not Level.INFO for n in self.plan.notices)
