@@ -29,6 +29,7 @@ from vipsync.folder import ID_LINE, SessionFolder, disk_error, write_atomic
 from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
 from vipsync.packing import PackMember, pack
 from vipsync.scan import Seen
+from vipsync.sharing import return_lease, take_lease
 from vipsync.snapshot import parent
 
 LIST_LIMIT = 500
@@ -99,6 +100,8 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.DeleteMarker():
             tools.folder.marker.unlink(missing_ok=True)
             return do.Done()
+        case do.TakeLease() | do.ReturnLease() | do.DropLease():
+            return _lease(action, tools)
         case do.MakeFolder():
             tools.vip.make_folder(action.path)
             return do.Done()
@@ -175,6 +178,17 @@ def _write_marker(tools: Tools) -> do.Done:
     identity = tools.folder.identity()
     text = MARKER_TEXT + (f"\n{ID_LINE}{identity.id}\n" if identity else "")
     write_atomic(tools.folder.marker, text.encode())
+    return do.Done()
+
+
+def _lease(action: do.TakeLease | do.ReturnLease | do.DropLease, tools: Tools) -> do.Done:
+    mine = tools.folder.identity()
+    if isinstance(action, do.DropLease):
+        return_lease(tools.folder, action.session_id)
+    elif mine and isinstance(action, do.TakeLease):
+        take_lease(SessionFolder(Path(action.lender)), tools.folder, mine.id, action.wall)
+    elif mine:
+        return_lease(SessionFolder(Path(action.lender)), mine.id)
     return do.Done()
 
 

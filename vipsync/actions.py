@@ -61,6 +61,28 @@ class DeleteMarker:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeLease:
+    """Tell the session folder that lends its inputs that they are in use."""
+
+    lender: str
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLease:
+    """Tell the session folder that lent its inputs that they are no longer in use."""
+
+    lender: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropLease:
+    """Forget that another session uses our inputs: a person knows better."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class MakeFolder:
     """Make one folder on VIP; its parent is there."""
 
@@ -188,6 +210,9 @@ Action = (
     | Open
     | WriteMarker
     | DeleteMarker
+    | TakeLease
+    | ReturnLease
+    | DropLease
     | MakeFolder
     | HashFile
     | SendFile
@@ -204,7 +229,10 @@ Action = (
     | CheckRemoved
 )
 
-LOCAL = (Decide, Open, WriteMarker, DeleteMarker, HashFile)
+INLINE = (Decide, Open, WriteMarker, DeleteMarker, TakeLease, ReturnLease, DropLease)
+"""Actions that are carried out at once, in order: what follows may rest on them."""
+
+LOCAL = (*INLINE, HashFile)
 """Actions that need no answer from VIP."""
 
 

@@ -30,6 +30,9 @@ from vipsync.state import (
 ASK_AGAIN = 600.0
 """Seconds after which a removal that did not happen is asked for again (facts 3.7)."""
 
+OLD_LEASE = 86400.0
+"""Seconds after which a lease that was not renewed is reported."""
+
 LOOK_AGAIN = 2.0
 """Seconds between looks whether a removal has happened."""
 
@@ -121,7 +124,7 @@ def plan_finishing(draft: Draft) -> None:
     session = draft.s.state.session
     if session.phase is Phase.FINISHING and session.set_aside:
         _kill(draft)
-        if not missing(draft.s) and not _doubts(draft):
+        if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
             asked = replace(session, phase=Phase.REMOVING, removal_asked_at=draft.s.wall)
             decide(draft, "remove", asked)
     elif session.phase is Phase.REMOVING:
@@ -143,6 +146,23 @@ def missing(snapshot: Snapshot) -> list[str]:
     running = [e.id for e in executions if not e.over]
     unlisted = [e.id for e in executions if e.over and not e.listed and wanted(e, snapshot)]
     return [*running, *unlisted, *(r.vip for r in open_results(snapshot))]
+
+
+def _leased(draft: Draft) -> bool:
+    """Tell whether other sessions still run with our inputs, and say who."""
+    for lease in draft.s.leases:
+        age = draft.s.wall - lease.at
+        text = f"{lease.folder} (on {lease.host}) runs executions with these inputs."
+        remedy = "The removal waits for them."
+        if age > OLD_LEASE:
+            text += f" It has not said so for {age / 3600:.0f} h."
+            remedy = (
+                "If that session is gone: "
+                f"`vipsync finish --without {lease.folder.rstrip('/').rsplit('/', 1)[-1]}`."
+            )
+        draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
+        draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)
+    return bool(draft.s.leases)
 
 
 def _doubts(draft: Draft) -> bool:

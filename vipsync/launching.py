@@ -22,6 +22,9 @@ from vipsync.state import Changes, Launch, LaunchedCase, LaunchStatus, Session, 
 DOUBT = 120.0
 """Seconds for which a launch whose answer was lost is looked for by its name."""
 
+LEASE_RENEWAL = 600.0
+"""Seconds after which a lease on another session's inputs is written anew."""
+
 BETWEEN_LAUNCHES = 1.0
 """Seconds between two launches (users 2: VIP needs it)."""
 
@@ -69,10 +72,16 @@ class Sorted:
     launches: dict[str, list[Launch]] = field(default_factory=dict)  # content → launches
     refused: dict[str, Launch] = field(default_factory=dict)  # content → what VIP said no to
 
-    def wanted(self, snapshot: Snapshot) -> list[Case]:
-        """Return the cases that are to be launched, or may be once their files were read."""
-        by_itself = snapshot.settings.launch.when == "new"
-        return [*self.new, *self.unknown] if by_itself else self.new
+    def wanted(self, placer: Placer) -> list[Case]:
+        """Return the cases that are to be launched, or may be once their files were read.
+
+        Those whose files another session has yet to send are left out.
+        """
+        by_itself = placer.s.settings.launch.when == "new"
+        cases = [*self.new, *self.unknown] if by_itself else self.new
+        if placer.s.lender is None:
+            return cases
+        return [case for case in cases if not placer.blocked(case.values.values())]
 
     def request(self, case: Case, snapshot: Snapshot) -> str:
         """Return the request that asked for this launch, empty where it is the ordinary one."""
@@ -186,7 +195,7 @@ def plan_cases(
     todo = [*reading.values()]
     ready: list[Case] = []
     held_up: list[Case] = []
-    for case in found.wanted(draft.s):
+    for case in found.wanted(placer):
         if case.id in reading:
             continue
         missing = [a for value in case.values.values() for a in placer.place(value).todo]
@@ -280,6 +289,24 @@ def mark(session: Session) -> str:
     return f"vipsync-{session.id}"
 
 
+def plan_lease(draft: Draft, found: Sorted, placer: Placer) -> None:
+    """Keep the lease while executions run, give it back after; say which cases wait for the lender."""
+    s = draft.s
+    if s.lender is None:
+        return
+    waiting = len(found.new) + len(found.unknown) - len(found.wanted(placer))
+    if waiting:
+        text = f"{waiting} cases wait until their files of {s.lender.folder} are on VIP."
+        draft.notice(Level.WAIT, "share", text)
+    running = any(not e.over for e in s.state.executions.values())
+    intended = any(x.status is LaunchStatus.INTENDED for x in s.state.launches.values())
+    if running or intended:
+        if s.lender.leased_at is None or s.wall - s.lender.leased_at > LEASE_RENEWAL:
+            draft.add(do.TakeLease(s.lender.folder, s.wall))
+    elif s.lender.leased_at is not None and not found.wanted(placer):
+        draft.add(do.ReturnLease(s.lender.folder))
+
+
 def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
     """Add the first launch, unless there are so many jobs that a person must agree."""
     s, jobs = draft.s, sum(x.jobs * x.runs for x in launches)
@@ -301,6 +328,10 @@ def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
 def _start(draft: Draft, launch: Launch) -> None:
     """Add one POST, when VIP has a slot and the last results folder is known."""
     memory, state = draft.s.memory, draft.s.state
+    lender = draft.s.lender
+    if lender and lender.leased_at is None:
+        draft.add(do.TakeLease(lender.folder, draft.s.wall))
+        return
     if memory.ours is None:
         draft.add(do.FindExecutions(mark(state.session)))
         return

@@ -121,7 +121,7 @@ class Loop:
         self._finished: queue.SimpleQueue[tuple[Work, do.Outcome | None]] = queue.SimpleQueue()
         self._watcher = Watcher(self._wake.set) if watch else None
         self._watched: dict[Path, tuple[Path, Path]] = {}
-        self._pacer = Pacer(1.0, self.timing.clock, time.sleep)
+        self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._under_way = 0
         self._due: dict[Path, float] = {}
         self._found_at: float | None = None
@@ -145,7 +145,7 @@ class Loop:
                 self.turn()
                 if until():
                     break
-                self._wake.wait(self._pause())
+                self._wake.wait(self.pause())
                 self._wake.clear()
         finally:
             self._stopping.set()
@@ -251,7 +251,8 @@ class Loop:
             self._wake.clear()
             self._take_outcomes()
 
-    def _pause(self) -> float:
+    def pause(self) -> float:
+        """Return the seconds until something is due."""
         now = self.timing.clock()
         soonest = min(self._due.values(), default=now + 1.0)
         return min(max(0.0, soonest - now), LONGEST_WAIT)

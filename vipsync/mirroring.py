@@ -73,7 +73,7 @@ def _needs_person(draft: Draft, execution: Followed) -> bool:
     active = any(j.state in (JobState.QUEUED, JobState.RUNNING) for j in execution.jobs)
     after = draft.s.settings.monitor.stall_after
     quiet = draft.s.wall - execution.changed_at
-    if held and not active:
+    if held and not active and not execution.killed_by_us:
         done = sum(j.state is JobState.DONE for j in execution.jobs)
         text = f"{done} jobs are done, {len(held)} held: VIP gave up on job {held[0]}."
     elif after and quiet >= after:
@@ -132,6 +132,9 @@ def plan_results(draft: Draft) -> None:
         execution = s.state.executions.get(result.execution_id)
         if result.status is ResultStatus.HERE:
             stamp = s.outputs.get(result.local)
+            if result.reason:
+                text = f"outputs/{result.local} is here, but packed: {result.reason}"
+                draft.notice(Level.INFO, result.local, text, exit_code=0)
             if stamp == result.stamp:
                 continue
             if stamp is not None:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vipsync.cases import find_cases
@@ -32,6 +33,7 @@ from vipsync.scan import (
     scan_interval,
 )
 from vipsync.settings import load, parse, places
+from vipsync.sharing import leases, lender, lending_folder, shared_inputs
 from vipsync.snapshot import Memory, Snapshot
 from vipsync.state import ResultStatus, State
 
@@ -74,6 +76,7 @@ class Observer:
         self._overrides, self._environ = overrides or {}, environ
         self._clock, self._wall = clock, wall
         self._reading: _Reading | None = None
+        self._lending: SessionFolder | None = None
         self._healthy = False
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
@@ -124,6 +127,10 @@ class Observer:
             outputs=self._stamped(state, outputs),
             requests=self.folder.asked(),
             settle=settle,
+            lender=lender(self._lending, seen, state.session.id)
+            if self._lending and seen
+            else None,
+            leases=leases(self.folder),
         )
 
     def look_everywhere(self) -> None:
@@ -172,21 +179,33 @@ class Observer:
             self._take_settings(state)
 
     def _take_settings(self, state: State) -> None:
-        root = self.folder.root
+        """Use what settings.toml says; where it has an error, what the ledger last took from it."""
         try:
-            settings = load(root, self._overrides, self._environ)
+            self._use(load(self.folder.root, self._overrides, self._environ))
             self.settings_text = self.folder.settings.read_text("utf-8", "replace")
             self.settings_error = ""
         except VipsyncError as error:
             self.settings_error = str(error)
             if self.settings is None and state.last_settings:
-                settings = parse(state.last_settings.encode(), root.name, overrides=self._overrides)
-            else:
-                return
-        if settings != self.settings:
-            self.settings = settings
-            self.inputs, self.outputs = places(root, settings)
-            self._scanner = None
+                with suppress(VipsyncError):
+                    self._use(self._last_valid(state))
+
+    def _last_valid(self, state: State) -> Settings:
+        return parse(
+            state.last_settings.encode(),
+            self.folder.root.name,
+            overrides=self._overrides,
+            environ=self._environ,
+        )
+
+    def _use(self, settings: Settings) -> None:
+        if settings == self.settings:
+            return
+        inputs, outputs = places(self.folder.root, settings)
+        lending = lending_folder(self.folder, settings)
+        self.inputs = shared_inputs(lending) if lending else inputs
+        self.outputs, self._lending, self.settings = outputs, lending, settings
+        self._scanner = None
 
     # files
 

@@ -21,7 +21,15 @@ from vipsync.finishing import (
     plan_marker,
     plan_set_aside,
 )
-from vipsync.launching import Sorted, outdated, plan_cases, settle_launches, sort_cases, to_learn
+from vipsync.launching import (
+    Sorted,
+    outdated,
+    plan_cases,
+    plan_lease,
+    settle_launches,
+    sort_cases,
+    to_learn,
+)
 from vipsync.mirroring import plan_following, plan_results
 from vipsync.model import InputFile, RelPath, VipPath
 from vipsync.names import vip_relpath
@@ -45,12 +53,15 @@ def plan(snapshot: Snapshot) -> Plan:
         _follow(draft)
         return draft.finished()
     _say_outdated(draft, found, placer)
+    plan_lease(draft, found, placer)
     plan_marker(draft)
     plan_after_download(draft, found)
     todo += [*plan_set_aside(draft, found, placer), *plan_adoption(draft, found, placer)]
-    if _fetch_pipeline(draft) and snapshot.state.session.phase in (Phase.CLOSED, Phase.OPEN):
+    phase = snapshot.state.session.phase
+    leaving = phase is Phase.FINISHING or (phase is Phase.OPEN and not snapshot.marker)
+    if _fetch_pipeline(draft) and phase in (Phase.CLOSED, Phase.OPEN) and not leaving:
         todo += _plan_work(draft, found, placer)
-    elif snapshot.state.session.phase is Phase.FINISHING:
+    elif leaving:
         settle_launches(draft, finishing=True)
     _follow(draft)
     plan_sending(draft, todo)
@@ -128,7 +139,7 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         return []
     if session.phase is Phase.CLOSED:
         learn = to_learn(found, placer)
-        due = [case for case in found.wanted(s) if case.id not in learn]
+        due = [case for case in found.wanted(placer) if case.id not in learn]
         if due or _to_upload(s, placer):
             _open(draft)
         return [*learn.values()]
@@ -142,7 +153,8 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
 
 def _to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
     """Return the settled files that go up although no case needs them, in a content never sent."""
-    if snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id:
+    used_only = snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id
+    if used_only or snapshot.lender:
         return []
     before: defaultdict[RelPath, list[Sent]] = defaultdict(list)
     for row in snapshot.state.sent.values():

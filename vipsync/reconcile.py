@@ -33,9 +33,6 @@ from vipsync.state import Changes, LastSettings, Phase, Session
 
 logger = logging.getLogger(__name__)
 
-INLINE = (do.Decide, do.Open, do.WriteMarker, do.DeleteMarker)
-"""Actions that are carried out at once, in order, by the thread that owns the ledger."""
-
 KEY_RETRY = 60.0
 KEY_TROUBLE = 4
 
@@ -203,7 +200,7 @@ class Reconciler:
             self.ledger.commit(intent(action, self.ledger.state, self.timing.wall()))
             self.memory.under_way.add(do.key(action))
             work = Work(self, action, self._tools())
-            if not isinstance(action, INLINE):
+            if not isinstance(action, do.INLINE):
                 return work
             self.settle(action, work.run())
         return None

@@ -65,6 +65,9 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
 def _finish(draft: Draft, request: Request) -> list[Row]:
     s, session = draft.s, draft.s.state.session
     rows: list[Row] = list(let_go(s.state.results, request.cases))
+    for lease in s.leases:
+        if lease.folder.rstrip("/").rsplit("/", 1)[-1] in request.cases:
+            draft.add(do.DropLease(lease.session_id))
     if session.phase in (Phase.OPEN, Phase.FINISHING):
         draft.add(do.DeleteMarker())
         kill = session.kill or request.options.get("kill") == "yes"

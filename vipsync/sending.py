@@ -26,7 +26,7 @@ from vipsync.model import (
     VipPath,
 )
 from vipsync.names import version_path, vip_relpath
-from vipsync.snapshot import Snapshot, parent
+from vipsync.snapshot import Lender, Snapshot, parent
 from vipsync.state import SendStatus, Sent
 from vipsync.values import vip_rel
 
@@ -63,13 +63,37 @@ class Placer:
         if isinstance(value, Text):
             return Placement(value.text)
         if value not in self._found:
-            self._found[value] = self._place(value)
+            lender = self.s.lender
+            self._found[value] = self._borrow(value, lender) if lender else self._place(value)
         return self._found[value]
+
+    def blocked(self, values: Iterable[InputValue]) -> bool:
+        """Tell whether one of these values waits for another session to send it."""
+        places = map(self.place, values)
+        return any(place.vip is None and not place.todo for place in places)
 
     def sha256(self, path: RelPath) -> str | None:
         """Return the hash of a local file as it is now, or None where nobody knows it."""
         known = self.s.state.known.get(path)
-        return known.sha256 if known and known.state == self.s.files.get(path) else None
+        if known and known.state == self.s.files.get(path):
+            return known.sha256
+        lent = self.s.lender.files.get(path) if self.s.lender else None
+        return lent.sha256 if lent else None
+
+    def _borrow(self, value: InputFile | InputFolder | PackedFolder, lender: Lender) -> Placement:
+        """Return where the lender has a value on VIP; nothing is ever sent from here."""
+        match value:
+            case InputFile(as_name=""):
+                lent = lender.files.get(value.path)
+                return Placement(lent.vip if lent else None)
+            case PackedFolder():
+                lent = lender.packs.get(value.path)
+                digest = members_digest((path, self.sha256(path)) for path in value.members)
+                return Placement(lent.vip if lent and lent.sha256 == digest else None)
+            case InputFolder():
+                return Placement(_common_root(value, lender))
+            case _:
+                return Placement(None)
 
     def _place(self, value: InputFile | InputFolder | PackedFolder) -> Placement:
         for version in count(1):
@@ -158,6 +182,17 @@ def _members(value: InputFile | InputFolder) -> list[tuple[RelPath, str]]:
     if isinstance(value, InputFile):
         return [(value.path, vip_rel(value))]
     return [(member, vip_relpath(member)) for member in value.members]
+
+
+def _common_root(value: InputFolder, lender: Lender) -> VipPath | None:
+    """Return the folder on VIP where the lender has all members of a folder together."""
+    root, roots = vip_rel(value), set()
+    for member in value.members:
+        lent, rel = lender.files.get(member), vip_relpath(member)
+        if lent is None or not lent.vip.endswith(f"/{rel}"):
+            return None
+        roots.add(lent.vip.removesuffix(rel))
+    return VipPath(roots.pop() + root) if len(roots) == 1 else None
 
 
 def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:

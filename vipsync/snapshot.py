@@ -188,6 +188,37 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Lent:
+    """A file that another session has on VIP, unchanged since."""
+
+    vip: VipPath
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lender:
+    """The session folder whose inputs on VIP are used instead of sending them again.
+
+    `packs` are its archives by place. `leased_at` (UTC seconds): it was told that they are in use.
+    """
+
+    folder: str
+    files: Mapping[RelPath, Lent] = field(default_factory=dict)
+    packs: Mapping[RelPath, Lent] = field(default_factory=dict)
+    leased_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Another session runs with our inputs on VIP; `at` in UTC seconds."""
+
+    session_id: str
+    folder: str
+    host: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that a plan is made from. `now` is monotonic, `wall` is UTC, both in seconds.
 
@@ -212,3 +243,5 @@ class Snapshot:
     outputs: Mapping[RelPath, str] = field(default_factory=dict)
     requests: tuple[Request, ...] = ()
     settle: float = 5.0
+    lender: Lender | None = None
+    leases: tuple[Lease, ...] = ()

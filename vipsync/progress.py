@@ -1,0 +1,198 @@
+"""How far the transfers are, counted from what the loop plans and what its threads move. No I/O."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from vipsync import actions as do
+from vipsync.model import VipPath
+from vipsync.reconcile import Reconciler
+from vipsync.state import ResultStatus, SendStatus
+
+LONG = 1.0
+"""Seconds after which a transfer is worth a line of its own."""
+
+_SPEED_OVER = 10.0
+"""Seconds over which a speed is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One file on its way. Sizes in bytes."""
+
+    name: str
+    moved: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The files of a folder that go one way together. Sizes in bytes, `speed` in bytes per second.
+
+    `slow` are those that have been on their way for a while. `seconds`: since the first one began.
+    """
+
+    upload: bool
+    files: int
+    of: int
+    moved: int
+    size: int
+    speed: float
+    seconds: float
+    slow: tuple[Transfer, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        return self.moved / self.size if self.size else self.files / max(1, self.of)
+
+
+@dataclass(slots=True)
+class _Track:
+    key: str
+    size: int
+    moved: int = 0
+    began: float | None = None
+    arrived: bool = False
+
+
+@dataclass(slots=True)
+class _Flow:
+    """All transfers of a folder in one direction, from the first until none is left."""
+
+    upload: bool
+    began: float
+    tracks: dict[str, _Track] = field(default_factory=dict)
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def batch(self, now: float) -> Batch:
+        tracks = self.tracks.values()
+        moved = sum(t.moved for t in tracks)
+        slow = [
+            Transfer(PurePosixPath(t.key).name, t.moved, t.size)
+            for t in tracks
+            if t.began is not None and not t.arrived and now - t.began >= LONG
+        ]
+        return Batch(
+            upload=self.upload,
+            files=sum(t.arrived for t in tracks),
+            of=len(tracks),
+            moved=moved,
+            size=sum(t.size for t in tracks),
+            speed=self._speed(now, moved),
+            seconds=now - self.began,
+            slow=tuple(slow),
+        )
+
+    def _speed(self, now: float, moved: int) -> float:
+        self.samples.append((now, moved))
+        while len(self.samples) > 2 and now - self.samples[0][0] > _SPEED_OVER:
+            self.samples.popleft()
+        then, before = self.samples[0]
+        return max(0.0, (moved - before) / (now - then)) if now > then else 0.0
+
+
+class Progress:
+    """Follow the transfers of all folders; `moved` may be called in any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._flows: dict[tuple[Path, bool], _Flow] = {}
+        self._tracks: dict[str, _Track] = {}
+
+    def moved(self, key: str, now: int, size: int) -> None:
+        """Take in that `now` bytes of `size` have passed."""
+        with self._lock:
+            track = self._tracks.get(key)
+            if track:
+                track.moved, track.size = now, size
+                track.began = self._clock() if track.began is None else track.began
+
+    def expect(
+        self, folder: Path, left: Mapping[str, int | None], arrived: Callable[[str], bool]
+    ) -> list[Batch]:
+        """Take in what is left to transfer in a folder; return the batches that ended with this.
+
+        `left` gives the size by the key of the action, None where only its key is known.
+        """
+        with self._lock:
+            ended = [self._expect(folder, upload, left, arrived) for upload in (True, False)]
+        return [batch for batch in ended if batch]
+
+    def _expect(
+        self,
+        folder: Path,
+        upload: bool,
+        left: Mapping[str, int | None],
+        arrived: Callable[[str], bool],
+    ) -> Batch | None:
+        kind = do.SendFile.__name__ if upload else do.FetchResult.__name__
+        mine = {key: size for key, size in left.items() if key.startswith(f"{kind} ")}
+        flow = self._flows.get((folder, upload))
+        if flow is None:
+            if not mine:
+                return None
+            flow = self._flows[folder, upload] = _Flow(upload, self._clock())
+        for key, size in mine.items():
+            if key not in flow.tracks and size is not None:
+                flow.tracks[key] = self._tracks[key] = _Track(key, size)
+        self._settle(flow, mine, arrived)
+        if mine:
+            return None
+        del self._flows[folder, upload]
+        for key in flow.tracks:
+            self._tracks.pop(key, None)
+        return flow.batch(self._clock()) if flow.tracks else None
+
+    def _settle(
+        self, flow: _Flow, left: Mapping[str, object], arrived: Callable[[str], bool]
+    ) -> None:
+        """Count what is no longer left and came through; forget what did not."""
+        for key, track in list(flow.tracks.items()):
+            if key in left:
+                track.arrived = False
+            elif track.arrived or arrived(key):
+                track.arrived, track.moved = True, track.size
+            else:
+                del flow.tracks[key]
+                self._tracks.pop(key, None)
+
+    def batches(self, folder: Path) -> list[Batch]:
+        """Return how far the transfers of a folder are."""
+        with self._lock:
+            now = self._clock()
+            flows = [self._flows.get((folder, upload)) for upload in (True, False)]
+            return [flow.batch(now) for flow in flows if flow and flow.tracks]
+
+
+def left_to_transfer(session: Reconciler) -> dict[str, int | None]:
+    """Return the transfers that a session plans or has under way, with their sizes where known."""
+    left: dict[str, int | None] = dict.fromkeys(session.memory.under_way)
+    for action in session.plan.actions if session.plan else ():
+        match action:
+            case do.SendFile():
+                left[do.key(action)] = action.state.size
+            case do.FetchResult():
+                left[do.key(action)] = action.size
+            case _:
+                pass
+    return left
+
+
+def has_arrived(session: Reconciler) -> Callable[[str], bool]:
+    """Return a function that tells whether a transfer came through, by what the ledger says."""
+    state = session.ledger.state
+
+    def arrived(key: str) -> bool:
+        vip = VipPath(key.partition(" ")[2])
+        sent, result = state.sent.get(vip), state.results.get(vip)
+        good = sent is not None and sent.status in (SendStatus.SENT, SendStatus.ANSWERED)
+        return good or (result is not None and result.status is ResultStatus.HERE)
+
+    return arrived
