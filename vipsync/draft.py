@@ -5,6 +5,7 @@ PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -56,7 +57,7 @@ class Draft:
 
     s: Snapshot
     actions: list[do.Action] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
+    notices: dict[Notice, None] = field(default_factory=dict)
     conditions: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     due: float | None = None
@@ -65,8 +66,6 @@ class Draft:
     def add(self, action: do.Action) -> bool:
         """Add an action unless it must wait; True when it is under way or will be."""
         memory, name = self.s.memory, do.key(action)
-        if isinstance(action, do.Decide) and any(isinstance(a, do.Decide) for a in self.actions):
-            return False  # it was made from a state that the first one changes: the next plan's
         if name in memory.under_way or name in self.names:
             return True
         trouble = None if isinstance(action, do.LOCAL) else memory.trouble
@@ -110,16 +109,23 @@ class Draft:
         self, level: Level, subject: str, text: str, remedy: str = "", exit_code: int = 3
     ) -> None:
         """Say what is not in sync."""
-        notice = Notice(level, subject, text, remedy, exit_code)
-        if notice not in self.notices:
-            self.notices.append(notice)
+        self.notices[Notice(level, subject, text, remedy, exit_code)] = None
 
     def finished(self) -> Plan:
         """Return the plan."""
+        actions = tuple(_up_to_decision(self.actions))
         return Plan(
-            tuple(self.actions),
+            actions,
             tuple(self.notices),
             frozenset(self.conditions),
             self.due,
-            at_rest=not (self.actions or self.advances or self.s.memory.under_way),
+            at_rest=not (actions or self.advances or self.s.memory.under_way),
         )
+
+
+def _up_to_decision(actions: Iterable[do.Action]) -> Iterator[do.Action]:
+    """Leave out what follows a decision: it was planned from a state that the decision changes."""
+    for action in actions:
+        yield action
+        if isinstance(action, (do.Decide, do.Open)):
+            return

@@ -18,6 +18,7 @@ from vipsync.model import RelPath
 from vipsync.tarstream import looks_like_tar
 
 ARCHIVES = ".archives"
+ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
 
 class Bench(Protocol):
@@ -56,6 +57,8 @@ def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
             return _unpacked(action, part, target, bench)
         except ArchiveRefused as error:
             reason = str(error)
+    elif action.unpack and action.vip.lower().endswith(ARCHIVE_NAMES):
+        reason = "it is no archive that can be read, whatever its name says."
     return _here(place(part, target), bench, unpacked=False, reason=reason)
 
 

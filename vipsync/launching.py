@@ -17,7 +17,7 @@ from vipsync.grouping import group_cases
 from vipsync.model import Case, Descriptor, Group, Text, VipPath
 from vipsync.sending import Placer
 from vipsync.snapshot import Snapshot
-from vipsync.state import Changes, Launch, LaunchedCase, LaunchStatus, Session, Verdict
+from vipsync.state import Changes, Launch, LaunchedCase, LaunchStatus, Session, State, Verdict
 
 DOUBT = 120.0
 """Seconds for which a launch whose answer was lost is looked for by its name."""
@@ -70,7 +70,7 @@ class Sorted:
     settling: list[Case] = field(default_factory=list)
     content: dict[str, str] = field(default_factory=dict)  # case id → content
     launches: dict[str, list[Launch]] = field(default_factory=dict)  # content → launches
-    refused: dict[str, Launch] = field(default_factory=dict)  # content → what VIP said no to
+    refused: dict[str, list[Launch]] = field(default_factory=dict)  # content → what VIP said no to
 
     def wanted(self, placer: Placer) -> list[Case]:
         """Return the cases that are to be launched, or may be once their files were read.
@@ -86,19 +86,16 @@ class Sorted:
     def request(self, case: Case, snapshot: Snapshot) -> str:
         """Return the request that asked for this launch, empty where it is the ordinary one."""
         judged = snapshot.state.judged.get(self.content.get(case.id, ""))
-        return judged.request if judged and judged.verdict is Verdict.AGAIN else ""
+        asked = judged is not None and judged.verdict in (Verdict.GO, Verdict.AGAIN)
+        return judged.request if judged and asked else ""
 
 
 def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
     """Tell new cases from those that were launched or judged, and from those that still change."""
+    launches = snapshot.state.launches.values()
     found = Sorted(
-        launches=_by_content(snapshot.state.launches.values()),
-        refused={
-            case.content: launch
-            for launch in snapshot.state.launches.values()
-            if launch.status is LaunchStatus.REFUSED
-            for case in launch.cases
-        },
+        launches=_by_content(launches, LaunchStatus.INTENDED, LaunchStatus.STARTED),
+        refused=_by_content(launches, LaunchStatus.REFUSED),
     )
     for case in snapshot.cases.cases:
         if not case.complete:
@@ -117,19 +114,23 @@ def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
 
 
 def _still_refused(case: Case, found: Sorted, placer: Placer) -> bool:
-    """Tell whether VIP refused this very case with these very settings."""
+    """Tell whether VIP refused this very case with these very settings, for the same request."""
     content = found.content[case.id]
-    refused = found.refused.get(content)
-    if refused is None or content in placer.s.state.judged:
+    if content not in found.refused:
         return False
-    now = settings_digest(case, placer.s, placer)
-    return any(c.content == content and c.settings == now for c in refused.cases)
+    now, request = settings_digest(case, placer.s, placer), found.request(case, placer.s)
+    return any(
+        c.content == content and c.settings == now
+        for launch in found.refused[content]
+        if launch.request == request
+        for c in launch.cases
+    )
 
 
-def _by_content(launches: Iterable[Launch]) -> dict[str, list[Launch]]:
+def _by_content(launches: Iterable[Launch], *statuses: LaunchStatus) -> dict[str, list[Launch]]:
     found: defaultdict[str, list[Launch]] = defaultdict(list)
     for launch in launches:
-        if launch.status in (LaunchStatus.INTENDED, LaunchStatus.STARTED):
+        if launch.status in statuses:
             for case in launch.cases:
                 found[case.content].append(launch)
     return dict(found)
@@ -204,7 +205,7 @@ def plan_cases(
             ready.append(case)
         elif not any(draft.failing(a) for a in missing):
             held_up.append(case)
-    if settle_launches(draft) or not ready:
+    if _settle_launches(draft) or not ready:
         return todo
     if not _company_comes(draft, ready, held_up, found.settling):
         _start_first(draft, _launches(ready, found, placer, descriptor))
@@ -298,6 +299,7 @@ def plan_lease(draft: Draft, found: Sorted, placer: Placer) -> None:
     if waiting:
         text = f"{waiting} cases wait until their files of {s.lender.folder} are on VIP."
         draft.notice(Level.WAIT, "share", text)
+        draft.wait(s.now + s.settings.monitor.refresh_time, lasting=True)
     running = any(not e.over for e in s.state.executions.values())
     intended = any(x.status is LaunchStatus.INTENDED for x in s.state.launches.values())
     if running or intended:
@@ -360,30 +362,36 @@ def _last_folder_unknown(draft: Draft) -> bool:
     return any(not draft.wait_for(f"silent {e.id}", DOUBT) for e in silent)
 
 
-def settle_launches(draft: Draft, *, finishing: bool = False) -> bool:
-    """Settle launches that are in doubt, then those runs that are still to come; one at a time.
-
-    While the session is being finished nothing is started: a launch that did not arrive is
-    withdrawn.
-    """
-    launches = draft.s.state.launches
-    for launch in launches.values():
+def settle_doubts(draft: Draft, *, post: bool = False) -> bool:
+    """Settle the first launch in doubt, if any; one that did not arrive is posted again, or withdrawn."""
+    for launch in draft.s.state.launches.values():
         if launch.status is LaunchStatus.INTENDED:
-            _settle(draft, launch, finishing=finishing)
+            _settle(draft, launch, post=post)
             return True
-    if finishing:
-        return False
-    for launch in launches.values():
+    return False
+
+
+def _settle_launches(draft: Draft) -> bool:
+    """Settle launches that are in doubt, then those runs that are still to come; one at a time."""
+    if settle_doubts(draft, post=True):
+        return True
+    for following in runs_to_come(draft.s.state):
+        _start(draft, following)
+        return True
+    return False
+
+
+def runs_to_come(state: State) -> list[Launch]:
+    """Return the intents for runs that did not start,."""
+    found = []
+    for launch in state.launches.values():
         if launch.status is not LaunchStatus.STARTED or launch.run >= launch.runs:
             continue
         following = next_run(launch)
-        if following.name not in launches:
-            _start(draft, following)
-            return True
-        if launches[following.name].status is LaunchStatus.WITHDRAWN:
-            _start(draft, following)
-            return True
-    return False
+        there = state.launches.get(following.name)
+        if there is None or there.status is LaunchStatus.WITHDRAWN:
+            found.append(following)
+    return found
 
 
 def next_run(launch: Launch) -> Launch:
@@ -408,7 +416,7 @@ def _of_its_own(launch: Launch, run: int) -> VipPath:
     return VipPath(f"{head}/{key}-{run}") if last.partition("-")[0] == key else location
 
 
-def _settle(draft: Draft, launch: Launch, *, finishing: bool) -> None:
+def _settle(draft: Draft, launch: Launch, *, post: bool) -> None:
     """Look for a launch in doubt by its name; post it again only when it surely did not arrive."""
     action = do.StartExecution(launch)
     if do.key(action) in draft.s.memory.under_way:
@@ -418,7 +426,7 @@ def _settle(draft: Draft, launch: Launch, *, finishing: bool) -> None:
     looked = memory.found_at
     if doubted >= DOUBT and looked is not None and memory.found_whole and _fresh(draft, looked):
         withdrawn = Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
-        draft.add(do.Decide(f"withdraw {launch.name}", withdrawn) if finishing else action)
+        draft.add(action if post else do.Decide(f"withdraw {launch.name}", withdrawn))
         return
     draft.notice(Level.WAIT, launch.name, "It is not known yet whether VIP took this launch.")
     if looked is not None and not _fresh(draft, looked):

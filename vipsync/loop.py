@@ -29,6 +29,9 @@ FIND_FOLDERS_EVERY = 5.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
 STOP_GRACE = 5.0
+SLEPT = 30.0
+"""Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
+
 TRANSFERS = (do.SendFile, do.FetchResult, do.HashFile)
 
 Done = Callable[[Work, do.Outcome | None], None]
@@ -67,8 +70,12 @@ def carry_out(work: Work, done: Done) -> None:
         done(work, None)
     except Exception as error:
         logger.exception("%s failed unexpectedly", type(work.action).__name__)
-        fault = VipsyncError(f"A fault in vipsync: {type(error).__name__}.", "Please report it.")
-        done(work, do.Failed(fault))
+        done(work, do.Failed(fault(error)))
+
+
+def fault(error: Exception) -> VipsyncError:
+    """Return what a person is told of a mistake in vipsync itself; its log has the rest."""
+    return VipsyncError(f"A fault in vipsync: {type(error).__name__}.", "Please report it.")
 
 
 class Serial:
@@ -125,6 +132,7 @@ class Loop:
         self._under_way = 0
         self._due: dict[Path, float] = {}
         self._found_at: float | None = None
+        self._apart: float | None = None
 
     # from outside
 
@@ -170,6 +178,7 @@ class Loop:
 
     def turn(self) -> None:
         """Take outcomes in, look where something is due, hand out work."""
+        self._notice_sleep()
         self._find_sessions()
         self._take_outcomes()
         hints = self._watcher.take() if self._watcher else {}
@@ -180,18 +189,34 @@ class Loop:
                 self._look(session, mine)
         self._hand_out()
 
+    def _notice_sleep(self) -> None:
+        """Look everywhere after the machine was asleep: events of that time are lost."""
+        apart = self.timing.wall() - self.timing.clock()
+        if self._apart is not None and abs(apart - self._apart) > SLEPT:
+            for root, session in self.sessions.items():
+                self._due[root] = 0.0
+                if session.observer:
+                    session.observer.look_everywhere()
+        self._apart = apart
+
     def _look(self, session: Reconciler, hints: Mapping[str, Hints]) -> None:
         root, started = session.folder.root, self.timing.clock()
-        session.look(
-            inputs=hints.get("inputs", frozenset()),
-            outputs=hints.get("outputs", frozenset()),
-            healthy=self._healthy(root),
-        )
+        try:
+            session.look(
+                inputs=hints.get("inputs", frozenset()),
+                outputs=hints.get("outputs", frozenset()),
+                healthy=self._healthy(root),
+            )
+        except Exception as error:  # one folder's fault must not stop the others
+            logger.exception("a look failed unexpectedly")
+            session.trouble = fault(error)
         self._watch(session)
         now = self.timing.clock()
-        due = now + (TROUBLE_PAUSE if session.trouble else LONGEST_WAIT)
-        if session.plan and session.plan.due is not None and not session.trouble:
-            due = min(due, session.plan.due)
+        due = now + TROUBLE_PAUSE
+        if session.observer and not session.trouble:
+            due = max(now, session.observer.next_look)
+            if session.plan and session.plan.due is not None:
+                due = min(due, session.plan.due)
         # A look that is costly must not fill the day: its share of the time stays below a fifth.
         self._due[root] = max(due, now + 4 * (now - started))
         self._publish(session)
@@ -309,6 +334,7 @@ class Loop:
         observer.outputs.mkdir(parents=True, exist_ok=True)
         self._watched[root] = places
         self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
+        self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)
         self._watcher.watch((root, "inputs"), observer.inputs, overlooked=observer.overlooks)
         self._watcher.watch((root, "outputs"), observer.outputs, overlooked=_own_files)
         observer.look_everywhere()
@@ -319,7 +345,7 @@ class Loop:
         return self._watcher is not None and self._watcher.healthy((root, "inputs"))
 
 
-KINDS = ("folder", "inputs", "outputs")
+KINDS = ("folder", "requests", "inputs", "outputs")
 
 
 def _own_files(path: str) -> bool:

@@ -13,6 +13,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from vipsync.cases import find_cases
 from vipsync.descriptor import parse_descriptor
@@ -33,8 +34,8 @@ from vipsync.scan import (
     scan_interval,
 )
 from vipsync.settings import load, parse, places
-from vipsync.sharing import leases, lender, lending_folder, shared_inputs
-from vipsync.snapshot import Memory, Snapshot
+from vipsync.sharing import leased_at, leases, lender, lending_folder, shared_inputs
+from vipsync.snapshot import Lender, Memory, Snapshot
 from vipsync.state import ResultStatus, State
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class Observer:
         self._clock, self._wall = clock, wall
         self._reading: _Reading | None = None
         self._lending: SessionFolder | None = None
+        self._lent: tuple[object, Lender] | None = None
+        self._both: tuple[object, object, Mapping[RelPath, FileState]] | None = None
         self._healthy = False
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
@@ -118,7 +121,7 @@ class Observer:
             memory=memory,
             descriptor=descriptor,
             settings_error=self.settings_error or trouble or case_trouble,
-            files=ChainMap(dict(files), dict(hidden)) if hidden else files,
+            files=self._together(files, hidden),
             named=frozenset(hidden),
             unsettled=self._unsettled(settle),
             unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
@@ -140,6 +143,37 @@ class Observer:
     def overlooks(self, path: str) -> bool:
         """Tell whether a path below inputs/ makes no difference."""
         return self._scanner is not None and self._scanner.overlooks(path)
+
+    def _together(
+        self, files: Mapping[RelPath, FileState], hidden: Mapping[RelPath, FileState]
+    ) -> Mapping[RelPath, FileState]:
+        """Return both as one mapping; the same one as long as both are the same."""
+        if not hidden:
+            return files
+        if not (self._both and self._both[0] is files and self._both[1] is hidden):
+            self._both = (files, hidden, ChainMap(dict(files), dict(hidden)))
+        return self._both[2]
+
+    def _lender(self, state: State) -> Lender | None:
+        """Return what the other folder lends; its ledger is read again when it was written to."""
+        if self._lending is None or self.seen is None:
+            return None
+        ledger = self._lending.ledger
+        written = tuple(_written(p) for p in (ledger, ledger.with_name(f"{ledger.name}-wal")))
+        now = (written, id(self.seen.files), leased_at(self._lending, state.session.id))
+        if self._lent is None or self._lent[0] != now:
+            self._lent = (now, lender(self._lending, self.seen, state.session.id))
+        return self._lent[1]
+
+    @property
+    def next_look(self) -> float:
+        """Return the monotonic time at which something can be seen that gives no event."""
+        due = self.next_scan
+        if self.seen and self.seen.next_due is not None:
+            due = min(due, self.seen.next_due)
+        if self._reading and not self._reading.taken:
+            due = min(due, self._reading.due)
+        return due
 
     @property
     def next_scan(self) -> float:
@@ -223,7 +257,7 @@ class Observer:
             hints = None
         due = self.seen.next_due if self.seen else None
         if hints or hints is None or (due is not None and now >= due):
-            self.seen = self._scanner.look(hints)
+            self.seen = _same_where_equal(self._scanner.look(hints), self.seen)
             if hints is None:
                 self._scanned_at = self._clock()
 
@@ -308,6 +342,23 @@ class Observer:
         if everything:
             self._stamped_at = now
         return dict(fresh)
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_mtime_ns, info.st_size
+
+
+def _same_where_equal(now: Seen, before: Seen | None) -> Seen:
+    """Keep the very mappings that say the same as before, so that what they led to still holds."""
+    if before is None:
+        return now
+    files = before.files if now.files == before.files else now.files
+    hidden = before.hidden if now.hidden == before.hidden else now.hidden
+    return replace(now, files=files, hidden=hidden)
 
 
 def _touched(path: RelPath, hints: frozenset[str] | tuple[str, ...]) -> bool:

@@ -23,10 +23,11 @@ from vipsync.finishing import (
 )
 from vipsync.launching import (
     Sorted,
+    mark,
     outdated,
     plan_cases,
     plan_lease,
-    settle_launches,
+    settle_doubts,
     sort_cases,
     to_learn,
 )
@@ -62,7 +63,7 @@ def plan(snapshot: Snapshot) -> Plan:
     if _fetch_pipeline(draft) and phase in (Phase.CLOSED, Phase.OPEN) and not leaving:
         todo += _plan_work(draft, found, placer)
     elif leaving:
-        settle_launches(draft, finishing=True)
+        settle_doubts(draft)
     _follow(draft)
     plan_sending(draft, todo)
     return draft.finished()
@@ -106,14 +107,17 @@ def _say_outdated(draft: Draft, found: Sorted, placer: Placer) -> None:
 def _follow(draft: Draft) -> None:
     """Follow and mirror, which goes on whatever else is wrong."""
     session = draft.s.state.session
-    if session.phase is Phase.CLOSED and not session.adopting:
+    if session.phase is Phase.CLOSED:
         plan_results(draft)
         return
     if not _proven(draft):
         return
     plan_following(draft)
     plan_results(draft)
-    plan_finishing(draft)
+    if draft.s.memory.ours is None:  # an older ledger does not know all of its executions
+        draft.add(do.FindExecutions(mark(session)))
+    else:
+        plan_finishing(draft)
 
 
 def _fetch_pipeline(draft: Draft) -> bool:
@@ -136,6 +140,7 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         return []
     if session.paused:
         draft.notice(Level.INFO, "paused", "Paused: nothing is sent or started.", exit_code=0)
+        settle_doubts(draft)
         return []
     if session.phase is Phase.CLOSED:
         learn = to_learn(found, placer)
@@ -165,7 +170,7 @@ def _to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
         if path not in snapshot.unsettled
         and path not in snapshot.named
         and not any(
-            row.status is SendStatus.REMOVED
+            row.status in (SendStatus.SENT, SendStatus.REMOVED)
             and (row.state == state or row.sha256 == placer.sha256(path))
             for row in before[path]
         )
@@ -211,15 +216,18 @@ def _open(draft: Draft) -> None:
         vip_output_dir=VipPath(f"{home}/OUTPUTS"),
         opened_at=s.wall,
         owned=seen.exists,
+        marked=True,
     )
     draft.add(do.Open(opened))
 
 
 def _look_at(draft: Draft, home: VipPath) -> do.HomeSeen | None:
     """Return whose folder it is, as seen in this process; ask where nobody has looked."""
-    if draft.s.memory.home is None:
+    memory = draft.s.memory
+    if memory.home is None or memory.home_path != home:
         draft.add(do.LookAtHome(home))
-    return draft.s.memory.home
+        return None
+    return memory.home
 
 
 def _look_again(draft: Draft, home: VipPath, seconds: float) -> None:

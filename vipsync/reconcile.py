@@ -94,6 +94,8 @@ class Reconciler:
         self._client: VipClient | None = None
         self._key_print = self._portal = ""
         self._new = False
+        self._basis: object = None
+        self._id = ""
         self.planner = planner
         self._new_observer = observer or self._folder_observer
         self._overrides, self._environ = overrides, environ
@@ -118,6 +120,8 @@ class Reconciler:
         """
         if self._open:
             return
+        if self._id:
+            self.folder.require(self._id)  # an empty mount point must never become a new session
         self.folder.check_place()
         mine = self.folder.identity() or self.folder.claim(marked_id(self.folder) or new_id())
         with ExitStack() as stack:
@@ -128,6 +132,7 @@ class Reconciler:
             stack.callback(self._ledger.close)
             self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
+        self._id = mine.id
         self.memory = Memory()
 
     def _folder_observer(self, folder: SessionFolder) -> Observer:
@@ -162,7 +167,7 @@ class Reconciler:
         What stops the whole session is kept in `trouble`, and the folder is let go where it is
         no longer there.
         """
-        self.queue.clear()
+        before, trouble = self._basis, self.trouble
         self.trouble = None
         try:
             self.open()
@@ -180,7 +185,14 @@ class Reconciler:
             return
         except VipsyncError as error:
             self.trouble = error
+            self.queue.clear()
             return
+        self._basis = _basis(self.snapshot)
+        due = self.plan.due if self.plan else None
+        in_time = due is None or self.snapshot.now < due
+        if self._basis == before and not trouble and in_time:
+            return  # the last plan still holds, with what is left of it in the queue
+        self.queue.clear()
         self.plan = self.planner(self.snapshot)
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
         self.queue.extend(self.plan.actions)
@@ -278,3 +290,23 @@ class Reconciler:
             pace=self._pace,
             moved=self._moved,
         )
+
+
+def _basis(s: Snapshot) -> tuple[object, ...]:
+    """Return what a plan rests on besides the time; what is large is compared by identity."""
+    return (
+        id(s.files),
+        id(s.cases),
+        id(s.settings),
+        id(s.descriptor),
+        s.settings_error,
+        s.unsettled,
+        s.unreadable,
+        s.marker,
+        s.outputs,
+        s.requests,
+        s.lender,
+        s.leases,
+        s.state.version,
+        s.memory.version,
+    )

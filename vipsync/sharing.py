@@ -51,7 +51,7 @@ def lender(other: SessionFolder, seen: Seen, session_id: str) -> Lender:
         str(other.root),
         {row.path: Lent(row.vip, row.sha256) for row in sent if _unchanged(row, state, seen)},
         {row.path: Lent(row.vip, row.sha256) for row in sent if row.path not in seen.files},
-        _leased_at(other, session_id),
+        leased_at(other, session_id),
     )
 
 
@@ -66,7 +66,8 @@ def _lease_file(other: SessionFolder, session_id: str) -> Path:
     return other.hidden / "leases" / f"{session_id}.json"
 
 
-def _leased_at(other: SessionFolder, session_id: str) -> float | None:
+def leased_at(other: SessionFolder, session_id: str) -> float | None:
+    """Return when this session last told the other one that it uses its inputs."""
     lease = _read(_lease_file(other, session_id))
     return lease.at if lease else None
 

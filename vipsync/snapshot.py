@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from vipsync import actions as do
-from vipsync.errors import Scope, SlotsFull, VipsyncError
+from vipsync.errors import DiskError, Scope, SlotsFull, VipsyncError
 from vipsync.model import (
     CaseSet,
     Descriptor,
@@ -52,13 +52,15 @@ class Listing:
 
 @dataclass(slots=True)
 class Memory:
-    """What a process remembers about one session while it runs."""
+    """What a process remembers about one session while it runs. `version` counts what it learned."""
 
+    version: int = 0
     attempts: dict[str, Attempt] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
     trouble: Attempt | None = None
     home: do.HomeSeen | None = None
+    home_path: VipPath = VipPath("")
     home_at: float = 0.0
     folders: set[VipPath] = field(default_factory=set)
     missing: set[VipPath] = field(default_factory=set)
@@ -85,10 +87,11 @@ class Memory:
         self, action: do.Action, outcome: do.Outcome, now: float, spread: Callable[[], float]
     ) -> None:
         """Remember what an action showed. `spread` gives random numbers in [0, 1)."""
+        self.version += 1
         name = do.key(action)
         self.under_way.discard(name)
         if isinstance(outcome, do.Failed):
-            self._failed(name, outcome.error, now, spread)
+            self._failed(action, outcome.error, now, spread)
         else:
             self.attempts.pop(name, None)
             if not isinstance(action, do.LOCAL):
@@ -96,16 +99,17 @@ class Memory:
         self._learn(action, outcome, now)
 
     def _failed(
-        self, name: str, error: VipsyncError, now: float, spread: Callable[[], float]
+        self, action: do.Action, error: VipsyncError, now: float, spread: Callable[[], float]
     ) -> None:
         if isinstance(error, SlotsFull):
             self.slots_full_at = now
             return
-        before = self.trouble if error.scope is Scope.SESSION else self.attempts.get(name)
+        name, everywhere = do.key(action), _stops_everything(action, error)
+        before = self.trouble if everywhere else self.attempts.get(name)
         count = before.count + 1 if before else 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 10)) * (0.5 + spread() / 2)
         attempt = Attempt(count, error, now + max(pause, getattr(error, "retry_after", None) or 0))
-        if error.scope is Scope.SESSION:
+        if everywhere:
             self.trouble = attempt
         else:
             self.attempts[name] = attempt
@@ -113,7 +117,7 @@ class Memory:
     def _learn(self, action: do.Action, outcome: do.Outcome, now: float) -> None:
         match action, outcome:
             case do.LookAtHome(), do.HomeSeen():
-                self._see_home(outcome, now)
+                self._see_home(action.home, outcome, now)
             case do.MakeFolder(), do.Done():
                 self.folders.add(action.path)
                 self.missing.discard(action.path)
@@ -141,14 +145,17 @@ class Memory:
             case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen()):
                 self.removal_looked[action.path] = now
                 if outcome.gone:
+                    self.removed.add(action.path)
                     self._forget_tree(action.path)
             case _:
                 pass
 
-    def _see_home(self, seen: do.HomeSeen, now: float) -> None:
-        if self.home is None:
+    def _see_home(self, path: VipPath, seen: do.HomeSeen, now: float) -> None:
+        if not seen.exists:
+            self._forget_tree(path)
+        if self.home is None or self.home_path != path or not seen.exists:
             self.fresh = not seen.exists
-        self.home, self.home_at = seen, now
+        self.home, self.home_path, self.home_at = seen, path, now
         self.folders.update(seen.folders)
 
     def _see_folder(self, path: VipPath, seen: do.FolderSeen, now: float) -> None:
@@ -163,7 +170,6 @@ class Memory:
         self.listings[path] = Listing(now, sizes)
 
     def _forget_tree(self, path: VipPath) -> None:
-        self.removed.add(path)
         inside = f"{path}/"
         self.folders = {f for f in self.folders if f != path and not f.startswith(inside)}
         self.listings = {f: v for f, v in self.listings.items() if not f.startswith(inside)}
@@ -175,6 +181,15 @@ class Memory:
         self.folders, self.missing, self.removed = set(), set(), set()
         self.listings, self.touched = {}, {}
         self.removal_asked, self.removal_looked = {}, {}
+
+
+def _stops_everything(action: do.Action, error: VipsyncError) -> bool:
+    """Tell whether nothing else that needs VIP can succeed either.
+
+    What this machine refused is kept by action: an answer from VIP would say nothing about it.
+    """
+    local = isinstance(action, do.LOCAL) or isinstance(error, DiskError)
+    return error.scope is Scope.SESSION and not local
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Session:
 
     While it is not closed, name, portal and the places on VIP are pinned. `key_print` tells keys
     apart without holding one. `owned`: our id was seen inside `home` on VIP. `adopting`: cases
-    that are complete at the first full look count as launched before.
+    that are complete at the first full look count as launched before. `marked`: the marker was
+    written, so that its absence means something.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Session:
     vip_output_dir: VipPath = VipPath("")
     owned: bool = False
     adopting: bool = False
+    marked: bool = False
     paused: bool = False
     opened_at: float | None = None
     set_aside: bool = False
@@ -280,7 +282,10 @@ class Changes:
 
 @dataclass(slots=True)
 class State:
-    """All rows of a ledger, by key. Only the ledger changes it; everybody else reads."""
+    """All rows of a ledger, by key. Only the ledger changes it; everybody else reads.
+
+    `version` counts the changes: equal versions of one state are equal.
+    """
 
     session: Session
     known: dict[RelPath, Known] = field(default_factory=dict)
@@ -292,9 +297,11 @@ class State:
     pipelines: dict[str, CachedPipeline] = field(default_factory=dict)
     last_settings: str = ""
     requests: set[str] = field(default_factory=set)
+    version: int = 0
 
     def apply(self, changes: Changes) -> None:
         """Fold changes in, in the same way as the tables do."""
+        self.version += 1
         for row in changes.drop:
             self._drop(row)
         self.put(changes.put)
