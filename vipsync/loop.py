@@ -215,6 +215,8 @@ class Loop:
         due = now + TROUBLE_PAUSE
         if session.observer and not session.trouble:
             due = max(now, session.observer.next_look)
+            if not self._healthy(root):
+                due = min(due, now + LONGEST_WAIT)  # the marker and requests cost one look each
             if session.plan and session.plan.due is not None:
                 due = min(due, session.plan.due)
         # A look that is costly must not fill the day: its share of the time stays below a fifth.
