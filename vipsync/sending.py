@@ -167,7 +167,7 @@ class Placer:
         listing = self.s.memory.listings.get(folder)
         missing = folder in self.s.memory.missing
         if not missing and (
-            listing is None or listing.at <= self.s.memory.touched.get(folder, -1.0)
+            listing is None or listing.order <= self.s.memory.touched.get(folder, -1)
         ):
             return [do.LookAtFolder(folder)]
         if listing and row.vip in listing.sizes and not row.sha256:

@@ -44,9 +44,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of a folder on VIP with their sizes, and when they were looked at (monotonic s)."""
+    """The files of a folder on VIP with their sizes; `order` is the memory's version at the look."""
 
-    at: float
+    order: int
     sizes: Mapping[VipPath, int]
 
 
@@ -66,7 +66,7 @@ class Memory:
     missing: set[VipPath] = field(default_factory=set)
     fresh: bool = False
     listings: dict[VipPath, Listing] = field(default_factory=dict)
-    touched: dict[VipPath, float] = field(default_factory=dict)
+    touched: dict[VipPath, int] = field(default_factory=dict)
     polled_at: dict[str, float] = field(default_factory=dict)
     returned: dict[str, int] = field(default_factory=dict)
     ours: tuple[Execution, ...] | None = None
@@ -121,11 +121,11 @@ class Memory:
             case do.MakeFolder(), do.Done():
                 self.folders.add(action.path)
                 self.missing.discard(action.path)
-                self.listings[action.path] = Listing(now, {})
+                self.listings[action.path] = Listing(self.version, {})
             case do.LookAtFolder(), do.FolderSeen():
-                self._see_folder(action.path, outcome, now)
+                self._see_folder(action.path, outcome)
             case ((do.SendFile() | do.SendPack()), _):
-                self.touched[parent(action.vip)] = now
+                self.touched[parent(action.vip)] = self.version
             case do.StartExecution(), _:
                 self.started_at = now
                 self.found_at = None
@@ -158,7 +158,7 @@ class Memory:
         self.home, self.home_path, self.home_at = seen, path, now
         self.folders.update(seen.folders)
 
-    def _see_folder(self, path: VipPath, seen: do.FolderSeen, now: float) -> None:
+    def _see_folder(self, path: VipPath, seen: do.FolderSeen) -> None:
         if seen.entries is None:
             self.missing.add(path)
             self.folders.discard(path)
@@ -167,7 +167,7 @@ class Memory:
         self.folders.add(path)
         self.folders.update(e.path for e in seen.entries if e.is_folder)
         sizes = {e.path: e.size for e in seen.entries if not e.is_folder}
-        self.listings[path] = Listing(now, sizes)
+        self.listings[path] = Listing(self.version, sizes)
 
     def _forget_tree(self, path: VipPath) -> None:
         inside = f"{path}/"
