@@ -26,9 +26,12 @@ def marked_id(folder: SessionFolder) -> str | None:
 
 
 def adopted_rows(
-    session: Session, backup: Backup | None, settings: Settings, wall: float
+    session: Session, backup: Backup | None, settings: Settings, wall: float, *, marked: bool
 ) -> tuple[Row, ...]:
-    """Return the session as it must be on VIP, and the executions that the backup names."""
+    """Return the session as it must be on VIP, and the executions that the backup names.
+
+    `marked`: the marker lies in the folder, so that its absence will mean something.
+    """
     executions = _executions(backup, settings, wall) if backup else []
     over = backup is not None and bool(executions) and all(e.removed for e in executions)
     name = backup.session_name if backup else settings.session_name
@@ -42,6 +45,7 @@ def adopted_rows(
         vip_input_dir=VipPath((backup and backup.vip_input_dir) or f"{home}/INPUTS"),
         vip_output_dir=VipPath((backup and backup.vip_output_dir) or f"{home}/OUTPUTS"),
         adopting=True,
+        marked=marked,
         opened_at=wall,
     )
     return (taken, *executions)

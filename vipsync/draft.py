@@ -69,8 +69,7 @@ class Draft:
         if name in memory.under_way or name in self.names:
             return True
         trouble = None if isinstance(action, do.LOCAL) else memory.trouble
-        attempt = trouble or memory.attempts.get(name)
-        if attempt is not None:
+        for attempt in filter(None, (trouble, memory.attempts.get(name))):
             lasting = attempt.count >= (PATIENCE if attempt.error.transient else 2)
             if lasting and attempt is not trouble:
                 error = attempt.error

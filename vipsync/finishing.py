@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.draft import Draft, Level
-from vipsync.launching import Sorted, to_read
-from vipsync.mirroring import LATE_WRITERS, open_results, wanted
-from vipsync.model import VipPath
-from vipsync.sending import Placer
+from vipsync.launching import Sorted, runs_to_come, to_read
+from vipsync.mirroring import LATE_WRITERS, kill, open_results, wanted
+from vipsync.model import Case, ExecutionStatus, VipPath
+from vipsync.sending import SENDS, Placer
 from vipsync.snapshot import Snapshot
 from vipsync.state import (
     Changes,
@@ -45,7 +45,11 @@ def decide(draft: Draft, why: str, *put: Row) -> None:
 def plan_marker(draft: Draft) -> None:
     """Follow the marker: gone for the whole grace time means finish, back again means go on."""
     session = draft.s.state.session
-    if session.phase is Phase.OPEN and not draft.s.marker:
+    if session.phase is Phase.OPEN and not draft.s.marker and not session.marked:
+        home = draft.s.memory.home
+        if home and home.exists and set(home.ids) <= {session.id}:
+            draft.add(do.WriteMarker())
+    elif session.phase is Phase.OPEN and not draft.s.marker:
         grace = draft.s.settings.finish.grace
         draft.notice(
             Level.WAIT, "ON_VIP.txt", f"The marker is gone: finishing starts after {grace:g} s."
@@ -64,9 +68,9 @@ def plan_after_download(draft: Draft, found: Sorted) -> None:
     s = draft.s
     if s.settings.finish.after != "download" or s.state.session.phase is not Phase.OPEN:
         return
-    busy = found.new or found.unknown or found.settling or s.unsettled
-    waiting = any(not case.complete for case in s.cases.cases)
-    if busy or waiting or not s.state.executions or not _all_ended_well(s):
+    busy = found.settling or s.unsettled or runs_to_come(s.state)
+    done = all(_is_done(case, found, s) for case in s.cases.cases)
+    if busy or not done or not s.state.executions or not _all_ended_well(s):
         return
     if not missing(s):
         draft.add(do.DeleteMarker())
@@ -74,9 +78,18 @@ def plan_after_download(draft: Draft, found: Sorted) -> None:
         decide(draft, "finish after download", finishing)
 
 
+def _is_done(case: Case, found: Sorted, snapshot: Snapshot) -> bool:
+    """Tell whether a case was launched, or will not be by a person's own decision."""
+    content = found.content.get(case.id, "")
+    judged = snapshot.state.judged.get(content)
+    if judged and judged.verdict is Verdict.AGAIN:
+        return case not in found.new
+    return content in found.launches or (judged is not None and judged.verdict is not Verdict.GO)
+
+
 def _all_ended_well(snapshot: Snapshot) -> bool:
     return all(
-        e.over and all(j.exit_code == 0 for j in e.jobs)
+        e.status is ExecutionStatus.FINISHED and all(j.exit_code == 0 for j in e.jobs)
         for e in snapshot.state.executions.values()
         if not e.removed
     ) and not any(x.status is LaunchStatus.INTENDED for x in snapshot.state.launches.values())
@@ -91,7 +104,7 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     if session.phase is not Phase.FINISHING or session.set_aside:
         return []
     judged = _judge(found, s, Verdict.ASIDE)
-    unread = to_read(found, placer)
+    unread = _readable(draft, to_read(found, placer))
     if not unread:
         decide(draft, "set aside", replace(session, set_aside=True), *judged)
     return unread
@@ -102,13 +115,21 @@ def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
     s, session = draft.s, draft.s.state.session
     if not session.adopting or (s.settings.pipeline_id and s.descriptor is None):
         return []
-    unread = to_read(found, placer)
+    unread = _readable(draft, to_read(found, placer))
+    if session.phase is not Phase.CLOSED and s.memory.ours is None:
+        return unread  # what VIP knows of this session comes first
     if found.settling or s.unsettled:
         draft.wait(min(s.unsettled.values()))
     elif not unread:
         before = _judge(found, s, Verdict.BEFORE)
         decide(draft, "adopt", replace(session, adopting=False), *before)
     return unread
+
+
+def _readable(draft: Draft, unread: list[do.Action]) -> list[do.Action]:
+    """Leave out files that cannot be read: they must not hold up the others for ever."""
+    # What failed is not added, but said.
+    return [action for action in unread if not draft.failing(action) or draft.add(action)]
 
 
 def _judge(found: Sorted, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
@@ -136,8 +157,7 @@ def _kill(draft: Draft) -> None:
     if not s.state.session.kill and s.settings.finish.running != "kill":
         return
     for execution in s.state.executions.values():
-        if not execution.over and not execution.killed_by_us:
-            draft.add(do.Kill(execution.id))
+        kill(draft, execution)
 
 
 def missing(snapshot: Snapshot) -> list[str]:
@@ -170,11 +190,17 @@ def _doubts(draft: Draft) -> bool:
     state, memory = draft.s.state, draft.s.memory
     if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
         return True
-    for name in memory.under_way:
-        if name.startswith(do.SendFile.__name__):
-            return True
+    sends = tuple(f"{kind.__name__} " for kind in SENDS)
+    if any(name.startswith(sends) for name in memory.under_way):
+        return True
     trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
-    return bool(trying) and not draft.wait_for("late transfers", LATE_WRITERS)
+    killed = [
+        f"killed {e.id}"
+        for e in state.executions.values()
+        if e.status is ExecutionStatus.KILLED and not (e.listed or e.gone or e.removed)
+    ]
+    late = [*killed, *(["late transfers"] if trying else [])]
+    return bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])
 
 
 def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:
@@ -210,10 +236,11 @@ def _remove(draft: Draft) -> None:
                 "vipsync goes on looking and asks again; tell VIP's support if it lasts.",
             )
         looked = max(asked, memory.removal_looked.get(target, 0.0))
-        if s.now >= looked + LOOK_AGAIN:
+        due = looked + (s.settings.monitor.refresh_time if overdue else LOOK_AGAIN)
+        if s.now >= due:
             draft.add(do.CheckRemoved(target))
         else:
-            draft.wait(looked + LOOK_AGAIN, lasting=overdue)
+            draft.wait(due, lasting=overdue)
 
 
 def closed(snapshot: Snapshot) -> Changes:
@@ -223,6 +250,7 @@ def closed(snapshot: Snapshot) -> Changes:
         state.session,
         phase=Phase.CLOSED,
         owned=False,
+        marked=False,
         set_aside=False,
         kill=False,
         opened_at=None,
@@ -232,7 +260,9 @@ def closed(snapshot: Snapshot) -> Changes:
     kept = snapshot.settings.finish.keep_input
     sent = () if kept else state.sent.values()
     gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
-    return Changes(put=(session, *removed, *gone))
+    # What a later run would need is no longer there.
+    last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
+    return Changes(put=(session, *removed, *gone, *last))
 
 
 def let_go(state_results: dict[VipPath, Result], names: tuple[str, ...]) -> list[Result]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -185,6 +186,17 @@ class SessionFolder:
         except FolderHeld:
             return True
 
+    def clear_leftovers(self) -> None:
+        """Delete what a killed process left half done; downloads that can go on are kept.
+
+        Only for the process that holds the folder.
+        """
+        for path in self.transfers.iterdir() if self.transfers.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".part":
+                path.unlink(missing_ok=True)
+
     # requests
 
     def ask(self, request: Request) -> None:
@@ -205,6 +217,49 @@ class SessionFolder:
     def answered(self, request_id: str) -> None:
         """Take a request away that is in the ledger as carried out."""
         (self.requests / f"{request_id}.json").unlink(missing_ok=True)
+
+
+class HostLease:
+    """Keep other hosts out of a folder on a network disk, where locks cannot be relied on.
+
+    Each host that works there writes its name and the time every minute; a name that is older
+    than five minutes no longer counts.
+    """
+
+    EVERY = 60.0
+    COUNTS_FOR = 300.0
+
+    def __init__(self, hidden: Path, wall: Callable[[], float]) -> None:
+        self._path, self._wall = hidden / "host.json", wall
+        self._host, self._at = socket.gethostname(), 0.0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lease; raise FolderHeld where another host has it."""
+        host, at = self._read()
+        if host != self._host and abs(self._wall() - at) < self.COUNTS_FOR:
+            raise FolderHeld(
+                f"vipsync on {host} already works in {self._path.parent.parent}.",
+                "Stop it there first; five minutes after it ended the folder is free.",
+            )
+        self.renew()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def renew(self) -> None:
+        """Write the time down, once a minute."""
+        if abs(self._wall() - self._at) >= self.EVERY:
+            self._at = self._wall()
+            write_atomic(self._path, json.dumps({"host": self._host, "at": self._at}).encode())
+
+    def _read(self) -> tuple[str, float]:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            document = json.loads(self._path.read_bytes())
+            return str(document["host"]), float(document["at"])
+        return self._host, 0.0
 
 
 def find_sessions(directory: Path) -> list[SessionFolder]:

@@ -241,9 +241,13 @@ class Loop:
         try:
             return session.next_work()
         except VipsyncError as error:
-            session.trouble = error
-            session.queue.clear()
+            self._give_up(session, error)
             return None
+
+    def _give_up(self, session: Reconciler, error: VipsyncError) -> None:
+        """Let a session go whose ledger cannot be written: what it holds on disk is what is true."""
+        session.close()
+        session.trouble = error
 
     def _done(self, work: Work, outcome: do.Outcome | None) -> None:
         self._finished.put((work, outcome))
@@ -265,7 +269,7 @@ class Loop:
         try:
             session.settle(work.action, outcome)
         except VipsyncError as error:
-            session.trouble = error
+            self._give_up(session, error)
         plain = isinstance(work.action, TRANSFERS) and not isinstance(outcome, do.Failed)
         if not plain or not session.queue:
             self._due[root] = 0.0
@@ -279,7 +283,9 @@ class Loop:
             self._take_outcomes()
 
     def pause(self) -> float:
-        """Return the seconds until something is due."""
+        """Return the seconds until something is due; none while outcomes wait."""
+        if not self._finished.empty():
+            return 0.0
         now = self.timing.clock()
         soonest = min(self._due.values(), default=now + 1.0)
         return min(max(0.0, soonest - now), LONGEST_WAIT)

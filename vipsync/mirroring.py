@@ -6,11 +6,12 @@ back, what vanished from VIP stays here. PURE: no I/O, no clock.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from vipsync import actions as do
 from vipsync.draft import Draft, Level
-from vipsync.errors import VipsyncError
+from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath
 from vipsync.names import relpath
 from vipsync.snapshot import Snapshot
@@ -30,13 +31,20 @@ def plan_following(draft: Draft) -> None:
             continue
         if not execution.status.ended:
             _poll(draft, execution)
-            if execution.kill_wanted and not execution.killed_by_us:
-                draft.add(do.Kill(execution.id))
+            if execution.kill_wanted:
+                kill(draft, execution)
         elif not execution.listed and wanted(execution, draft.s):
             _list_at_end(draft, execution)
         if draft.s.memory.returned.get(execution.id, 0) != len(execution.returned):
             draft.add(do.ListResults(execution))
         _fetch_logs(draft, execution)
+
+
+def kill(draft: Draft, execution: Followed) -> None:
+    """Stop an execution that was seen running in this process: an ended one would change (facts 5.11)."""
+    seen = execution.id in draft.s.memory.polled_at
+    if seen and not execution.over and not execution.killed_by_us:
+        draft.add(do.Kill(execution.id))
 
 
 def _poll(draft: Draft, execution: Followed) -> None:
@@ -64,6 +72,9 @@ def _list_at_end(draft: Draft, execution: Followed) -> None:
         if draft.s.memory.polled_at.get(execution.id, -1.0) < settled_at:
             draft.add(do.Poll(execution.id))
             return
+    if execution.results_folder is None and execution.id not in draft.s.memory.polled_at:
+        draft.add(do.Poll(execution.id))  # it was found in a list, which names no folder
+        return
     draft.add(do.ListResults(execution))
 
 
@@ -159,7 +170,11 @@ def _fetch(draft: Draft, result: Result, execution: Followed) -> None:
     if limit is not None and result.size > limit:
         _say_too_large(draft, result, limit)
         return
-    local = result.local or local_path(result.vip, execution, draft.s)
+    try:
+        local = result.local or local_path(result.vip, execution, draft.s)
+    except ForeignPath as error:
+        _say_refused(draft, replace(result, reason=error.message))
+        return
     draft.add(do.FetchResult(result.vip, result.size, local, outputs.unzip, outputs.keep_archive))
 
 

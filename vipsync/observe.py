@@ -20,7 +20,15 @@ from vipsync.descriptor import parse_descriptor
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.mirror import stamp
-from vipsync.model import CaseSet, Descriptor, FileState, RelPath, Settings
+from vipsync.model import (
+    CaseSet,
+    Descriptor,
+    FileState,
+    InputFolder,
+    PackedFolder,
+    RelPath,
+    Settings,
+)
 from vipsync.scan import (
     BUILT_IN_IGNORE,
     Hints,
@@ -123,7 +131,7 @@ class Observer:
             settings_error=self.settings_error or trouble or case_trouble,
             files=self._together(files, hidden),
             named=frozenset(hidden),
-            unsettled=self._unsettled(settle),
+            unsettled=self._unsettled(settle, cases),
             unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
             cases=cases,
             marker=self.folder.marker.exists(),
@@ -273,15 +281,17 @@ class Observer:
             clock=self._clock,
         )
 
-    def _unsettled(self, settle: float) -> dict[RelPath, float]:
+    def _unsettled(self, settle: float, cases: CaseSet) -> dict[RelPath, float]:
+        """Return when each file that still changes may be quiet; folders need a minute at least."""
         seen = self.seen
         if seen is None:
             return {}
-        found = {
-            path: times.changed_at + settle
-            for path, times in seen.moving.items()
-            if not seen.settled(path, settle)
-        }
+        inside = _in_folders(cases) if seen.moving else frozenset()
+        found = {}
+        for path, times in seen.moving.items():
+            seconds = max(settle, FOLDER_SETTLE) if path in inside else settle
+            if not seen.settled(path, seconds):
+                found[path] = times.changed_at + seconds
         if seen.unreadable:
             stale = (p for p in (*seen.files, *seen.hidden) if seen.stale(p))
             found.update(dict.fromkeys(stale, float("inf")))
@@ -342,6 +352,17 @@ class Observer:
         if everything:
             self._stamped_at = now
         return dict(fresh)
+
+
+def _in_folders(cases: CaseSet) -> frozenset[RelPath]:
+    """Return the files that are sent as part of a folder, which is quiet as a whole or not at all."""
+    folders = {
+        value
+        for case in cases.cases
+        for value in case.values.values()
+        if isinstance(value, InputFolder | PackedFolder)
+    }
+    return frozenset(member for folder in folders for member in folder.members)
 
 
 def _written(path: Path) -> tuple[int, int] | None:

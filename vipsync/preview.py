@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vipsync import actions as do
@@ -20,7 +20,7 @@ from vipsync.observe import Observer
 from vipsync.plan import home_of, plan
 from vipsync.sending import Placer
 from vipsync.snapshot import Memory, Snapshot
-from vipsync.state import CachedPipeline, Phase, Sent, Session, State
+from vipsync.state import CachedPipeline, Phase, Result, ResultStatus, Sent, Session, State
 from vipsync.status import CaseReport, status_of
 
 
@@ -158,3 +158,24 @@ def _case_line(case: Case, path: RelPath, report: CaseReport) -> str:
 
 def _sent_line(row: Sent) -> str:
     return f"On VIP as {row.vip}: {row.status}."
+
+
+def why_result(found: Preview, path: RelPath) -> Known:
+    """Say where a file or folder below outputs/ came from, and whether it is still what came."""
+    state = found.snapshot.state
+    mine = [
+        r
+        for r in state.results.values()
+        if r.local and (r.local == path or path.startswith(f"{r.local}/"))
+    ]
+    lines = [line for result in mine for line in _result_lines(result, found.snapshot)]
+    return Known(f"outputs/{path}", tuple(lines) or ("vipsync did not bring it here.",))
+
+
+def _result_lines(result: Result, snapshot: Snapshot) -> Iterator[str]:
+    packed = ", unpacked here" if result.unpacked else ""
+    yield f"A result of {result.execution_id}: {result.vip}, {result.size:,} bytes{packed}."
+    reason = f": {result.reason}" if result.reason else ""
+    yield f"State: {result.status}{reason}."
+    if result.status is ResultStatus.HERE and snapshot.outputs.get(result.local) != result.stamp:
+        yield "It was changed or removed here since it came; a changed one is left alone."

@@ -21,7 +21,7 @@ from vipsync.backup import read_backup
 from vipsync.client import VipClient
 from vipsync.draft import PATIENCE, Level, Plan
 from vipsync.errors import FolderAbsent, VipsyncError
-from vipsync.folder import SessionFolder, new_id
+from vipsync.folder import HostLease, SessionFolder, new_id
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
 from vipsync.observe import Observer
@@ -95,6 +95,7 @@ class Reconciler:
         self._key_print = self._portal = ""
         self._new = False
         self._basis: object = None
+        self._lease: HostLease | None = None
         self._id = ""
         self.planner = planner
         self._new_observer = observer or self._folder_observer
@@ -128,12 +129,21 @@ class Reconciler:
             stack.enter_context(self.folder.held())
             self._new = not self.folder.ledger.exists()
             network = network_file_system(self.folder.hidden)
+            if network:
+                self._lease = HostLease(self.folder.hidden, self.timing.wall)
+                stack.enter_context(self._lease.held())
             self._ledger = Ledger(self.folder.ledger, Session(mine.id), network_disk=network)
             stack.callback(self._ledger.close)
             self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
         self._id = mine.id
-        self.memory = Memory()
+        self.folder.clear_leftovers()
+        self.memory = Memory(under_way=self.memory.under_way)  # threads may still be at work
+
+    def _beat(self) -> None:
+        """Tell other hosts that this one is still at work in the folder."""
+        if self._lease:
+            self._lease.renew()
 
     def _folder_observer(self, folder: SessionFolder) -> Observer:
         timing = self.timing
@@ -171,6 +181,7 @@ class Reconciler:
         self.trouble = None
         try:
             self.open()
+            self._beat()
             if self.observer is None:
                 raise AssertionError("an open session has an observer")
             self.snapshot = self.observer.look(
@@ -191,13 +202,19 @@ class Reconciler:
         due = self.plan.due if self.plan else None
         in_time = due is None or self.snapshot.now < due
         if self._basis == before and not trouble and in_time:
+            self._confirm()
             return  # the last plan still holds, with what is left of it in the queue
         self.queue.clear()
         self.plan = self.planner(self.snapshot)
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
         self.queue.extend(self.plan.actions)
-        waiting = any(n.level is not Level.INFO for n in self.plan.notices)
-        if self.plan.at_rest and not waiting:
+        self._confirm()
+
+    def _confirm(self) -> None:
+        """Note when everything was last seen to be equal."""
+        if not self.plan or not self.snapshot or not self.plan.at_rest:
+            return
+        if all(n.level is Level.INFO for n in self.plan.notices):
             self.confirmed = self.snapshot.wall
 
     def next_work(self) -> Work | None:
@@ -217,10 +234,17 @@ class Reconciler:
             self.settle(action, work.run())
         return None
 
+    def decide(self) -> None:
+        """Carry out the decisions of the last look, and nothing that reaches VIP."""
+        self.queue = deque(a for a in self.queue if isinstance(a, do.INLINE))
+        self.next_work()
+
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""
         if self._ledger is None:
-            return  # the folder went away meanwhile: the next start looks before it acts
+            # The folder went away meanwhile: the next start looks before it acts.
+            self.memory.under_way.discard(do.key(action))
+            return
         self._ledger.commit(record(action, outcome, self._ledger.state, self.timing.wall()))
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
         if isinstance(outcome, do.Failed):
@@ -249,9 +273,10 @@ class Reconciler:
             return
         self._new = False
         backup = read_backup(self.observer.outputs)
-        if backup or self.folder.marker.exists():
-            session = self.ledger.state.session
-            rows = adopted_rows(session, backup, settings, self.timing.wall())
+        marked = self.folder.marker.exists()
+        if backup or marked:
+            session, wall = self.ledger.state.session, self.timing.wall()
+            rows = adopted_rows(session, backup, settings, wall, marked=marked)
             self.ledger.commit(Changes(put=rows))
 
     def _find_client(self, settings: Settings) -> None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.errors import (
     InvalidInput,
+    PathForbidden,
     PipelineUnavailable,
     SlotsFull,
     TooLarge,
     TransferMismatch,
-    VipError,
     VipsyncError,
 )
 from vipsync.model import FileState, RemoteEntry, VipPath
@@ -24,6 +24,7 @@ from vipsync.state import (
     Followed,
     Known,
     LaunchStatus,
+    Phase,
     Result,
     ResultStatus,
     Row,
@@ -56,9 +57,6 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             return Changes(put=(trying,))
         case do.StartExecution():
             return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
-        case do.Kill():
-            execution = state.executions[action.execution_id]
-            return Changes(put=(replace(execution, killed_by_us=True),))
         case _:
             return NOTHING
 
@@ -94,6 +92,11 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=tuple(_listed(action.execution, outcome, state)))
         case do.FetchResult(), do.ResultHere():
             return Changes(put=(_here(state.results[action.vip], outcome, wall),))
+        case do.Kill(), _:
+            killed = replace(state.executions[action.execution_id], killed_by_us=True)
+            return Changes(put=(killed,))
+        case do.WriteMarker(), _:
+            return Changes(put=(replace(state.session, marked=True),))
         case do.FetchLogs(), _:
             execution = state.executions[action.execution_id]
             logs = tuple(sorted({*execution.logs, action.job}))
@@ -108,7 +111,7 @@ def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
         case do.StartExecution(launch=launch) if isinstance(error, SlotsFull):
             return Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
         case do.StartExecution(launch=launch) if isinstance(
-            error, (InvalidInput, PipelineUnavailable)
+            error, (InvalidInput, PathForbidden, PipelineUnavailable)
         ):
             refused = replace(launch, status=LaunchStatus.REFUSED, reason=str(error))
             return Changes(put=(refused,))
@@ -119,9 +122,6 @@ def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
             result = state.results[action.vip]
             refused_result = replace(result, status=ResultStatus.REFUSED, reason=str(error))
             return Changes(put=(refused_result,))
-        case do.Kill() if isinstance(error, VipError):
-            execution = state.executions[action.execution_id]
-            return Changes(put=(replace(execution, killed_by_us=False),))
         case _:
             return NOTHING
 
@@ -131,7 +131,9 @@ def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:
     yield Known(action.path, action.state, sha256)
     for row in state.sent.values():
         if row.path == action.path and row.state == action.state and not row.sha256:
-            yield replace(row, sha256=sha256)
+            # Answered without a hash means: it was seen there in its size after a crash.
+            seen = row.status is SendStatus.ANSWERED
+            yield replace(row, sha256=sha256, status=SendStatus.SENT if seen else row.status)
 
 
 def _sent(action: do.SendFile, sha256: str, wall: float) -> Iterable[Row]:
@@ -180,13 +182,15 @@ def _found(outcome: do.ExecutionsSeen, state: State, wall: float) -> Iterable[Ro
     foreign = False
     for execution in outcome.executions:
         launch = state.launches.get(execution.name)
-        if launch and launch.status is LaunchStatus.INTENDED:
+        if launch and launch.status in (LaunchStatus.INTENDED, LaunchStatus.WITHDRAWN):
             yield replace(launch, status=LaunchStatus.STARTED, execution_id=execution.id)
         foreign = foreign or (launch is None and execution.id not in state.executions)
         if execution.id not in state.executions:
             yield follow(execution, None, wall)
     if foreign:
-        yield replace(state.session, adopting=True)
+        back = state.session.phase is Phase.REMOVING  # their results are not here yet
+        phase = Phase.FINISHING if back else state.session.phase
+        yield replace(state.session, phase=phase, adopting=True)
 
 
 def _polled(execution_id: str, outcome: do.Polled, state: State, wall: float) -> Iterable[Row]:

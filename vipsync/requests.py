@@ -9,6 +9,7 @@ from vipsync import actions as do
 from vipsync.draft import Draft, Level
 from vipsync.finishing import let_go
 from vipsync.launching import Sorted, outdated, to_read
+from vipsync.model import Case
 from vipsync.sending import Placer
 from vipsync.snapshot import Request
 from vipsync.state import Changes, DoneRequest, Judged, Phase, Row, Verdict
@@ -26,8 +27,8 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
     for request in draft.s.requests:
         if request.id in draft.s.state.requests:
             continue
-        unread = to_read(found, placer) if request.command in ABOUT_CASES else []
-        if unread or (request.command in ABOUT_CASES and found.settling):
+        unread, settling = _unsure(request, found, placer)
+        if unread or settling:
             text = f"`{request.command}` waits until its files were read."
             draft.notice(Level.WAIT, request.command, text)
             todo += unread
@@ -36,6 +37,18 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
         changes = Changes(put=(*rows, DoneRequest(request.id)))
         draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
     return todo
+
+
+def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Action], list[Case]]:
+    """Return what must be read or become quiet before it is clear which cases a request is about."""
+    if request.command not in ABOUT_CASES:
+        return [], []
+    about = replace(found, unknown=[c for c in found.unknown if _names(request, c.id)])
+    return to_read(about, placer), [c for c in found.settling if _names(request, c.id)]
+
+
+def _names(request: Request, case_id: str) -> bool:
+    return not request.cases or case_id in request.cases
 
 
 def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list[Row]:
@@ -78,7 +91,7 @@ def _finish(draft: Draft, request: Request) -> list[Row]:
 
 def _chosen(request: Request, found: Sorted) -> list[str]:
     """Return the complete cases that a request names; without names, all of them."""
-    return [c for c in sorted(found.content) if not request.cases or c in request.cases]
+    return [c for c in sorted(found.content) if _names(request, c)]
 
 
 def _to_rerun(request: Request, found: Sorted, placer: Placer) -> list[str]:
@@ -104,12 +117,15 @@ def _judge(
 
 
 def _cancel(request: Request, found: Sorted, draft: Draft) -> list[Row]:
-    """Drop cases that are queued; stop the executions of those that run."""
+    """Drop cases that are queued, and runs that are to come; stop the executions of those that run."""
     chosen = _chosen(request, found)
     rows = _judge(chosen, found, Verdict.DROPPED, request.id, launched=False)
+    running: dict[str, Row] = {}
     for case_id in chosen:
         for launch in found.launches.get(found.content[case_id], []):
+            if launch.run < launch.runs:
+                rows.append(replace(launch, runs=launch.run))
             execution = draft.s.state.executions.get(launch.execution_id)
             if execution and not execution.over:
-                rows.append(replace(execution, kill_wanted=True))
-    return list(dict.fromkeys(rows))
+                running[execution.id] = replace(execution, kill_wanted=True)
+    return [*rows, *running.values()]

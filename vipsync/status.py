@@ -10,7 +10,7 @@ from enum import StrEnum
 from vipsync import actions as do
 from vipsync.draft import Level, Notice, Plan
 from vipsync.launching import Sorted, sort_cases
-from vipsync.mirroring import results_name
+from vipsync.mirroring import results_name, wanted
 from vipsync.model import Case, ExecutionStatus, JobState
 from vipsync.sending import Placer
 from vipsync.snapshot import Snapshot
@@ -110,7 +110,7 @@ def status_of(
     notices = (*plan.notices, *_case_notices(cases))
     counts = Counter(str(case.state) for case in cases)
     on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
-    names = (*(do.key(a) for a in plan.actions), *snapshot.memory.under_way)
+    names = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
     status = Status(
         folder=folder,
         session=state.session.session_name or snapshot.settings.session_name,
@@ -173,7 +173,7 @@ def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
         case _:
             refused = found.refused.get(content)
             if refused and case not in found.new:
-                return CaseReport(case.id, CaseState.REFUSED, refused.reason)
+                return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
             return CaseReport(case.id, CaseState.QUEUED)
 
 
@@ -275,9 +275,12 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if status.sending:
         parts.append(f"sending {_count(status.sending, 'file')}")
     if running:
-        parts.append(f"{_count(len(running), 'execution')} running, {done} of {jobs} jobs done")
+        so_far = f", {done} of {jobs} jobs done" if jobs else ""
+        parts.append(f"{_count(len(running), 'execution')} running{so_far}")
     if status.fetching:
         parts.append(f"fetching {_count(status.fetching, 'result')}")
+    elif _results_to_come(snapshot):
+        parts.append("results are to come")
     queued = status.counts.get(CaseState.QUEUED, 0)
     if queued and not status.sending:
         parts.append(f"{_count(queued, 'case')} queued")
@@ -285,6 +288,14 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"{_count(len(snapshot.unsettled), 'file')} still changing")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _results_to_come(snapshot: Snapshot) -> bool:
+    """Tell whether results of executions that are over are not here yet, and may still come."""
+    state = snapshot.state
+    over = (e for e in state.executions.values() if e.over and not e.gone and not e.removed)
+    unlisted = any(not e.listed and wanted(e, snapshot) for e in over)
+    return unlisted or any(r.status is ResultStatus.WANTED for r in state.results.values())
 
 
 def _rest(status: Status, snapshot: Snapshot) -> str:
