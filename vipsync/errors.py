@@ -2,6 +2,9 @@
 
     VipsyncError
     ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
+    │   └── PropertyError (also TypeError, AttributeError, RuntimeError)   a script does
+    ├── InputsMissing (also FileNotFoundError, RuntimeError)   a script names files that are not there
+    ├── InputsThere (also FileExistsError)  a script's session has inputs of its own on VIP
     ├── FolderError                         the session folder is not as it must be
     │   ├── NotASession                     no settings.toml there
     │   ├── FolderHeld                      another process works in it
@@ -18,7 +21,7 @@
     │   └── ForeignPath                     a path from VIP that has no place in the folder
     ├── DiskError (also OSError)            no space, read-only, permission lost on this machine
     ├── Unreachable (also ConnectionError)  no answer from VIP
-    └── VipError                            VIP answered, but not with what was asked
+    └── VipError (also RuntimeError)        VIP answered, but not with what was asked
         ├── KeyMissing, KeyRefused          no key, or VIP does not know it (also PermissionError)
         ├── PipelineUnavailable             8005 8007 8008: unknown here, or not in the right group
         ├── SlotsFull                       2000 2001: the limit of running executions; wait
@@ -65,6 +68,25 @@ class VipsyncError(Exception):
 
 class SettingsError(VipsyncError, ValueError):
     """Name the file, the key and the nearest right word."""
+
+
+class PropertyError(SettingsError, TypeError, AttributeError, RuntimeError):
+    """A property or an argument of a script's session cannot be.
+
+    It is each of the builtin errors that scripts have had to catch for this.
+    """
+
+
+class InputsMissing(VipsyncError, FileNotFoundError, RuntimeError):
+    """Files that a script's session names are not there, here or on VIP."""
+
+    exit_code = 3
+
+
+class InputsThere(VipsyncError, FileExistsError):
+    """A script's session has inputs of its own on VIP."""
+
+    exit_code = 3
 
 
 class FolderError(VipsyncError):
@@ -151,7 +173,7 @@ class Unreachable(VipsyncError, ConnectionError):
     exit_code = 5
 
 
-class VipError(VipsyncError):
+class VipError(VipsyncError, RuntimeError):
     """VIP answered, but not with what was asked. `code` is VIP's own (facts 2.2), 0 where none."""
 
     def __init__(

@@ -22,6 +22,8 @@ MARKER = "ON_VIP.txt"
 STATUS = "STATUS.txt"
 SETTINGS = "settings.toml"
 HIDDEN = ".vipsync"
+LOCK_PATIENCE = 0.3
+"""Seconds to wait for the lock: `is_held` of another process keeps it for a moment."""
 ID_LINE = "session id: "
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -159,10 +161,10 @@ class SessionFolder:
     # the lock
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, patience: float = LOCK_PATIENCE) -> Iterator[None]:
         """Keep every other process out of the folder; raise FolderHeld where one is in it."""
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=patience, poll_interval=0.02)
         except Timeout as error:
             raise FolderHeld(
                 f"Another vipsync already works in {self.root}.",
@@ -181,7 +183,7 @@ class SessionFolder:
         if not self.hidden.is_dir():
             return False
         try:
-            with self.held():
+            with self.held(patience=0):
                 return False
         except FolderHeld:
             return True

@@ -85,16 +85,21 @@ def _say_troubles(draft: Draft) -> None:
         if launch.status is LaunchStatus.REFUSED:
             names = ", ".join(case.id for case in launch.cases[:3])
             draft.notice(Level.PERSON, names, f"VIP refused the launch: {launch.reason}")
+    if s.cases.unused and not s.cases.cases:
+        first = s.cases.unused[0]
+        nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
+        text = f"{len(s.cases.unused)} files are in inputs/, such as {first.path}, and no setting uses one."
+        draft.notice(
+            Level.PERSON, "inputs", text + nearest, "Mend [input_settings] in settings.toml."
+        )
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
 
 
 def _say_outdated(draft: Draft, found: Sorted, placer: Placer) -> None:
     """Report cases that ran with other settings, or with another version of the pipeline."""
-    old, launched = (
-        outdated(found, placer),
-        [c for c in found.content.values() if c in found.launches],
-    )
+    old = outdated(found, placer)
+    launched = [c for c in found.content.values() if c in found.launches]
     if old:
         text = f"{len(old)} of {len(launched)} cases ran with older settings or shared files."
         draft.notice(Level.INFO, "settings", text, "`vipsync rerun --outdated` runs them again.", 0)
@@ -121,13 +126,13 @@ def _follow(draft: Draft) -> None:
 
 
 def _fetch_pipeline(draft: Draft) -> bool:
-    """Tell whether the pipeline's definition is known; ask for it once in a process."""
+    """Tell whether the pipeline's definition is known; ask for it once in a process, and when new."""
     s = draft.s
     pipeline_id = s.settings.pipeline_id
     if not pipeline_id:
         return True
     wanted = s.state.session.phase is not Phase.CLOSED or bool(s.files)
-    if wanted and s.memory.pipeline_at is None:
+    if wanted and (s.memory.pipeline_at is None or s.descriptor is None):
         draft.add(do.FetchPipeline(pipeline_id))
         return False
     return s.descriptor is not None
@@ -262,7 +267,7 @@ def _proven(draft: Draft) -> bool:
     same_key = seen.key_print == session.key_print
     if ours or (session.phase is Phase.REMOVING and same_key):
         return _owned(draft, session, seen)
-    if not session.owned and (same_key or seen.exists):
+    if not session.owned and (same_key or (seen.exists and session.named)):
         _make_home(draft, session)
     elif session.adopting and not draft.s.marker:
         decide(draft, "nothing on VIP", *closed(draft.s).put)

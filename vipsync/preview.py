@@ -130,7 +130,9 @@ def why(found: Preview, path: RelPath) -> Known:
     reports = {r.id: r for r in status.cases}
     lines = [_size(snapshot, path)]
     lines += [_case_line(c, path, reports[c.id]) for c in using]
-    if not using:
+    if not using and snapshot.settings.pipeline_id and not snapshot.descriptor:
+        lines.append("The pipeline's definition was not read yet: ask `vipsync check`.")
+    elif not using:
         nearest = next((u.nearest for u in snapshot.cases.unused if u.path == path), "")
         hint = f"; the nearest pattern is {nearest}" if nearest else ""
         lines.append(f"No setting of settings.toml uses it{hint}.")

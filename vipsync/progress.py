@@ -21,6 +21,12 @@ _SPEED_OVER = 10.0
 """Seconds over which a speed is averaged."""
 
 
+_KINDS = {
+    True: (do.SendFile.__name__, do.SendPack.__name__),
+    False: (do.FetchResult.__name__,),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One file on its way. Sizes in bytes."""
@@ -34,7 +40,8 @@ class Transfer:
 class Batch:
     """The files of a folder that go one way together. Sizes in bytes, `speed` in bytes per second.
 
-    `slow` are those that have been on their way for a while. `seconds`: since the first one began.
+    `slow` are those that have been on their way for a while, or the only one. `seconds`: since
+    the first one began.
     """
 
     upload: bool
@@ -61,6 +68,10 @@ class _Track:
     arrived: bool = False
 
 
+def _is_slow(track: _Track, now: float) -> bool:
+    return track.began is not None and not track.arrived and now - track.began >= LONG
+
+
 @dataclass(slots=True)
 class _Flow:
     """All transfers of a folder in one direction, from the first until none is left."""
@@ -76,11 +87,11 @@ class _Flow:
         slow = [
             Transfer(PurePosixPath(t.key).name, t.moved, t.size)
             for t in tracks
-            if t.began is not None and not t.arrived and now - t.began >= LONG
+            if len(tracks) == 1 or _is_slow(t, now)
         ]
         return Batch(
             upload=self.upload,
-            files=sum(t.arrived for t in tracks),
+            files=sum(t.arrived or (t.began is not None and t.moved >= t.size) for t in tracks),
             of=len(tracks),
             moved=moved,
             size=sum(t.size for t in tracks),
@@ -132,8 +143,8 @@ class Progress:
         left: Mapping[str, int | None],
         arrived: Callable[[str], bool],
     ) -> Batch | None:
-        kind = do.SendFile.__name__ if upload else do.FetchResult.__name__
-        mine = {key: size for key, size in left.items() if key.startswith(f"{kind} ")}
+        kinds = _KINDS[upload]
+        mine = {key: size for key, size in left.items() if key.partition(" ")[0] in kinds}
         flow = self._flows.get((folder, upload))
         if flow is None:
             if not mine:
@@ -172,11 +183,11 @@ class Progress:
 
 
 def left_to_transfer(session: Reconciler) -> dict[str, int | None]:
-    """Return the transfers that a session plans or has under way, with their sizes where known."""
+    """Return the transfers that a session has before it or under way, with their sizes where known."""
     left: dict[str, int | None] = dict.fromkeys(session.memory.under_way)
-    for action in session.plan.actions if session.plan else ():
+    for action in session.queue:
         match action:
-            case do.SendFile():
+            case do.SendFile() | do.SendPack():
                 left[do.key(action)] = action.state.size
             case do.FetchResult():
                 left[do.key(action)] = action.size

@@ -91,20 +91,25 @@ def _lasting(status: Status) -> object:
 
 
 def _status(session: Reconciler) -> Status | None:
-    folder = str(session.folder.root)
     if session.trouble:
-        return Status(
-            folder=folder,
-            session=session.folder.root.name,
-            id="",
-            phase="",
-            sentence=str(session.trouble),
-            written=session.timing.wall(),
-            exit_code=session.trouble.exit_code,
-        )
+        return troubled(session.folder, session.trouble, session.timing.wall())
     if session.snapshot is None or session.plan is None:
         return None
-    return status_of(session.snapshot, session.plan, folder, session.confirmed)
+    root = str(session.folder.root)
+    return status_of(session.snapshot, session.plan, root, session.confirmed)
+
+
+def troubled(folder: SessionFolder, error: VipsyncError, wall: float) -> Status:
+    """Return the state of a folder that cannot be looked at."""
+    return Status(
+        folder=str(folder.root),
+        session=folder.root.name,
+        id="",
+        phase="",
+        sentence=str(error),
+        written=wall,
+        exit_code=error.exit_code,
+    )
 
 
 def read_status(folder: SessionFolder) -> Status | None:

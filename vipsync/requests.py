@@ -60,7 +60,7 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
         case "finish":
             return _finish(draft, request)
         case "finish --cancel":
-            if session.phase is not Phase.FINISHING:
+            if session.phase not in (Phase.OPEN, Phase.FINISHING):
                 return []
             draft.add(do.WriteMarker())
             return [replace(session, phase=Phase.OPEN, kill=False)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,7 +11,7 @@ from vipsync import actions as do
 from vipsync.draft import Level, Notice, Plan
 from vipsync.launching import Sorted, sort_cases
 from vipsync.mirroring import results_name, wanted
-from vipsync.model import Case, ExecutionStatus, JobState
+from vipsync.model import Case, ExecutionStatus, Job, JobState
 from vipsync.sending import Placer
 from vipsync.snapshot import Snapshot
 from vipsync.state import (
@@ -39,6 +39,7 @@ class CaseState(StrEnum):
     STOPPED = "stopped"
     INCOMPLETE = "done, but an expected output is missing"
     REFUSED = "cannot be launched"
+    MANUAL = "to be launched by hand"
     ASIDE = "set aside"
     BEFORE = "launched before"
     DROPPED = "cancelled"
@@ -70,8 +71,9 @@ class ExecutionReport:
 class Status:
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
-    `confirmed` is when nothing was left to do for the last time; `files` and `size` (bytes) are
-    what lies on VIP for this session, since `since`.
+    `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
+    launch that comes next; `files` and `size` (bytes) are what lies on VIP for this session, since
+    `since`.
     """
 
     folder: str
@@ -83,6 +85,7 @@ class Status:
     executions: tuple[ExecutionReport, ...] = ()
     notices: tuple[Notice, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
+    starting: int = 0
     sending: int = 0
     fetching: int = 0
     files: int = 0
@@ -121,6 +124,7 @@ def status_of(
         executions=executions,
         notices=notices,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
+        starting=sum(a.launch.jobs for a in plan.actions if isinstance(a, do.StartExecution)),
         sending=sum(n.startswith(("SendFile ", "SendPack ")) for n in names),
         fetching=sum(n.startswith("FetchResult ") for n in names),
         files=len(on_vip),
@@ -159,9 +163,10 @@ def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
         return CaseReport(case.id, CaseState.SETTLING, "its files still change")
     content = found.content.get(case.id, "")
     launches = found.launches.get(content, [])
-    if launches and found.request(case, snapshot) in {x.request for x in launches}:
-        return _launched(case, content, launches[-1], snapshot)
     judged = snapshot.state.judged.get(content)
+    again = judged is not None and judged.verdict is Verdict.AGAIN
+    if launches and (not again or found.request(case, snapshot) in {x.request for x in launches}):
+        return _launched(case, content, launches, snapshot)
     match judged.verdict if judged else None:
         case Verdict.ASIDE:
             words = "`vipsync launch` starts it"
@@ -174,49 +179,102 @@ def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
             refused = found.refused.get(content)
             if refused and case not in found.new:
                 return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
+            if snapshot.settings.launch.when == "manual" and judged is None:
+                return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch` starts it")
             return CaseReport(case.id, CaseState.QUEUED)
 
 
-def _launched(case: Case, content: str, launch: Launch, snapshot: Snapshot) -> CaseReport:
-    execution = snapshot.state.executions.get(launch.execution_id)
+def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapshot) -> CaseReport:
+    """Return how the last launch of a case went; of several runs, the one that tells most."""
+    reports = []
+    for launch in launches:
+        if launch.request == launches[-1].request:
+            execution = snapshot.state.executions.get(launch.execution_id)
+            mine = next(c for c in launch.cases if c.content == content)
+            state, reason = outcome(mine, launch, execution)
+            folder = results_name(execution, snapshot) if execution else ""
+            reports.append(CaseReport(case.id, state, reason, launch.execution_id, folder))
+    return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
+
+
+_TELLING = (
+    CaseState.HELD,
+    CaseState.FAILED,
+    CaseState.INCOMPLETE,
+    CaseState.RUNNING,
+    CaseState.QUEUED,
+    CaseState.STOPPED,
+    CaseState.DONE,
+)
+
+
+def outcome(
+    mine: LaunchedCase, launch: Launch, execution: Followed | None
+) -> tuple[CaseState, str]:
+    """Tell what became of a case in one launch, and why.
+
+    Finished is never taken for success (facts 5.8, 7.5).
+    """
     if launch.status is LaunchStatus.INTENDED or execution is None:
-        return CaseReport(case.id, CaseState.QUEUED, "VIP's answer is awaited")
-    mine = next(c for c in launch.cases if c.content == content)
-    folder = results_name(execution, snapshot)
-    state, reason = _outcome(mine, launch, execution)
-    return CaseReport(case.id, state, reason, execution.id, folder)
-
-
-def _outcome(mine: LaunchedCase, launch: Launch, execution: Followed) -> tuple[CaseState, str]:
-    """Tell what became of a case. Finished is never taken for success (facts 5.8, 7.5)."""
+        return CaseState.QUEUED, "VIP's answer is awaited"
     came = {path.rsplit("/", 1)[-1] for path in execution.returned}
-    lacking = [
-        e.name.rsplit("/", 1)[-1]
-        for e in mine.expected
-        if e.name is not None and not e.optional and e.name.rsplit("/", 1)[-1] not in came
-    ]
-    known = any(e.name is not None and not e.optional for e in mine.expected)
-    failed = [j for j in execution.jobs if j.state is JobState.FAILED]
-    held = [j for j in execution.jobs if j.state is JobState.HELD]
-    if known and not lacking:
+    wanted = {
+        e.name.rsplit("/", 1)[-1] for e in mine.expected if e.name is not None and not e.optional
+    }
+    if wanted and wanted <= came:
         return CaseState.DONE, ""
     if execution.gone:
         return CaseState.STOPPED, "the execution was deleted on VIP"
-    if not execution.over:
-        if held and (len(launch.cases) == 1 or len(held) == len(execution.jobs)):
-            return CaseState.HELD, "VIP gave up on it; its support can release it"
+    jobs = [job for job in execution.jobs if mine.job in (0, job.number)]
+    exact = mine.job != 0 or len(launch.cases) == 1
+    if execution.over:
+        return _end(execution, jobs, sorted(wanted - came), exact=exact)
+    return _so_far(jobs, exact=exact)
+
+
+def _so_far(jobs: list[Job], *, exact: bool) -> tuple[CaseState, str]:
+    """Tell where a case stands whose execution has not ended."""
+    found = {job.state for job in jobs}
+    if not jobs or found & {JobState.QUEUED, JobState.RUNNING}:
         return CaseState.RUNNING, ""
+    if JobState.HELD in found:
+        return CaseState.HELD, "VIP gave up on it; its support can release it"
+    if JobState.FAILED in found and exact:
+        return CaseState.FAILED, _failure(jobs, exact=exact)
+    return CaseState.RUNNING, ""
+
+
+def _end(
+    execution: Followed, jobs: list[Job], lacking: list[str], *, exact: bool
+) -> tuple[CaseState, str]:
+    """Tell how a case ended of which not every expected output came."""
     if execution.status is ExecutionStatus.KILLED:
-        return CaseState.STOPPED, "the execution was stopped"
-    if failed:
-        job = failed[0]
-        where = f"logs/job-{job.number}.stderr.txt"
-        return CaseState.FAILED, f"exit code {job.exit_code}: {job.exit_message} ({where})"
+        if execution.jobs or execution.killed_by_us:
+            return CaseState.STOPPED, "the execution was stopped"
+        by = "by a person, or by VIP's engine, which could not work with the values"
+        return CaseState.FAILED, f"the execution was stopped before any job began: {by}"
+    if any(job.state is JobState.FAILED for job in jobs):
+        return CaseState.FAILED, _failure(jobs, exact=exact)
     if lacking:
         return CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come"
     if execution.status is ExecutionStatus.FINISHED:
         return CaseState.DONE, ""
     return CaseState.FAILED, f"the execution ended as {execution.status}"
+
+
+def _failure(jobs: list[Job], *, exact: bool) -> str:
+    """Say why jobs failed and where their logs lie; of several, one may be the case's own."""
+    failed = [job for job in jobs if job.state is JobState.FAILED]
+    whys: defaultdict[str, list[str]] = defaultdict(list)
+    for job in failed:
+        logs = [f"logs/job-{job.number}.stderr.txt"] if job.left_logs else []
+        whys[f"exit code {job.exit_code}: {job.exit_message}"] += logs
+    found = "; ".join(f"{why} ({_some(logs)})" if logs else why for why, logs in whys.items())
+    return found if exact or len(failed) == 1 else f"one of these: {found}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
@@ -259,7 +317,8 @@ def _sentence(status: Status, snapshot: Snapshot) -> str:
     if persons:
         more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
         return f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
-    return work or _rest(status, snapshot)
+    text = work or _rest(status, snapshot)
+    return f"Paused: nothing is sent or started. {text}" if snapshot.state.session.paused else text
 
 
 def _work(status: Status, snapshot: Snapshot) -> str:
@@ -272,20 +331,22 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append("the data are being removed from VIP")
     elif status.phase == Phase.FINISHING:
         parts.append("finishing")
+    if status.starting:
+        parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
     if status.sending:
-        parts.append(f"sending {_count(status.sending, 'file')}")
+        parts.append(f"sending {count(status.sending, 'file')}")
     if running:
         so_far = f", {done} of {jobs} jobs done" if jobs else ""
-        parts.append(f"{_count(len(running), 'execution')} running{so_far}")
+        parts.append(f"{count(len(running), 'execution')} running{so_far}")
     if status.fetching:
-        parts.append(f"fetching {_count(status.fetching, 'result')}")
+        parts.append(f"fetching {count(status.fetching, 'result')}")
     elif _results_to_come(snapshot):
         parts.append("results are to come")
     queued = status.counts.get(CaseState.QUEUED, 0)
-    if queued and not status.sending:
-        parts.append(f"{_count(queued, 'case')} queued")
+    if queued and not (status.sending or status.starting):
+        parts.append(f"{count(queued, 'case')} queued")
     if snapshot.unsettled:
-        parts.append(f"{_count(len(snapshot.unsettled), 'file')} still changing")
+        parts.append(f"{count(len(snapshot.unsettled), 'file')} still changing")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
@@ -303,14 +364,18 @@ def _rest(status: Status, snapshot: Snapshot) -> str:
     here = sum(r.status is ResultStatus.HERE for r in snapshot.state.results.values())
     done = status.counts.get(CaseState.DONE, 0)
     if waiting:
-        return f"Waiting for files: {_count(waiting, 'case')} incomplete."
+        return f"Waiting for files: {count(waiting, 'case')} incomplete."
+    by_hand = status.counts.get(CaseState.MANUAL, 0) + status.counts.get(CaseState.ASIDE, 0)
+    if by_hand:
+        return f"Waiting for `vipsync launch`: {count(by_hand, 'case')}."
     if done or here:
         on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
-        return (
-            f"Everything is here: {_count(done, 'case')} done, {_count(here, 'result')}; {on_vip}."
-        )
+        return f"Everything is here: {count(done, 'case')} done, {count(here, 'result')}; {on_vip}."
+    if snapshot.files and snapshot.settings.pipeline_id and not snapshot.descriptor:
+        return "The pipeline's definition was not read yet."
     return "Waiting for files in inputs/."
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
+    """Return a number of things in words."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -83,7 +83,7 @@ def _pipeline(descriptor: Descriptor | None) -> Iterator[str]:
     if descriptor is None:
         yield f"# {_line('pipeline_id', 'CQUEST/0.6')}   # without it, files are only uploaded"
     else:
-        yield from _comment(_without_html(descriptor.description))
+        yield from _comment(without_html(descriptor.description))
         yield _line("pipeline_id", descriptor.pipeline_id)
 
 
@@ -109,7 +109,7 @@ def _shown(descriptor: Descriptor) -> list[Parameter]:
 
 
 def _parameter(parameter: Parameter, descriptor: Descriptor) -> Iterator[str]:
-    words = (parameter.label.strip(), _without_html(parameter.description).strip())
+    words = (parameter.label.strip(), without_html(parameter.description).strip())
     yield from _comment(": ".join(word for word in words if word))
     yield from _comment(". ".join(_facts(parameter, descriptor)) + ".")
     line = _line(parameter.name, _value(parameter, descriptor))
@@ -126,7 +126,7 @@ def _value(parameter: Parameter, descriptor: Descriptor) -> Scalar:
 
 def _facts(parameter: Parameter, descriptor: Descriptor) -> Iterator[str]:
     need = "Needed" if parameter.required else "Optional"
-    yield f"{need}: {_TYPES[parameter.value_type]}{_bounds(parameter)}"
+    yield f"{need}: {_TYPES[parameter.value_type]}{bounds(parameter)}"
     if parameter.choices:
         yield f"One of {', '.join(_toml(choice) for choice in parameter.choices)}"
     if parameter.name in descriptor.dot:
@@ -138,7 +138,8 @@ def _facts(parameter: Parameter, descriptor: Descriptor) -> Iterator[str]:
         yield "The number N makes N jobs"
 
 
-def _bounds(parameter: Parameter) -> str:
+def bounds(parameter: Parameter) -> str:
+    """Return the bounds of a number as the end of a sentence, empty where it has none."""
     low, high = parameter.minimum, parameter.maximum
     parts = []
     if low is not None:
@@ -169,7 +170,7 @@ def _comment(text: str) -> list[str]:
     )
 
 
-def _without_html(text: str) -> str:
+def without_html(text: str) -> str:
     """Turn the HTML that some descriptions hold into plain text, links into addresses."""
     marked = html.unescape(text)
     linked = re.sub(r'<a\s[^>]*?href="([^"]*)"[^>]*>([^<]*)</a>', r"\2 (\1)", marked)

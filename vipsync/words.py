@@ -49,13 +49,18 @@ def _lines(status: Status, host: str) -> Iterator[str]:
     if status.confirmed is not None:
         yield f"Everything was last confirmed equal {when(status.confirmed)}."
     yield ""
+    yield from details(status)
+    yield f"Results are in {status.folder}/outputs."
+    yield ""
+    yield from CITE.splitlines()
+
+
+def details(status: Status) -> Iterator[str]:
+    """Return the lines about cases, executions, files and what is on VIP."""
     yield from _cases(status)
     yield from _executions(status)
     yield from _others(status)
     yield from _on_vip(status)
-    yield f"Results are in {status.folder}/outputs."
-    yield ""
-    yield from CITE.splitlines()
 
 
 def to_do(status: Status) -> Iterator[str]:

@@ -1,0 +1,578 @@
+"""The command line: what it says, what it changes, and the code with which it ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import KEY, SETTINGS, Caller, Served, serve, wait_until
+from vipsync import commands
+from vipsync.cli import vipsync
+from vipsync.folder import SessionFolder
+from vipsync.ledger import read_state
+from vipsync.local import Kind
+from vipsync.state import Phase
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Return an embedded VIP on a real port."""
+    with serve(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def call(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Caller:
+    """Return the command line, called in this process."""
+    return Caller(served, monkeypatch, capsys)
+
+
+def tree(root: Path) -> dict[str, bytes | None]:
+    """Return everything below a folder."""
+    return {
+        str(p.relative_to(root)): p.read_bytes() if p.is_file() else None
+        for p in sorted(root.rglob("*"))
+    }
+
+
+def results(study: Path) -> list[str]:
+    """Return the unpacked results of a session."""
+    return sorted(p.name for p in (study / "outputs").glob("*/*.tgz/*"))
+
+
+# help and usage
+
+
+def test_help_shows_purpose_commands_example_and_exit_codes(call: Caller) -> None:
+    """`vipsync --help` names every command of the contract and every exit code."""
+    said = call("--help").out
+    for name in vipsync.commands:
+        assert f"\n  {name} " in said
+    assert len(vipsync.commands) == 16
+    assert "Example:" in said
+    assert "\n    130 " in said
+
+
+@pytest.mark.parametrize("command", ["init", "run", "status", "finish"])
+def test_each_command_shows_an_example(call: Caller, command: str) -> None:
+    """`--help` of a command ends with a line to copy."""
+    said = call(command, "--help")
+    assert said.code == 0
+    assert f"Example:\n    vipsync {command}" in said.out
+
+
+def test_wrong_usage_ends_with_2(call: Caller) -> None:
+    """An option that does not exist is told on stderr."""
+    said = call("run", "--twice", "x")
+    assert said.code == 2
+    assert "--twice" in said.err
+
+
+def test_the_version_is_shown(call: Caller) -> None:
+    """`--version` ends well."""
+    assert call("--version").out.startswith("vipsync, version 0.")
+
+
+# init
+
+
+def test_init_makes_a_folder_that_check_finds_in_order(call: Caller, served: Served) -> None:
+    """The settings are filled in from the pipeline, and the next steps are told in three lines."""
+    study = served.root / "new study"
+    said = call("init", study, "--pipeline", "mrs-spectrum/1.0")
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 4
+    assert 'signal = "*"' in (study / "settings.toml").read_text()
+    assert 'session_name = "new-study"' in (study / "settings.toml").read_text()
+    assert call("check", study).code == 0
+
+
+def test_init_never_overwrites_settings(call: Caller, served: Served) -> None:
+    """A settings.toml that is there stays as it is."""
+    study = served.study(settings="mine")
+    assert call("init", study).code == 1
+    assert (study / "settings.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("environ", "code"), [({"VIP_API_KEY": ""}, 4), ({"VIP_PORTAL_URL": "http://127.0.0.1:9"}, 5)]
+)
+def test_init_makes_nothing_where_vip_cannot_be_asked(
+    call: Caller, served: Served, environ: dict[str, str], code: int
+) -> None:
+    """Without key or network there is no half-made folder."""
+    study = served.root / "deep" / "study"
+    said = call("init", study, "--pipeline", "mrs-spectrum/1.0", environ=environ)
+    assert said.code == code
+    assert not study.parent.exists()
+
+
+def test_a_copied_folder_becomes_a_session_of_its_own(call: Caller, served: Served) -> None:
+    """`init --fresh` moves what belongs to the old session aside, and the copy launches anew."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    copy = served.root / "copy"
+    shutil.copytree(study, copy)
+    assert call("run", "--once", copy).code == 3
+    said = call("init", "--fresh", copy)
+    assert said.code == 0
+    assert not (copy / "ON_VIP.txt").exists()
+    assert (copy / ".vipsync" / "old-1" / "ledger.sqlite").exists()
+    assert (copy / ".vipsync" / "old-1" / "session_data.json").exists()
+    assert (study / "ON_VIP.txt").exists()
+    assert call("run", "--once", copy).code == 3  # its settings name the session of the original
+    (copy / "settings.toml").write_text(SETTINGS.replace("{name}", "copy"))
+    assert call("run", "--once", copy).code == 0
+    assert served.on_vip() == ["copy", "study"]
+    assert served.launches() == 2
+
+
+def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
+    """`init --adopt` writes settings from session_data.json, with its values as comments."""
+    study = served.root / "old"
+    (study / "outputs").mkdir(parents=True)
+    backup = {
+        "session_name": "their-session",
+        "pipeline_id": "mrs-spectrum/1.0",
+        "local_input_dir": "data",
+        "local_output_dir": "out",
+        "vip_input_dir": "/vip/Home/API/their-session/INPUTS",
+        "vip_output_dir": "/vip/Home/API/their-session/OUTPUTS",
+        "input_settings": {"signal": ["/vip/Home/API/their-session/INPUTS/a.mrui"]},
+        "workflows": {},
+    }
+    (study / "outputs" / "session_data.json").write_text(json.dumps(backup))
+    assert call("init", "--adopt", study).code == 0
+    text = (study / "settings.toml").read_text()
+    assert 'session_name = "their-session"' in text
+    assert 'pipeline_id = "mrs-spectrum/1.0"' in text
+    assert '# signal = ["a.mrui"]' in text
+
+
+def test_nothing_to_adopt_is_an_error(call: Caller, served: Served) -> None:
+    """Without marker and backup, `--adopt` makes nothing."""
+    said = call("init", "--adopt", served.root / "none")
+    assert said.code == 1
+    assert not (served.root / "none").exists()
+
+
+# the key
+
+
+def test_login_checks_and_keeps_a_key_from_a_pipe(call: Caller, served: Served) -> None:
+    """The key is never an argument; the file is for its owner alone, and serves from then on."""
+    without = {"VIP_API_KEY": ""}
+    said = call("login", environ=without, typed=f"{served.key}\n")
+    assert said.code == 0
+    kept = next((served.root / "config" / "vipsync").iterdir())
+    assert kept.read_text() == f"{served.key}\n"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert call("pipelines", environ=without).code == 0
+
+
+def test_login_keeps_no_key_that_vip_refuses(call: Caller, served: Served) -> None:
+    """A wrong key ends with 4, is not kept and not shown."""
+    said = call("login", typed=f"{KEY}\n")
+    assert said.code == 4
+    assert KEY not in said.out + said.err
+    assert not (served.root / "config").exists()
+
+
+def test_an_empty_pipe_gives_no_key(call: Caller) -> None:
+    """Without a line there is nothing to check."""
+    assert call("login", typed="").code == 4
+
+
+def test_a_key_from_a_file_goes_before_the_environment(call: Caller, served: Served) -> None:
+    """`--api-key-file` names the file that holds the key."""
+    file = served.root / "key"
+    file.write_text(f"{served.key}\n")
+    file.chmod(0o600)
+    wrong = {"VIP_API_KEY": KEY}
+    assert call("pipelines", environ=wrong).code == 4
+    assert call("--api-key-file", file, "pipelines", environ=wrong).code == 0
+
+
+# check, plan, why
+
+
+def test_check_changes_nothing(call: Caller, served: Served) -> None:
+    """Before and after, the folder is the same byte for byte, and VIP is empty."""
+    study = served.study(a="one", b="two")
+    before = tree(study)
+    for command in ("check", "plan", "status"):
+        assert call(command, study).code == 0
+    assert tree(study) == before
+    assert served.on_vip() == []
+
+
+def test_check_says_what_would_start_and_what_is_unused(call: Caller, served: Served) -> None:
+    """Files, cases, executions and jobs are counted; an unused file is named."""
+    study = served.study(a="one", b="two")
+    (study / "inputs" / "notes.docx").write_text("not for VIP")
+    said = call("check", study).out
+    assert "3 in inputs/, 1 of them used by no setting" in said
+    assert "notes.docx" in said
+    assert "2 of 2 complete" in said
+    assert "1 execution with 2 jobs would start; 2 files, 6 bytes, would be sent" in said
+
+
+def test_check_names_what_is_needed_where_no_file_is_used(call: Caller, served: Served) -> None:
+    """Files that are there but used by nothing need a person: 3."""
+    study = served.study()
+    (study / "inputs" / "a.mriu").write_text("one")
+    assert call("check", study).code == 3
+
+
+def test_a_typo_in_the_settings_is_told_with_the_right_word(call: Caller, served: Served) -> None:
+    """Check and run name the file, the line and the nearest word, and end with 1."""
+    study = served.study(settings=SETTINGS.replace("settle", "setle"), a="one")
+    for command in (("check", study), ("run", "--once", study)):
+        said = call(*command)
+        assert said.code == 1
+        assert "setle" in said.out
+        assert '"settle"' in said.out
+    assert served.on_vip() == []
+
+
+def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) -> None:
+    """What the pipeline does not know is an error of the settings."""
+    study = served.study(settings=SETTINGS.replace("signal =", "signals ="), a="one")
+    said = call("check", study)
+    assert said.code == 1
+    assert "signals" in said.out
+
+
+def test_no_key_ends_with_4_and_says_how_to_get_one(call: Caller, served: Served) -> None:
+    """Check and run name `vipsync login`."""
+    study = served.study(a="one")
+    for command in (("check", study), ("run", "--once", study)):
+        said = call(*command, environ={"VIP_API_KEY": ""})
+        assert said.code == 4
+        assert "vipsync login" in said.out
+
+
+def test_a_portal_that_cannot_be_reached_ends_with_5(call: Caller, served: Served) -> None:
+    """Nobody listens there."""
+    study = served.study(a="one")
+    assert call("--portal", "http://127.0.0.1:9", "check", study).code == 5
+
+
+def test_a_name_that_is_taken_ends_with_3(call: Caller, served: Served) -> None:
+    """Somebody else's folder on VIP is left alone, by check and by run."""
+    study = served.study(a="one")
+    theirs = served.world.root / "users" / "local_user" / "API" / "study"
+    theirs.mkdir(parents=True)
+    for command in (("check", study), ("run", "--once", study)):
+        said = call(*command)
+        assert said.code == 3
+        assert "belongs to another session" in said.out
+    assert list(theirs.iterdir()) == []
+
+
+def test_plan_lists_what_would_be_sent_and_started(call: Caller, served: Served) -> None:
+    """Each file with its place on VIP, each execution with its cases."""
+    study = served.study(a="one", b="two")
+    said = call("plan", study).out
+    assert "a.mrui → /vip/Home/API/study/INPUTS/a.mrui (3 bytes)" in said
+    assert "2 jobs: a.mrui, b.mrui" in said
+
+
+def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
+    """An input names its case and its place on VIP, a result the execution it came from."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    asked = call("why", study / "inputs" / "a.mrui").out
+    assert "Case a.mrui (its own file): done" in asked
+    assert "/vip/Home/API/study/INPUTS/a.mrui: sent" in asked
+    result = next((study / "outputs").glob("*/*.tgz/*"))
+    assert "OUTPUTS" in call("why", result).out
+    assert call("why", served.root / "elsewhere").code == 1
+
+
+# run
+
+
+def test_run_once_brings_results_and_ends_with_0(call: Caller, served: Served) -> None:
+    """Everything is sent, run and fetched; the second time nothing is left to do."""
+    study = served.study(a="one", b="two")
+    said = call("run", "--once", study)
+    assert (said.code, said.err) == (0, "")
+    assert results(study) == ["a.txt", "b.txt"]
+    assert "Everything is here: 2 cases done, 2 results" in said.out
+    again = call("run", "--once", study)
+    assert again.code == 0
+    assert "workflow" not in again.out
+    assert served.launches() == 1
+
+
+def test_a_directory_stands_for_the_sessions_in_it(call: Caller, served: Served) -> None:
+    """Both sessions run; lines bear their names."""
+    served.study("studies/one", a="1")
+    served.study("studies/two", a="2")
+    for name in ("one", "two"):
+        (served.root / "studies" / name / "settings.toml").write_text(
+            SETTINGS.replace("{name}", name)
+        )
+    said = call("run", "--once", served.root / "studies")
+    assert said.code == 0
+    assert "one: Everything is here" in said.out
+    assert "two: Everything is here" in said.out
+
+
+def test_run_once_without_a_session_ends_with_1(call: Caller, served: Served) -> None:
+    """An empty folder, or none at all, is an error that names `vipsync init`."""
+    (served.root / "empty").mkdir()
+    for name in ("empty", "none"):
+        said = call("run", "--once", served.root / name)
+        assert said.code == 1
+        assert "vipsync init" in said.err
+
+
+def test_a_folder_that_is_not_there_keeps_no_other_from_running(
+    call: Caller, served: Served
+) -> None:
+    """It is told on stderr and by the code; the others are brought to rest."""
+    study = served.study(a="one")
+    said = call("run", "--once", served.root / "none", study)
+    assert said.code == 1
+    assert "none is not there" in said.err
+    assert results(study) == ["a.txt"]
+    found = json.loads(call("status", "--json", served.root / "none", study).out)
+    assert [status["exit_code"] for status in found] == [1, 0]
+
+
+def test_failed_jobs_need_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The case is named with its exit code, and the command ends with 3."""
+    with serve(tmp_path, work=lambda _job: 50) as served:
+        call = Caller(served, monkeypatch, capsys)
+        study = served.study(a="one")
+        said = call("run", "--once", study)
+        assert said.code == 3
+        assert "needs you: a.mrui: failed: exit code 50" in said.out
+        assert call("status", study).code == 3
+        again = call("rerun", study, "--failed")
+        assert "1 case, 1 job" in again.out
+        assert served.launches() == 2
+
+
+def test_another_run_on_the_same_folder(call: Caller, served: Served) -> None:
+    """It is held: 1, and 0 with --once, with one line."""
+    study = served.study(a="one")
+    folder = SessionFolder(study)
+    folder.claim("abc")
+    with folder.held():
+        said = call("run", study)
+        assert (said.code, "already works" in said.err) == (1, True)
+        said = call("run", "--once", study)
+        assert (said.code, len(said.out.splitlines())) == (0, 1)
+
+
+def test_the_key_is_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not in what is said, not in a log, not in a file of the folder, whatever goes wrong."""
+    with serve(tmp_path, key=KEY) as served:
+        call = Caller(served, monkeypatch, capsys)
+        study = served.study(a="one")
+        said = [call("-v", "run", "--once", study), call("-v", "check", study)]
+        said += [call("status", "--json", study), call("--portal", "x", "check", study)]
+        monkeypatch.setattr(commands, "status", lambda *_args, **_kw: int(KEY))
+        said.append(call("status", study))
+    assert [a.code for a in said] == [0, 0, 0, 1, 1]
+    assert all(KEY not in a.out + a.err for a in said)
+    for path in [p for p in tmp_path.rglob("*") if p.is_file()]:
+        assert KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_fault_is_one_line_with_its_log(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected exception ends with 1; its traceback is in the log alone."""
+    monkeypatch.setattr(commands, "pipelines", lambda *_args: 1 // 0)
+    said = call("pipelines")
+    assert said.code == 1
+    assert "ZeroDivisionError in test_cli.py" in said.err
+    assert "Traceback" not in said.out + said.err
+    log = next((served.root / "state").rglob("fault-*.log"))
+    assert "Traceback" in log.read_text()
+
+
+def test_the_folder_has_a_log(call: Caller, served: Served) -> None:
+    """`run` writes it below .vipsync, and none into a folder that it does not hold."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    assert (study / ".vipsync" / "vipsync.log").exists()
+
+
+# status
+
+
+def test_status_is_one_json_document(call: Caller, served: Served) -> None:
+    """A list of folders with the sentence and every case."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    found = json.loads(call("status", "--json", study).out)
+    assert [c["state"] for c in found[0]["cases"]] == ["done"]
+    assert found[0]["sentence"].startswith("Everything is here")
+
+
+def test_status_of_a_broken_folder_is_still_json(call: Caller, served: Served) -> None:
+    """What cannot be read is told in the sentence, and by the exit code."""
+    study = served.study(settings="no toml", a="one")
+    said = call("status", "--json", study)
+    assert said.code == 1
+    assert json.loads(said.out)[0]["exit_code"] == 1
+
+
+# requests
+
+
+def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> None:
+    """The folder is paused without a connection to VIP, and goes on after resume."""
+    study = served.study(a="one")
+    assert call("pause", study, environ={"VIP_API_KEY": ""}).code == 0
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 0
+    assert "Paused" in call("status", study).out
+    assert call("resume", study).code == 0
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 1
+
+
+def test_finish_removes_the_data_and_keeps_the_results(call: Caller, served: Served) -> None:
+    """It waits until nothing of the session is on VIP."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    said = call("finish", study)
+    assert said.code == 0
+    assert "Nothing of this session is on VIP" in said.out
+    assert served.on_vip() == []
+    assert results(study) == ["a.txt"]
+    assert not (study / "ON_VIP.txt").exists()
+    assert read_state(SessionFolder(study).ledger).session.phase is Phase.CLOSED
+
+
+def test_manual_cases_start_on_launch(call: Caller, served: Served) -> None:
+    """Nothing starts by itself; `launch` names a case, and only that one runs."""
+    study = served.study(settings=SETTINGS + '\n[launch]\nwhen = "manual"\n', a="one", b="two")
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 0
+    said = call("launch", study, "b.mriu")
+    assert said.code == 1
+    assert "Did you mean b.mrui?" in said.err
+    assert call("launch", study, "b.mrui").code == 0
+    assert results(study) == ["b.txt"]
+
+
+def test_cancel_stops_what_runs_and_says_who_shares_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other case of the execution is named; the command ends once VIP has stopped it."""
+    with serve(tmp_path, seconds=3600.0) as served:
+        call = Caller(served, monkeypatch, capsys)
+        study = served.study(a="one", b="two")
+        with served.process("run", study) as process:
+            wait_until(lambda: "2 running" in call("status", study).out)
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+        said = call("cancel", study, "a.mrui")
+        assert "also runs b.mrui" in said.out
+        assert "Killed" in call("status", study).out
+
+
+def test_a_request_is_left_for_the_process_that_holds_the_folder(served: Served) -> None:
+    """`pause` waits until the running process has taken it, and changes nothing itself."""
+    study = served.study(a="one")
+    with served.process("run", study) as running:
+        wait_until(lambda: results(study) == ["a.txt"])
+        with served.process("pause", study) as pause:
+            assert pause.wait(10) == 0
+        assert read_state(SessionFolder(study).ledger).session.paused
+        with served.process("finish", study) as finish:
+            assert finish.wait(15) == 0
+        assert served.on_vip() == []
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 130
+
+
+# signals
+
+
+def test_a_signal_stops_a_slow_upload_within_ten_seconds(tmp_path: Path) -> None:
+    """SIGTERM ends with 130 and everything consistent; the next run sends and launches once."""
+    with serve(tmp_path, transfer_timeout=6.0) as served:
+        served.world.faults.arm(Kind.UPLOAD_TIMES_OUT, "*/a.mrui")
+        study = served.study(a="one")
+        with served.process("run", study) as process:
+            wait_until(lambda: any(r.path.endswith("a.mrui") for r in served.world.requests))
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=10)
+            assert time.monotonic() - began < 10
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert "Interrupted" in err
+        with served.process("run", "--once", study) as process:
+            _, err = process.communicate(timeout=40)
+        assert (process.returncode, err) == (0, "")
+        assert served.launches() == 1
+        assert results(study) == ["a.txt"]
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    """Nobody waits for what is under way."""
+    with serve(tmp_path, transfer_delay=30.0) as served:
+        study = served.study(a="one")
+        with served.process("run", study) as process:
+            wait_until(lambda: any(r.path.endswith("a.mrui") for r in served.world.requests))
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)  # signals that come together count as one
+            process.send_signal(signal.SIGINT)
+            assert process.wait(2) == 130
+
+
+# pipelines, local
+
+
+def test_pipelines_describes_the_one_that_matches(call: Caller) -> None:
+    """Parameters with type, need and bounds, and the outputs; upper and lower case are one."""
+    said = call("pipelines", "MRS-spec")
+    assert said.code == 0
+    for word in ("zero_fill", "required", "One of 1, 2, 4", "[SIGNAL].tgz"):
+        assert word in said.out
+    assert call("pipelines", "nothing-like-it").code == 1
+
+
+def test_local_serves_and_says_how_to_use_it(served: Served) -> None:
+    """The lines to export work; Ctrl-C ends it."""
+    with served.process("local", "--root", served.root / "mine") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        url = lines[2].split("VIP_PORTAL_URL=")[1].split()[0]
+        served.environ |= {"VIP_PORTAL_URL": url, "VIP_API_KEY": "local"}
+        with served.process("pipelines") as asked:
+            assert asked.wait(10) == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_local_serves_this_machine_only(call: Caller, served: Served) -> None:
+    """Another address is refused, and so is a port that is taken."""
+    root = served.root / "mine"
+    assert call("local", "--root", root, "--host", "192.0.2.1").code == 1
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = call("local", "--root", root, "--port", taken.getsockname()[1])
+    assert said.code == 1
+    assert "port" in said.err

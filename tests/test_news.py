@@ -1,0 +1,82 @@
+"""Plain lines: each change once, numbers at most every ten seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vipsync.draft import Level, Notice
+from vipsync.news import News
+from vipsync.progress import Batch
+from vipsync.status import ExecutionReport, Status
+
+STATUS = Status("/s", "s", "id", "open", "Sending 3 files.")
+BATCH = Batch(upload=True, files=1, of=3, moved=100, size=400, speed=50.0, seconds=2.0)
+
+
+def said(news: News, status: Status, now: float, **batches: list[Batch]) -> list[str]:
+    """Return what is new at a moment."""
+    return list(news.lines(status, batches.get("going", []), batches.get("ended", []), now))
+
+
+def test_nothing_is_said_twice() -> None:
+    """An equal state is no news."""
+    news = News()
+    assert said(news, STATUS, 0) == ["Sending 3 files."]
+    assert said(news, STATUS, 100) == []
+
+
+def test_other_numbers_wait_for_ten_seconds() -> None:
+    """Other words are told at once, other numbers seldom."""
+    news = News()
+    said(news, STATUS, 0)
+    assert said(news, replace(STATUS, sentence="Sending 2 files."), 5) == []
+    assert said(news, replace(STATUS, sentence="Sending 1 files."), 11) == ["Sending 1 files."]
+    assert said(news, replace(STATUS, sentence="Done."), 12) == ["Done."]
+
+
+def test_a_transfer_is_told_every_ten_seconds_and_at_its_end() -> None:
+    """Its start is in the sentence."""
+    news = News()
+    assert said(news, STATUS, 0, going=[BATCH]) == ["Sending 3 files."]
+    assert said(news, STATUS, 9, going=[BATCH]) == []
+    assert said(news, STATUS, 10, going=[BATCH]) == [
+        "sent 25%, 1 of 3 files, 100 bytes of 400 bytes, 50 bytes/s"
+    ]
+    done = replace(BATCH, files=3, moved=400, seconds=12.0)
+    assert said(news, STATUS, 12, ended=[done]) == ["sent 3 files, 400 bytes in 12 s"]
+
+
+def test_an_execution_is_told_when_its_jobs_change() -> None:
+    """One that was over before is not news."""
+    over = ExecutionReport("w-1", "Finished", 0.0, {"done": 2}, "1")
+    going = ExecutionReport("w-2", "Running", 0.0, {"running": 2}, "2")
+    news = News()
+    first = replace(STATUS, executions=(over, going))
+    assert said(news, first, 0) == ["Sending 3 files.", "w-2: Running, 2 running"]
+    ended = replace(going, status="Finished", jobs={"done": 1, "failed": 1})
+    lines = said(news, replace(STATUS, executions=(over, ended)), 1)
+    assert lines == ["w-2: Finished, 1 done, 1 failed"]
+
+
+def test_a_notice_is_told_with_its_remedy_and_when_it_is_over() -> None:
+    """What asks for a person is told until it is mended; waiting is no news."""
+    asking = Notice(Level.PERSON, "a.mrui", "it failed\nwith 50", "Run it again.")
+    waiting = Notice(Level.WAIT, "marker", "in a moment")
+    news = News()
+    lines = said(news, replace(STATUS, notices=(asking, waiting)), 0)
+    assert lines[1:] == ["needs you: a.mrui: it failed", "    with 50", "    Run it again."]
+    assert said(news, replace(STATUS, notices=(asking,)), 1) == []
+    assert said(news, STATUS, 2) == ["no longer: a.mrui: it failed"]
+
+
+def test_a_sentence_that_only_repeats_a_notice_is_not_told() -> None:
+    """The notice has the remedy too."""
+    notice = Notice(Level.ERROR, "VIP", "no answer", "Check the network.")
+    status = replace(STATUS, sentence="Stopped: no answer", notices=(notice,))
+    assert said(News(), status, 0) == ["stopped: VIP: no answer", "    Check the network."]
+
+
+def test_a_name_cannot_move_the_cursor() -> None:
+    """Control characters and undecodable bytes are shown as question marks."""
+    lines = said(News(), replace(STATUS, sentence="a\x1b[2Jb\udcff"), 0)
+    assert lines == ["a?[2Jb?"]

@@ -1,0 +1,87 @@
+"""Transfers, counted from the plan and from the bytes that pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vipsync.progress import Progress, Transfer
+
+HERE = Path("/study")
+UP, UP2, DOWN = "SendFile /vip/a", "SendFile /vip/b", "FetchResult /vip/c"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def none(_key: str) -> bool:
+    """Say that nothing has arrived."""
+    return False
+
+
+def only(*keys: str) -> Callable[[str], bool]:
+    """Say which transfers have arrived."""
+    return lambda key: key in keys
+
+
+def test_a_batch_counts_bytes_as_they_pass() -> None:
+    """Files, bytes and speed, without waiting for the next look."""
+    clock = Clock()
+    progress = Progress(clock)
+    progress.expect(HERE, {UP: 100, UP2: 300}, none)
+    progress.batches(HERE)
+    clock.now = 2.0
+    progress.moved(UP, 100, 100)
+    progress.moved(UP2, 100, 300)
+    [batch] = progress.batches(HERE)
+    assert (batch.files, batch.of, batch.moved, batch.size) == (1, 2, 200, 400)
+    assert batch.speed == 100.0
+    assert batch.share == 0.5
+    clock.now = 4.0
+    [batch] = progress.batches(HERE)
+    assert batch.slow == (Transfer("a", 100, 100), Transfer("b", 100, 300))
+
+
+def test_a_batch_ends_when_nothing_is_left() -> None:
+    """What arrived is counted, what failed is not."""
+    clock = Clock()
+    progress = Progress(clock)
+    assert progress.expect(HERE, {UP: 100, UP2: 300}, none) == []
+    assert progress.expect(HERE, {UP2: None}, only(UP)) == []
+    clock.now = 3.0
+    [ended] = progress.expect(HERE, {}, only(UP))
+    assert (ended.files, ended.of, ended.size, ended.seconds) == (1, 1, 100, 3.0)
+    assert progress.batches(HERE) == []
+
+
+def test_both_directions_and_other_folders_are_apart() -> None:
+    """Each folder has its own batches, one up and one down."""
+    progress = Progress(Clock())
+    progress.expect(HERE, {UP: 1, DOWN: 2, "Poll x": None}, none)
+    progress.expect(Path("/other"), {UP2: 5}, none)
+    assert [(b.upload, b.size) for b in progress.batches(HERE)] == [(True, 1), (False, 2)]
+    assert [b.size for b in progress.batches(Path("/other"))] == [5]
+
+
+def test_what_nobody_expects_is_overlooked() -> None:
+    """A thread that is late with its last block disturbs nothing."""
+    progress = Progress(Clock())
+    progress.moved(UP, 5, 10)
+    assert progress.batches(HERE) == []
+
+
+def test_a_transfer_that_begins_again_counts_from_zero() -> None:
+    """Bytes of a failed attempt are not counted twice."""
+    progress = Progress(Clock())
+    progress.expect(HERE, {UP: 100}, none)
+    progress.moved(UP, 80, 100)
+    progress.expect(HERE, {UP: 100}, none)
+    progress.moved(UP, 10, 100)
+    assert progress.batches(HERE)[0].moved == 10

@@ -1,0 +1,162 @@
+"""What people see: a picture on a terminal, plain lines elsewhere, errors on stderr."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from vipsync import screen
+from vipsync.checking import Finding
+from vipsync.draft import Level, Notice
+from vipsync.errors import KeyMissing
+from vipsync.progress import Batch, Transfer
+from vipsync.report import Reporter, Warnings
+from vipsync.status import ExecutionReport, Status
+
+STATUS = Status(
+    "/s",
+    "study",
+    "id",
+    "open",
+    "Sending 2 files; 1 execution running, 2 of 4 jobs done.",
+    executions=(
+        ExecutionReport("w-0", "Finished", 1.0, {"done": 2}, "2026-01-31_142205"),
+        ExecutionReport("w-1", "Running", 2.0, {"done": 2, "running": 1, "failed": 1}, "w-1"),
+    ),
+    notices=(Notice(Level.PERSON, "a.mrui", "failed: exit code 50", "See its log."),),
+    confirmed=100.0,
+    exit_code=3,
+)
+BATCH = Batch(
+    upload=True,
+    files=1,
+    of=2,
+    moved=500_000,
+    size=2_000_000,
+    speed=250_000.0,
+    seconds=2.0,
+    slow=(Transfer("scan.dat", 400_000, 1_900_000),),
+)
+
+
+def drawn(status: Status, *batches: Batch, width: int = 100) -> str:
+    """Return the picture of a folder as text."""
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(screen.folders([(status, list(batches))], wall=112.0))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_picture_shows_transfers_executions_and_notices() -> None:
+    """Size and speed, jobs by state, what needs a person, and the age of the last equal state."""
+    picture = drawn(STATUS, BATCH)
+    assert "everything equal 12 s ago" in picture
+    assert "1 of 2 files" in picture
+    assert "500.0 kB of 2.0 MB, 250.0 kB/s" in picture
+    assert "scan.dat" in picture
+    assert "400.0 kB of 1.9 MB" in picture
+    assert "Running, 2 done, 1 failed, 1 running" in picture
+    assert "! a.mrui: failed: exit code 50" in picture
+    assert "See its log." in picture
+
+
+def test_the_picture_stays_within_a_narrow_terminal() -> None:
+    """Long names are cut, lines are folded."""
+    long = replace(STATUS, sentence="word " * 40)
+    assert max(map(len, drawn(long, BATCH, width=60).splitlines())) <= 60
+
+
+def test_only_the_last_ended_executions_are_drawn() -> None:
+    """A folder with many executions stays readable."""
+    many = tuple(
+        ExecutionReport(f"w-{n}", "Finished", float(n), {"done": 1}, f"r-{n:03}") for n in range(50)
+    )
+    picture = drawn(replace(STATUS, executions=many))
+    assert "r-049" in picture
+    assert "r-046" not in picture
+
+
+def test_names_with_brackets_and_control_characters_are_shown_plainly() -> None:
+    """Nothing in a name is markup or moves the cursor."""
+    notice = Notice(Level.PERSON, "[red]x\x1b[2J", "text")
+    assert "[red]x?[2J" in drawn(replace(STATUS, notices=(notice,)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(-1, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (2e5, "2 d")]
+)
+def test_ages_are_told_in_one_unit(seconds: float, words: str) -> None:
+    """The largest unit that fits."""
+    assert screen.ago(seconds) == words
+
+
+def test_an_error_is_told_on_stderr_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    """What goes to stdout stays for results."""
+    Reporter().failed(KeyMissing("No key.", "Run `vipsync login`."))
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "No key.\nRun `vipsync login`.\n")
+
+
+def test_long_lines_are_not_broken_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path can be copied from a line."""
+    path = "/" + "x" * 300
+    reporter = Reporter()
+    reporter.say(path)
+    reporter.show(screen.finding(Finding("file", path)))
+    assert capsys.readouterr().out == f"{path}\n  ✓ file: {path}\n"
+
+
+def test_without_a_terminal_lines_carry_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each change is one line; the name is there once there are several folders."""
+    reporter = Reporter(wall=lambda: 0.0)
+    with reporter.live():
+        reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
+        reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
+        reporter.watch(Path("/t"), Status("/t", "two", "", "", "Resting."))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("  At work.")
+    assert first[:10] in ("1970-01-01", "1969-12-31")
+    assert second.endswith("  two: Resting.")
+
+
+def test_numbers_that_were_held_back_are_told_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last line is the truth, even when only its numbers are new."""
+    reporter = Reporter()
+    for number in (1, 2, 3):
+        reporter.watch(Path("/s"), Status("/s", "one", "", "", f"{number} done."))
+    reporter.settle()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["1 done.", "3 done."]
+
+
+def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
+    """The last state stays when the picture ends; said lines stand above it."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    reporter = Reporter(out)
+    with reporter.live():
+        reporter.watch(Path("/s"), STATUS)
+        reporter.say("a line above")
+    assert isinstance(out.file, io.StringIO)
+    text = out.file.getvalue()
+    assert "a line above" in text
+    assert text.rindex("study") > text.rindex("a line above")
+
+
+def test_a_warning_of_the_log_has_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """Other handlers still get it."""
+    record = logging.LogRecord("vipsync.x", logging.WARNING, "x.py", 1, "careful", None, None)
+    try:
+        raise ValueError("secret")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    Warnings(Reporter(), logging.WARNING).handle(record)
+    assert capsys.readouterr().err == "WARNING vipsync.x: careful\n"
+    assert record.exc_info is not None

@@ -1,0 +1,42 @@
+"""What a study in a test's world tells of itself: its status, and where its cases stand."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from tests.bench import Bench, Study
+from vipsync.results_table import results_table
+from vipsync.status import CaseReport, CaseState, Status, status_of
+
+PIPELINES = Path(__file__).parent.parent / "examples" / "pipelines"
+"""Real pipelines, with command lines that need no container."""
+
+
+def status(study: Study) -> Status:
+    """Return what STATUS.txt and `status --json` would say now."""
+    session = study.session
+    assert session.snapshot is not None
+    assert session.plan is not None
+    return status_of(session.snapshot, session.plan, str(study.root), session.confirmed)
+
+
+def cases(study: Study) -> dict[str, CaseReport]:
+    """Return where each case stands, by its id."""
+    return {case.id: case for case in status(study).cases}
+
+
+def states(study: Study) -> dict[str, CaseState]:
+    """Return the state of each case."""
+    return {case_id: case.state for case_id, case in cases(study).items()}
+
+
+def table(study: Study) -> list[dict[str, str]]:
+    """Return the rows of results.csv."""
+    lines = results_table(study.state, status(study)).splitlines()
+    return list(csv.DictReader(lines))
+
+
+def started(bench: Bench) -> list[float]:
+    """Return when each execution was posted, oldest first."""
+    return [e.launched for e in reversed(bench.world.executions.all())]

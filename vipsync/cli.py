@@ -1,0 +1,359 @@
+"""The command line: options, the one error boundary, exit codes. Only this module exits.
+
+0 at rest, nothing wrong · 1 settings or another known error · 2 usage · 3 needs a person ·
+4 key missing or refused · 5 VIP cannot be reached · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from platformdirs import user_log_path
+from pydantic import SecretStr
+
+from vipsync import commands, keys
+from vipsync.commands import Chosen, Face
+from vipsync.demo import FOLDER, demo, serve
+from vipsync.errors import KeyMissing, VipsyncError
+from vipsync.report import Reporter, Warnings
+from vipsync.running import INTERRUPTED
+
+EXIT_CODES = """\b
+Exit codes:
+  0    at rest, nothing wrong (incomplete cases are named)
+  1    settings or another known error, or another run holds the folder
+  2    usage
+  3    needs a person: failed, held or stalled jobs, a name that is taken …
+  4    the API key is missing or refused
+  5    VIP cannot be reached
+  130  interrupted
+"""
+
+FIRST_STEPS = (
+    "vipsync login",
+    "vipsync init my-study --pipeline CQUEST/0.6",
+    "vipsync run my-study",
+)
+
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_SHORTEST_SECRET = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(exit_code(arguments))
+
+
+def exit_code(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code. No exception leaves it, and no traceback."""
+    logging.raiseExceptions = False
+    reporter = Reporter()
+    try:
+        code = vipsync.main(
+            None if arguments is None else list(arguments),
+            prog_name="vipsync",
+            standalone_mode=False,
+            obj=reporter,
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        reporter.warn("Interrupted; what was done is written down, the next start goes on from it.")
+        return INTERRUPTED
+    except VipsyncError as error:
+        reporter.failed(error)
+        return error.exit_code
+    except Exception as error:
+        reporter.failed(_fault(error))
+        return 1
+    return int(code or 0)
+
+
+def _fault(error: Exception) -> VipsyncError:
+    """Write the traceback to a file, and return the line to paste into a report."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
+    text = _without_secrets("".join(traceback.format_exception(error)))
+    log = _write_log(text)
+    return VipsyncError(f"A fault in vipsync: {where}; log: {log}", "Please report this line.")
+
+
+def _without_secrets(text: str) -> str:
+    key = os.environ.get(keys.KEY_VARIABLE, "")
+    plain = text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
+    return " ".join("[key]" if keys.looks_like_key(word) else word for word in plain.split(" "))
+
+
+def _write_log(text: str) -> Path:
+    name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    for folder in (user_log_path("vipsync"), Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, "utf-8", "replace")
+        except OSError:
+            continue
+        return folder / name
+    return Path(os.devnull)
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(("\b", "Example:", *(f"  {line}" for line in lines)))
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"{_examples(*FIRST_STEPS)}\n\n{EXIT_CODES}",
+    no_args_is_help=True,
+)
+@click.option("--portal", metavar="URL", help="VIP's address, instead of what settings say.")
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that holds the API key, instead of what settings say.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show the log on stderr.")
+@click.version_option(package_name="vipsync")
+@click.pass_context
+def vipsync(
+    ctx: click.Context, portal: str | None, api_key_file: Path | None, *, verbose: bool
+) -> None:
+    """Run a pipeline on VIP, the Virtual Imaging Platform, from a folder.
+
+    Drop files into inputs/, results appear in outputs/; delete ON_VIP.txt, and VIP is clean again.
+    """
+    reporter: Reporter = ctx.obj
+    agree = _agree if sys.stdin.isatty() else lambda: True
+    ctx.obj = Face(reporter, os.environ, portal, api_key_file, agree)
+    ctx.call_on_close(ctx.obj.connect.close)
+    _show_log(ctx, reporter, logging.INFO if verbose else logging.WARNING)
+
+
+def _show_log(ctx: click.Context, reporter: Reporter, level: int) -> None:
+    """Show the log while a command runs; what comes after its end is nobody's business."""
+    logger, handler = logging.getLogger("vipsync"), Warnings(reporter, level)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.NullHandler())
+    logger.addHandler(handler)
+    ctx.call_on_close(lambda: logger.removeHandler(handler))
+
+
+def _agree() -> bool:
+    return click.confirm("Go on?", err=True)
+
+
+@vipsync.command(epilog=_examples("vipsync init my-study --pipeline CQUEST/0.6"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.option("--pipeline", metavar="ID", help="Fill settings.toml in from this pipeline.")
+@click.option("--fresh", "mode", flag_value="fresh", help="Make a copy a session of its own.")
+@click.option("--adopt", "mode", flag_value="adopt", help="Take over data that are on VIP.")
+@click.pass_obj
+def init(face: Face, directory: Path, pipeline: str | None, mode: str | None) -> int:
+    """Make a session folder."""
+    return commands.init(face, directory, pipeline, mode or "")
+
+
+@vipsync.command(epilog=_examples("vipsync login"))
+@click.pass_obj
+def login(face: Face) -> int:
+    """Ask for the API key, check it and keep it.
+
+    The portal shows the key on your account page. From a pipe, the first line is read.
+    """
+    return commands.login(face, _asked_key())
+
+
+def _asked_key() -> SecretStr:
+    if sys.stdin.isatty():
+        return SecretStr(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
+    key = sys.stdin.readline().strip()
+    if not key:
+        raise KeyMissing("No key came.", "Type it at a terminal, or pipe it in as one line.")
+    return SecretStr(key)
+
+
+@vipsync.command(epilog=_examples("vipsync check my-study"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.pass_obj
+def check(face: Face, directory: Path) -> int:
+    """Say whether settings, key, pipeline and files are in order; change nothing."""
+    return commands.check_folders(face, directory)
+
+
+@vipsync.command(epilog=_examples("vipsync plan my-study"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.pass_obj
+def plan(face: Face, directory: Path) -> int:
+    """Say what the next cycle would do, and why; change nothing."""
+    return commands.plan_folders(face, directory)
+
+
+@vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
+@click.option("--once", is_flag=True, help="Stop when everything is at rest.")
+@click.pass_obj
+def run(face: Face, directories: tuple[Path, ...], *, once: bool) -> int:
+    """Keep folders in sync with VIP.
+
+    A DIR without settings.toml stands for the session folders in it.
+    """
+    return commands.run(face, directories, once=once)
+
+
+@vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of folders.")
+@click.pass_obj
+def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
+    """Say how folders are: one line that answers the question, then details."""
+    return commands.status(face, directories, as_json=as_json)
+
+
+@vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.pass_obj
+def why(face: Face, path: Path) -> int:
+    """Say what is known of one file: rule, case, state, what comes next."""
+    return commands.why_path(face, path)
+
+
+@vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("cases", metavar="[CASE]...", nargs=-1)
+@click.pass_obj
+def launch(face: Face, directory: Path, cases: tuple[str, ...]) -> int:
+    """Start cases that wait: manual ones, set aside ones, those above the limit."""
+    return commands.act_on_cases(face, directory, Chosen("launch", cases), sure=True)
+
+
+Command = Callable[..., int]
+
+
+def _or(choice: str) -> Callable[[Command], Command]:
+    """Return a flag that stands for the names of cases."""
+    words = f"Instead of names: {choice} cases."
+    return click.option(f"--{choice}", "which", flag_value=choice, help=words)
+
+
+def _chosen(command: str, cases: tuple[str, ...], which: str | None) -> Chosen:
+    if bool(cases) == bool(which):
+        raise click.UsageError("Name cases, or give one option that stands for them.")
+    return Chosen(command, cases, which or "")
+
+
+@vipsync.command(epilog=_examples("vipsync rerun my-study --failed"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("cases", metavar="[CASE]...", nargs=-1)
+@_or("failed")
+@_or("outdated")
+@_or("all")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def rerun(
+    face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
+) -> int:
+    """Run cases again; show the number of jobs first."""
+    return commands.act_on_cases(face, directory, _chosen("rerun", cases, which), sure=yes)
+
+
+@vipsync.command(epilog=_examples("vipsync cancel my-study sub-03"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("cases", metavar="[CASE]...", nargs=-1)
+@_or("all")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def cancel(
+    face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
+) -> int:
+    """Drop queued cases, stop the executions of running ones; say who shares them."""
+    return commands.act_on_cases(face, directory, _chosen("cancel", cases, which), sure=yes)
+
+
+@vipsync.command(epilog=_examples("vipsync pause my-study"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.pass_obj
+def pause(face: Face, directory: Path) -> int:
+    """Send and start nothing more; following and mirroring go on."""
+    words = "Paused: nothing is sent or started; results still come. `vipsync resume` goes on."
+    return commands.decide(face, directory, "pause", words)
+
+
+@vipsync.command(epilog=_examples("vipsync resume my-study"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.pass_obj
+def resume(face: Face, directory: Path) -> int:
+    """Send and start again after a pause."""
+    return commands.decide(face, directory, "resume", "Resumed: `vipsync run` sends and starts.")
+
+
+@vipsync.command(epilog=_examples("vipsync finish my-study", "vipsync finish my-study --cancel"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.option("--kill", is_flag=True, help="Stop what still runs instead of waiting for it.")
+@click.option("--without", metavar="NAME", multiple=True, help="Let a result go that cannot come.")
+@click.option("--cancel", "stay", is_flag=True, help="Go on instead, until the removal begins.")
+@click.pass_obj
+def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool, stay: bool) -> int:
+    """Bring every result here, remove the data from VIP, and wait for it."""
+    if not stay:
+        return commands.finish(face, directory, without, kill=kill)
+    if kill or without:
+        raise click.UsageError("--cancel goes with no other option.")
+    words = "The session stays open, unless its removal has begun: see `vipsync status`."
+    return commands.decide(face, directory, "finish --cancel", words)
+
+
+@vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))
+@click.argument("pattern", default="")
+@click.pass_obj
+def pipelines(face: Face, pattern: str) -> int:
+    """List the pipelines; describe the one that matches in full."""
+    return commands.pipelines(face, pattern)
+
+
+@vipsync.command("demo", epilog=_examples("vipsync demo"))
+@click.argument("directory", metavar="[DIR]", type=DIRECTORY, default=FOLDER)
+@click.pass_obj
+def demo_command(face: Face, directory: Path) -> int:
+    """Show everything on an embedded VIP, in under a minute; needs no account and no network."""
+    return demo(face.reporter, directory)
+
+
+@vipsync.command(epilog=_examples("vipsync local --port 8080"))
+@click.option("--root", type=DIRECTORY, default="vip-local", help="Where its data lie.")
+@click.option("--host", default="127.0.0.1", help="An address of this machine only.")
+@click.option("--port", default=0, help="0: a free one.", type=click.IntRange(0, 65535))
+@click.option("--pipelines", "folders", multiple=True, type=DIRECTORY, help="Descriptors.")
+@click.option("--transfer-delay", type=float, help="Seconds that each transfer takes.")
+@click.option("--removal-delay", type=float, help="Seconds until a removal happens.")
+@click.option("--poll", "job_poll", type=float, help="Seconds between looks at jobs.")
+@click.option("--quota", "quota_user", type=int, help="Executions that may run at once.")
+@click.option("--max-size", "max_direct_transfer", type=int, help="Bytes of a download.")
+@click.option("--faithful", is_flag=True, help="The waiting times and limits of the real VIP.")
+@click.pass_obj
+def local(
+    face: Face,
+    /,
+    root: Path,
+    host: str,
+    port: int,
+    folders: tuple[Path, ...],
+    *,
+    faithful: bool,
+    **knobs: Any,
+) -> int:
+    """Serve an embedded VIP on this machine, to try pipelines without an account."""
+    given = {name: value for name, value in knobs.items() if value is not None}
+    serve(face.reporter, root, (host, port), given | {"pipelines": folders}, faithful=faithful)
+    return 0

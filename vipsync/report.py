@@ -1,0 +1,174 @@
+"""Progress and words for people, on a terminal or in a pipe: the only module that prints.
+
+A terminal gets a picture that stays in its place; anything else gets plain lines, one for each
+change. Results go to stdout, errors and warnings to stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from vipsync import screen
+from vipsync.errors import VipsyncError
+from vipsync.news import News
+from vipsync.progress import Progress, has_arrived, left_to_transfer
+from vipsync.reconcile import Reconciler
+from vipsync.screen import printable
+from vipsync.status import Status
+from vipsync.words import details
+
+_FRAMES = 4
+"""Pictures per second on a terminal."""
+
+_PIPE_WIDTH = 160
+"""Columns of a table where there is no terminal that has a width."""
+
+
+class Reporter:
+    """Tell a person what goes on."""
+
+    def __init__(
+        self,
+        out: Console | None = None,
+        errors: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.out = out or Console(highlight=False, emoji=False, markup=False)
+        if not self.out.is_terminal:
+            self.out.width = _PIPE_WIDTH
+        self.errors = errors or Console(stderr=True, highlight=False, emoji=False, markup=False)
+        self._clock, self._wall = clock, wall
+        self._progress = Progress(clock)
+        self._statuses: dict[Path, Status] = {}
+        self._news: dict[Path, News] = {}
+        self._live: Live | None = None
+
+    # words
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """Print a line on stdout; above the picture while there is one."""
+        self.out.print(Text(text, style=style), soft_wrap=True)
+
+    def show(self, picture: RenderableType) -> None:
+        """Print something that `screen` has built."""
+        self.out.print(picture, soft_wrap=not self.out.is_terminal)
+
+    def document(self, text: str) -> None:
+        """Print a document for programs, as it is."""
+        self.out.file.write(f"{text}\n")
+        self.out.file.flush()
+
+    def failed(self, error: VipsyncError) -> None:
+        """Print what went wrong, and what to do about it, on stderr."""
+        for number, line in enumerate(error.message.splitlines() or [""]):
+            self.errors.print(
+                Text(printable(line), style="bold red" if number == 0 else "red"), soft_wrap=True
+            )
+        if error.remedy:
+            self.errors.print(Text(printable(error.remedy)), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line on stderr."""
+        self.errors.print(Text(printable(text), style="yellow"), soft_wrap=True)
+
+    def status(self, status: Status, note: str = "") -> None:
+        """Print the line that answers the question, then the details."""
+        self.say(f"{printable(status.session)}: {screen.paragraph(status.sentence, '  ')}", "bold")
+        if note:
+            self.say(f"  {note}", "dim")
+        for notice in status.notices:
+            self.show(screen.notice_lines(notice))
+        for line in details(status):
+            self.say(f"  {printable(line)}" if line else "")
+
+    # folders at work
+
+    def moved(self, key: str, now: int, size: int) -> None:
+        """Take in how far a transfer is; may be called in any thread."""
+        self._progress.moved(key, now, size)
+
+    def update(self, session: Reconciler, status: Status | None) -> None:
+        """Take in what a look at a folder has shown."""
+        if status is None:
+            return
+        root, ended = session.folder.root, []
+        self._statuses[root] = status
+        if session.is_open and not session.trouble:
+            left = left_to_transfer(session)
+            ended = self._progress.expect(root, left, has_arrived(session))
+        if self._live is None:
+            news = self._news.setdefault(root, News())
+            batches = self._progress.batches(root)
+            for line in news.lines(status, batches, ended, self._clock()):
+                self._line(status, line)
+
+    def watch(self, folder: Path, status: Status) -> None:
+        """Take in the state of a folder in which another process works."""
+        self._statuses[folder] = status
+        if self._live is None:
+            for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
+                self._line(status, line)
+
+    def settle(self) -> None:
+        """Print what was held back because only its numbers had changed."""
+        for root, news in self._news.items():
+            for line in news.lines(self._statuses[root], [], [], float("inf")):
+                self._line(self._statuses[root], line)
+
+    def _line(self, status: Status, line: str) -> None:
+        now = datetime.fromtimestamp(self._wall()).astimezone()
+        name = f"{printable(status.session)}: " if len(self._statuses) > 1 else ""
+        self.say(f"{now:%Y-%m-%d %H:%M:%S}  {name}{line}")
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Keep a picture of all folders on the terminal; without one, lines are printed instead."""
+        if not self.out.is_interactive or self._live:
+            yield
+            return
+        with Live(
+            get_renderable=self._picture,
+            console=self.out,
+            refresh_per_second=_FRAMES,
+            vertical_overflow="ellipsis",
+        ) as self._live:
+            try:
+                yield
+            finally:
+                self._live.refresh()
+                self._live = None
+
+    def _picture(self) -> RenderableType:
+        found = [(s, self._progress.batches(root)) for root, s in list(self._statuses.items())]
+        return screen.folders(found, self._wall())
+
+    def restore(self) -> None:
+        """Give the terminal its cursor back, where a program ends in the middle of a picture."""
+        if self.out.is_interactive:
+            self.out.show_cursor()
+
+
+class Warnings(logging.Handler):
+    """Show log records on stderr, whatever else is on the terminal."""
+
+    def __init__(self, reporter: Reporter, level: int) -> None:
+        super().__init__(level)
+        self._reporter = reporter
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record; never its traceback."""
+        plain = copy(record)
+        plain.exc_info = plain.exc_text = None
+        self._reporter.warn(self.format(plain))
