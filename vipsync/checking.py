@@ -50,7 +50,7 @@ def check(
     except VipsyncError as error:
         yield _wrong("settings", error)
         return
-    yield Finding("settings", f"{folder.settings} is in order.")
+    yield Finding("settings", f"{folder.settings} can be read.")
     client, found = _client(folder, settings, connect)
     yield found
     looked, problem = _preview(folder, client, overrides)

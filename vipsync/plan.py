@@ -72,7 +72,7 @@ def plan(snapshot: Snapshot) -> Plan:
 def _say_troubles(draft: Draft) -> None:
     s = draft.s
     if s.settings_error:
-        draft.notice(Level.ERROR, "settings.toml", s.settings_error, exit_code=1)
+        draft.notice(Level.ERROR, "settings", s.settings_error, exit_code=1)
     if s.memory.trouble:
         error = s.memory.trouble.error
         draft.notice(Level.ERROR, "VIP", error.message, error.remedy, error.exit_code)

@@ -97,9 +97,13 @@ def read_sources(settings: Settings, descriptor: Descriptor) -> Recipe:
     return recipe
 
 
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", ".", "!")) else f"{text}."
+
+
 def _told(problems: Sequence[str]) -> str:
     if len(problems) == 1:
-        return f"{Settings.SOURCE}, {problems[0]}."
+        return _sentence(f"{Settings.SOURCE}, {problems[0]}")
     return "\n  ".join([f"{Settings.SOURCE} has {len(problems)} problems:", *problems])
 
 

@@ -151,10 +151,12 @@ def exit_code(notices: Iterable[Notice]) -> int:
 
 def case_reports(snapshot: Snapshot, found: Sorted) -> tuple[CaseReport, ...]:
     """Return where each case stands."""
-    return tuple(_case(case, found, snapshot) for case in snapshot.cases.cases)
+    placer = Placer(snapshot)
+    return tuple(_case(case, found, placer) for case in snapshot.cases.cases)
 
 
-def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
+def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
+    snapshot = placer.s
     if case.error:
         return CaseReport(case.id, CaseState.REFUSED, case.error)
     if case.waits_for:
@@ -181,6 +183,9 @@ def _case(case: Case, found: Sorted, snapshot: Snapshot) -> CaseReport:
                 return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
             if snapshot.settings.launch.when == "manual" and judged is None:
                 return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch` starts it")
+            if snapshot.lender and placer.blocked(case.values.values()):
+                words = f"waits until {snapshot.lender.folder} has sent its files"
+                return CaseReport(case.id, CaseState.WAITING, words)
             return CaseReport(case.id, CaseState.QUEUED)
 
 
@@ -327,6 +332,8 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     done = sum(e.jobs.get("done", 0) for e in running)
     jobs = sum(sum(e.jobs.values()) for e in running)
     parts = []
+    if status.phase == Phase.OPEN and not snapshot.marker:
+        parts.append("the marker is gone, finishing starts soon")
     if status.phase == Phase.REMOVING:
         parts.append("the data are being removed from VIP")
     elif status.phase == Phase.FINISHING:
