@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,7 @@ class Account:
         )
         self._executor = executor
         self._descriptors: dict[str, Descriptor] = {}
+        weakref.finalize(self, self.client.close)  # sessions share it: the last one lets it go
         self.client.check_key()
 
     def __repr__(self) -> str:

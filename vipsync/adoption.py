@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vipsync.backup import REMOVED, Backup
+from vipsync.errors import VipsyncError
 from vipsync.folder import ID_LINE, SessionFolder
 from vipsync.model import ExecutionStatus, Settings, VipPath
 from vipsync.plan import home_of
+from vipsync.setting_values import session_name_of
+from vipsync.settings import load, places
 from vipsync.state import Followed, Phase, Row, Session
 
 
@@ -25,6 +28,24 @@ def marked_id(folder: SessionFolder) -> str | None:
     return ids[0] if ids and ids[0].isalnum() else None
 
 
+def take_script_session(folder: SessionFolder) -> bool:
+    """Make the session of a script its own whose outputs lie in this folder; True where there was one.
+
+    Its ledger comes along: nothing is sent, fetched or launched twice. Raise FolderHeld while the
+    script is at work.
+    """
+    try:
+        outputs = places(folder.root, load(folder.root))[1]
+    except VipsyncError:
+        outputs = folder.root / "outputs"
+    script = SessionFolder(outputs)
+    if folder.hidden.exists() or script.identity() is None:
+        return False
+    with script.held():
+        script.hidden.rename(folder.hidden)
+    return True
+
+
 def adopted_rows(
     session: Session, backup: Backup | None, settings: Settings, wall: float, *, marked: bool
 ) -> tuple[Row, ...]:
@@ -34,16 +55,17 @@ def adopted_rows(
     """
     executions = _executions(backup, settings, wall) if backup else []
     over = backup is not None and bool(executions) and all(e.removed for e in executions)
-    name = backup.session_name if backup else settings.session_name
-    home = (_home_in(backup) if backup else None) or home_of(name)
+    name = session_name_of(backup.session_name if backup else "") or settings.session_name
+    home = home_of(name)
     taken = replace(
         session,
         phase=Phase.CLOSED if over else Phase.OPEN,
         session_name=name,
         portal=settings.portal,
         home=home,
-        vip_input_dir=VipPath((backup and backup.vip_input_dir) or f"{home}/INPUTS"),
-        vip_output_dir=VipPath((backup and backup.vip_output_dir) or f"{home}/OUTPUTS"),
+        vip_input_dir=_inside(home, backup.vip_input_dir if backup else None, "INPUTS"),
+        vip_output_dir=_inside(home, backup.vip_output_dir if backup else None, "OUTPUTS"),
+        named=backup is not None,
         adopting=True,
         marked=marked,
         opened_at=wall,
@@ -70,7 +92,10 @@ def _status(text: str) -> ExecutionStatus:
     return ExecutionStatus.FINISHED if text == REMOVED else ExecutionStatus.UNKNOWN
 
 
-def _home_in(backup: Backup) -> VipPath | None:
-    """Return the session's folder on VIP where inputs and outputs lie in one, as is usual."""
-    parents = {p.rsplit("/", 1)[0] for p in (backup.vip_input_dir, backup.vip_output_dir) if p}
-    return VipPath(parents.pop()) if len(parents) == 1 else None
+def _inside(home: VipPath, path: str | None, name: str) -> VipPath:
+    """Return the folder that a backup names, where it is the session's own; else the usual one.
+
+    vip-client lets a session use the inputs of another: nothing is ever put or removed there.
+    """
+    own = path is not None and path.startswith(f"{home}/") and ".." not in path.split("/")
+    return VipPath(path.rstrip("/") if path and own else f"{home}/{name}")

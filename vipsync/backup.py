@@ -16,7 +16,7 @@ from vipsync.state import Followed, LaunchStatus, Result, State
 
 BACKUP = "session_data.json"
 REMOVED = "Removed"
-_START = "%Y/%m/%d %H:%M:%S"
+START = "%Y/%m/%d %H:%M:%S"
 
 
 class Workflow(BaseModel):
@@ -76,7 +76,7 @@ def backup_text(state: State, places: Places) -> str:
         vip_input_dir=session.vip_input_dir or None,
         vip_output_dir=session.vip_output_dir or None,
         input_settings=_last_values(state),
-        workflows=_workflows(state),
+        workflows=workflows_of(state),
     )
     return json.dumps(backup.model_dump(), indent=4) + "\n"
 
@@ -89,7 +89,8 @@ def _last_values(state: State) -> dict[str, object]:
     return {name: v[0] if len(v) == 1 else list(v) for name, v in values.items()}
 
 
-def _workflows(state: State) -> dict[str, Workflow]:
+def workflows_of(state: State) -> dict[str, Workflow]:
+    """Return the executions as the backup tells of them."""
     results: dict[str, list[Result]] = {}
     for result in state.results.values():
         results.setdefault(result.execution_id, []).append(result)
@@ -100,12 +101,15 @@ def _workflows(state: State) -> dict[str, Workflow]:
 
 
 def _workflow(execution: Followed, results: list[Result]) -> Workflow:
+    """Return one execution; its outputs have no size before its results folder was listed."""
     start = execution.started or execution.changed_at
+    listed = {r.vip for r in results}
     return Workflow(
         status=REMOVED if execution.removed else str(execution.status),
-        start=datetime.fromtimestamp(start).astimezone().strftime(_START),
+        start=datetime.fromtimestamp(start).astimezone().strftime(START),
         outputs=[
             {"path": r.vip, "isDirectory": False, "size": r.size, "exists": True}
             for r in sorted(results, key=lambda r: r.vip)
-        ],
+        ]
+        + [{"path": path} for path in execution.returned if path not in listed],
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vipsync import actions as do
-from vipsync.snapshot import Snapshot
+from vipsync.snapshot import Attempt, Snapshot
 
 PATIENCE = 5
 """Failures in a row after which a person is told, and `run --once` no longer waits."""
@@ -70,7 +70,7 @@ class Draft:
             return True
         trouble = None if isinstance(action, do.LOCAL) else memory.trouble
         for attempt in filter(None, (trouble, memory.attempts.get(name))):
-            lasting = attempt.count >= (PATIENCE if attempt.error.transient else 2)
+            lasting = _lasts(attempt)
             if lasting and attempt is not trouble:
                 error = attempt.error
                 self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
@@ -85,6 +85,11 @@ class Draft:
         """Tell whether this action failed and waits for its next attempt."""
         attempt = self.s.memory.attempts.get(do.key(action))
         return attempt is not None and attempt.not_before > self.s.now
+
+    def hopeless(self, action: do.Action) -> bool:
+        """Tell whether this action failed so often that nothing should wait for it."""
+        attempt = self.s.memory.attempts.get(do.key(action))
+        return attempt is not None and _lasts(attempt)
 
     def since(self, condition: str) -> float:
         """Seconds for which a condition has held over the last plans; 0 when it is new."""
@@ -120,6 +125,10 @@ class Draft:
             self.due,
             at_rest=not (actions or self.advances or self.s.memory.under_way),
         )
+
+
+def _lasts(attempt: Attempt) -> bool:
+    return attempt.count >= (PATIENCE if attempt.error.transient else 2)
 
 
 def _up_to_decision(actions: Iterable[do.Action]) -> Iterator[do.Action]:

@@ -47,7 +47,8 @@ class Bench(Protocol):
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
-    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
+    # A part of another size is of another content: it must not be gone on with.
+    name = hashlib.sha256(f"{action.vip} {action.size}".encode()).hexdigest()[:24]
     part = bench.staging / f"{name}.part"
     _download(action, part, bench)
     target = bench.outputs / action.local

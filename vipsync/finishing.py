@@ -49,6 +49,13 @@ def plan_marker(draft: Draft) -> None:
         home = draft.s.memory.home
         if home and home.exists and set(home.ids) <= {session.id}:
             draft.add(do.WriteMarker())
+    elif session.phase is Phase.OPEN and not draft.s.marker and draft.s.memory.was_absent:
+        draft.notice(
+            Level.PERSON,
+            "ON_VIP.txt",
+            "The folder was away and came back without its marker: nothing is concluded from that.",
+            "Where the data on VIP may go, say so with `vipsync finish`.",
+        )
     elif session.phase is Phase.OPEN and not draft.s.marker:
         grace = draft.s.settings.finish.grace
         draft.notice(
@@ -128,8 +135,10 @@ def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
 
 def _readable(draft: Draft, unread: list[do.Action]) -> list[do.Action]:
     """Leave out files that cannot be read: they must not hold up the others for ever."""
-    # What failed is not added, but said.
-    return [action for action in unread if not draft.failing(action) or draft.add(action)]
+    for action in unread:
+        if draft.hopeless(action):
+            draft.add(action)  # tried again in its time, and said
+    return [action for action in unread if not draft.hopeless(action)]
 
 
 def _judge(found: Sorted, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
@@ -250,6 +259,7 @@ def closed(snapshot: Snapshot) -> Changes:
         state.session,
         phase=Phase.CLOSED,
         owned=False,
+        named=False,
         marked=False,
         set_aside=False,
         kill=False,

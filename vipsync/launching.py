@@ -16,7 +16,7 @@ from vipsync.draft import Draft, Level
 from vipsync.grouping import group_cases
 from vipsync.model import Case, Descriptor, Group, Text, VipPath
 from vipsync.sending import Placer
-from vipsync.snapshot import Snapshot
+from vipsync.snapshot import SLOT, Snapshot
 from vipsync.state import Changes, Launch, LaunchedCase, LaunchStatus, Session, State, Verdict
 
 DOUBT = 120.0
@@ -129,7 +129,7 @@ def _still_refused(case: Case, found: Sorted, placer: Placer) -> bool:
 
 def _by_content(launches: Iterable[Launch], *statuses: LaunchStatus) -> dict[str, list[Launch]]:
     found: defaultdict[str, list[Launch]] = defaultdict(list)
-    for launch in launches:
+    for launch in sorted(launches, key=lambda launch: (launch.at, launch.run)):
         if launch.status in statuses:
             for case in launch.cases:
                 found[case.content].append(launch)
@@ -248,6 +248,7 @@ def _launches(
 def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch:
     """Return the intent for a group of cases, as its first run."""
     s = placer.s
+    lists = [name for name, values in group.values.items() if len(values) > 1]
     cases = tuple(
         LaunchedCase(
             id=case.id,
@@ -255,8 +256,10 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
             own=tuple((path, placer.sha256(path) or "") for path in case.own),
             expected=group.expected.get(case.id, ()),
             settings=settings_digest(case, s, placer),
+            job=job,
+            values={name: placer.place(case.values[name]).vip or "" for name in lists},
         )
-        for case in group.cases
+        for case, job in zip(group.cases, job_numbers(group, s.descriptor), strict=True)
     )
     contents = [case.content for case in cases]
     name = execution_name(s.state.session, contents, request)
@@ -277,7 +280,17 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
         request=request,
         runs=s.settings.launch.nb_runs,
         at=s.wall,
+        shared=tuple((path, placer.sha256(path) or "") for path in group.cases[0].shared),
     )
+
+
+def job_numbers(group: Group, descriptor: Descriptor | None) -> tuple[int, ...]:
+    """Return the number of each case's job: lists that VIP pairs keep their order, others do not."""
+    lists = {name for name, values in group.values.items() if len(values) > 1}
+    paired = descriptor is not None and lists <= descriptor.dot
+    if not paired or group.jobs != len(group.cases):
+        return (0,) * len(group.cases)
+    return tuple(range(1, group.jobs + 1))
 
 
 def execution_name(session: Session, contents: Sequence[str], request: str) -> str:
@@ -310,11 +323,12 @@ def plan_lease(draft: Draft, found: Sorted, placer: Placer) -> None:
 
 
 def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
-    """Add the first launch, unless there are so many jobs that a person must agree."""
-    s, jobs = draft.s, sum(x.jobs * x.runs for x in launches)
-    judged = s.state.judged
-    agreed = all(case.content in judged for x in launches for case in x.cases)
-    if jobs > s.settings.launch.confirm_above and not agreed:
+    """Add the launch that has waited longest; where there are many jobs, a person must agree first."""
+    s, judged = draft.s, draft.s.state.judged
+    agreed = {x.name for x in launches if all(case.content in judged for case in x.cases)}
+    jobs = sum(x.jobs * x.runs for x in launches if x.name not in agreed)
+    if jobs > s.settings.launch.confirm_above:
+        launches = [x for x in launches if x.name in agreed]
         draft.notice(
             Level.PERSON,
             "launch",
@@ -322,9 +336,9 @@ def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
             f"{s.settings.launch.confirm_above}.",
             "Start them with `vipsync launch`, or raise confirm_above in settings.toml.",
         )
-        return
     if launches:
-        _start(draft, launches[0])
+        age = {x.name: max(draft.since(f"case {c.id}") for c in x.cases) for x in launches}
+        _start(draft, max(launches, key=lambda x: age[x.name]))
 
 
 def _start(draft: Draft, launch: Launch) -> None:
@@ -337,20 +351,30 @@ def _start(draft: Draft, launch: Launch) -> None:
     if memory.ours is None:
         draft.add(do.FindExecutions(mark(state.session)))
         return
-    if memory.slots_full_at is not None:
-        draft.notice(
-            Level.WAIT, "queue", "VIP runs as many executions as this account may have: queued."
-        )
-        until = memory.slots_full_at + draft.s.settings.monitor.refresh_time
-        if draft.s.now < until:
-            draft.wait(until)
-            return
     if _last_folder_unknown(draft):
         return
     if memory.started_at is not None and draft.s.now < memory.started_at + BETWEEN_LAUNCHES:
         draft.wait(memory.started_at + BETWEEN_LAUNCHES)
-        return
-    draft.add(do.StartExecution(launch))
+    elif _must_queue(draft) or draft.add(do.StartExecution(launch)):
+        draft.since(SLOT)
+
+
+def _must_queue(draft: Draft) -> bool:
+    """Tell whether VIP has no slot, or another folder of this run has waited longer for one."""
+    s, full_at = draft.s, draft.s.memory.slots_full_at
+    if full_at is None and s.first_in_queue:
+        return False
+    if full_at is None:
+        text = "Other folders of this run have waited longer: queued."
+    else:
+        text = "VIP runs as many executions as this account may have: queued."
+    draft.notice(Level.WAIT, "queue", text)
+    since = full_at if full_at is not None and s.first_in_queue else s.now
+    again = since + s.settings.monitor.refresh_time
+    if s.now >= again:
+        return False
+    draft.wait(again)
+    return True
 
 
 def _last_folder_unknown(draft: Draft) -> bool:
@@ -379,6 +403,26 @@ def _settle_launches(draft: Draft) -> bool:
         _start(draft, following)
         return True
     return False
+
+
+def plan_launch(draft: Draft, launch: Launch) -> None:
+    """Bring one request of a script to its end: settle what is in doubt, then start what is to come.
+
+    What another request left in doubt, and did not arrive, is withdrawn.
+    """
+    state = draft.s.state
+    for doubtful in state.launches.values():
+        if doubtful.status is LaunchStatus.INTENDED:
+            _settle(draft, doubtful, post=doubtful.request == launch.request)
+            return
+    there = state.launches.get(launch.name)
+    if there is None or there.status is LaunchStatus.WITHDRAWN:
+        _start(draft, launch)
+        return
+    for following in runs_to_come(state):
+        if following.request == launch.request:
+            _start(draft, following)
+            return
 
 
 def runs_to_come(state: State) -> list[Launch]:

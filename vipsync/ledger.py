@@ -52,7 +52,7 @@ class Ledger:
                 self._db.execute(table.delete, (table.key(row),))
             for kind, rows in groupby(changes.put, key=type):
                 table = _TABLES[kind]
-                self._db.executemany(table.replace, map(table.values, rows))
+                self._db.executemany(table.put, map(table.values, rows))
         self.state.apply(changes)
 
     def close(self) -> None:
@@ -134,8 +134,11 @@ class _Table:
         name, key = kind.__name__, self.columns[0].name
         # The names are those of our own classes: no text from outside reaches these statements.
         self.create = f'CREATE TABLE IF NOT EXISTS {name} ({names}, PRIMARY KEY ("{key}"))'
-        self.select = f"SELECT {names} FROM {name}"  # noqa: S608
-        self.replace = f"INSERT OR REPLACE INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
+        self.select = f"SELECT {names} FROM {name} ORDER BY rowid"  # noqa: S608
+        # An update keeps a row's place, as a dict does: the order of rows survives a restart.
+        update = ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in self.columns)
+        insert = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
+        self.put = f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {update}'
         self.delete = f'DELETE FROM {name} WHERE "{key}" = ?'  # noqa: S608
 
     def values(self, row: Row) -> tuple[object, ...]:

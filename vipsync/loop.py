@@ -20,6 +20,7 @@ from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder import SessionFolder, find_sessions
 from vipsync.reconcile import Connect, Reconciler, Timing, Work
 from vipsync.scan import Hints
+from vipsync.snapshot import frees_slot
 from vipsync.watch import Watcher
 
 logger = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class Loop:
         now = self.timing.clock()
         for root, session in self.sessions.items():
             mine = {kind: hints[(root, kind)] for kind in KINDS if (root, kind) in hints}
-            if mine or now >= self._due.get(root, now):
+            if mine or now >= self._due.get(root, now) or self._turn_came(session):
                 self._look(session, mine)
         self._hand_out()
 
@@ -273,6 +274,28 @@ class Loop:
         plain = isinstance(work.action, TRANSFERS) and not isinstance(outcome, do.Failed)
         if not plain or not session.queue:
             self._due[root] = 0.0
+        if frees_slot(outcome):
+            for waiting, other in self.sessions.items():
+                if other.memory.slots_full_at is not None:
+                    other.memory.try_slots_again()
+                    self._due[waiting] = 0.0
+
+    # the queue for slots on VIP: first come, first launched
+
+    def _is_first(self, session: Reconciler) -> bool:
+        """Tell whether no other folder of this account has waited longer for a slot."""
+        waiting = [
+            (since, other)
+            for other in self.sessions.values()
+            if (since := other.waits_since) is not None and other.account == session.account
+        ]
+        first = min(waiting, key=lambda found: found[0], default=(0.0, session))
+        return first[1] is session
+
+    def _turn_came(self, session: Reconciler) -> bool:
+        snapshot = session.snapshot
+        queued = snapshot is not None and not snapshot.first_in_queue
+        return queued and session.waits_since is not None and self._is_first(session)
 
     def _drain(self) -> None:
         """Give what is under way a moment to end, so that its outcome is known."""
@@ -322,6 +345,7 @@ class Loop:
             timing=self.timing,
             stop=self._check_stop,
             pace=self._pacer,
+            first=self._is_first,
             moved=self._moved,
         )
 

@@ -17,8 +17,8 @@ from vipsync.folder import flush_folder
 def stamp(path: Path) -> str | None:
     """Return what a result looks like, None where it is not there.
 
-    A file by size and time, a folder by the names, sizes and times of all files in it: enough to
-    see that a person changed something.
+    A file by size and time, a folder by the names, sizes and times of all files in it, and by where
+    its links point: enough to see that a person changed something.
     """
     try:
         info = path.lstat()
@@ -27,20 +27,22 @@ def stamp(path: Path) -> str | None:
     if not path.is_dir() or path.is_symlink():
         return f"{info.st_size} {info.st_mtime_ns}"
     digest = hashlib.sha256()
-    for name, size, mtime in sorted(_files(path, "")):
-        digest.update(f"{name}\0{size}\0{mtime}\0".encode("utf-8", "surrogateescape"))
+    for name, looks in sorted(_files(path, "")):
+        digest.update(f"{name}\0{looks}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
-def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, int, int]]:
+def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 yield from _files(entry.path, name + "/")
+            elif entry.is_symlink():
+                yield name, str(Path(entry.path).readlink())  # its time is that of its making
             else:
                 info = entry.stat(follow_symlinks=False)
-                yield name, info.st_size, info.st_mtime_ns
+                yield name, f"{info.st_size}\0{info.st_mtime_ns}"
 
 
 def place(fresh: Path, target: Path) -> Path:

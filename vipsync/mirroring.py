@@ -14,8 +14,8 @@ from vipsync.draft import Draft, Level
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath
 from vipsync.names import relpath
-from vipsync.snapshot import Snapshot
-from vipsync.state import Followed, Result, ResultStatus
+from vipsync.snapshot import LIST_AGAIN, Snapshot
+from vipsync.state import Followed, Phase, Result, ResultStatus
 
 FIRST_LOOKS = 5.0
 """Seconds between polls until an execution has said where its results go."""
@@ -37,7 +37,19 @@ def plan_following(draft: Draft) -> None:
             _list_at_end(draft, execution)
         if draft.s.memory.returned.get(execution.id, 0) != len(execution.returned):
             draft.add(do.ListResults(execution))
+        elif execution.listed and draft.s.state.session.phase is Phase.OPEN:
+            _list_again(draft, execution)
         _fetch_logs(draft, execution)
+
+
+def _list_again(draft: Draft, execution: Followed) -> None:
+    """List the results of an execution once an hour: a file may have got another size."""
+    memory = draft.s.memory
+    due = memory.listed_at.get(execution.id, memory.home_at) + LIST_AGAIN
+    if draft.s.now >= due:
+        draft.add(do.ListResults(execution))
+    else:
+        draft.wait(due, lasting=True)
 
 
 def kill(draft: Draft, execution: Followed) -> None:
@@ -84,11 +96,12 @@ def _needs_person(draft: Draft, execution: Followed) -> bool:
     active = any(j.state in (JobState.QUEUED, JobState.RUNNING) for j in execution.jobs)
     after = draft.s.settings.monitor.stall_after
     quiet = draft.s.wall - execution.changed_at
-    if held and not active and not execution.killed_by_us:
+    if held and not execution.killed_by_us:
         done = sum(j.state is JobState.DONE for j in execution.jobs)
         text = f"{done} jobs are done, {len(held)} held: VIP gave up on job {held[0]}."
     elif after and quiet >= after:
-        text = f"Nothing has changed for {quiet / 3600:.0f} h."
+        long = f"{quiet / 3600:.0f} h" if quiet >= 7200 else f"{quiet / 60:.0f} min"
+        text = f"Nothing has changed for {long}."
     else:
         return False
     draft.notice(
@@ -97,7 +110,7 @@ def _needs_person(draft: Draft, execution: Followed) -> bool:
         text,
         "Ask VIP's support to release it, or stop it with `vipsync cancel`.",
     )
-    return True
+    return not (held and active)
 
 
 def wanted(execution: Followed, snapshot: Snapshot) -> bool:
@@ -129,7 +142,7 @@ def local_path(vip: VipPath, execution: Followed, snapshot: Snapshot) -> RelPath
 
 
 def _fetch_logs(draft: Draft, execution: Followed) -> None:
-    failed = (j.number for j in execution.jobs if j.state is JobState.FAILED)
+    failed = (j.number for j in execution.jobs if j.left_logs)
     for job in failed:
         if job not in execution.logs:
             folder = RelPath(f"{results_name(execution, draft.s)}/logs")

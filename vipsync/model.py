@@ -81,6 +81,11 @@ class Job:
             return JobState.HELD
         return _JOB_STATES.get(self.status, JobState.RUNNING)
 
+    @property
+    def left_logs(self) -> bool:
+        """True when it failed by itself: one that was cancelled or deleted has no logs (facts 5.10)."""
+        return self.status == "ERROR"
+
 
 _JOB_STATES = {
     "SUCCESSFULLY_SUBMITTED": JobState.QUEUED,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from vipsync.cases import find_cases
 from vipsync.descriptor import parse_descriptor
@@ -65,6 +66,39 @@ class _Reading:
     taken: bool = False
 
 
+class Observing(Protocol):
+    """What the cycle needs of whoever looks at a session."""
+
+    settings: Settings | None
+    settings_error: str
+    settings_text: str
+    inputs: Path
+    outputs: Path
+    seen: Seen | None
+
+    def look(
+        self,
+        state: State,
+        memory: Memory,
+        *,
+        inputs: Hints = frozenset(),
+        outputs: Hints = frozenset(),
+        healthy: bool = False,
+        check_place: bool = True,
+    ) -> Snapshot:
+        """Return what is there now."""
+
+    def look_everywhere(self) -> None:
+        """Let the next look be a full one."""
+
+    def overlooks(self, path: str) -> bool:
+        """Tell whether a path below inputs/ makes no difference."""
+
+    @property
+    def next_look(self) -> float:
+        """Return the monotonic time at which something can be seen that gives no event."""
+
+
 class Observer:
     """Look at one session folder again and again."""
 
@@ -80,7 +114,8 @@ class Observer:
         self.settings: Settings | None = None
         self.settings_error = ""
         self.settings_text = ""
-        self.inputs = self.outputs = folder.root
+        self.inputs: Path = folder.root
+        self.outputs: Path = folder.root
         self.seen: Seen | None = None
         self._overrides, self._environ = overrides or {}, environ
         self._clock, self._wall = clock, wall
@@ -138,9 +173,7 @@ class Observer:
             outputs=self._stamped(state, outputs),
             requests=self.folder.asked(),
             settle=settle,
-            lender=lender(self._lending, seen, state.session.id)
-            if self._lending and seen
-            else None,
+            lender=self._lender(state),
             leases=leases(self.folder),
         )
 
@@ -168,7 +201,7 @@ class Observer:
             return None
         ledger = self._lending.ledger
         written = tuple(_written(p) for p in (ledger, ledger.with_name(f"{ledger.name}-wal")))
-        now = (written, id(self.seen.files), leased_at(self._lending, state.session.id))
+        now = (written, self.seen.files, leased_at(self._lending, state.session.id))
         if self._lent is None or self._lent[0] != now:
             self._lent = (now, lender(self._lending, self.seen, state.session.id))
         return self._lent[1]

@@ -12,10 +12,10 @@ from vipsync.client import VipClient
 from vipsync.draft import Plan
 from vipsync.errors import NotASession
 from vipsync.folder import SessionFolder
-from vipsync.grouping import group_cases
+from vipsync.grouping import group_cases, grouping_warnings
 from vipsync.launching import sort_cases
 from vipsync.ledger import read_state
-from vipsync.model import Case, Group, RelPath, VipPath
+from vipsync.model import Case, CaseSet, Group, RelPath, VipPath
 from vipsync.observe import Observer
 from vipsync.plan import home_of, plan
 from vipsync.sending import Placer
@@ -68,9 +68,19 @@ def preview(
     if client and pipeline_id:
         raw = json.dumps(client.descriptor(pipeline_id))
         state.put([CachedPipeline(pipeline_id, raw)])
-    snapshot = replace(observer.look(state, Memory(), check_place=False), unsettled={})
+    looked = observer.look(state, Memory(), check_place=False)
+    snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
     groups, sends, cases = _work(snapshot)
     return Preview(snapshot, plan(snapshot), sends, cases, groups)
+
+
+def _with_warnings(snapshot: Snapshot) -> CaseSet:
+    """Return the cases, with what their output names cost or risk among the warnings."""
+    found, descriptor = snapshot.cases, snapshot.descriptor
+    if descriptor is None:
+        return found
+    complete = [case for case in found.cases if case.complete]
+    return replace(found, warnings=(*found.warnings, *grouping_warnings(complete, descriptor)))
 
 
 def _state(folder: SessionFolder) -> State:

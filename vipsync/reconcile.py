@@ -10,13 +10,13 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vipsync import actions as do
 from vipsync.act import Tools, act
-from vipsync.adoption import adopted_rows, marked_id
+from vipsync.adoption import adopted_rows, marked_id, take_script_session
 from vipsync.backup import read_backup
 from vipsync.client import VipClient
 from vipsync.draft import PATIENCE, Level, Plan
@@ -24,12 +24,12 @@ from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.folder import HostLease, SessionFolder, new_id
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
-from vipsync.observe import Observer
+from vipsync.observe import Observer, Observing
 from vipsync.plan import plan
 from vipsync.record import intent, record
 from vipsync.scan import Hints, network_file_system
-from vipsync.snapshot import Attempt, Memory, Snapshot
-from vipsync.state import Changes, LastSettings, Phase, Session
+from vipsync.snapshot import SLOT, Attempt, Memory, Snapshot
+from vipsync.state import Changes, LastSettings, Phase, Row, Session
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +77,10 @@ class Reconciler:
         environ: Mapping[str, str] | None = None,
         timing: Timing | None = None,
         planner: Callable[[Snapshot], Plan] = plan,
-        observer: Callable[[SessionFolder], Observer] | None = None,
+        observer: Callable[[SessionFolder], Observing] | None = None,
         stop: Callable[[], None] = lambda: None,
         pace: Callable[[], None] = lambda: None,
+        first: Callable[[Reconciler], bool] = lambda _session: True,
         moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
     ) -> None:
         self.folder = folder
@@ -101,9 +102,10 @@ class Reconciler:
         self._new_observer = observer or self._folder_observer
         self._overrides, self._environ = overrides, environ
         self._stop, self._pace, self._moved = stop, pace, moved
+        self._first = first
         self._open: ExitStack | None = None
         self._ledger: Ledger | None = None
-        self.observer: Observer | None = None
+        self.observer: Observing | None = None
 
     # being there
 
@@ -123,6 +125,7 @@ class Reconciler:
             return
         if self._id:
             self.folder.require(self._id)  # an empty mount point must never become a new session
+        script = take_script_session(self.folder)
         self.folder.check_place()
         mine = self.folder.identity() or self.folder.claim(marked_id(self.folder) or new_id())
         with ExitStack() as stack:
@@ -134,11 +137,15 @@ class Reconciler:
                 stack.enter_context(self._lease.held())
             self._ledger = Ledger(self.folder.ledger, Session(mine.id), network_disk=network)
             stack.callback(self._ledger.close)
+            if script:
+                taken = replace(self._ledger.state.session, adopting=True)
+                self._ledger.commit(Changes(put=(taken,)))
             self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
         self._id = mine.id
         self.folder.clear_leftovers()
-        self.memory = Memory(under_way=self.memory.under_way)  # threads may still be at work
+        before = self.memory  # threads may still be at work
+        self.memory = Memory(under_way=before.under_way, was_absent=before.was_absent)
 
     def _beat(self) -> None:
         """Tell other hosts that this one is still at work in the folder."""
@@ -164,6 +171,16 @@ class Reconciler:
         return self._open is not None
 
     @property
+    def account(self) -> tuple[str, str]:
+        """Return what tells accounts apart: portal and print of the key."""
+        return self._portal, self._key_print
+
+    @property
+    def waits_since(self) -> float | None:
+        """Return since when this session could start an execution (monotonic s), None where not."""
+        return None if self.trouble else self.memory.since.get(SLOT)
+
+    @property
     def at_rest(self) -> bool:
         """Tell whether nothing can advance without a person or a new file."""
         idle = not self.queue and not self.memory.under_way
@@ -184,14 +201,18 @@ class Reconciler:
             self._beat()
             if self.observer is None:
                 raise AssertionError("an open session has an observer")
-            self.snapshot = self.observer.look(
+            seen = self.observer.look(
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
+            self.snapshot = replace(seen, first_in_queue=self._first(self))
+            if self.snapshot.marker:
+                self.memory.was_absent = False
             self._keep_settings()
             self._adopt(self.snapshot.settings)
             self._find_client(self.snapshot.settings)
         except FolderAbsent as error:
             self.trouble = error
+            self.memory.was_absent = True
             self.close()
             return
         except VipsyncError as error:
@@ -267,6 +288,16 @@ class Reconciler:
 
     # VIP
 
+    def plan_by(self, planner: Callable[[Snapshot], Plan]) -> None:
+        """Plan otherwise from the next look on."""
+        self.planner, self.plan, self._basis = planner, None, None
+        self.queue.clear()
+
+    def take_over(self, rows: Iterable[Row]) -> None:
+        """Write down what another program left, in place of adopting it."""
+        self._new = False
+        self.ledger.commit(Changes(put=tuple(rows)))
+
     def _adopt(self, settings: Settings) -> None:
         """Take over what a folder without a ledger says of data on VIP: a marker, a backup."""
         if not self._new or self.observer is None:
@@ -332,6 +363,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.requests,
         s.lender,
         s.leases,
+        s.first_in_queue,
         s.state.version,
         s.memory.version,
     )

@@ -68,7 +68,9 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
             return _judge(_chosen(request, found), found, Verdict.GO, request.id, launched=False)
         case "rerun":
             which = _to_rerun(request, found, placer)
-            return _judge(which, found, Verdict.AGAIN, request.id, launched=True)
+            named = [case_id for case_id in which if case_id in request.cases]
+            first = _judge(named, found, Verdict.GO, request.id, launched=False)
+            return [*first, *_judge(which, found, Verdict.AGAIN, request.id, launched=True)]
         case "cancel":
             return _cancel(request, found, draft)
         case _:
@@ -118,8 +120,10 @@ def _judge(
 
 def _cancel(request: Request, found: Sorted, draft: Draft) -> list[Row]:
     """Drop cases that are queued, and runs that are to come; stop the executions of those that run."""
-    chosen = _chosen(request, found)
+    chosen, due = _chosen(request, found), {case.id for case in found.new}
     rows = _judge(chosen, found, Verdict.DROPPED, request.id, launched=False)
+    again = [case_id for case_id in chosen if case_id in due]
+    rows += _judge(again, found, Verdict.DROPPED, request.id, launched=True)
     running: dict[str, Row] = {}
     for case_id in chosen:
         for launch in found.launches.get(found.content[case_id], []):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
+from pathlib import PurePosixPath
 
 from vipsync import actions as do
 from vipsync.draft import Draft
@@ -26,7 +27,7 @@ from vipsync.model import (
     VipPath,
 )
 from vipsync.names import version_path, vip_relpath
-from vipsync.snapshot import Lender, Snapshot, parent
+from vipsync.snapshot import LIST_AGAIN, Lender, Snapshot, parent
 from vipsync.state import SendStatus, Sent
 from vipsync.values import vip_rel
 
@@ -57,6 +58,7 @@ class Placer:
     def __init__(self, snapshot: Snapshot) -> None:
         self.s = snapshot
         self._found: dict[InputValue, Placement] = {}
+        self._below: defaultdict[VipPath, set[VipPath]] | None = None
 
     def place(self, value: InputValue) -> Placement:
         """Say where a value is, or what brings it there."""
@@ -77,28 +79,31 @@ class Placer:
         known = self.s.state.known.get(path)
         if known and known.state == self.s.files.get(path):
             return known.sha256
-        lent = self.s.lender.files.get(path) if self.s.lender else None
-        return lent.sha256 if lent else None
+        lender = self.s.lender
+        if lender is None:
+            return None
+        lent = lender.files.get(path)
+        return lent.sha256 if lent else lender.hashes.get(path)
 
     def _borrow(self, value: InputFile | InputFolder | PackedFolder, lender: Lender) -> Placement:
         """Return where the lender has a value on VIP; nothing is ever sent from here."""
         match value:
-            case InputFile(as_name=""):
+            case InputFile():
                 lent = lender.files.get(value.path)
-                return Placement(lent.vip if lent else None)
+                fits = lent is not None and lent.vip.endswith(f"/{vip_rel(value)}")
+                return Placement(lent.vip if lent and fits else None)
             case PackedFolder():
-                lent = lender.packs.get(value.path)
                 digest = members_digest((path, self.sha256(path)) for path in value.members)
-                return Placement(lent.vip if lent and lent.sha256 == digest else None)
+                return Placement(lender.packs.get((digest, value.kind)))
             case InputFolder():
                 return Placement(_common_root(value, lender))
-            case _:
-                return Placement(None)
 
     def _place(self, value: InputFile | InputFolder | PackedFolder) -> Placement:
         for version in count(1):
             if isinstance(value, PackedFolder):
                 placed = self._place_packed(value, self._root(value, version))
+            elif isinstance(value, InputFolder) and self._holds_more(value, version):
+                continue
             else:
                 placed = self._place_version(_members(value), version)
             if placed is None:
@@ -106,6 +111,24 @@ class Placer:
             vip = None if placed else self._root(value, version)
             return Placement(vip, tuple(dict.fromkeys(placed)))
         raise AssertionError("versions never end")
+
+    def _holds_more(self, value: InputFolder, version: int) -> bool:
+        """Tell whether this version of a folder has files on VIP that are no longer in it here."""
+        root = self.s.state.session.vip_input_dir
+        mine = {version_path(root, version, rel) for _, rel in _members(value)}
+        return not self._sent_below(self._root(value, version)) <= mine
+
+    def _sent_below(self, folder: VipPath) -> set[VipPath]:
+        """Return the places below a folder on VIP to which something was sent."""
+        if self._below is None:
+            self._below = defaultdict(set)
+            for row in self.s.state.sent.values():
+                above = (
+                    PurePosixPath(row.vip).parents if row.status is not SendStatus.REMOVED else ()
+                )
+                for one in above:
+                    self._below[VipPath(str(one))].add(row.vip)
+        return self._below.get(folder, set())
 
     def _place_packed(self, value: PackedFolder, vip: VipPath) -> list[do.Action] | None:
         """Return what is left to do for an archive at this place; None where another one lies there."""
@@ -161,18 +184,24 @@ class Placer:
 
     def _confirm(self, row: Sent, path: RelPath) -> list[do.Action]:
         """Return what makes sure that a file which we sent, or tried to, lies there."""
-        if row.status is SendStatus.SENT:
-            return []
-        folder = parent(row.vip)
+        send, folder = do.SendFile(row.vip, path, row.state), parent(row.vip)
         listing = self.s.memory.listings.get(folder)
-        missing = folder in self.s.memory.missing
-        if not missing and (
-            listing is None or listing.order <= self.s.memory.touched.get(folder, -1)
+        if row.status is SendStatus.SENT:
+            recent = listing is not None and listing.at + LIST_AGAIN > self.s.now
+            return [] if recent else [do.LookAtFolder(folder)]
+        attempt = self.s.memory.attempts.get(do.key(send))
+        if attempt and attempt.not_before > self.s.now:
+            return [send]
+        if folder not in self.s.memory.missing and (
+            listing is None
+            or listing.order <= self.s.memory.touched.get(folder, -1)
+            # A transfer that failed may still have completed meanwhile (facts 3.5).
+            or (attempt is not None and listing.at < attempt.not_before)
         ):
             return [do.LookAtFolder(folder)]
         if listing and row.vip in listing.sizes and not row.sha256:
             return [do.HashFile(path, row.state)]
-        return [do.SendFile(row.vip, path, row.state)]
+        return [send]
 
     def _root(self, value: InputFile | InputFolder | PackedFolder, version: int) -> VipPath:
         return version_path(self.s.state.session.vip_input_dir, version, vip_rel(value))

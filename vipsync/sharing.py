@@ -44,14 +44,18 @@ def shared_inputs(other: SessionFolder) -> Path:
 def lender(other: SessionFolder, seen: Seen, session_id: str) -> Lender:
     """Return what the other session has on VIP and has not changed since."""
     state = read_state(other.ledger) if other.ledger.exists() else None
+    told = leased_at(other, session_id)
+    known = state.known.values() if state else ()
+    hashes = {row.path: row.sha256 for row in known if row.state == seen.files.get(row.path)}
     if state is None or state.session.phase is not Phase.OPEN:
-        return Lender(str(other.root))
+        return Lender(str(other.root), hashes=hashes, leased_at=told)
     sent = [row for row in state.sent.values() if row.status is SendStatus.SENT]
     return Lender(
         str(other.root),
         {row.path: Lent(row.vip, row.sha256) for row in sent if _unchanged(row, state, seen)},
-        {row.path: Lent(row.vip, row.sha256) for row in sent if row.path not in seen.files},
-        leased_at(other, session_id),
+        {(row.sha256, row.vip.rpartition(".")[2]): row.vip for row in sent},
+        hashes,
+        told,
     )
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from vipsync import actions as do
-from vipsync.errors import DiskError, Scope, SlotsFull, VipsyncError
+from vipsync.errors import DiskError, Scope, SlotsFull, TransferMismatch, VipsyncError
 from vipsync.model import (
     CaseSet,
     Descriptor,
@@ -27,10 +26,16 @@ from vipsync.state import State
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 
+LIST_AGAIN = 3600.0
+"""Seconds for which a list of a tree on VIP is believed (design 7)."""
+
+SLOT = "a slot on VIP"
+"""The condition of a session that could start an execution: its age is its place in the queue."""
+
 
 def parent(path: VipPath) -> VipPath:
     """Return the folder on VIP in which `path` lies."""
-    return VipPath(str(PurePosixPath(path).parent))
+    return VipPath(path.rpartition("/")[0] or "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +49,25 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of a folder on VIP with their sizes; `order` is the memory's version at the look."""
+    """The files of a folder on VIP with their sizes; `order` is the memory's version at the look.
+
+    `at` is when that was (monotonic s).
+    """
 
     order: int
     sizes: Mapping[VipPath, int]
+    at: float = 0.0
 
 
 @dataclass(slots=True)
 class Memory:
-    """What a process remembers about one session while it runs. `version` counts what it learned."""
+    """What a process remembers about one session while it runs. `version` counts what it learned.
+
+    `was_absent`: the folder was away since its marker was last seen.
+    """
 
     version: int = 0
+    was_absent: bool = False
     attempts: dict[str, Attempt] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
@@ -69,6 +82,7 @@ class Memory:
     touched: dict[VipPath, int] = field(default_factory=dict)
     polled_at: dict[str, float] = field(default_factory=dict)
     returned: dict[str, int] = field(default_factory=dict)
+    listed_at: dict[str, float] = field(default_factory=dict)
     ours: tuple[Execution, ...] | None = None
     found_at: float | None = None
     found_whole: bool = False
@@ -102,7 +116,6 @@ class Memory:
         self, action: do.Action, error: VipsyncError, now: float, spread: Callable[[], float]
     ) -> None:
         if isinstance(error, SlotsFull):
-            self.slots_full_at = now
             return
         name, everywhere = do.key(action), _stops_everything(action, error)
         before = self.trouble if everywhere else self.attempts.get(name)
@@ -121,23 +134,29 @@ class Memory:
             case do.MakeFolder(), do.Done():
                 self.folders.add(action.path)
                 self.missing.discard(action.path)
-                self.listings[action.path] = Listing(self.version, {})
+                self.listings[action.path] = Listing(self.version, {}, now)
             case do.LookAtFolder(), do.FolderSeen():
-                self._see_folder(action.path, outcome)
+                self._see_folder(action.path, outcome, now)
             case ((do.SendFile() | do.SendPack()), _):
                 self.touched[parent(action.vip)] = self.version
+            case do.StartExecution(), do.Failed(error=SlotsFull()):
+                self.slots_full_at = now
             case do.StartExecution(), _:
                 self.started_at = now
                 self.found_at = None
+                self.since.pop(SLOT, None)  # the next one waits for its turn again
             case do.FindExecutions(), do.ExecutionsSeen():
                 self.ours, self.found_at = outcome.executions, now
                 self.found_whole = outcome.whole
             case do.Poll(), do.Polled():
                 self.polled_at[action.execution_id] = now
-                if outcome.execution is None or outcome.execution.status.ended:
+                if frees_slot(outcome):
                     self.slots_full_at = None
             case do.ListResults(), do.ResultsListed():
                 self.returned[action.execution.id] = len(action.execution.returned)
+                self.listed_at[action.execution.id] = now
+            case do.FetchResult(), do.Failed(error=TransferMismatch()):
+                self.returned.clear()  # the size that was listed is no longer true
             case do.FetchPipeline(), do.PipelineFetched():
                 self.pipeline_at = now
             case do.RemoveTree(), do.Done():
@@ -158,16 +177,17 @@ class Memory:
         self.home, self.home_path, self.home_at = seen, path, now
         self.folders.update(seen.folders)
 
-    def _see_folder(self, path: VipPath, seen: do.FolderSeen) -> None:
+    def _see_folder(self, path: VipPath, seen: do.FolderSeen, now: float) -> None:
         if seen.entries is None:
             self.missing.add(path)
             self.folders.discard(path)
             self.listings.pop(path, None)
             return
         self.folders.add(path)
+        self.missing.discard(path)
         self.folders.update(e.path for e in seen.entries if e.is_folder)
         sizes = {e.path: e.size for e in seen.entries if not e.is_folder}
-        self.listings[path] = Listing(self.version, sizes)
+        self.listings[path] = Listing(self.version, sizes, now)
 
     def _forget_tree(self, path: VipPath) -> None:
         inside = f"{path}/"
@@ -175,12 +195,28 @@ class Memory:
         self.listings = {f: v for f, v in self.listings.items() if not f.startswith(inside)}
         self.listings.pop(path, None)
 
+    def try_slots_again(self) -> None:
+        """Forget that VIP had no slot: an execution of another folder has ended."""
+        self.slots_full_at = None
+        self.version += 1
+
     def forget_home(self) -> None:
         """Know nothing of the session's folder on VIP any more, as at the start of a process."""
         self.home, self.fresh = None, False
         self.folders, self.missing, self.removed = set(), set(), set()
         self.listings, self.touched = {}, {}
         self.removal_asked, self.removal_looked = {}, {}
+
+
+def frees_slot(outcome: do.Outcome) -> bool:
+    """Tell whether this shows that an execution no longer runs."""
+    match outcome:
+        case do.Polled(execution=None):
+            return True
+        case do.Polled(execution=execution) if execution is not None:
+            return execution.status.ended
+        case _:
+            return False
 
 
 def _stops_everything(action: do.Action, error: VipsyncError) -> bool:
@@ -214,12 +250,15 @@ class Lent:
 class Lender:
     """The session folder whose inputs on VIP are used instead of sending them again.
 
-    `packs` are its archives by place. `leased_at` (UTC seconds): it was told that they are in use.
+    `packs` are its archives by what identifies and what ends them, `hashes` those of files that it has read, on VIP
+    or not.
+    `leased_at` (UTC seconds): it was told that they are in use.
     """
 
     folder: str
     files: Mapping[RelPath, Lent] = field(default_factory=dict)
-    packs: Mapping[RelPath, Lent] = field(default_factory=dict)
+    packs: Mapping[tuple[str, str], VipPath] = field(default_factory=dict)
+    hashes: Mapping[RelPath, str] = field(default_factory=dict)
     leased_at: float | None = None
 
 
@@ -239,7 +278,8 @@ class Snapshot:
 
     `files` are those that settings may use; `named` are among them only because a setting names
     them. `unsettled` says for each file that still changes when it may be quiet (monotonic s).
-    `outputs` has a stamp for each recorded result that is there.
+    `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
+    of this account has waited longer for a slot on VIP.
     """
 
     now: float
@@ -260,3 +300,4 @@ class Snapshot:
     settle: float = 5.0
     lender: Lender | None = None
     leases: tuple[Lease, ...] = ()
+    first_in_queue: bool = True

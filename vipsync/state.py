@@ -36,9 +36,10 @@ class Session:
     """The one row about the session itself.
 
     While it is not closed, name, portal and the places on VIP are pinned. `key_print` tells keys
-    apart without holding one. `owned`: our id was seen inside `home` on VIP. `adopting`: cases
-    that are complete at the first full look count as launched before. `marked`: the marker was
-    written, so that its absence means something.
+    apart without holding one. `owned`: our id was seen inside `home` on VIP. `named`: a
+    session_data.json says that `home` is this folder's. `adopting`: cases that are complete at the
+    first full look count as launched before. `marked`: the marker was written, so that its absence
+    means something.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Session:
     vip_input_dir: VipPath = VipPath("")
     vip_output_dir: VipPath = VipPath("")
     owned: bool = False
+    named: bool = False
     adopting: bool = False
     marked: bool = False
     paused: bool = False
@@ -118,7 +120,8 @@ class LaunchedCase:
     """A case as it was launched.
 
     `content` is the hash of its own files and names, `settings` that of everything else.
-    `expected` is what its jobs are to write.
+    `expected` is what its jobs are to write. `job` is the number of its only job, 0 where VIP does
+    not say which one that is (facts 5.4). `values` are its own where the launch has several.
     """
 
     id: str
@@ -126,6 +129,8 @@ class LaunchedCase:
     own: tuple[tuple[RelPath, str], ...] = ()
     expected: tuple[ExpectedOutput, ...] = ()
     settings: str = ""
+    job: int = 0
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ class Launch:
 
     `name` is made from the session, the contents of the cases, the request and the run, so that
     another process recognises it on VIP. `values` is what is posted. `run` counts from 1 to `runs`.
+    `shared` are the files that all cases use, with their hashes.
     """
 
     name: str
@@ -149,6 +155,7 @@ class Launch:
     execution_id: str = ""
     at: float = 0.0
     reason: str = ""
+    shared: tuple[tuple[RelPath, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

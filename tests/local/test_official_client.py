@@ -27,6 +27,7 @@ def test_a_whole_session_runs_unchanged(
     from vip_client.utils import vip
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(VipSession, "_AVAILABLE_PIPELINES", [])  # it keeps them in the class
     inputs, outputs = tmp_path / "data", tmp_path / "out"
     inputs.mkdir()
     for name in ("sub-01.mrui", "sub-02.mrui"):

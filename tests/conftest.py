@@ -1,0 +1,31 @@
+"""What whole-system tests share: one world, and whether nothing of it is left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import Bench
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Return a function that makes a world with other options."""
+    made: list[Bench] = []
+
+    def make(name: str = "world", **options: Any) -> Bench:
+        made.append(Bench(tmp_path / name, **options))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """Return a world as most tests need it."""
+    return make_bench()

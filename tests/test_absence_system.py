@@ -1,0 +1,231 @@
+"""Absence is not deletion: a folder that is gone, emptied or replaced halts everything, on the whole system."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench import SETTINGS, Bench, Study
+from vipsync.errors import FolderAbsent
+from vipsync.state import Phase
+
+Accident = Callable[[Study], Callable[[], None]]
+"""Do something to a folder; the function that is returned mends it."""
+
+
+def unmounted(study: Study) -> Callable[[], None]:
+    """Take the whole folder away."""
+    away = study.root.with_name("away")
+    study.root.rename(away)
+    return lambda: _back(away, study.root)
+
+
+def empty_mount_point(study: Study) -> Callable[[], None]:
+    """Leave an empty folder in its place, as an unmounted disk does."""
+    away = study.root.with_name("away")
+    study.root.rename(away)
+    study.root.mkdir()
+
+    def mend() -> None:
+        assert list(study.root.iterdir()) == []  # nothing of ours was put into it
+        study.root.rmdir()
+        away.rename(study.root)
+
+    return mend
+
+
+def another_session(study: Study) -> Callable[[], None]:
+    """Put another session folder in its place."""
+    away, other = study.root.with_name("away"), study.root.with_name("other")
+    study.root.rename(away)
+    other.rename(study.root)
+
+    def mend() -> None:
+        study.root.rename(other)
+        away.rename(study.root)
+
+    return mend
+
+
+def lost_hidden_folder(study: Study) -> Callable[[], None]:
+    """Take `.vipsync` away, and the marker with it, as a careless clean-up does."""
+    hidden, away = study.root / ".vipsync", study.root.with_name("hidden")
+    marker = study.marker.read_bytes()
+    hidden.rename(away)
+    study.marker.unlink()
+
+    def mend() -> None:
+        away.rename(hidden)
+        study.marker.write_bytes(marker)
+
+    return mend
+
+
+def emptied(study: Study) -> Callable[[], None]:
+    """Take everything out of the folder, which itself stays."""
+    away = study.root.with_name("away")
+    away.mkdir()
+    for entry in list(study.root.iterdir()):
+        entry.rename(away / entry.name)
+
+    def mend() -> None:
+        for entry in list(away.iterdir()):
+            entry.rename(study.root / entry.name)
+
+    return mend
+
+
+def _back(away: Path, root: Path) -> None:
+    away.rename(root)
+
+
+@pytest.mark.parametrize(
+    "accident", [unmounted, empty_mount_point, another_session, lost_hidden_folder, emptied]
+)
+def test_a_folder_that_is_not_there_is_never_a_deleted_marker(
+    bench: Bench, accident: Accident
+) -> None:
+    """Nothing is removed, launched or sent while it lasts; when it is back, everything goes on."""
+    other = bench.study("other", a="other")
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    bench.studies.remove(other)
+    bench.rest()
+    before, on_vip = bench.changes(), bench.vip_files()
+    mend = accident(study)
+    bench.run(600)
+    assert isinstance(study.trouble(), FolderAbsent)
+    assert str(study.root) in str(study.trouble())
+    assert (bench.changes(), bench.vip_files()) == (before, on_vip)
+    mend()
+    bench.rest()
+    assert study.trouble() is None
+    assert study.phase() is Phase.OPEN
+    assert bench.changes() == before
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions()[-1] == ["b.mrui"]
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == ["other"]
+
+
+def test_a_deleted_inputs_folder_halts(bench: Bench) -> None:
+    """Without inputs/ nothing is concluded: it may be a disk of its own."""
+    study = bench.study(a="one")
+    bench.rest()
+    before = bench.changes()
+    (study.root / "inputs").rename(study.root / "elsewhere")
+    bench.rest()
+    bench.run(60)
+    assert study.says("inputs is not there")
+    assert bench.changes() == before
+    (study.root / "elsewhere").rename(study.root / "inputs")
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_inputs_elsewhere_that_are_not_mounted_are_never_made(bench: Bench, tmp_path: Path) -> None:
+    """`directory` points at a scanner's export: absent, it is named; there, it is used."""
+    export = tmp_path / "export"
+    study = bench.study(settings=SETTINGS + f'\n[inputs]\ndirectory = "{export}"\n')
+    bench.rest()
+    bench.run(60)
+    assert study.says(str(export))
+    assert not export.exists()
+    assert bench.changes() == []
+    export.mkdir()
+    (export / "a.mrui").write_text("one")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+
+
+def test_a_deleted_outputs_folder_comes_back_whole(bench: Bench) -> None:
+    """Results that are on VIP are fetched again."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    whole = study.outputs()
+    shutil.rmtree(study.root / "outputs")
+    bench.rest()
+    assert study.outputs() == whole
+
+
+def test_a_deleted_settings_file_holds_everything_but_following(bench: Bench) -> None:
+    """The last valid settings go on following and mirroring; the marker waits for the file."""
+    bench.job_seconds = lambda _job: 120.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    text = study.settings.read_text()
+    study.settings.unlink()
+    bench.run(30)
+    study.drop(b="two")
+    study.marker.unlink()
+    bench.run(600)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    assert bench.executions() == [["a.mrui"]]
+    assert bench.vip_sessions() == ["study"]
+    assert study.says("settings.toml")
+    study.settings.write_text(text)
+    bench.rest()
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+
+
+@pytest.mark.parametrize("text", ["pipeline_id = ", 'pipline_id = "x/1"\n', SETTINGS + "[input]\n"])
+def test_broken_settings_stop_uploads_and_launches_only(bench: Bench, text: str) -> None:
+    """A running execution is followed to its end, also by a new process; the marker waits."""
+    bench.job_seconds = lambda _job: 120.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.run(20)
+    study.settings.write_text(text)
+    bench.run(20)
+    bench.restart()
+    study.drop(b="two")
+    bench.run(600)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    assert bench.executions() == [["a.mrui"]]
+    assert study.says("settings.toml")
+    study.marker.unlink()
+    bench.run(600)
+    assert bench.count("DELETE") == 0
+    study.settings.write_text(SETTINGS)
+    bench.run(60)
+    bench.rest()
+    assert bench.count("DELETE") == 1
+
+
+def test_settings_that_are_half_saved_are_not_read(bench: Bench) -> None:
+    """An editor writes in two steps: nobody hears of the first half."""
+    study = bench.study(a="one")
+    bench.rest()
+    study.settings.write_text("pipeline_id = ")
+    bench.loop.turn()
+    study.settings.write_text(SETTINGS + "\n[launch]\nnb_runs = 2\n")
+    for _ in range(20):
+        bench.run(1)
+        assert study.notices == []
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"], ["b.mrui"]]
+
+
+def test_a_folder_that_comes_back_without_its_marker_removes_nothing(bench: Bench) -> None:
+    """Absence is not deletion: only a marker that was seen after the return can be deleted."""
+    study = bench.study(a="one")
+    bench.rest()
+    away = study.root.with_name("away")
+    study.root.rename(away)
+    bench.run(30)
+    (away / "ON_VIP.txt").unlink()
+    away.rename(study.root)
+    bench.run(120)
+    assert bench.vip_sessions() == ["study"]
+    assert study.says("came back without its marker")
+    study.ask("finish")
+    bench.rest()
+    assert bench.vip_sessions() == []

@@ -1,0 +1,99 @@
+"""Taking over a session that no ledger knows: from its marker, or from vip-client's backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.worlds import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
+from vipsync.adoption import adopted_rows, marked_id
+from vipsync.backup import Backup, Workflow
+from vipsync.folder import SessionFolder
+from vipsync.model import ExecutionStatus
+from vipsync.state import Followed, Phase, Row, Session
+
+
+def backup(status: str = "Running", **changes: object) -> Backup:
+    """Return a backup of vip-client with one workflow."""
+    made = Backup(
+        session_name="old",
+        pipeline_id="Old/2",
+        vip_input_dir="/vip/Home/API/old/INPUTS",
+        vip_output_dir="/vip/Home/API/old/OUTPUTS",
+        workflows={"w1": Workflow(status=status)},
+    )
+    return made.model_copy(update=changes)
+
+
+def adopted(found: Backup | None, *, marked: bool = False) -> tuple[Session, list[Row]]:
+    """Return the session as it is taken over, and its executions."""
+    session, *executions = adopted_rows(CLOSED, found, SETTINGS, WALL, marked=marked)
+    assert isinstance(session, Session)
+    return session, executions
+
+
+def test_a_marker_alone_stands_for_an_open_session() -> None:
+    """Under the name of the settings; its executions are found by their names later."""
+    session, executions = adopted(None, marked=True)
+    assert (session.phase, session.adopting, session.marked) == (Phase.OPEN, True, True)
+    assert (session.home, session.vip_input_dir, session.vip_output_dir) == (HOME, INPUTS, OUTPUTS)
+    assert executions == []
+
+
+def test_a_session_without_a_marker_has_none_to_be_deleted() -> None:
+    """That it is not there is no wish to finish."""
+    assert not adopted(backup())[0].marked
+
+
+def test_a_backup_names_the_folder_on_vip_and_the_executions() -> None:
+    """Whatever its status was when it was written, VIP is asked again."""
+    session, executions = adopted(backup("Finished"))
+    assert (session.session_name, session.home) == ("old", "/vip/Home/API/old")
+    assert executions == [Followed("w1", "old", "Old/2", ExecutionStatus.UNKNOWN, changed_at=WALL)]
+
+
+def test_a_session_that_was_removed_is_closed() -> None:
+    """All its workflows are Removed: there is nothing to follow, and its cases stay launched."""
+    session, executions = adopted(backup("Removed"))
+    assert (session.phase, session.adopting) == (Phase.CLOSED, True)
+    assert [e.removed for e in executions if isinstance(e, Followed)] == [True]
+
+
+def test_a_session_without_workflows_is_open() -> None:
+    """Its inputs may be on VIP."""
+    assert adopted(backup(workflows={}))[0].phase is Phase.OPEN
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/vip/Home/API/old/data/", "/vip/Home/API/old/data"),
+        ("/vip/Home/API/old/../other/INPUTS", "/vip/Home/API/old/INPUTS"),
+        ("/vip/Home/API/older/INPUTS", "/vip/Home/API/old/INPUTS"),
+        ("/vip/EGI (group)/INPUTS", "/vip/Home/API/old/INPUTS"),
+        (None, "/vip/Home/API/old/INPUTS"),
+    ],
+)
+def test_inputs_of_another_session_are_not_taken_over(path: str | None, taken: str) -> None:
+    """vip-client may use them; here only what lies in the session's own folder is its own."""
+    session, _ = adopted(backup(vip_input_dir=path))
+    assert (session.home, session.vip_input_dir) == ("/vip/Home/API/old", taken)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Data are on VIP.\n\nsession id: abc123\n", "abc123"),
+        ("session id: \n", None),
+        ("session id: ../x\n", None),
+        ("", None),
+        ("deleted by hand\n", None),
+    ],
+)
+def test_a_marker_bears_the_id(tmp_path: Path, text: str, found: str | None) -> None:
+    """In a line of its own; what cannot be an id is none."""
+    folder = SessionFolder(tmp_path)
+    assert marked_id(folder) is None
+    folder.marker.write_text(text)
+    assert marked_id(folder) == found

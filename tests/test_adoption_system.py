@@ -1,0 +1,204 @@
+"""A folder that comes from vip-client, on the whole system: followed, mirrored, and never run twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import SETTINGS, Bench, Study
+from vipsync.local import DEFAULT_KEY, running
+from vipsync.publish import Publisher
+from vipsync.state import Phase
+
+
+@contextmanager
+def official_client(url: str, patch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Give the official client's session class, and close its connections."""
+    from vip_client.classes.VipSession import VipSession
+    from vip_client.utils import vip
+
+    patch.setattr(VipSession, "_AVAILABLE_PIPELINES", [])  # it keeps what it was told, in the class
+    VipSession.init(api_key=DEFAULT_KEY, vip_portal_url=url, verbose=False)
+    try:
+        yield VipSession
+    finally:
+        for connection in (vip.SESSION, vip.SESSION_NO_RETRY):
+            connection.close()
+
+
+def test_a_folder_of_the_official_client_goes_on_here(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its execution is mirrored and not launched again; the official client still opens the folder."""
+    bench = make_bench(startup_delay=0.0)
+    bench.job_seconds = lambda _job: 0.0
+    study = bench.study("official", a="one", b="two")
+    monkeypatch.chdir(study.root)
+    with running(bench.world) as url, official_client(url, monkeypatch) as session_class:
+        official = session_class(
+            session_name="official",
+            input_dir=str(study.root / "inputs"),
+            output_dir=str(study.root / "outputs"),
+            pipeline_id="spectrum/1",
+            input_settings={"signal": [str(p) for p in (study.root / "inputs").iterdir()]},
+        )
+        official.upload_inputs().launch_pipeline().monitor_workflows(refresh_time=1)
+        workflows = set(official.workflows)
+        assert study.outputs() == {}
+
+        bench.rest()
+        assert len(bench.executions()) == 1
+        assert sorted(study.outputs()) == ["1/a.mrui.tgz/a.txt", "1/b.mrui.tgz/b.txt"]
+        assert study.marker.exists()
+        study.drop(c="three")
+        bench.rest()
+        assert bench.executions()[1:] == [["c.mrui"]]
+        assert "a.mrui" in bench.vip_inputs("official")
+
+        Publisher().publish(study.session)
+        again = session_class(output_dir=str(study.root / "outputs"))
+        assert workflows < set(again.workflows)
+        assert len(again.workflows) == 2
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert len(study.outputs()) == 3
+
+
+def backup(study: Study, **changes: object) -> None:
+    """Write a session_data.json as vip-client does."""
+    home = "/vip/Home/API/study"
+    document = {
+        "session_name": "study",
+        "pipeline_id": "spectrum/1",
+        "local_input_dir": str(study.root / "inputs"),
+        "local_output_dir": str(study.root / "outputs"),
+        "vip_input_dir": f"{home}/INPUTS",
+        "vip_output_dir": f"{home}/OUTPUTS",
+        "input_settings": {},
+        "workflows": {},
+        **changes,
+    }
+    study.write({"session_data.json": json.dumps(document)}, below="outputs")
+
+
+def vip_session(bench: Bench) -> None:
+    """Put the data of a session without an id on VIP."""
+    for name in ("INPUTS", "OUTPUTS"):
+        (bench.home / "study" / name).mkdir(parents=True)
+    (bench.home / "study" / "INPUTS" / "a.mrui").write_text("one")
+
+
+def test_a_backup_without_a_marker_is_not_a_deleted_marker(bench: Bench) -> None:
+    """vip-client knows no marker: the folder is given one, and nothing is removed."""
+    study = bench.study(a="one")
+    vip_session(bench)
+    backup(study)
+    bench.rest()
+    bench.run(600)
+    assert bench.vip_sessions() == ["study"]
+    assert study.phase() is Phase.OPEN
+    assert study.marker.exists()
+    assert bench.executions() == []
+
+
+def test_a_session_that_no_backup_names_is_not_adopted(bench: Bench) -> None:
+    """A marker alone, without our id on VIP, proves nothing: somebody's data are left alone."""
+    study = bench.study(a="one")
+    vip_session(bench)
+    before = bench.vip_files()
+    study.marker.write_text("a marker from somewhere else\n")
+    bench.rest()
+    bench.run(120)
+    study.marker.unlink()
+    bench.run(600)
+    assert bench.vip_files() == before
+    assert bench.changes() == []
+
+
+def test_a_backup_never_names_more_than_one_session(bench: Bench) -> None:
+    """Folders of a backup that share a parent with other sessions: the others stay."""
+    other = bench.study("other", a="other")
+    bench.rest()
+    on_vip = bench.vip_files()
+    study = bench.study(a="one")
+    backup(study, vip_input_dir="/vip/Home/API/in", vip_output_dir="/vip/Home/API/out")
+    bench.rest()
+    study.marker.unlink(missing_ok=True)
+    bench.run(600)
+    assert {n: c for n, c in bench.vip_files().items() if n.startswith("other/")} == on_vip
+    assert other.marker.exists()
+
+
+def test_inputs_of_another_session_are_used_by_vip_client_only(bench: Bench) -> None:
+    """A backup may name another session's inputs: nothing of ours goes there."""
+    bench.study("other", a="other")
+    bench.rest()
+    on_vip = bench.vip_inputs("other")
+    study = bench.study(a="one")
+    vip_session(bench)
+    backup(study, vip_input_dir="/vip/Home/API/other/INPUTS")
+    bench.rest()
+    study.drop(b="two")
+    bench.rest()
+    assert bench.vip_inputs("other") == on_vip
+    assert bench.vip_inputs()["b.mrui"] == b"two"
+
+
+def test_a_backup_of_a_finished_session_launches_nothing_again(bench: Bench) -> None:
+    """Everything was removed long ago: what is complete counts as launched, new files do not."""
+    study = bench.study(a="one")
+    backup(study, workflows={"workflow-abc123": {"status": "Removed", "start": None}})
+    bench.rest()
+    assert bench.changes() == []
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["b.mrui"]]
+    assert bench.vip_inputs() == {"b.mrui": b"two"}
+
+
+def test_the_backup_of_a_session_whose_ledger_was_lost_is_enough(bench: Bench) -> None:
+    """`.vipsync` is gone, marker and session_data.json are there: it goes on as before."""
+    study = bench.study(a="one")
+    bench.rest()
+    Publisher().publish(study.session)
+    bench.stop()
+    shutil.rmtree(study.root / ".vipsync")
+    bench.rest()
+    assert study.notices == []
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert len(study.outputs()) == 2
+
+
+def test_a_backup_that_cannot_be_read_is_left_alone(bench: Bench) -> None:
+    """It is no reason to stop, and it is nobody's proof."""
+    study = bench.study(a="one")
+    study.write({"session_data.json": "{ half"}, below="outputs")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert Path(study.root / "outputs" / "session_data.json").read_text() == "{ half"
+
+
+def test_a_lost_ledger_and_marker_touch_nothing(bench: Bench) -> None:
+    """Neither says whose the data on VIP are: the name is taken, and nothing is removed."""
+    study = bench.study(settings=SETTINGS, a="one")
+    bench.rest()
+    before = bench.vip_files()
+    bench.stop()
+    shutil.rmtree(study.root / ".vipsync")
+    study.marker.unlink()
+    bench.rest()
+    bench.run(120)
+    assert bench.vip_files() == before
+    assert study.says("The name is taken")

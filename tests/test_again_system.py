@@ -1,0 +1,248 @@
+"""Launch, rerun, cancel: what a person asks for while a process holds the folder, and changed files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.bench import SETTINGS, Bench, Study
+from tests.test_results_per_case import failing
+from tests.told import cases, started, states, status, table
+from vipsync.draft import Level
+from vipsync.status import CaseState
+
+MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
+SHARED = SETTINGS + 'parameters = "p.txt"\n'
+
+
+def long(bench: Bench, *names: str) -> None:
+    """Let jobs of these signals take a quarter of an hour, of others seconds."""
+    bench.job_seconds = lambda job: (
+        900.0 if str(job.invocation["signal"]).partition(".")[0] in names else 10.0
+    )
+
+
+# launch
+
+
+def test_manual_cases_are_queued_until_they_are_named(bench: Bench) -> None:
+    """With `when = "manual"` nothing is even sent; `launch` of one case starts that one alone."""
+    study = bench.study(settings=MANUAL, a="1", b="2")
+    bench.rest()
+    assert bench.changes() == []
+    assert set(states(study).values()) == {CaseState.MANUAL}
+    assert cases(study)["a.mrui"].reason == "`vipsync launch` starts it"
+    study.ask("launch", "b.mrui")
+    bench.rest()
+    assert bench.executions() == [["b.mrui"]]
+    assert sorted(bench.vip_inputs()) == ["b.mrui"]
+    assert states(study) == {"a.mrui": CaseState.MANUAL, "b.mrui": CaseState.DONE}
+
+
+def test_launch_starts_no_case_twice(bench: Bench) -> None:
+    """What was launched is not launched again by `launch`, however often it is asked for."""
+    study = bench.study(settings=MANUAL, a="1")
+    bench.rest()
+    for _ in range(2):
+        study.ask("launch")
+        bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+
+
+def test_launch_starts_what_was_set_aside(bench: Bench) -> None:
+    """A case that came while the session was being finished waits, and starts when asked for."""
+    long(bench, "a")
+    study = bench.study(a="1")
+    bench.until(bench.executions)
+    study.drop(b="2")
+    study.marker.unlink()
+    bench.rest()
+    assert states(study)["b.mrui"] is CaseState.ASIDE
+    study.ask("launch")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert states(study)["b.mrui"] is CaseState.DONE
+
+
+# rerun
+
+
+def test_rerun_failed_runs_those_that_failed(bench: Bench) -> None:
+    """Failed and incomplete ones only; the new results lie beside the old ones."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="1", b="2")
+    bench.rest()
+    bench.runner.work = failing()
+    study.ask("rerun", which="failed")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"], ["b.mrui"]]
+    assert states(study) == {"a.mrui": CaseState.DONE, "b.mrui": CaseState.DONE}
+    assert sorted(study.outputs()) == ["1/a.mrui.tgz", "1/logs/job-2.stderr.txt", "2/b.mrui.tgz"]
+    assert [(r["case"], r["status"], r["latest"]) for r in table(study)] == [
+        ("a.mrui", "done", "yes"),
+        ("b.mrui", "failed", "no"),
+        ("b.mrui", "done", "yes"),
+    ]
+
+
+def test_a_rerun_that_fails_is_told_although_the_first_run_was_good(bench: Bench) -> None:
+    """The last launch counts."""
+    study = bench.study(a="1")
+    bench.rest()
+    bench.runner.work = failing("a")
+    study.ask("rerun", "a.mrui")
+    bench.rest()
+    assert states(study) == {"a.mrui": CaseState.FAILED}
+    study.ask("rerun", which="failed")
+    bench.runner.work = failing()
+    bench.rest()
+    assert len(bench.executions()) == 3
+    assert states(study) == {"a.mrui": CaseState.DONE}
+
+
+def test_rerun_all_runs_every_launched_case_once_more(bench: Bench) -> None:
+    """One more execution with all of them, also where they came one by one."""
+    study = bench.study(a="1")
+    bench.rest()
+    study.drop(b="2")
+    bench.rest()
+    study.ask("rerun")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"], ["a.mrui", "b.mrui"]]
+    assert len(study.outputs()) == 4
+
+
+def test_rerun_outdated_runs_only_those_with_older_settings(bench: Bench) -> None:
+    """A new value of a parameter: cases launched before it are outdated, those after are not."""
+    study = bench.study(settings=SHARED, a="1")
+    study.write({"p.txt": "width 1"})
+    bench.rest()
+    study.write({"p.txt": "width 2"})
+    study.drop(b="2")
+    bench.rest()
+    assert study.says("1 of 2 cases ran with older settings")
+    study.ask("rerun", which="outdated")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"], ["a.mrui"]]
+    assert study.notices == []
+
+
+def test_rerun_of_a_named_case_that_never_ran_runs_it(bench: Bench) -> None:
+    """A person who names a case wants it run; `rerun` of all leaves those that never ran alone."""
+    study = bench.study(settings=MANUAL, a="1", b="2")
+    bench.rest()
+    study.ask("rerun")
+    bench.rest()
+    assert bench.executions() == []
+    study.ask("rerun", "a.mrui")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+
+
+# cancel
+
+
+def test_cancel_drops_what_is_queued(make_bench: Callable[..., Bench]) -> None:
+    """A case that waits for a slot is dropped; the one that runs goes on."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 600.0
+    study = bench.study(settings=SETTINGS + "\n[launch]\nmax_jobs = 1\n", a="1", b="2", c="3")
+    bench.until(lambda: study.says("queued"))
+    study.ask("cancel", "b.mrui")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["c.mrui"]]
+    assert states(study)["b.mrui"] is CaseState.DROPPED
+    assert status(study).exit_code == 0
+    study.ask("launch", "b.mrui")
+    bench.rest()
+    assert bench.executions()[2:] == [["b.mrui"]]
+
+
+def test_cancel_stops_what_runs_and_nothing_starts_again(bench: Bench) -> None:
+    """The execution is killed with all its cases; what had come before is done."""
+    long(bench, "b", "c")
+    study = bench.study(a="1", b="2", c="3")
+    bench.until(bench.executions)
+    bench.run(120)
+    study.ask("cancel", "b.mrui")
+    bench.rest()
+    assert bench.count("PUT /executions") == 1
+    assert states(study) == {
+        "a.mrui": CaseState.DONE,
+        "b.mrui": CaseState.STOPPED,
+        "c.mrui": CaseState.STOPPED,
+    }
+    assert "1/a.mrui.tgz/a.txt" in study.outputs()
+    bench.restart()
+    bench.rest()
+    assert len(bench.executions()) == 1
+    assert [n for n in study.notices if n.level is Level.PERSON] == []
+
+
+def test_cancel_drops_a_rerun_that_is_queued(make_bench: Callable[..., Bench]) -> None:
+    """The case goes back to what its last launch was."""
+    bench = make_bench(quota_user=1)
+    study = bench.study(settings=SETTINGS + "\n[launch]\nmax_jobs = 1\n", a="1")
+    bench.rest()
+    long(bench, "b")
+    study.drop(b="2")
+    bench.until(lambda: len(bench.executions()) == 2)
+    study.ask("rerun", "a.mrui")
+    bench.until(lambda: study.says("queued"))
+    assert states(study)["a.mrui"] is CaseState.QUEUED
+    study.ask("cancel", "a.mrui")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert states(study) == {"a.mrui": CaseState.DONE, "b.mrui": CaseState.DONE}
+
+
+# files that change, files that go
+
+
+def test_a_file_that_changes_while_its_case_runs_is_launched_beside_it(bench: Bench) -> None:
+    """The running execution keeps what it was started with; the new content gets its own."""
+    long(bench, "a")
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.run(60)
+    study.drop(a="uno")
+    bench.rest()
+    assert bench.vip_inputs() == {"a.mrui": b"one", "_v2/a.mrui": b"uno"}
+    values = [e.submission.values["signal"] for e in reversed(bench.world.executions.all())]
+    home = "/vip/Home/API/study/INPUTS"
+    assert values == [(f"{home}/a.mrui",), (f"{home}/_v2/a.mrui",)]
+    assert sorted(study.outputs()) == ["1/a.mrui.tgz/a.txt", "2/a.mrui.tgz/a.txt"]
+    assert states(study) == {"a.mrui": CaseState.DONE}
+
+
+def test_a_case_whose_file_is_ignored_leaves_the_status(bench: Bench) -> None:
+    """A failed case that nobody wants to see again: ignored, and the exit code is 0."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="1", b="2")
+    bench.rest()
+    assert status(study).exit_code == 3
+    study.settings.write_text(SETTINGS + '\n[inputs]\nignore = ["b.*"]\n')
+    bench.rest()
+    bench.rest()
+    assert states(study) == {"a.mrui": CaseState.DONE}
+    assert status(study).exit_code == 0
+    assert len(bench.executions()) == 1
+
+
+def test_a_file_that_comes_with_a_changed_shared_file_uses_the_new_one(bench: Bench) -> None:
+    """Both are settled before anything starts, and the old case is only reported."""
+    study = bench.study(settings=SHARED, a="1")
+    study.write({"p.txt": "width 1"})
+    bench.rest()
+    study.write({"p.txt": "width 2"})
+    study.drop(b="2")
+    bench.rest()
+    last = bench.world.executions.all()[0].submission.values
+    assert last["parameters"] == ("/vip/Home/API/study/INPUTS/_v2/p.txt",)
+    assert len(started(bench)) == 2
+    assert says_outdated(study)
+
+
+def says_outdated(study: Study) -> bool:
+    """Tell whether the one older case is reported, as a piece of news and no more."""
+    told = [n for n in study.notices if "older settings" in n.text]
+    return [n.level for n in told] == [Level.INFO]

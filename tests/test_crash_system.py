@@ -1,0 +1,172 @@
+"""A process that is killed at any point, then started again, reaches the same end as one that was not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import pytest
+
+from tests.bench import SETTINGS, Bench, Study
+from vipsync import actions as do
+from vipsync.ledger import Ledger
+from vipsync.loop import Done, Serial
+from vipsync.reconcile import Work
+from vipsync.state import Changes
+
+End = tuple[list[str], dict[str, bytes], dict[str, bytes], list[list[str]]]
+
+
+class Killed(BaseException):
+    """The process ends here, without another instruction."""
+
+
+@contextmanager
+def killed_at_commit(number: int, *, before: bool, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process end before or after its n-th write to the ledger."""
+    commit, calls = Ledger.commit, count(1)
+
+    def commit_or_die(self: Ledger, changes: Changes) -> None:
+        now = bool(changes) and next(calls) == number
+        if now and before:
+            raise Killed
+        commit(self, changes)
+        if now:
+            raise Killed
+
+    with patch.context() as patched:
+        patched.setattr(Ledger, "commit", commit_or_die)
+        yield
+
+
+class Dying(Serial):
+    """Carries actions out until one of a kind was carried out, then ends the process."""
+
+    def __init__(self, kind: type[do.Action]) -> None:
+        self.kind = kind
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Carry it out; of the fatal one, nobody hears what came of it."""
+        if isinstance(work.action, self.kind):
+            work.run()
+            raise Killed
+        super().submit(work, done)
+
+
+def new_world(make_bench: Callable[..., Bench], name: str, runs: int = 1) -> tuple[Bench, Study]:
+    """Return a world with a folder of two signals."""
+    bench = make_bench(name)
+    settings = f"{SETTINGS}\n[launch]\nnb_runs = {runs}\n"
+    return bench, bench.study(settings=settings, a="one", b="two")
+
+
+def first_half(bench: Bench, study: Study, runs: int = 1) -> None:
+    """Run until every result is here."""
+    bench.until(lambda: len(study.outputs()) == 2 * runs and bench.loop.at_rest())
+
+
+def second_half(bench: Bench, study: Study) -> None:
+    """Delete the marker, and run until VIP is empty."""
+    study.marker.unlink()
+    bench.until(lambda: study.phase() == "closed" and bench.loop.at_rest())
+
+
+def end(bench: Bench, study: Study) -> End:
+    """Return what there is in the end, here and on VIP."""
+    return sorted(bench.vip_files()), bench.vip_inputs(), study.outputs(), bench.executions()
+
+
+@pytest.mark.parametrize(("before", "runs"), [(True, 2), (False, 1)], ids=["before", "after"])
+def test_a_first_run_killed_at_any_write_comes_to_the_same_end(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, before: bool, runs: int
+) -> None:
+    """Whatever was written last: the same files on VIP, the same results, exactly nb_runs launches."""
+    bench, study = new_world(make_bench, "whole", runs)
+    first_half(bench, study, runs)
+    wanted = end(bench, study)
+    for number in count(1):
+        bench, study = new_world(make_bench, f"{number}", runs)
+        with killed_at_commit(number, before=before, patch=monkeypatch):
+            try:
+                first_half(bench, study, runs)
+            except Killed:
+                pass
+            else:
+                break
+        bench.restart()
+        first_half(bench, study, runs)
+        assert end(bench, study) == wanted, f"killed at write {number}"
+        assert list((study.root / ".vipsync" / "transfers").iterdir()) == []
+    assert number > 15
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_an_end_killed_at_any_write_leaves_vip_empty_and_results_whole(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    """From the deleted marker to the closed session: nothing is lost, nothing is left."""
+    for number in count(1):
+        bench, study = new_world(make_bench, f"{number}")
+        first_half(bench, study)
+        results = study.outputs()
+        with killed_at_commit(number, before=before, patch=monkeypatch):
+            try:
+                second_half(bench, study)
+            except Killed:
+                pass
+            else:
+                break
+        bench.restart()
+        bench.until(lambda: study.phase() == "closed" and bench.loop.at_rest())  # noqa: B023
+        assert bench.vip_sessions() == []
+        assert study.outputs() == results
+    assert number > 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        do.MakeFolder,
+        do.SendFile,
+        do.StartExecution,
+        do.FindExecutions,
+        do.Poll,
+        do.ListResults,
+        do.FetchResult,
+    ],
+)
+def test_an_action_of_which_nobody_heard_is_not_done_twice(
+    make_bench: Callable[..., Bench], kind: type[do.Action]
+) -> None:
+    """The effect was there, its outcome was lost with the process: the next one looks first."""
+    bench, study = new_world(make_bench, "whole")
+    first_half(bench, study)
+    wanted = end(bench, study)
+    bench, study = new_world(make_bench, "killed")
+    bench.executor = Dying(kind)
+    with pytest.raises(Killed):
+        first_half(bench, study)
+    bench.restart()
+    bench.executor = Serial()
+    first_half(bench, study)
+    assert end(bench, study) == wanted
+
+
+def test_a_process_that_dies_again_and_again_gets_there(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process manages two writes to the ledger: the end is the same."""
+    bench, study = new_world(make_bench, "whole")
+    first_half(bench, study)
+    wanted = end(bench, study)
+    bench, study = new_world(make_bench, "dying")
+    for _ in range(100):
+        with killed_at_commit(3, before=True, patch=monkeypatch):
+            try:
+                first_half(bench, study)
+            except Killed:
+                bench.restart()
+            else:
+                break
+    assert end(bench, study) == wanted

@@ -1,0 +1,254 @@
+"""Results come whole and verified, or not at all: against the embedded VIP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import Bench, tar, workbench
+from tests.worlds import folder_of
+from vipsync import actions as do
+from vipsync.act import Stopped
+from vipsync.errors import TransferMismatch, VipsyncError
+from vipsync.fetching import fetch_logs
+from vipsync.local import Kind
+from vipsync.mirror import stamp
+from vipsync.model import BLOCK, RelPath, VipPath
+
+BIG = os.urandom(BLOCK) * 3 + b"end"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = workbench(tmp_path)
+    yield made
+    made.vip.close()
+
+
+def came(bench: Bench, action: do.FetchResult) -> do.ResultHere:
+    """Fetch a result, which must work."""
+    outcome = bench.act(action)
+    assert isinstance(outcome, do.ResultHere), outcome
+    return outcome
+
+
+def error(bench: Bench, action: do.FetchResult) -> VipsyncError:
+    """Fetch a result, which must fail."""
+    outcome = bench.act(action)
+    assert isinstance(outcome, do.Failed), outcome
+    return outcome.error
+
+
+def test_a_file_comes_whole(bench: Bench) -> None:
+    """It lies at its place with the stamp that is told, and nothing is left among the transfers."""
+    here = came(bench, bench.result("a.csv", BIG))
+    assert bench.here() == {"e1/a.csv": BIG}
+    assert here == do.ResultHere(
+        RelPath("e1/a.csv"), False, stamp(bench.tools.outputs / "e1/a.csv") or ""
+    )
+    assert bench.left() == []
+
+
+def test_an_empty_file_comes(bench: Bench) -> None:
+    """Zero bytes are a result too."""
+    path = VipPath(f"{folder_of('e1')}/empty.txt")
+    bench.vip.upload_empty(path)
+    action = replace(bench.result("x", b"x"), vip=path, size=0, local=RelPath("e1/empty.txt"))
+    assert came(bench, action).stamp.startswith("0 ")
+    assert bench.here() == {"e1/empty.txt": b""}
+
+
+def test_progress_is_told(bench: Bench) -> None:
+    """Bytes so far and in all, until all are there."""
+    told: list[tuple[str, int, int]] = []
+    action = bench.result("a.csv", BIG)
+    bench.act(action, moved=lambda *progress: told.append(progress))
+    assert {(name, size) for name, _, size in told} == {(do.key(action), len(BIG))}
+    assert [now for _, now, _ in told] == sorted({now for _, now, _ in told})
+    assert told[-1][1] == len(BIG)
+
+
+def test_a_cut_download_goes_on_where_it_was_cut(bench: Bench) -> None:
+    """Nothing is visible in between, and the second part is asked for from there."""
+    action = bench.result("a.csv", BIG)
+    bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=2 * BLOCK)
+    assert isinstance(error(bench, action), TransferMismatch)
+    assert (bench.here(), len(bench.left())) == ({}, 1)
+    told: list[int] = []
+    bench.act(action, moved=lambda _name, now, _size: told.append(now))
+    assert min(told) > 2 * BLOCK
+    assert bench.here() == {"e1/a.csv": BIG}
+    assert bench.left() == []
+
+
+def test_a_stopped_download_goes_on_too(bench: Bench) -> None:
+    """The end of the program leaves what came."""
+    action = bench.result("a.csv", BIG)
+    blocks = iter([False, False, True])
+
+    def stop() -> None:
+        if next(blocks):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        bench.act(action, stop=stop)
+    assert (bench.here(), len(bench.left())) == ({}, 1)
+    came(bench, action)
+    assert bench.here() == {"e1/a.csv": BIG}
+
+
+def test_a_whole_part_of_before_a_crash_is_not_fetched_again(bench: Bench) -> None:
+    """It was complete, only not in its place."""
+    action = bench.result("a.csv", BIG)
+    bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=2 * BLOCK)
+    error(bench, action)
+    (name,) = bench.left()
+    (bench.tools.folder.transfers / name).write_bytes(BIG)
+    before = len(bench.world.requests)
+    came(bench, action)
+    assert len(bench.world.requests) == before
+
+
+def test_fewer_bytes_than_listed_are_an_error(bench: Bench) -> None:
+    """Nothing is visible; it is asked for again."""
+    action = replace(bench.result("a.csv", b"short"), size=9)
+    assert isinstance(error(bench, action), TransferMismatch)
+    assert bench.here() == {}
+
+
+def test_more_bytes_than_listed_are_an_error(bench: Bench) -> None:
+    """What came is of no use, and goes."""
+    action = replace(bench.result("a.csv", b"longer than that"), size=4)
+    assert isinstance(error(bench, action), TransferMismatch)
+    assert (bench.here(), bench.left()) == ({}, [])
+
+
+def test_a_part_of_another_content_is_not_gone_on_with(bench: Bench) -> None:
+    """A result that has another size meanwhile begins anew: head and tail must be of one file."""
+    action = bench.result("a.csv", BIG)
+    bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=BLOCK)
+    error(bench, action)
+    bench.vip.delete(action.vip)
+    other = bench.result("a.csv", bytes(len(BIG) + 1))
+    came(bench, other)
+    assert bench.here() == {"e1/a.csv": bytes(len(BIG) + 1)}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_an_archive_becomes_a_folder_with_its_name(bench: Bench, mode: str) -> None:
+    """Unpacked as a whole; the archive is not kept."""
+    here = came(bench, bench.result("a.tgz", tar({"x.txt": b"x", "sub/y.txt": b"y"}, mode)))
+    assert bench.here() == {"e1/a.tgz/x.txt": b"x", "e1/a.tgz/sub/y.txt": b"y"}
+    assert (here.unpacked, here.local) == (True, "e1/a.tgz")
+    assert here.stamp == stamp(bench.tools.outputs / "e1/a.tgz")
+    assert bench.left() == []
+
+
+def test_an_archive_is_kept_where_it_is_wanted(bench: Bench) -> None:
+    """Beside the results, below .archives, with the same path."""
+    content = tar({"x.txt": b"x"})
+    came(bench, replace(bench.result("a.tgz", content), keep_archive=True))
+    assert bench.here() == {"e1/a.tgz/x.txt": b"x", ".archives/e1/a.tgz": content}
+
+
+def test_an_archive_stays_packed_where_that_is_wanted(bench: Bench) -> None:
+    """`unzip = false`."""
+    content = tar({"x.txt": b"x"})
+    here = came(bench, bench.result("a.tgz", content, unpack=False))
+    assert bench.here() == {"e1/a.tgz": content}
+    assert (here.unpacked, here.reason) == (False, "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tar({"../x.txt": b"x"}),
+        tar({"/etc/x.txt": b"x"}),
+        tar({"x.txt": b"x" * 5000}, "w")[:3000],
+        tar({"x.txt": os.urandom(5000)})[:-30],
+    ],
+    ids=["dots", "absolute", "cut tar", "cut gzip"],
+)
+def test_an_archive_that_is_refused_is_kept_as_it_is(bench: Bench, content: bytes) -> None:
+    """The result is here, packed, with the reason; nothing of it was unpacked anywhere."""
+    here = came(bench, bench.result("a.tgz", content))
+    assert bench.here() == {"e1/a.tgz": content}
+    assert not here.unpacked
+    assert here.reason
+    assert bench.left() == []
+    assert sorted(p.name for p in bench.tools.outputs.rglob("*")) == ["a.tgz", "e1"]
+
+
+@pytest.mark.parametrize("content", [bytes(33_280), b"<html>sorry</html>"], ids=["zeros", "page"])
+def test_what_only_has_the_name_of_an_archive_is_kept_with_a_reason(
+    bench: Bench, content: bytes
+) -> None:
+    """33,280 zero bytes pass for an archive with many (must-get-right 20)."""
+    here = came(bench, bench.result("a.tgz", content))
+    assert bench.here() == {"e1/a.tgz": content}
+    assert here.reason
+
+
+def test_a_file_without_the_name_of_an_archive_needs_no_reason(bench: Bench) -> None:
+    """It is what it says."""
+    assert came(bench, bench.result("a.csv", b"a,b")).reason == ""
+
+
+def test_what_is_in_the_way_stays(bench: Bench) -> None:
+    """The result comes beside it as <name>.vip, and that is where it is told to be."""
+    mine = bench.tools.outputs / "e1" / "a.tgz"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    here = came(bench, bench.result("a.tgz", tar({"x.txt": b"x"})))
+    assert here.local == "e1/a.tgz.vip"
+    assert bench.here() == {"e1/a.tgz": b"mine", "e1/a.tgz.vip/x.txt": b"x"}
+
+
+def test_a_result_that_was_placed_before_a_crash_is_found(bench: Bench) -> None:
+    """Fetched again, it is the same: no copy beside it."""
+    action = bench.result("a.tgz", tar({"x.txt": b"x"}))
+    assert came(bench, action) == came(bench, action)
+    assert bench.here() == {"e1/a.tgz/x.txt": b"x"}
+
+
+def test_what_a_crash_left_half_unpacked_goes(bench: Bench) -> None:
+    """A tree among the transfers is made anew."""
+    action = bench.result("a.tgz", tar({"x.txt": b"x"}))
+    bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=10)
+    error(bench, action)
+    (name,) = bench.left()
+    tree = (bench.tools.folder.transfers / name).with_suffix(".tree")
+    tree.mkdir()
+    (tree / "old.txt").write_text("old")
+    came(bench, action)
+    assert bench.here() == {"e1/a.tgz/x.txt": b"x"}
+
+
+def test_a_result_that_is_gone_from_vip_is_an_error(bench: Bench) -> None:
+    """Nothing is made here."""
+    action = bench.result("a.csv", b"x")
+    bench.vip.delete(action.vip)
+    error(bench, action)
+    assert bench.here() == {}
+
+
+def test_the_logs_of_a_failed_job_come(bench: Bench) -> None:
+    """Those that VIP keeps, as text beside the results; a second time changes nothing."""
+    bench.world.faults.arm(Kind.JOB_FAILS)
+    state = bench.input("a.dat")
+    bench.act(bench.send("a.dat", state))
+    inputs = {"data": f"{folder_of('e1').rsplit('/', 2)[0]}/INPUTS/a.dat"}
+    started = bench.vip.launch("echo", "Echo/1", inputs, folder_of("e1"))
+    bench.clock.sleep(60)
+    bench.vip.execution(started.id)
+    action = do.FetchLogs(started.id, 1, RelPath("e1/logs"))
+    assert fetch_logs(action, bench.tools) == do.Done()
+    first = bench.here()
+    assert first
+    assert all(name.startswith("e1/logs/job-1.std") for name in first)
+    assert bench.act(action) == do.Done()
+    assert bench.here() == first

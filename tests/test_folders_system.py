@@ -1,0 +1,325 @@
+"""Whose data are these? Names, copies, moves, lost and older ledgers, foreign keys, on the whole system."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from types import MappingProxyType
+
+import pytest
+
+from tests.bench import SETTINGS, Bench, Study
+from vipsync.errors import FolderAbsent, FolderCopied
+from vipsync.local import DEFAULT_KEY, Kind, User
+from vipsync.publish import Publisher
+from vipsync.state import Phase
+
+SAME = 'session_name = "same"\n' + SETTINGS
+
+
+def moved(study: Study, name: str) -> Study:
+    """Rename the folder while nothing runs."""
+    bench = study.bench
+    bench.stop()
+    bench.studies.remove(study)
+    return bench.take(study.root.rename(study.root.with_name(name)))
+
+
+def test_the_second_folder_with_a_name_touches_nothing(bench: Bench) -> None:
+    """The name is taken: said, with exit code 3, and no request that changes anything."""
+    first = bench.study("one", SAME, a="one")
+    bench.rest()
+    before, on_vip = bench.changes(), bench.vip_files()
+    second = bench.study("two", SAME, a="other")
+    bench.rest()
+    assert second.says("The name is taken")
+    assert {n.exit_code for n in second.notices} == {3}
+    assert bench.changes() == before
+    assert bench.vip_files() == on_vip
+    assert not second.marker.exists()
+    assert first.notices == []
+
+
+def test_a_name_that_becomes_free_is_used(bench: Bench) -> None:
+    """When the other session has been finished, the second folder goes on by itself."""
+    first = bench.study("one", SAME, a="one")
+    bench.rest()
+    second = bench.study("two", SAME, b="two")
+    bench.rest()
+    first.marker.unlink()
+    bench.run(300)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert len(second.outputs()) == 1
+
+
+def test_two_folders_that_open_at_the_same_moment_do_not_share(bench: Bench) -> None:
+    """Both saw the name free; whoever finds two ids touches nothing more, and says so."""
+    one, two = bench.study("one", SAME, a="one"), bench.study("two", SAME, b="two")
+    bench.rest()
+    launched = [signal for signals in bench.executions() for signal in signals]
+    assert launched in ([], ["a.mrui"], ["b.mrui"])
+    assert one.says("The name is taken") or two.says("The name is taken")
+    assert bench.count("DELETE") == 0
+
+
+def test_a_copied_folder_does_nothing(bench: Bench) -> None:
+    """The copy is refused with both paths; the original goes on."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    before = bench.changes()
+    copy = bench.take(shutil.copytree(study.root, study.root.with_name("copy")))
+    copy.drop(c="three")
+    bench.rest()
+    assert isinstance(copy.trouble(), FolderCopied)
+    assert str(study.root) in str(copy.trouble())
+    assert bench.changes() == before
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_a_copy_whose_marker_is_deleted_removes_nothing(bench: Bench) -> None:
+    """A person tidies up the copy: the data on VIP belong to the original."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    copy = bench.take(shutil.copytree(study.root, study.root.with_name("copy")))
+    copy.marker.unlink()
+    bench.rest()
+    bench.run(60)
+    assert bench.vip_sessions() == ["study"]
+
+
+def test_a_renamed_folder_goes_on_where_it_was(bench: Bench) -> None:
+    """The session's name on VIP stays while it is open; nothing is sent or launched again."""
+    study = bench.study(a="one")
+    bench.rest()
+    study = moved(study, "renamed")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    study.drop(b="two")
+    bench.rest()
+    assert bench.vip_inputs("study") == {"a.mrui": b"one", "b.mrui": b"two"}
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+
+
+def test_a_folder_that_is_moved_twice_goes_on(bench: Bench) -> None:
+    """Back at its first place it is no copy of itself."""
+    study = bench.study(a="one")
+    bench.rest()
+    study = moved(study, "away")
+    bench.rest()
+    study = moved(study, "study")
+    bench.rest()
+    assert study.trouble() is None
+    assert study.notices == []
+
+
+def test_a_folder_that_lost_its_ledger_is_adopted(bench: Bench) -> None:
+    """The marker carries the id: nothing is launched twice, and new cases go on."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    bench.stop()
+    shutil.rmtree(study.root / ".vipsync")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"]]
+    assert bench.vip_sessions() == ["study"]
+    assert study.phase() is Phase.OPEN
+    study.drop(c="three")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"], ["c.mrui"]]
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+
+
+def test_an_adopted_folder_follows_what_runs(bench: Bench) -> None:
+    """Results of executions that the lost ledger knew come, and come before any removal."""
+    bench.job_seconds = lambda _job: 600.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.run(60)
+    bench.stop()
+    shutil.rmtree(study.root / ".vipsync")
+    bench.rest()
+    assert len(study.outputs()) == 1
+    assert bench.executions() == [["a.mrui"]]
+
+
+def test_an_adopted_folder_fetches_what_ended_meanwhile(bench: Bench) -> None:
+    """A list names no results folder: each execution is read before its results are listed."""
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.stop()
+    bench.clock.sleep(600)
+    bench.world.settle()
+    shutil.rmtree(study.root / ".vipsync")
+    bench.rest()
+    assert len(study.outputs()) == 1
+
+
+def test_an_adopted_folder_does_not_fetch_what_is_here(bench: Bench) -> None:
+    """Results that lie in outputs/ from before are recognised, not put beside themselves."""
+    study = bench.study(a="one")
+    bench.rest()
+    results = study.outputs()
+    bench.stop()
+    shutil.rmtree(study.root / ".vipsync")
+    bench.rest()
+    assert study.outputs() == results
+
+
+def test_an_older_ledger_launches_nothing_a_second_time(bench: Bench) -> None:
+    """A backup of .vipsync is put back: what the newer one had launched is found by its name."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    hidden = study.root / ".vipsync"
+    older = shutil.copytree(hidden, study.root.with_name("older"))
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    bench.stop()
+    shutil.rmtree(hidden)
+    shutil.copytree(older, hidden)
+    bench.rest()
+    bench.run(600)
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    study.drop(c="three")
+    bench.rest()
+    assert bench.executions()[2:] == [["c.mrui"]]
+
+
+def test_an_older_ledger_removes_no_results_that_it_does_not_know(bench: Bench) -> None:
+    """The marker goes under an older ledger: executions it never knew are fetched first."""
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    hidden = study.root / ".vipsync"
+    older = shutil.copytree(hidden, study.root.with_name("older"))
+    study.drop(b="two")
+    bench.until(lambda: len(bench.executions()) == 2)
+    bench.stop()
+    shutil.rmtree(hidden)
+    shutil.copytree(older, hidden)
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert len(study.outputs()) == 2
+
+
+def test_the_key_of_another_account_removes_nothing(make_bench: Callable[..., Bench]) -> None:
+    """It does not see the session on VIP: said, and never taken for a removal."""
+    other = User("Other", "other", email="other@localhost")
+    users = MappingProxyType({DEFAULT_KEY: User(), "another-key": other})
+    bench = make_bench(users=users)
+    study = bench.study(a="one")
+    bench.rest()
+    before = bench.changes()
+    bench.stop()
+    bench.key = "another-key"
+    study.drop(b="two")
+    study.marker.unlink()
+    bench.rest()
+    bench.run(120)
+    assert study.says("This key does not see the session")
+    assert bench.changes() == before
+    assert study.phase() is not Phase.CLOSED
+    bench.stop()
+    bench.key = DEFAULT_KEY
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert len(study.outputs()) == 1
+
+
+def test_the_key_is_nowhere_in_the_folder_or_the_log(
+    make_bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a whole life with troubles, no file and no line of the log holds it."""
+    key = "7q2hk0v9c3m1e8s5t4u6n0bdfg"
+    bench = make_bench(users=MappingProxyType({key: User()}))
+    bench.key = key
+    caplog.set_level(logging.DEBUG)
+    study = bench.study(a="one")
+    bench.world.faults.arm(Kind.UNAUTHORIZED, "GET /rest/path*", times=2)
+    bench.run(600)
+    Publisher().publish(study.session)
+    study.marker.unlink()
+    bench.rest()
+    assert len(study.outputs()) == 1
+    files = [path.read_bytes() for path in study.root.rglob("*") if path.is_file()]
+    assert files
+    assert not [content for content in files if key.encode() in content]
+    assert key not in caplog.text
+
+
+def test_another_key_of_the_same_account_goes_on(make_bench: Callable[..., Bench]) -> None:
+    """A renewed key sees our id on VIP, and is accepted."""
+    user = User()
+    bench = make_bench(users=MappingProxyType({DEFAULT_KEY: user, "renewed-key": user}))
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    bench.key = "renewed-key"
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert study.notices == []
+
+
+def test_a_session_that_was_removed_on_the_portal_is_said_to_be_gone(bench: Bench) -> None:
+    """Somebody removed the folder on VIP: nothing is made anew in its place by itself."""
+    study = bench.study(a="one")
+    bench.rest()
+    shutil.rmtree(bench.home / "study")
+    study.drop(b="two")
+    bench.restart()
+    bench.rest()
+    assert study.says("is no longer on VIP")
+    assert bench.vip_sessions() == []
+
+
+def test_data_that_became_somebody_elses_are_not_removed(bench: Bench) -> None:
+    """The id is looked for once more right before the removal: another one there stops it."""
+    study = bench.study(a="one")
+    bench.rest()
+    (mine,) = (bench.home / "study").glob("vipsync-*")
+    mine.rename(mine.with_name("vipsync-somebodyelse"))
+    study.marker.unlink()
+    bench.rest()
+    bench.run(1200)
+    assert bench.count("DELETE") == 0
+    assert study.says("does not carry the id of this session alone")
+    assert study.phase() is not Phase.CLOSED
+
+
+def test_a_second_process_does_not_enter_the_folder(bench: Bench) -> None:
+    """Two loops on one folder: the second one is told who holds it, and does nothing."""
+    study = bench.study(a="one")
+    bench.rest()
+    before = len(bench.world.requests)
+    first, bench._loop = bench.loop, None
+    bench.rest()
+    assert bench.loop.held_elsewhere() == [study.root]
+    assert len(bench.world.requests) == before
+    bench.stop()
+    first.close()
+
+
+def test_two_sessions_do_not_disturb_each_other(bench: Bench) -> None:
+    """Ending one leaves the other's data on VIP alone."""
+    one, two = bench.study("one", a="one"), bench.study("two", b="two")
+    bench.rest()
+    one.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == ["two"]
+    assert two.phase() is Phase.OPEN
+    assert (len(one.outputs()), len(two.outputs())) == (1, 1)
+    assert not isinstance(two.trouble(), FolderAbsent)

@@ -1,0 +1,279 @@
+"""The ledger: what is committed is there after any end, and others can read it meanwhile."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as sample
+from hypothesis import strategies as st
+
+from tests.worlds import CLOSED, ID, OPEN, execution, known, launched, result, sent
+from vipsync.errors import DiskError, FolderError
+from vipsync.ledger import Ledger, read_state
+from vipsync.model import FileState, RelPath
+from vipsync.state import (
+    CachedPipeline,
+    Changes,
+    DoneRequest,
+    Judged,
+    Known,
+    LastSettings,
+    Row,
+    SendStatus,
+    Sent,
+    Session,
+    State,
+    Verdict,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    made = Ledger(path, CLOSED)
+    yield made
+    made.close()
+
+
+def commit(ledger: Ledger, *rows: Row) -> None:
+    """Commit some rows."""
+    ledger.commit(Changes(put=rows))
+
+
+def reopened(path: Path) -> State:
+    """Return what another process finds at its start."""
+    again = Ledger(path, Session("other"))
+    again.close()
+    return again.state
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+SIZE = st.integers(0, 2**62)
+STATE = st.builds(FileState, SIZE, SIZE, SIZE, SIZE)
+st.register_type_strategy(str, TEXT)
+st.register_type_strategy(int, st.integers(-(2**62), 2**62))
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+st.register_type_strategy(FileState, STATE)
+st.register_type_strategy(
+    Mapping, lambda kind: st.dictionaries(*map(st.from_type, get_args(kind)), max_size=3)
+)
+ROW = st.one_of([st.from_type(kind) for kind in get_args(Row)])
+
+
+@sample(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=ROW)
+def test_every_row_comes_back_as_it_was(row: Row, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever its fields hold: other letters, line ends, zero bytes, big numbers, nothing."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
+    with closing(Ledger(path, CLOSED)) as ledger:
+        commit(ledger, row)
+        live = replace_version(ledger.state)
+    assert replace_version(reopened(path)) == live
+
+
+def replace_version(state: State) -> State:
+    """Leave out how often a state has changed."""
+    return replace(state, version=0)
+
+
+def test_a_new_ledger_has_its_session(ledger: Ledger, path: Path) -> None:
+    """Its first row is on disk at once."""
+    assert ledger.state == State(CLOSED, version=ledger.state.version)
+    assert reopened(path).session == CLOSED
+
+
+def test_an_old_ledger_keeps_its_session(ledger: Ledger, path: Path) -> None:
+    """The session that is handed in counts for a new file only."""
+    commit(ledger, OPEN)
+    assert reopened(path).session == OPEN
+
+
+def test_a_row_is_replaced_by_its_key(ledger: Ledger, path: Path) -> None:
+    """A place on VIP has one row."""
+    commit(ledger, sent("a.dat", "one", SendStatus.TRYING))
+    commit(ledger, sent("a.dat", "one"))
+    assert list(reopened(path).sent.values()) == [sent("a.dat", "one")]
+
+
+def test_rows_keep_their_order(ledger: Ledger, path: Path) -> None:
+    """Another process sees them in the order of this one, whatever was updated or dropped since."""
+    commit(ledger, *(known(f"{name}.dat", "one") for name in "cab"))
+    commit(ledger, known("c.dat", "two"))
+    ledger.commit(Changes(put=(known("a.dat", "new"),), drop=(known("a.dat", "one"),)))
+    assert list(ledger.state.known) == ["c.dat", "b.dat", "a.dat"]
+    assert list(reopened(path).known) == list(ledger.state.known)
+
+
+def test_dropped_rows_are_gone(ledger: Ledger, path: Path) -> None:
+    """Dropping and putting are one transaction, dropping first."""
+    commit(ledger, known("a.dat", "one"), DoneRequest("r1"))
+    ledger.commit(
+        Changes(put=(known("b.dat", "one"),), drop=(known("a.dat", "one"), DoneRequest("r1")))
+    )
+    again = reopened(path)
+    assert (list(again.known), again.requests) == (["b.dat"], set())
+
+
+def test_a_commit_is_all_or_nothing(ledger: Ledger, path: Path) -> None:
+    """A row that cannot be written takes the others with it, and the state stays as it was."""
+    broken = replace(known("b.dat", "one"), sha256=object())  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.ProgrammingError):
+        commit(ledger, known("a.dat", "one"), broken)
+    assert ledger.state.known == {}
+    assert reopened(path).known == {}
+    commit(ledger, known("a.dat", "one"))
+    assert list(reopened(path).known) == ["a.dat"]
+
+
+def test_nothing_to_commit_touches_nothing(ledger: Ledger) -> None:
+    """A plan at rest does not wear the disk."""
+    ledger.close()
+    ledger.commit(Changes())
+
+
+def test_infinite_and_missing_times_come_back(ledger: Ledger, path: Path) -> None:
+    """None stays None."""
+    rows: list[Row] = [execution(ended_at=None, started=math.inf), replace(OPEN, opened_at=None)]
+    commit(ledger, *rows)
+    again = reopened(path)
+    assert (again.executions["e1"], again.session) == tuple(rows)
+
+
+def _write_for_ever(path: Path, ready: multiprocessing.synchronize.Event) -> None:
+    ledger = Ledger(path, CLOSED)
+    for number in range(10_000_000):
+        commit(ledger, *(replace(known(f"{n}.dat", "one"), sha256=str(number)) for n in range(20)))
+        if number == 3:
+            ready.set()
+
+
+def test_others_read_while_one_writes(path: Path) -> None:
+    """A reader sees whole transactions only, and keeps nobody from writing."""
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    writer = context.Process(target=_write_for_ever, args=(path, ready), daemon=True)
+    writer.start()
+    try:
+        assert ready.wait(10)
+        numbers = [{row.sha256 for row in read_state(path).known.values()} for _ in range(20)]
+    finally:
+        writer.kill()
+        writer.join()
+    assert [len(seen) for seen in numbers] == [1] * 20
+    assert len({min(seen) for seen in numbers}) > 1
+
+
+def test_a_killed_writer_leaves_whole_transactions(path: Path) -> None:
+    """Whenever the process dies, the next one finds a ledger that it can go on with."""
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    writer = context.Process(target=_write_for_ever, args=(path, ready), daemon=True)
+    writer.start()
+    assert ready.wait(10)
+    writer.kill()
+    writer.join()
+    assert len({row.sha256 for row in reopened(path).known.values()}) == 1
+
+
+def test_a_network_disk_gets_a_journal_that_it_can_hold(path: Path) -> None:
+    """No WAL there, whose shared memory no network file system has; reading works all the same."""
+    with closing(Ledger(path, CLOSED, network_disk=True)) as ledger:
+        commit(ledger, known("a.dat", "one"))
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA journal_mode").fetchone() != ("wal",)
+        assert list(read_state(path).known) == ["a.dat"]
+    assert not path.with_name(f"{path.name}-wal").exists()
+
+
+def test_a_folder_that_moved_to_a_network_disk_leaves_wal(ledger: Ledger, path: Path) -> None:
+    """The journal is chosen at every start."""
+    commit(ledger, known("a.dat", "one"))
+    ledger.close()
+    with closing(Ledger(path, CLOSED, network_disk=True)) as again:
+        assert list(again.state.known) == ["a.dat"]
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_local_disk_gets_wal_and_full_sync(ledger: Ledger, path: Path) -> None:
+    """An intent that was committed survives a power cut (must-get-right 24)."""
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_damaged_ledger_says_what_to_do(path: Path) -> None:
+    """It is neither repaired nor replaced in silence."""
+    path.write_bytes(b"not a database, though long enough to be read as one" * 100)
+    with pytest.raises(FolderError, match="damaged") as caught:
+        Ledger(path, CLOSED)
+    assert "backup" in caught.value.remedy
+    assert path.read_bytes().startswith(b"not a database")
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(ledger: Ledger, path: Path) -> None:
+    """An older program must not guess what it does not know."""
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(FolderError, match="newer vipsync"):
+        Ledger(path, CLOSED)
+
+
+def test_a_ledger_that_cannot_be_opened_is_a_disk_error(tmp_path: Path) -> None:
+    """The message names the file, and the remedy what to make sure of."""
+    with pytest.raises(DiskError, match=r"ledger\.sqlite"):
+        Ledger(tmp_path / "missing" / "ledger.sqlite", CLOSED)
+    with pytest.raises(DiskError):
+        read_state(tmp_path / "missing" / "ledger.sqlite")
+
+
+def test_a_hundred_thousand_files_take_seconds(path: Path) -> None:
+    """Writing, reading and one more row at this size stay in proportion."""
+    state = FileState(3, 1, 1, 7)
+    rows = tuple(Known(RelPath(f"{n:06}.dat"), state, "0" * 64) for n in range(100_000))
+    with closing(Ledger(path, CLOSED)) as ledger:
+        began = time.perf_counter()
+        ledger.commit(Changes(put=rows))
+        written = time.perf_counter() - began
+        began = time.perf_counter()
+        commit(ledger, rows[0])
+        one = time.perf_counter() - began
+    began = time.perf_counter()
+    assert len(read_state(path).known) == 100_000
+    assert (written < 10, one < 1, time.perf_counter() - began < 10) == (True, True, True)
+
+
+def test_every_kind_of_row_lives_together(ledger: Ledger, path: Path) -> None:
+    """One commit with a row of each table."""
+    rows: list[Row] = [
+        OPEN,
+        known("a.dat", "one"),
+        sent("a.dat", "one"),
+        launched("a.dat", "one"),
+        execution(),
+        result(),
+        Judged("c", "a.dat", Verdict.ASIDE),
+        CachedPipeline("One/1", "{}"),
+        LastSettings("text", "x = 1"),
+        DoneRequest("r1"),
+    ]
+    assert {type(row) for row in rows} == set(get_args(Row))
+    commit(ledger, *rows)
+    assert replace_version(reopened(path)) == replace_version(ledger.state)
+    assert reopened(path).session.id == ID
+    assert isinstance(next(iter(reopened(path).sent.values())), Sent)

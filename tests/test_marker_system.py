@@ -1,0 +1,299 @@
+"""The marker, on the whole system: nothing leaves VIP without it, and never before its results are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.bench import SETTINGS, Bench, Study
+from vipsync.local import FOR_EVER, Kind
+from vipsync.publish import Publisher
+from vipsync.state import Phase, Verdict
+
+
+def removals(bench: Bench) -> int:
+    """Count the removals that were asked for."""
+    return bench.count("DELETE")
+
+
+def running(bench: Bench, seconds: float = 600.0) -> Study:
+    """Return a session with one execution that runs for a while."""
+    bench.job_seconds = lambda _job: seconds
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.run(60)
+    return study
+
+
+def test_deleting_the_marker_empties_vip_and_keeps_everything_here(bench: Bench) -> None:
+    """After the grace the session's folder goes from VIP; inputs and outputs stay whole."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    inputs, outputs = study.inputs(), study.outputs()
+    study.marker.unlink()
+    bench.run(9)
+    assert removals(bench) == 0
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert (study.inputs(), study.outputs()) == (inputs, outputs)
+    assert study.phase() is Phase.CLOSED
+    assert not study.marker.exists()
+
+
+def test_the_removal_is_confirmed_before_the_session_is_closed(bench: Bench) -> None:
+    """VIP answers 204 at once; the session stays open until the folder is really gone."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=200)
+    study.marker.unlink()
+    bench.until(lambda: removals(bench))
+    bench.run(150)
+    assert study.phase() is Phase.REMOVING
+    bench.rest()
+    assert study.phase() is Phase.CLOSED
+    assert removals(bench) == 1
+
+
+def test_a_running_execution_is_waited_for(bench: Bench) -> None:
+    """Results that come ten minutes after the marker went are fetched, then VIP is emptied."""
+    study = running(bench)
+    study.marker.unlink()
+    bench.run(300)
+    assert bench.vip_sessions() == ["study"]
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+
+
+def test_a_marker_put_back_within_the_grace_changes_nothing(bench: Bench) -> None:
+    """Nothing is removed, and the session goes on."""
+    study = bench.study(a="one")
+    bench.rest()
+    content = study.marker.read_bytes()
+    study.marker.unlink()
+    bench.run(8)
+    assert study.says("The marker is gone")
+    study.marker.write_bytes(content)
+    bench.rest()
+    assert study.phase() is Phase.OPEN
+    assert removals(bench) == 0
+
+
+def test_a_marker_put_back_while_finishing_cancels(bench: Bench) -> None:
+    """Before the removal starts a person may think again, and new cases start as before."""
+    study = running(bench)
+    study.marker.unlink()
+    bench.run(30)
+    assert study.phase() is Phase.FINISHING
+    study.marker.touch()
+    study.drop(b="two")
+    bench.rest()
+    assert study.phase() is Phase.OPEN
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert removals(bench) == 0
+
+
+def test_finish_cancel_puts_the_marker_back(bench: Bench) -> None:
+    """The request does the same as the hand that puts the file back."""
+    study = running(bench)
+    study.ask("finish")
+    bench.run(30)
+    assert not study.marker.exists()
+    study.ask("finish --cancel")
+    bench.rest()
+    assert study.marker.exists()
+    assert study.phase() is Phase.OPEN
+    assert bench.vip_sessions() == ["study"]
+
+
+def test_a_marker_deleted_while_nothing_ran_counts(bench: Bench) -> None:
+    """The ledger knows that it was written, so its absence means what it says."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    study.marker.unlink()
+    bench.clock.sleep(86400)
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert len(study.outputs()) == 1
+
+
+def test_a_marker_deleted_during_uploads_lets_them_end_and_launches_nothing(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """What was on its way when the marker went is removed with the rest, and not sent again."""
+    bench = make_bench(transfer_delay=30.0)
+    study = bench.study(a="one", b="two")
+    bench.until(lambda: bench.vip_sessions() and bench.vip_inputs())
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert bench.executions() == []
+    assert {j.verdict for j in study.state.judged.values()} == {Verdict.ASIDE}
+    study.ask("launch")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"]]
+
+
+def test_cases_that_were_not_launched_are_set_aside(bench: Bench) -> None:
+    """A complete case that waits while the marker goes is not started by itself later on."""
+    study = bench.study(settings=SETTINGS + '\n[launch]\nwhen = "manual"\n', a="one", b="two")
+    bench.rest()
+    study.ask("launch", "a.mrui")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    study.settings.write_text(SETTINGS)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    aside = [j.case_id for j in study.state.judged.values() if j.verdict is Verdict.ASIDE]
+    assert aside == ["b.mrui"]
+    Publisher().publish(study.session)
+    words = (study.root / "STATUS.txt").read_text()
+    assert [line for line in words.splitlines() if "b.mrui" in line and "set aside" in line]
+    study.ask("launch", "b.mrui")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_a_new_file_after_the_end_opens_the_session_again(bench: Bench) -> None:
+    """Only what the new case needs goes up; old files are not sent again."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    study.drop(c="three")
+    bench.rest()
+    assert study.marker.exists()
+    assert bench.vip_inputs() == {"c.mrui": b"three"}
+    assert bench.executions() == [["a.mrui", "b.mrui"], ["c.mrui"]]
+    assert len(study.outputs()) == 3
+
+
+def test_the_marker_can_be_deleted_twice(bench: Bench) -> None:
+    """Two rounds of one folder: each ends with nothing on VIP and all results here."""
+    study = bench.study(a="one")
+    for n, name in enumerate(("b", "c"), start=2):
+        bench.rest()
+        study.marker.unlink()
+        bench.rest()
+        assert bench.vip_sessions() == []
+        study.drop(**{name: name})
+        bench.rest()
+        assert len(study.outputs()) == n
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert bench.executions() == [["a.mrui"], ["b.mrui"], ["c.mrui"]]
+
+
+def test_files_that_arrive_while_finishing_wait_and_open_it_again(bench: Bench) -> None:
+    """The removal comes first; then the new file starts a new round by itself."""
+    study = running(bench)
+    study.marker.unlink()
+    bench.run(60)
+    study.drop(b="two")
+    bench.run(120)
+    assert bench.executions() == [["a.mrui"]]
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert bench.vip_inputs() == {"b.mrui": b"two"}
+    assert study.marker.exists()
+
+
+def test_a_removal_that_never_happens_is_reported_and_asked_for_again(bench: Bench) -> None:
+    """VIP said 204 and did nothing: ten minutes later it is asked again, not sooner."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.world.faults.arm(Kind.REMOVAL_NEVER, times=1)
+    study.marker.unlink()
+    bench.until(lambda: removals(bench))
+    bench.run(590)
+    assert removals(bench) == 1
+    assert study.says("/vip/Home/API/study")
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+    assert removals(bench) == 2
+    assert bench.vip_sessions() == []
+
+
+def test_run_once_does_not_wait_for_a_removal_that_does_not_happen(bench: Bench) -> None:
+    """After the time-out of a pass the folder is at rest, with the removal still reported."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.world.faults.arm(Kind.REMOVAL_NEVER, times=FOR_EVER)
+    study.marker.unlink()
+    bench.rest()
+    assert study.phase() is Phase.REMOVING
+    assert study.notices != []
+
+
+def test_killed_jobs_may_still_write_for_two_minutes(bench: Bench) -> None:
+    """`running = "kill"`: the removal starts no sooner than 120 s after the kill."""
+    study = running(bench, seconds=1e6)
+    study.settings.write_text(SETTINGS + '\n[finish]\nrunning = "kill"\n')
+    bench.run(5)
+    study.marker.unlink()
+    bench.until(lambda: bench.count("PUT /executions/"))
+    killed_at = bench.clock.now()
+    bench.until(lambda: removals(bench))
+    assert bench.clock.now() - killed_at >= 120
+    bench.rest()
+    assert bench.vip_sessions() == []
+
+
+def test_finish_kill_stops_what_runs(bench: Bench) -> None:
+    """The request with --kill ends a session whose execution would run for days."""
+    study = running(bench, seconds=1e6)
+    study.ask("finish", kill="yes")
+    bench.rest()
+    assert bench.count("PUT /executions/") == 1
+    assert bench.vip_sessions() == []
+    assert study.phase() is Phase.CLOSED
+
+
+def test_after_download_finishes_by_itself(bench: Bench) -> None:
+    """`after = "download"`: when every case has ended well and every result is here."""
+    study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
+    bench.rest()
+    assert len(study.outputs()) == 2
+    assert bench.vip_sessions() == []
+    assert not study.marker.exists()
+    study.drop(c="three")
+    bench.rest()
+    assert len(study.outputs()) == 3
+    assert bench.vip_sessions() == []
+
+
+def test_after_download_keeps_a_session_with_failed_jobs(bench: Bench) -> None:
+    """A failed job is a reason to look, not to remove."""
+    bench.world.faults.arm(Kind.JOB_FAILS, "*/2")
+    study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
+    bench.rest()
+    assert bench.vip_sessions() == ["study"]
+    assert study.marker.exists()
+
+
+def test_keep_input_removes_only_the_results(bench: Bench) -> None:
+    """What is kept stays known: a file that lies there is not sent again."""
+    study = bench.study(settings=SETTINGS + "\n[finish]\nkeep_input = true\n", a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    assert study.phase() is Phase.CLOSED
+    assert list(bench.vip_files()) == ["study/INPUTS/a.mrui"]
+    study.drop(b="two")
+    bench.rest()
+    assert bench.vip_inputs() == {"a.mrui": b"one", "b.mrui": b"two"}
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_a_session_of_which_nothing_is_on_vip_yet_closes_quietly(bench: Bench) -> None:
+    """The marker is deleted before the first request: nothing is removed, nothing is left."""
+    study = bench.study(a="one")
+    bench.until(study.marker.exists)
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert study.phase() is Phase.CLOSED

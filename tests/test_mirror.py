@@ -1,0 +1,152 @@
+"""Results are placed once, beside what is there, and what a person changed is seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vipsync.mirror import place, stamp
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "outputs" / "e1" / "a.tgz"
+
+
+def fresh(tmp_path: Path, content: str = "new") -> Path:
+    """Make a complete file elsewhere on the disk."""
+    path = tmp_path / "fresh"
+    path.write_text(content)
+    return path
+
+
+def tree(tmp_path: Path, **files: str) -> Path:
+    """Make a complete folder elsewhere on the disk; all its files have one time, as unpacked ones do."""
+    root = tmp_path / "tree"
+    for name, content in files.items():
+        path = root / "sub" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        os.utime(path, (1, 1))
+    return root
+
+
+def test_a_file_is_placed_where_it_belongs(tmp_path: Path, target: Path) -> None:
+    """Folders are made on the way, and nothing is left where it came from."""
+    assert place(fresh(tmp_path), target) == target
+    assert target.read_text() == "new"
+    assert not (tmp_path / "fresh").exists()
+    assert target.stat().st_nlink == 1
+
+
+def test_a_folder_is_placed_where_it_belongs(tmp_path: Path, target: Path) -> None:
+    """As one rename."""
+    assert place(tree(tmp_path, a="x"), target) == target
+    assert (target / "sub" / "a.txt").read_text() == "x"
+
+
+def test_what_is_in_the_way_stays(tmp_path: Path, target: Path) -> None:
+    """The new one comes beside it, and the next ones beside that."""
+    target.parent.mkdir(parents=True)
+    target.write_text("mine")
+    names = [place(fresh(tmp_path, f"new {n}"), target).name for n in range(3)]
+    assert names == ["a.tgz.vip", "a.tgz.vip2", "a.tgz.vip3"]
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "empty folder", "dangling link"])
+def test_a_folder_replaces_nothing_either(tmp_path: Path, target: Path, there: str) -> None:
+    """Whatever lies there, be it empty."""
+    target.parent.mkdir(parents=True)
+    match there:
+        case "file":
+            target.write_text("mine")
+        case "dangling link":
+            target.symlink_to("nowhere")
+        case _:
+            target.mkdir()
+            if there == "folder":
+                (target / "mine").write_text("mine")
+    before = stamp(target)
+    assert place(tree(tmp_path, a="x"), target).name == "a.tgz.vip"
+    assert stamp(target) == before
+
+
+def test_the_same_file_was_placed_before_a_crash(tmp_path: Path, target: Path) -> None:
+    """The very same content is the result: no second copy."""
+    place(fresh(tmp_path), target)
+    assert place(fresh(tmp_path), target) == target
+    assert [p.name for p in target.parent.iterdir()] == ["a.tgz"]
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_the_same_folder_was_placed_before_a_crash(tmp_path: Path, target: Path) -> None:
+    """Equal by names, sizes and times of everything in it."""
+    place(tree(tmp_path, a="x", b="y"), target)
+    assert place(tree(tmp_path, a="x", b="y"), target) == target
+    assert not (tmp_path / "tree").exists()
+
+
+def test_the_same_folder_with_links_was_placed_before_a_crash(tmp_path: Path, target: Path) -> None:
+    """A link is known by where it points: its own time is that of its making."""
+    for number in range(2):
+        made = tree(tmp_path, a="x")
+        link = made / "sub" / "lh.pial"
+        link.symlink_to("a.txt")
+        os.utime(link, (number, number), follow_symlinks=False)
+        assert place(made, target) == target
+
+
+def test_a_file_is_placed_on_a_disk_without_hard_links(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk has none, a rename does it."""
+
+    def refused(self: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    assert place(fresh(tmp_path), target) == target
+    assert target.read_text() == "new"
+
+
+def test_a_stamp_tells_a_changed_file(target: Path) -> None:
+    """By its size and its time; None where there is nothing."""
+    assert stamp(target) is None
+    target.parent.mkdir(parents=True)
+    assert stamp(target) is None
+    target.write_text("one")
+    before = stamp(target)
+    assert stamp(target) == before
+    os.utime(target, (1, 1))
+    assert stamp(target) not in (None, before)
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "remove", "rename", "point elsewhere"])
+def test_a_stamp_tells_a_changed_folder(tmp_path: Path, change: str) -> None:
+    """Any file in it that was edited, added, removed, renamed or pointed elsewhere."""
+    root = tree(tmp_path, a="x", b="y")
+    (root / "sub" / "link").symlink_to("a.txt")
+    before = stamp(root)
+    one = root / "sub" / "a.txt"
+    match change:
+        case "edit":
+            one.write_text("z")
+        case "add":
+            (root / "new").write_text("")
+        case "remove":
+            one.unlink()
+        case "rename":
+            one.rename(root / "sub" / "c.txt")
+        case _:
+            (root / "sub" / "link").unlink()
+            (root / "sub" / "link").symlink_to("b.txt")
+    assert stamp(root) not in (None, before)
+
+
+def test_below_a_file_there_is_nothing(tmp_path: Path) -> None:
+    """A file where a folder was: the result is not there."""
+    (tmp_path / "a").write_text("")
+    assert stamp(tmp_path / "a" / "b") is None

@@ -1,0 +1,286 @@
+"""What became of each case, on the whole system: nothing that went wrong is hidden behind Finished."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.bench import SETTINGS, SPECTRUM, Bench, Study
+from tests.told import cases, states, status, table
+from vipsync.draft import Level
+from vipsync.local import Job, Kind
+from vipsync.publish import status_json
+from vipsync.status import CaseState
+
+
+def failing(*names: str) -> Callable[[Job], Mapping[str, bytes | Path] | int]:
+    """Return the work of jobs that fail for these signals."""
+
+    def work(job: Job) -> Mapping[str, bytes | Path] | int:
+        return 50 if str(job.invocation["signal"]).partition(".")[0] in names else {"fit": b"good"}
+
+    return work
+
+
+def paired(bench: Bench) -> str:
+    """Let the pipeline pair signals with words; return settings for it."""
+    word = {"id": "word", "name": "w", "type": "String", "value-key": "[WORD]"}
+    descriptor: dict[str, Any] = {
+        **SPECTRUM,
+        "inputs": [*SPECTRUM["inputs"], word],
+        "custom": {"vip:dot": ["signal", "word"]},
+    }
+    bench.world.pipelines.add(descriptor)
+    return SETTINGS.replace('"*.mrui"', '"{name}.mrui"') + 'word = "{name}"\n'
+
+
+def asked(study: Study) -> list[str]:
+    """Return what a person is asked to look at."""
+    notices = status(study).notices
+    return [n.subject for n in notices if n.level in (Level.PERSON, Level.ERROR)]
+
+
+# on the way
+
+
+def test_an_incomplete_case_says_what_it_waits_for(bench: Bench) -> None:
+    """The missing file is named, which is no fault: the exit code stays 0."""
+    settings = SETTINGS.replace("*.mrui", "{sub}/press.mrui") + 'parameters = "{sub}/mask.nii"\n'
+    study = bench.study(settings=settings)
+    study.write({"sub-03/press.mrui": "3"})
+    bench.rest()
+    assert cases(study)["sub-03"].state is CaseState.WAITING
+    assert cases(study)["sub-03"].reason == "waits for sub-03/mask.nii"
+    assert status(study).sentence == "Waiting for files: 1 case incomplete."
+    assert status(study).exit_code == 0
+
+
+def test_a_case_is_queued_then_running_then_done(bench: Bench) -> None:
+    """Each state is seen on the way, in this order."""
+    study = bench.study(a="one")
+    seen: list[CaseState] = []
+
+    def done() -> bool:
+        found = states(study).get("a.mrui")
+        if found and found not in seen:
+            seen.append(found)
+        return found is CaseState.DONE
+
+    bench.until(done)
+    assert seen == [CaseState.SETTLING, CaseState.QUEUED, CaseState.RUNNING, CaseState.DONE]
+
+
+# what went wrong
+
+
+def test_finished_with_a_failed_job_says_which_case_failed_and_why(bench: Bench) -> None:
+    """The exit code, its message and the log are told; the other case is done."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="1", b="2", c="3")
+    bench.rest()
+    found = cases(study)
+    assert found["b.mrui"].state is CaseState.FAILED
+    assert found["b.mrui"].reason == (
+        "exit code 50: Execution was not successful (logs/job-2.stderr.txt)"
+    )
+    log = study.root / "outputs" / found["b.mrui"].folder / "logs/job-2.stderr.txt"
+    assert log.read_text() == "exit code 50\n"
+    assert (found["a.mrui"].state, found["c.mrui"].state) == (CaseState.DONE, CaseState.DONE)
+    assert asked(study) == ["b.mrui"]
+    assert status(study).exit_code == 3
+    assert status(study).sentence.startswith("Needs you: b.mrui: failed: exit code 50")
+
+
+def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Bench) -> None:
+    """Jobs of a cross product come in no order: two failed cases share their two logs."""
+    bench.runner.work = failing("b", "c")
+    study = bench.study(a="1", b="2", c="3")
+    bench.rest()
+    reasons = {cases(study)[name].reason for name in ("b.mrui", "c.mrui")}
+    assert reasons == {
+        "one of these: exit code 50: Execution was not successful "
+        "(logs/job-2.stderr.txt, logs/job-3.stderr.txt)"
+    }
+
+
+def test_where_lists_are_paired_each_case_has_its_own_job(bench: Bench) -> None:
+    """VIP keeps the order of paired lists: a case that failed is told at once, with its own log."""
+    bench.job_seconds = lambda job: 900.0 if "a" in str(job.invocation["signal"]) else 10.0
+    bench.runner.work = failing("b", "d")
+    study = bench.study(settings=paired(bench), a="1", b="2", c="3", d="4")
+    bench.until(bench.executions)
+    bench.run(120)
+    assert list(states(study).values()) == [
+        CaseState.RUNNING,
+        CaseState.FAILED,
+        CaseState.DONE,
+        CaseState.FAILED,
+    ]
+    assert "(logs/job-2.stderr.txt)" in cases(study)["b"].reason
+    assert "(logs/job-4.stderr.txt)" in cases(study)["d"].reason
+    bench.rest()
+    assert cases(study)["a"].state is CaseState.DONE
+
+
+def test_an_output_that_did_not_come_is_missed_although_the_job_ended_well(bench: Bench) -> None:
+    """VIP says Finished and COMPLETED, and the case says which file is missing (facts 7.5)."""
+    bench.world.faults.arm(Kind.OUTPUT_MISSING, "*/2")
+    study = bench.study(a="1", b="2")
+    bench.rest()
+    found = cases(study)
+    assert found["b.mrui"].state is CaseState.INCOMPLETE
+    assert found["b.mrui"].reason == "b.mrui.tgz did not come"
+    assert found["a.mrui"].state is CaseState.DONE
+    assert asked(study) == ["b.mrui"]
+
+
+def test_a_failed_case_and_a_missing_output_are_told_apart_where_jobs_are_known(
+    bench: Bench,
+) -> None:
+    """Paired lists: one job failed, another left nothing."""
+    bench.runner.work = failing("b")
+    bench.world.faults.arm(Kind.OUTPUT_MISSING, "*/3")
+    study = bench.study(settings=paired(bench), a="1", b="2", c="3")
+    bench.rest()
+    assert list(states(study).values()) == [
+        CaseState.DONE,
+        CaseState.FAILED,
+        CaseState.INCOMPLETE,
+    ]
+
+
+def test_a_held_job_needs_a_person_and_the_others_go_on(bench: Bench) -> None:
+    """It is told while other jobs still run; the case is held once it is clear which one it is."""
+    bench.job_seconds = lambda job: 900.0 if "c" in str(job.invocation["signal"]) else 10.0
+    bench.world.faults.arm(Kind.JOB_HELD, "*/2")
+    study = bench.study(a="1", b="2", c="3")
+    bench.until(bench.executions)
+    bench.run(300)
+    assert study.says("VIP gave up on job 2")
+    assert states(study)["a.mrui"] is CaseState.DONE
+    assert "1/a.mrui.tgz/a.txt" in study.outputs()
+    bench.rest()
+    assert states(study) == {
+        "a.mrui": CaseState.DONE,
+        "b.mrui": CaseState.HELD,
+        "c.mrui": CaseState.DONE,
+    }
+    assert status(study).exit_code == 3
+
+
+def test_an_execution_that_was_stopped_on_the_portal_is_stopped(bench: Bench) -> None:
+    """What it had returned is done, the rest is stopped, and nothing needs a person."""
+    bench.job_seconds = lambda job: 1e6 if "b" in str(job.invocation["signal"]) else 10.0
+    study = bench.study(a="1", b="2")
+    bench.until(bench.executions)
+    bench.run(120)
+    (running,) = bench.world.executions.all()
+    bench.world.executions.kill(running.owner, running.identifier)
+    bench.rest()
+    assert states(study) == {"a.mrui": CaseState.DONE, "b.mrui": CaseState.STOPPED}
+    assert asked(study) == []
+
+
+def test_an_engine_that_dies_on_its_values_is_a_failure(bench: Bench) -> None:
+    """Killed without a job was not, or not surely, stopped by a person (facts 5.5): it is asked for."""
+    bench.world.faults.arm(Kind.ENGINE_CRASHES)
+    study = bench.study(a="1")
+    bench.rest()
+    assert states(study) == {"a.mrui": CaseState.FAILED}
+    assert "before any job began" in cases(study)["a.mrui"].reason
+
+
+def test_an_execution_without_a_change_is_reported_and_the_others_go_on(bench: Bench) -> None:
+    """After stall_after a person is asked, `run --once` no longer waits; a new case still runs."""
+    bench.world.faults.arm(Kind.ENGINE_STUCK)
+    study = bench.study(settings=SETTINGS + '\n[monitor]\nstall_after = "30m"\n', a="1")
+    bench.until(bench.executions)
+    bench.run(1500)
+    assert asked(study) == []
+    bench.rest()
+    (execution,) = asked(study)
+    assert execution == cases(study)["a.mrui"].execution
+    assert study.says("Nothing has changed for 30 min")
+    study.drop(b="2")
+    bench.rest()
+    assert states(study)["b.mrui"] is CaseState.DONE
+
+
+def test_no_stall_is_reported_where_it_is_switched_off(bench: Bench) -> None:
+    """With `stall_after = 0` a long job is nobody's concern."""
+    bench.world.faults.arm(Kind.ENGINE_STUCK)
+    study = bench.study(settings=SETTINGS + "\n[monitor]\nstall_after = 0\n", a="1")
+    bench.until(bench.executions)
+    bench.run(3600)
+    assert asked(study) == []
+
+
+def test_of_several_runs_the_one_that_went_wrong_is_told(bench: Bench) -> None:
+    """Two runs of a case, the first one fails: the case is failed, although the last one is done."""
+    bench.world.faults.arm(Kind.JOB_FAILS, "*/1")
+    study = bench.study(settings=SETTINGS + "\n[launch]\nnb_runs = 2\n", a="1")
+    bench.rest()
+    assert len(bench.executions()) == 2
+    assert states(study) == {"a.mrui": CaseState.FAILED}
+    assert [row["status"] for row in table(study)] == ["failed", "done"]
+    assert [row["latest"] for row in table(study)] == ["yes", "yes"]
+
+
+# the table and the document
+
+
+def test_results_csv_says_what_came_from_what(bench: Bench) -> None:
+    """One row per case and run: inputs with hashes, values, dates, state, folder, latest or not."""
+    study = bench.study(settings=SETTINGS + 'parameters = "p.txt"\n', a="one", b="two")
+    study.write({"p.txt": "width 1"})
+    bench.rest()
+    study.drop(a="uno")
+    bench.rest()
+    rows = table(study)
+    assert [(r["case"], r["status"], r["latest"]) for r in rows] == [
+        ("a.mrui", "done", "no"),
+        ("b.mrui", "done", "yes"),
+        ("a.mrui", "done", "yes"),
+    ]
+
+    def sha(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    assert rows[0]["inputs"] == f"a.mrui={sha('one')}; p.txt={sha('width 1')}"
+    assert rows[2]["inputs"] == f"a.mrui={sha('uno')}; p.txt={sha('width 1')}"
+    home = "/vip/Home/API/study/INPUTS"
+    assert rows[1]["parameters"] == f"parameters={home}/p.txt; signal={home}/b.mrui"
+    assert rows[2]["parameters"] == f"parameters={home}/p.txt; signal={home}/_v2/a.mrui"
+    assert {r["pipeline"] for r in rows} == {"spectrum/1"}
+    assert [r["execution"] for r in rows] == [*[rows[0]["execution"]] * 2, rows[2]["execution"]]
+    for row in rows:
+        assert row["launched"] < row["ended"]
+        assert (study.root / "outputs" / row["folder"] / f"{row['case']}.tgz").is_dir()
+
+
+def test_status_json_carries_the_same(bench: Bench) -> None:
+    """The document has each case with its state, reason, execution and folder."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="1", b="2")
+    bench.rest()
+    text = status_json([status(study)])
+    assert '"state": "failed"' in text
+    assert '"reason": "exit code 50: Execution was not successful (logs/job-2.stderr.txt)"' in text
+    assert f'"folder": "{cases(study)["b.mrui"].folder}"' in text
+
+
+def test_a_change_of_the_pipelines_version_is_said_to_be_mixed(bench: Bench) -> None:
+    """New cases run with the new version, old ones do not, and both numbers are told."""
+    bench.world.pipelines.add({**SPECTRUM, "tool-version": "2"})
+    study = bench.study(a="1", b="2")
+    bench.rest()
+    study.settings.write_text(SETTINGS.replace("spectrum/1", "spectrum/2"))
+    bench.run(10)
+    study.drop(c="3")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"], ["c.mrui"]]
+    assert study.says("Mixed: 2 with spectrum/1, 1 with spectrum/2")
+    assert study.says("2 of 3 cases ran with older settings")
+    assert status(study).exit_code == 0

@@ -1,0 +1,297 @@
+"""Results, on the whole system: outputs/ never loses anything, and says what did not come."""
+
+from __future__ import annotations
+
+import io
+import random
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.bench import SETTINGS, Bench, Study
+from vipsync.draft import Level
+from vipsync.local import FOR_EVER, Job, Kind
+from vipsync.state import Phase
+
+
+def archive(members: Mapping[str, bytes]) -> bytes:
+    """Return a tgz."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+OUTSIDE = archive({"../up.txt": b"out"})
+
+
+def finished(bench: Bench, study: Study) -> bool:
+    """Delete the marker, run, and tell whether the session came to its end."""
+    study.marker.unlink()
+    bench.rest()
+    return study.phase() is Phase.CLOSED and bench.vip_sessions() == []
+
+
+def test_a_deleted_result_comes_back(bench: Bench) -> None:
+    """A result that is missing as a whole is fetched again while it is on VIP."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    whole = study.outputs()
+    (study.result("a.txt")).unlink()
+    study.result("a.mrui.tgz").rmdir()
+    assert study.outputs() != whole
+    bench.rest()
+    assert study.outputs() == whole
+
+
+def test_an_edited_result_is_left_alone_and_reported(bench: Bench) -> None:
+    """What a person changed is theirs; it is no reason to stop, and none to download again."""
+    study = bench.study(a="one")
+    bench.rest()
+    study.result("a.txt").write_text("my own words")
+    before = len(bench.world.requests)
+    bench.rest()
+    assert list(study.outputs().values()) == [b"my own words"]
+    assert study.says("a.mrui.tgz was changed on this machine")
+    assert len(bench.world.requests) == before
+    assert finished(bench, study)
+    assert list(study.outputs().values()) == [b"my own words"]
+
+
+def test_a_result_deleted_after_the_end_stays_away(bench: Bench) -> None:
+    """It was here, complete and verified; VIP no longer has it, and nothing is asked for."""
+    study = bench.study(a="one")
+    bench.rest()
+    assert finished(bench, study)
+    study.result("a.txt").unlink()
+    study.result("a.mrui.tgz").rmdir()
+    bench.rest()
+    assert study.outputs() == {}
+    assert [n for n in study.notices if n.level in (Level.PERSON, Level.ERROR)] == []
+
+
+def test_something_in_a_results_way_is_kept_and_the_result_comes_beside_it(bench: Bench) -> None:
+    """Nothing here is replaced: the new one is called `<name>.vip`."""
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study(a="one")
+    bench.until(lambda: any(e.results_folder for e in study.state.executions.values()))
+    (execution,) = study.state.executions.values()
+    assert execution.results_folder is not None
+    folder = study.root / "outputs" / Path(execution.results_folder).name
+    folder.mkdir(parents=True)
+    (folder / "a.mrui.tgz").write_text("mine")
+    bench.rest()
+    assert study.outputs()["1/a.mrui.tgz"] == b"mine"
+    assert "1/a.mrui.tgz.vip/a.txt" in study.outputs()
+
+
+def test_another_size_on_vip_later_comes_beside_what_is_here(bench: Bench) -> None:
+    """The result that is here stays as it is; a newer one is put beside it."""
+    study = bench.study(a="one")
+    bench.rest()
+    (on_vip,) = bench.home.glob("study/OUTPUTS/*/a.mrui.tgz")
+    on_vip.write_bytes(archive({"new.txt": b"new", "more.txt": b"more" * 99}))
+    bench.restart()
+    bench.rest()
+    assert sorted(study.outputs()) == [
+        "1/a.mrui.tgz.vip/more.txt",
+        "1/a.mrui.tgz.vip/new.txt",
+        "1/a.mrui.tgz/a.txt",
+    ]
+
+
+def test_a_result_that_vanishes_from_vip_stays_here(bench: Bench) -> None:
+    """Only its copy there is gone."""
+    study = bench.study(a="one")
+    bench.rest()
+    (on_vip,) = bench.home.glob("study/OUTPUTS/*/a.mrui.tgz")
+    on_vip.unlink()
+    bench.restart()
+    bench.rest()
+    assert "1/a.mrui.tgz/a.txt" in study.outputs()
+    assert finished(bench, study)
+
+
+def test_a_result_above_the_limit_blocks_the_end_until_it_is_let_go(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """It is named with its size and the limit; `finish --without` lets it go, and the rest comes."""
+    bench = make_bench(max_direct_transfer=1000)
+    big = archive({"big.bin": bytes(range(256)) * 4 + b"".join(bytes([n]) for n in range(99))})
+    bench.runner.work = lambda job: {"fit": big if "b" in str(job.invocation["signal"]) else b"ok"}
+    study = bench.study(a="one", b="two")
+    big = big + b"x" * 2000
+    bench.rest()
+    assert list(study.outputs()) == ["1/a.mrui.tgz"]
+    assert study.says(f"{len(big):,} bytes; VIP lets through 1,000 at most")
+    assert not finished(bench, study)
+    assert bench.count("DELETE") == 0
+    assert study.phase() is Phase.FINISHING
+    study.ask("finish", "b.mrui.tgz")
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert list(study.outputs()) == ["1/a.mrui.tgz"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [archive({"a.txt": random.Random(1).randbytes(4000)})[:-30], bytes(33_280), OUTSIDE],
+    ids=["cut", "zeros", "outside"],
+)
+def test_a_broken_archive_is_kept_packed(bench: Bench, content: bytes) -> None:
+    """It lies in outputs/ as it came, which is said, and it does not block the end."""
+    bench.runner.work = lambda _job: {"fit": content}
+    study = bench.study(a="one")
+    bench.rest()
+    assert study.outputs() == {"1/a.mrui.tgz": content}
+    assert study.says("a.mrui.tgz is here, but packed")
+    assert finished(bench, study)
+    assert study.outputs() == {"1/a.mrui.tgz": content}
+
+
+def test_without_unzip_archives_stay_as_they_are(bench: Bench) -> None:
+    """`unzip = false`: the archive is the result."""
+    bench.runner.work = lambda _job: {"fit": archive({"a.txt": b"text"})}
+    study = bench.study(settings=SETTINGS + "\n[outputs]\nunzip = false\n", a="one")
+    bench.rest()
+    assert study.outputs() == {"1/a.mrui.tgz": archive({"a.txt": b"text"})}
+
+
+def test_keep_archive_keeps_both(bench: Bench) -> None:
+    """The archive lies below outputs/.archives at the same path."""
+    bench.runner.work = lambda _job: {"fit": archive({"a.txt": b"text"})}
+    study = bench.study(settings=SETTINGS + "\n[outputs]\nkeep_archive = true\n", a="one")
+    bench.rest()
+    assert study.result("a.txt").read_bytes() == b"text"
+    (kept,) = (study.root / "outputs" / ".archives").rglob("a.mrui.tgz")
+    assert kept.read_bytes() == archive({"a.txt": b"text"})
+
+
+def test_results_come_while_others_still_run(bench: Bench) -> None:
+    """What a job has returned is fetched before its execution has ended."""
+    bench.job_seconds = lambda job: 3600.0 if "b" in str(job.invocation["signal"]) else 10.0
+    study = bench.study(a="one", b="two")
+    bench.until(bench.executions)
+    bench.run(120)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    bench.rest()
+    assert len(study.outputs()) == 2
+
+
+def test_an_execution_with_failed_jobs_brings_results_and_logs(bench: Bench) -> None:
+    """Finished with a failed job: the good result comes, and the logs of the other lie beside it."""
+
+    def work(job: Job) -> Mapping[str, bytes | Path] | int:
+        return 50 if "b" in str(job.invocation["signal"]) else {"fit": b"good"}
+
+    bench.runner.work = work
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert study.outputs() == {
+        "1/a.mrui.tgz": b"good",
+        "1/logs/job-2.stderr.txt": b"exit code 50\n",
+    }
+    assert bench.executions() == [["a.mrui", "b.mrui"]]
+    assert finished(bench, study)
+
+
+def test_an_execution_that_failed_is_not_launched_again_by_itself(bench: Bench) -> None:
+    """ExecutionFailed: the logs come, nothing else happens, and the session can end."""
+    bench.runner.work = lambda _job: 50
+    study = bench.study(a="one")
+    bench.rest()
+    bench.run(1800)
+    assert bench.executions() == [["a.mrui"]]
+    assert list(study.outputs()) == ["1/logs/job-1.stderr.txt"]
+    assert finished(bench, study)
+
+
+def test_an_execution_that_was_killed_on_the_portal_is_not_launched_again(bench: Bench) -> None:
+    """A person stopped it; what it had returned by then is here."""
+    bench.job_seconds = lambda job: 1e6 if "b" in str(job.invocation["signal"]) else 10.0
+    study = bench.study(a="one", b="two")
+    bench.until(bench.executions)
+    bench.run(120)
+    (execution,) = bench.world.executions.all()
+    bench.world.faults.arm(Kind.KILL_FLAPS)
+    bench.world.executions.kill(execution.owner, execution.identifier)
+    bench.rest()
+    assert "1/a.mrui.tgz/a.txt" in study.outputs()
+    assert len(bench.executions()) == 1
+    assert finished(bench, study)
+
+
+def test_an_execution_that_crashed_without_jobs_is_said_to_be_over(bench: Bench) -> None:
+    """Killed without jobs: no results folder, nothing to list, the session can end."""
+    bench.world.faults.arm(Kind.ENGINE_CRASHES)
+    study = bench.study(a="one")
+    bench.rest()
+    assert study.outputs() == {}
+    assert finished(bench, study)
+
+
+def test_held_jobs_need_a_person(bench: Bench) -> None:
+    """The other results come, and what is held is named; `run --once` does not wait for ever."""
+    bench.world.faults.arm(Kind.JOB_HELD, "*/2")
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    assert study.says("1 held: VIP gave up on job 2")
+    study.marker.unlink()
+    bench.run(3600)
+    assert bench.vip_sessions() == ["study"]
+    study.ask("finish", kill="yes")
+    bench.rest()
+    assert bench.vip_sessions() == []
+
+
+def test_an_execution_without_a_change_for_long_needs_a_person(bench: Bench) -> None:
+    """stall_after: it is still followed, and said to be quiet for too long."""
+    bench.world.faults.arm(Kind.ENGINE_STUCK)
+    study = bench.study(settings=SETTINGS + '\n[monitor]\nstall_after = "1h"\n', a="one")
+    bench.until(bench.executions)
+    bench.run(3600)
+    bench.rest()
+    assert study.says("Nothing has changed for")
+
+
+def test_a_job_that_ends_well_without_its_output_leaves_nothing_to_wait_for(bench: Bench) -> None:
+    """Finished without returned files: the session can end."""
+    bench.world.faults.arm(Kind.OUTPUT_MISSING, times=FOR_EVER)
+    study = bench.study(a="one")
+    bench.rest()
+    assert study.outputs() == {}
+    assert finished(bench, study)
+
+
+def test_statuses_that_are_not_wanted_do_not_block_the_end(bench: Bench) -> None:
+    """`get_status = ["Finished"]`: a failed execution is not mirrored and not waited for."""
+    bench.world.faults.arm(Kind.KILL_FLAPS)
+    bench.job_seconds = lambda job: 1e6 if "b" in str(job.invocation["signal"]) else 10.0
+    study = bench.study(
+        settings=SETTINGS + '\n[outputs]\nget_status = ["Finished"]\n', a="one", b="two"
+    )
+    bench.until(bench.executions)
+    bench.run(30)
+    study.ask("finish", kill="yes")
+    bench.rest()
+    assert bench.vip_sessions() == []
+
+
+def test_a_result_that_changes_on_vip_is_noticed_within_an_hour(bench: Bench) -> None:
+    """Trees are listed once an hour: the new size comes beside what is here."""
+    bench.runner.work = lambda _job: {"fit": b"first"}
+    study = bench.study(a="one")
+    bench.rest()
+    (on_vip,) = bench.home.glob("study/OUTPUTS/*/a.mrui.tgz")
+    on_vip.write_bytes(b"a later one")
+    bench.run(3700)
+    assert study.outputs() == {"1/a.mrui.tgz": b"first", "1/a.mrui.tgz.vip": b"a later one"}
+    before = len(bench.world.requests)
+    bench.run(3000)
+    assert len(bench.world.requests) == before

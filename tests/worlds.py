@@ -1,0 +1,273 @@
+"""Small worlds for the planner: what lies here, what the ledger says, what a process remembers.
+
+A file is its path and its content, both short texts; its state and its hash follow from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tests.pipelines import pipeline
+from vipsync import actions as do
+from vipsync.cases import find_cases
+from vipsync.launching import digest, execution_name, settings_digest
+from vipsync.model import (
+    Case,
+    Descriptor,
+    Execution,
+    ExecutionStatus,
+    FileState,
+    InputFile,
+    Job,
+    Platform,
+    RelPath,
+    Settings,
+    VipPath,
+)
+from vipsync.sending import Placer
+from vipsync.snapshot import Listing, Memory, Request, Snapshot
+from vipsync.state import (
+    Changes,
+    Followed,
+    Judged,
+    Known,
+    Launch,
+    LaunchedCase,
+    LaunchStatus,
+    Phase,
+    Result,
+    ResultStatus,
+    Row,
+    SendStatus,
+    Sent,
+    Session,
+    State,
+    Verdict,
+)
+
+NOW, WALL = 1000.0, 1_800_000_000.0
+ID, KEY = "s1", "k1"
+API = VipPath("/vip/Home/API")
+HOME = VipPath(f"{API}/study")
+INPUTS, OUTPUTS = VipPath(f"{HOME}/INPUTS"), VipPath(f"{HOME}/OUTPUTS")
+ID_FOLDER = VipPath(f"{HOME}/vipsync-{ID}")
+PLATFORM = Platform("VIP", 1000)
+
+ONE = pipeline("One", "data:File", "out=[data].tgz")
+SETTINGS = Settings("study", ONE.pipeline_id, input_settings={"data": "*.dat"})
+UPLOAD_ONLY = Settings("study")
+
+CLOSED = Session(ID)
+OPENED = Session(
+    ID,
+    Phase.OPEN,
+    "study",
+    SETTINGS.portal,
+    KEY,
+    HOME,
+    INPUTS,
+    OUTPUTS,
+    marked=True,
+    opened_at=WALL - 900,
+)
+OPEN = replace(OPENED, owned=True)
+FINISHING = replace(OPEN, phase=Phase.FINISHING)
+SET_ASIDE = replace(FINISHING, set_aside=True)
+REMOVING = replace(SET_ASIDE, phase=Phase.REMOVING, removal_asked_at=WALL)
+
+
+def settings(base: Settings = SETTINGS, **sections: Any) -> Settings:
+    """Return settings with some keys of some sections changed: `launch={"when": "manual"}`."""
+    changed = {
+        name: replace(getattr(base, name), **value)
+        if isinstance(value, dict) and name != "input_settings"
+        else value
+        for name, value in sections.items()
+    }
+    return replace(base, **changed)
+
+
+def state_of(content: str, touched: int = 0) -> FileState:
+    """Return the state of a file with this content; `touched` changes its times alone."""
+    return FileState(len(content), 1 + touched, 1 + touched, 7)
+
+
+def sha256(content: str) -> str:
+    """Return the hash of a file with this content."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+# rows of the ledger
+
+
+def known(path: str, content: str) -> Known:
+    """Return what is known of a file that was read."""
+    return Known(RelPath(path), state_of(content), sha256(content))
+
+
+def sent(path: str, content: str, status: SendStatus = SendStatus.SENT, at: str = "") -> Sent:
+    """Return the row of a file that was sent to `at`, by default its own path."""
+    hashed = "" if status is SendStatus.TRYING else sha256(content)
+    place = VipPath(f"{INPUTS}/{at or path}")
+    return Sent(place, RelPath(path), state_of(content), status, hashed, WALL)
+
+
+def there(path: str, content: str) -> tuple[Row, Row]:
+    """Return the rows of a file that is surely on VIP."""
+    return known(path, content), sent(path, content)
+
+
+def content_of(path: str, content: str) -> str:
+    """Return what identifies the case that one file makes."""
+    return digest([[(path, sha256(content))], [], []])
+
+
+def launched(path: str, content: str, **changes: Any) -> Launch:
+    """Return the launch of the one case that this file makes, started as execution e1."""
+    case = Case(path, {"data": InputFile(RelPath(path))}, (RelPath(path),))
+    hashed = settings_digest(case, snapshot(), Placer(snapshot()))
+    identity = content_of(path, content)
+    own = ((RelPath(path), sha256(content)),)
+    made = Launch(
+        execution_name(OPEN, [identity], changes.get("request", "")),
+        (LaunchedCase(path, identity, own, settings=hashed),),
+        ONE.pipeline_id,
+        {"data": (f"{INPUTS}/{path}",)},
+        OUTPUTS,
+        jobs=1,
+        status=LaunchStatus.STARTED,
+        execution_id="e1",
+        at=WALL,
+    )
+    return replace(made, **changes)
+
+
+def in_doubt(path: str, content: str) -> Launch:
+    """Return a launch whose answer nobody knows."""
+    return launched(path, content, status=LaunchStatus.INTENDED, execution_id="")
+
+
+def folder_of(execution_id: str) -> VipPath:
+    """Return where the results of an execution lie."""
+    return VipPath(f"{OUTPUTS}/{execution_id}")
+
+
+def execution(
+    id_: str = "e1", status: ExecutionStatus = ExecutionStatus.FINISHED, **changes: Any
+) -> Followed:
+    """Return an execution as it is followed; one that has ended well was listed too."""
+    made = Followed(
+        id_,
+        f"study vipsync-{ID} x",
+        ONE.pipeline_id,
+        status,
+        results_folder=folder_of(id_),
+        changed_at=WALL,
+        ended_at=WALL if status.ended else None,
+        jobs=(Job(1, "COMPLETED", 0),) if status is ExecutionStatus.FINISHED else (),
+        listed=status is ExecutionStatus.FINISHED,
+    )
+    return replace(made, **changes)
+
+
+def result(
+    name: str = "a.dat.tgz", status: ResultStatus = ResultStatus.HERE, **changes: Any
+) -> Result:
+    """Return a result of e1; one that is here lies at its own place with the stamp `ok`."""
+    here = status is ResultStatus.HERE
+    local = RelPath(f"e1/{name}") if here else RelPath("")
+    made = Result(
+        VipPath(f"{folder_of('e1')}/{name}"), "e1", 10, local, status, stamp="ok" if here else ""
+    )
+    return replace(made, **changes)
+
+
+def judged(path: str, content: str, verdict: Verdict, request: str = "") -> Judged:
+    """Return a verdict on the case that this file makes."""
+    return Judged(content_of(path, content), path, verdict, request)
+
+
+# what a process remembers
+
+
+def seen_home(*ids: str, exists: bool = True, key: str = KEY) -> do.HomeSeen:
+    """Return a look at the session's folder that found these ids."""
+    folders = (VipPath("/vip/Home"), API, HOME) if exists else (VipPath("/vip/Home"),)
+    return do.HomeSeen(exists, ids, folders, PLATFORM, key)
+
+
+def memory(listed: Mapping[str, int] | None = None, **changes: Any) -> Memory:
+    """Return what a process remembers that has been at work: our home was seen, INPUTS was listed."""
+    sizes = {VipPath(f"{INPUTS}/{name}"): size for name, size in (listed or {}).items()}
+    made = Memory(
+        home=seen_home(ID),
+        home_path=HOME,
+        home_at=NOW - 500,
+        folders={VipPath("/vip/Home"), API, HOME, INPUTS},
+        listings={INPUTS: Listing(0, sizes, NOW - 400)},
+        ours=(),
+        pipeline_at=NOW - 500,
+    )
+    return replace(made, **changes)
+
+
+def newcomer(**changes: Any) -> Memory:
+    """Return what a process remembers that has just fetched the pipeline, and nothing else."""
+    return replace(Memory(pipeline_at=NOW - 1, home_path=HOME), **changes)
+
+
+def polled(*ids: str, ago: float = 1.0, **changes: Any) -> Memory:
+    """Return the memory of a process that polled these executions a moment ago."""
+    return memory(polled_at=dict.fromkeys(ids, NOW - ago), **changes)
+
+
+# the moment
+
+
+def snapshot(
+    *rows: Row,
+    session: Session = CLOSED,
+    files: Mapping[str, str] | None = None,
+    touched: Iterable[str] = (),
+    unsettled: Mapping[str, float] | None = None,
+    memory: Memory | None = None,
+    settings: Settings = SETTINGS,
+    descriptor: Descriptor | None = ONE,
+    outputs: Mapping[str, str] | None = None,
+    marker: bool | None = None,
+    requests: tuple[Request, ...] = (),
+    **changes: Any,
+) -> Snapshot:
+    """Return one moment; cases are those that the files make, the marker is there while open."""
+    state = State(session)
+    state.apply(Changes(put=rows))
+    moved = set(touched)
+    here = {RelPath(p): state_of(c, touched=p in moved) for p, c in (files or {}).items()}
+    made = Snapshot(
+        NOW,
+        WALL,
+        settings,
+        state,
+        memory or newcomer(),
+        descriptor if settings.pipeline_id else None,
+        files=here,
+        unsettled={RelPath(p): due for p, due in (unsettled or {}).items()},
+        cases=find_cases(
+            here.keys(), here.keys(), settings, descriptor if settings.pipeline_id else None
+        ),
+        marker=session.phase is Phase.OPEN if marker is None else marker,
+        outputs={RelPath(p): stamp for p, stamp in (outputs or {}).items()},
+        requests=requests,
+    )
+    return replace(made, **changes)
+
+
+def told(
+    id_: str = "e1", status: ExecutionStatus = ExecutionStatus.RUNNING, **changes: Any
+) -> Execution:
+    """Return an execution as VIP tells it."""
+    made = Execution(id_, f"study vipsync-{ID} x", ONE.pipeline_id, status)
+    return replace(made, **changes)
