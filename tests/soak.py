@@ -109,6 +109,7 @@ class Story:
             else:
                 kind = self.chance.choice(ON_PATHS)
                 seconds = self.chance.choice([1.0, 20.0, 90.0])
+                times = 1 if kind is Kind.REMOVAL_NEVER else times  # each costs ten minutes
                 self.bench.world.faults.arm(kind, "*", times=times, seconds=seconds)
 
     def _until(self, condition: Callable[[], bool]) -> None:

@@ -297,3 +297,45 @@ def test_a_session_of_which_nothing_is_on_vip_yet_closes_quietly(bench: Bench) -
     bench.rest()
     assert bench.vip_sessions() == []
     assert study.phase() is Phase.CLOSED
+
+
+UPLOAD_ONLY = 'portal = "https://vip.test"\n'
+
+
+def test_files_that_were_not_sent_do_not_open_an_upload_only_session_again(bench: Bench) -> None:
+    """The marker, deleted amid an upload, means the end for what lay there; a new file opens again."""
+    study = bench.study(settings=UPLOAD_ONLY, a="one", b="two")
+    bench.until(lambda: study.marker.exists())
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []
+    bench.run(600)
+    assert bench.vip_sessions() == []
+    study.drop(c="three")
+    bench.rest()
+    assert bench.vip_inputs() == {"c.mrui": b"three"}
+
+
+def test_a_cancelled_finish_sets_nothing_aside(bench: Bench) -> None:
+    """Cases that waited when the marker was deleted are launched once it is back."""
+    bench.job_seconds = lambda _job: 900.0
+    study = bench.study(a="one")
+    bench.run(60)
+    study.marker.unlink()
+    study.drop(b="two")
+    bench.run(60)
+    study.ask("finish --cancel")
+    bench.run(120)
+    assert study.marker.exists()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_results_that_are_left_out_block_nothing(bench: Bench) -> None:
+    """`ignore` of [outputs] keeps a result on VIP, and its removal waits for nothing."""
+    settings = SETTINGS + '[outputs]\nignore = ["b.*"]\n'
+    study = bench.study(settings=settings, a="one", b="two")
+    bench.rest()
+    assert [p.name for p in (study.root / "outputs").glob("*/*.tgz")] == ["a.mrui.tgz"]
+    study.marker.unlink()
+    bench.rest()
+    assert bench.vip_sessions() == []

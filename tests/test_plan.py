@@ -954,7 +954,8 @@ DOUBT = [
             ),
         ),
         [],
-        [f"wait {in_doubt('a.dat', 'one').name}"],
+        [f"person {in_doubt('a.dat', 'one').name}"],
+        rest=True,
         due=9,
     ),
     Row(
@@ -1952,7 +1953,7 @@ REQUESTS = [
         snapshot(*RUNS, session=SET_ASIDE, memory=polled("e1"), requests=asked("finish --cancel")),
         ["WriteMarker", "Decide finish --cancel r1"],
         [],
-        check=lambda made: session_after(made).phase is Phase.OPEN,
+        check=lambda made: put(made, Session) == [],
     ),
     Row(
         "finish --cancel once the removal was asked for: too late",

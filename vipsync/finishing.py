@@ -13,7 +13,7 @@ from vipsync.draft import Draft, Level
 from vipsync.launching import Sorted, runs_to_come, to_read
 from vipsync.mirroring import LATE_WRITERS, kill, open_results, wanted
 from vipsync.model import Case, ExecutionStatus, VipPath
-from vipsync.sending import SENDS, Placer
+from vipsync.sending import SENDS, Placer, set_aside
 from vipsync.snapshot import Snapshot
 from vipsync.state import (
     Changes,
@@ -24,6 +24,7 @@ from vipsync.state import (
     ResultStatus,
     Row,
     SendStatus,
+    State,
     Verdict,
 )
 
@@ -67,7 +68,15 @@ def plan_marker(draft: Draft) -> None:
         else:
             draft.wait(draft.s.now + min(grace, 0.5))
     elif session.phase is Phase.FINISHING and draft.s.marker:
-        decide(draft, "go on", replace(session, phase=Phase.OPEN, kill=False))
+        draft.add(do.Decide("go on", gone_on(draft.s.state)))
+
+
+def gone_on(state: State) -> Changes:
+    """Return what is true when finishing is taken back: nothing is set aside any more."""
+    aside = [j for j in state.judged.values() if j.verdict is Verdict.ASIDE]
+    session = replace(state.session, phase=Phase.OPEN, kill=False, set_aside=False)
+    unsent = [r for r in state.sent.values() if r.status is SendStatus.REMOVED and not r.sha256]
+    return Changes(put=(session,), drop=(*aside, *unsent))
 
 
 def plan_after_download(draft: Draft, found: Sorted) -> None:
@@ -113,7 +122,8 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     judged = _judge(found, s, Verdict.ASIDE)
     unread = _readable(draft, to_read(found, placer))
     if not unread:
-        decide(draft, "set aside", replace(session, set_aside=True), *judged)
+        files = set_aside(s, placer)
+        decide(draft, "set aside", replace(session, set_aside=True), *judged, *files)
     return unread
 
 

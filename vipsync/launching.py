@@ -426,7 +426,7 @@ def plan_launch(draft: Draft, launch: Launch) -> None:
 
 
 def runs_to_come(state: State) -> list[Launch]:
-    """Return the intents for runs that did not start,."""
+    """Return the intents for the next runs of launches of which only the first ones were started."""
     found = []
     for launch in state.launches.values():
         if launch.status is not LaunchStatus.STARTED or launch.run >= launch.runs:
@@ -472,13 +472,18 @@ def _settle(draft: Draft, launch: Launch, *, post: bool) -> None:
         withdrawn = Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
         draft.add(action if post else do.Decide(f"withdraw {launch.name}", withdrawn))
         return
-    draft.notice(Level.WAIT, launch.name, "It is not known yet whether VIP took this launch.")
-    if looked is not None and not _fresh(draft, looked):
-        looked = None
-    if looked is None or draft.s.now >= looked + 10.0:
+    text = "It is not known yet whether VIP took this launch."
+    proves_nothing = doubted >= DOUBT and looked is not None and not memory.found_whole
+    if proves_nothing:
+        text += " VIP lists its newest 500 executions only, and it is not among them."
+        remedy = "Delete old executions on the portal: then the list can tell."
+        draft.notice(Level.PERSON, launch.name, text, remedy)
+    else:
+        draft.notice(Level.WAIT, launch.name, text)
+    if looked is None or not _fresh(draft, looked) or draft.s.now >= looked + 10.0:
         draft.add(do.FindExecutions(mark(draft.s.state.session)))
     else:
-        draft.wait(looked + 10.0)
+        draft.wait(looked + 10.0, lasting=proves_nothing)
 
 
 def _fresh(draft: Draft, looked: float) -> bool:

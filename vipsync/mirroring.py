@@ -7,7 +7,10 @@ back, what vanished from VIP stays here. PURE: no I/O, no clock.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import PurePosixPath
+
+from pathspec import GitIgnoreSpec
 
 from vipsync import actions as do
 from vipsync.draft import Draft, Level
@@ -119,6 +122,19 @@ def wanted(execution: Followed, snapshot: Snapshot) -> bool:
     return not statuses or execution.status in statuses
 
 
+def left_out(result: Result, snapshot: Snapshot) -> bool:
+    """Tell whether `only` or `ignore` of [outputs] keep a result from being mirrored."""
+    outputs, name = snapshot.settings.outputs, result.vip.rsplit("/", 1)[-1]
+    if outputs.only and not _patterns(outputs.only).match_file(name):
+        return True
+    return bool(outputs.ignore) and _patterns(outputs.ignore).match_file(name)
+
+
+@lru_cache(maxsize=64)
+def _patterns(lines: tuple[str, ...]) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines(lines)
+
+
 def results_name(execution: Followed, snapshot: Snapshot) -> str:
     """Return the folder below outputs/ for what belongs to an execution but to no result."""
     if execution.results_folder is None:
@@ -172,7 +188,7 @@ def plan_results(draft: Draft) -> None:
             continue
         if execution is None or execution.removed:
             continue
-        if wanted(execution, s) or not execution.over:
+        if wanted(execution, s) and not left_out(result, s):
             _fetch(draft, result, execution)
 
 
@@ -219,4 +235,5 @@ def open_results(snapshot: Snapshot) -> list[Result]:
         if r.status in (ResultStatus.WANTED, ResultStatus.REFUSED)
         and (e := executions.get(r.execution_id)) is not None
         and wanted(e, snapshot)
+        and not left_out(r, snapshot)
     ]

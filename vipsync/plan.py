@@ -6,7 +6,7 @@ the plan too, as a notice with its reason.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 
 from vipsync import actions as do
@@ -32,12 +32,12 @@ from vipsync.launching import (
     to_learn,
 )
 from vipsync.mirroring import plan_following, plan_results
-from vipsync.model import InputFile, RelPath, VipPath
+from vipsync.model import InputFile, VipPath
 from vipsync.names import vip_relpath
 from vipsync.requests import plan_requests
-from vipsync.sending import Placer, plan_sending
+from vipsync.sending import Placer, plan_sending, to_upload
 from vipsync.snapshot import Snapshot
-from vipsync.state import LaunchStatus, Phase, SendStatus, Sent, Session
+from vipsync.state import LaunchStatus, Phase, Session
 
 API_HOME = "/vip/Home/API"
 """Where sessions lie on VIP (users 4)."""
@@ -150,7 +150,7 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     if session.phase is Phase.CLOSED:
         learn = to_learn(found, placer)
         due = [case for case in found.wanted(placer) if case.id not in learn]
-        if due or _to_upload(s, placer):
+        if due or to_upload(s, placer):
             _open(draft)
         return [*learn.values()]
     if not _proven(draft) or not session.owned:
@@ -161,30 +161,9 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     return todo + _rest_of_inputs(draft, placer)
 
 
-def _to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
-    """Return the settled files that go up although no case needs them, in a content never sent."""
-    used_only = snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id
-    if used_only or snapshot.lender:
-        return []
-    before: defaultdict[RelPath, list[Sent]] = defaultdict(list)
-    for row in snapshot.state.sent.values():
-        before[row.path].append(row)
-    return [
-        path
-        for path, state in snapshot.files.items()
-        if path not in snapshot.unsettled
-        and path not in snapshot.named
-        and not any(
-            row.status in (SendStatus.SENT, SendStatus.REMOVED)
-            and (row.state == state or row.sha256 == placer.sha256(path))
-            for row in before[path]
-        )
-    ]
-
-
 def _rest_of_inputs(draft: Draft, placer: Placer) -> list[do.Action]:
     todo: list[do.Action] = []
-    for path in _to_upload(draft.s, placer):
+    for path in to_upload(draft.s, placer):
         try:
             vip_relpath(path)
         except NameRefused as error:

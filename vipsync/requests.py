@@ -60,10 +60,9 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
         case "finish":
             return _finish(draft, request)
         case "finish --cancel":
-            if session.phase not in (Phase.OPEN, Phase.FINISHING):
-                return []
-            draft.add(do.WriteMarker())
-            return [replace(session, phase=Phase.OPEN, kill=False)]
+            if session.phase in (Phase.OPEN, Phase.FINISHING):
+                draft.add(do.WriteMarker())  # the next plan sees it, and goes on
+            return []
         case "launch":
             return _judge(_chosen(request, found), found, Verdict.GO, request.id, launched=False)
         case "rerun":

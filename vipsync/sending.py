@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
@@ -16,6 +17,7 @@ from pathlib import PurePosixPath
 
 from vipsync import actions as do
 from vipsync.draft import Draft
+from vipsync.errors import NameRefused
 from vipsync.model import (
     FileState,
     InputFile,
@@ -222,6 +224,38 @@ def _common_root(value: InputFolder, lender: Lender) -> VipPath | None:
             return None
         roots.add(lent.vip.removesuffix(rel))
     return VipPath(roots.pop() + root) if len(roots) == 1 else None
+
+
+def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
+    """Return the settled files that go up although no case needs them, in a content never sent."""
+    used_only = snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id
+    if used_only or snapshot.lender:
+        return []
+    before: defaultdict[RelPath, list[Sent]] = defaultdict(list)
+    for row in snapshot.state.sent.values():
+        before[row.path].append(row)
+    return [
+        path
+        for path, state in snapshot.files.items()
+        if path not in snapshot.unsettled
+        and path not in snapshot.named
+        and not any(
+            row.status in (SendStatus.SENT, SendStatus.REMOVED)
+            and (row.state == state or row.sha256 == placer.sha256(path))
+            for row in before[path]
+        )
+    ]
+
+
+def set_aside(snapshot: Snapshot, placer: Placer) -> list[Sent]:
+    """Return rows by which files that were not sent before the end count as sent, and removed."""
+    rows = []
+    for path in to_upload(snapshot, placer):
+        with suppress(NameRefused):
+            vip = version_path(snapshot.state.session.vip_input_dir, 1, path)
+            if vip not in snapshot.state.sent:
+                rows.append(Sent(vip, path, snapshot.files[path], SendStatus.REMOVED))
+    return rows
 
 
 def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:
