@@ -8,6 +8,7 @@ from tests.bench import SETTINGS, Bench, Study
 from tests.test_results_per_case import failing
 from tests.told import cases, started, states, status, table
 from vipsync.draft import Level
+from vipsync.local import Kind
 from vipsync.status import CaseState
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
@@ -193,6 +194,18 @@ def test_cancel_drops_a_rerun_that_is_queued(make_bench: Callable[..., Bench]) -
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
     assert states(study) == {"a.mrui": CaseState.DONE, "b.mrui": CaseState.DONE}
+
+
+def test_cancel_of_a_launch_in_doubt_waits_until_it_is_known(bench: Bench) -> None:
+    """The answer to the POST was lost, the execution runs: it is found, and then stopped."""
+    long(bench, "a")
+    bench.world.faults.arm(Kind.ANSWER_LOST, "POST */executions")
+    study = bench.study(a="1")
+    bench.until(lambda: bench.count("POST /executions"))
+    study.ask("cancel")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert states(study) == {"a.mrui": CaseState.STOPPED}
 
 
 # files that change, files that go

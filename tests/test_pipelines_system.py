@@ -6,12 +6,17 @@ the real ones, with a command line that needs no container.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pytest
 
-from tests.bench import Bench, Study, touch
+from tests.bench import SETTINGS, Bench, Study, touch
 from tests.told import PIPELINES, cases, states
+from vipsync.client import VipClient
+from vipsync.folder import SessionFolder
+from vipsync.local import InProcess
+from vipsync.preview import Preview, preview
 from vipsync.status import CaseState
 
 HEAD = """\
@@ -216,11 +221,25 @@ def test_simubloch_pairs_three_files_and_waits_for_the_third(bench: Bench) -> No
     assert bench.executions("T2")[1] == ["T2_c.nii.gz"]
 
 
+def test_a_case_with_a_ready_file_waits_for_it(bench: Bench) -> None:
+    """All its files are there, but the scanner has not said that they are whole; it is never sent."""
+    study = bench.study(settings=SIMUBLOCH + '\n[inputs]\nready = "{case}/.done"\n')
+    study.write({f"{c}/{m}_{c}.nii.gz": c for c in "ab" for m in ("T1", "T2", "M0")})
+    study.write({"a/.done": ""})
+    bench.rest()
+    assert bench.executions("T1") == [["T1_a.nii.gz"]]
+    assert cases(study)["b"].reason == "waits for b/.done"
+    study.write({"b/.done": ""})
+    bench.rest()
+    assert bench.executions("T1") == [["T1_a.nii.gz"], ["T1_b.nii.gz"]]
+    assert not any(name.endswith(".done") for name in bench.vip_inputs())
+
+
 # Bruker: five files per scan, not paired
 
 
 def test_five_files_per_scan_that_are_not_paired_make_one_job_per_scan(bench: Bench) -> None:
-    """Three scans are three executions of one job each, not one of 243, and `check` says why."""
+    """Three scans are three executions of one job each, not one of 243."""
     study = bench.study(settings=BRUKER)
     study.write({f"{n}/{name}": f"{n} {name}" for n in (1, 2, 3) for name in RAW_FILES})
     bench.rest()
@@ -233,10 +252,79 @@ def test_five_files_per_scan_that_are_not_paired_make_one_job_per_scan(bench: Be
 
 
 def test_gate_starts_as_many_jobs_as_its_counter_says(bench: Bench) -> None:
-    """A counter of 100 makes 100 jobs for each study, which the preview knew before."""
+    """A counter of 100 makes 100 jobs for each study, each with an output of its own."""
     study = bench.study(settings=GATE)
     study.write({"liver.zip": "macros", "heart.zip": "other macros"})
     bench.rest()
     assert bench.jobs() == [100, 100]
     assert len(study.outputs()) == 200
     assert set(states(study).values()) == {CaseState.DONE}
+
+
+# what is known before
+
+
+@dataclass(frozen=True)
+class Row:
+    """A folder, and the jobs of the executions that it makes."""
+
+    name: str
+    settings: str
+    files: Sequence[str]
+    jobs: list[int]
+
+
+ROWS = [
+    Row("CQUEST", CQUEST, ["parameters.txt", "basis.zip", "signals/1.mrui", "signals/2.mrui"], [2]),
+    Row("LCModel", LCMODEL, ["a.RAW", "b.raw"], [2]),
+    Row(
+        "FreeSurfer",
+        FREESURFER,
+        ["license.txt", *(f"s/{n}/anat/{n}_T1w.nii.gz" for n in "abc")],
+        [3],
+    ),
+    Row(
+        "SimuBloch",
+        SIMUBLOCH,
+        [f"{c}/{m}_{c}.nii.gz" for c in "ab" for m in ("T1", "T2", "M0")],
+        [2],
+    ),
+    Row("Bruker", BRUKER, [f"{n}/{name}" for n in (1, 2) for name in RAW_FILES], [1, 1]),
+    Row("GATE", GATE.replace("100", "10"), ["liver.zip", "heart.zip"], [10, 10]),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_number_of_jobs_is_known_before_they_start(bench: Bench, row: Row) -> None:
+    """What `check` and `plan` count is what VIP's engine then makes of the same folder."""
+    study = bench.study(settings=row.settings)
+    study.write({name: name for name in row.files})
+    before = looked_at(bench, study)
+    assert [group.jobs for group in before.groups] == row.jobs
+    bench.rest()
+    assert bench.jobs() == row.jobs
+
+
+def looked_at(bench: Bench, study: Study) -> Preview:
+    """Return what `check` sees of a folder, with VIP's definition of the pipeline."""
+    with VipClient("https://vip.test", bench.key, InProcess(bench.world)) as client:
+        return preview(SessionFolder(study.root), client, environ={})
+
+
+def test_equal_output_names_cost_executions_and_check_says_so(bench: Bench) -> None:
+    """Four results of one name: four executions, a warning that says why, and `as` mends it."""
+    settings = SETTINGS.replace('"*.mrui"', '"{sub}/press.mrui"')
+    study = bench.study(settings=settings)
+    study.write({f"{sub}/press.mrui": sub for sub in "abcd"})
+    (warning,) = looked_at(bench, study).snapshot.cases.warnings
+    assert warning.startswith("4 executions instead of 1, because")
+    assert "press.mrui.tgz" in warning
+    bench.rest()
+    assert bench.jobs() == [1, 1, 1, 1]
+    assert set(states(study).values()) == {CaseState.DONE}
+    named = '{ file = "{sub}/press.mrui", as = "{sub}.mrui" }'
+    mended = bench.study("mended", SETTINGS.replace('"*.mrui"', named))
+    mended.write({f"{sub}/press.mrui": sub for sub in "abcd"})
+    assert looked_at(bench, mended).snapshot.cases.warnings == ()
+    bench.rest()
+    assert bench.jobs()[4:] == [4]

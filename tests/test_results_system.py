@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
 import tarfile
@@ -19,7 +20,10 @@ from vipsync.state import Phase
 def archive(members: Mapping[str, bytes]) -> bytes:
     """Return a tgz."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for name, content in members.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)

@@ -132,8 +132,15 @@ def _lasts(attempt: Attempt) -> bool:
 
 
 def _up_to_decision(actions: Iterable[do.Action]) -> Iterator[do.Action]:
-    """Leave out what follows a decision: it was planned from a state that the decision changes."""
+    """Leave out what follows a decision: it was planned from a state that the decision changes.
+
+    Writing the marker changes that state too; only the request that asked for it may follow.
+    """
+    marking = False
     for action in actions:
+        if marking and isinstance(action, do.Decide) and not action.requests:
+            return
         yield action
         if isinstance(action, (do.Decide, do.Open)):
             return
+        marking = marking or isinstance(action, do.WriteMarker)

@@ -33,7 +33,8 @@ STOP_GRACE = 5.0
 SLEPT = 30.0
 """Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
 
-TRANSFERS = (do.SendFile, do.FetchResult, do.HashFile)
+NUMEROUS = (do.SendFile, do.FetchResult, do.HashFile, do.MakeFolder, do.LookAtFolder)
+"""Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
 
 Done = Callable[[Work, do.Outcome | None], None]
 
@@ -271,7 +272,7 @@ class Loop:
             session.settle(work.action, outcome)
         except VipsyncError as error:
             self._give_up(session, error)
-        plain = isinstance(work.action, TRANSFERS) and not isinstance(outcome, do.Failed)
+        plain = isinstance(work.action, NUMEROUS) and not isinstance(outcome, do.Failed)
         if not plain or not session.queue:
             self._due[root] = 0.0
         if frees_slot(outcome):

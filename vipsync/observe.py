@@ -127,7 +127,7 @@ class Observer:
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
         self._scanned_at = 0.0
-        self._cases: tuple[object, object, object, CaseSet, str] | None = None
+        self._cases: tuple[object, object, object, object, CaseSet, str] | None = None
         self._descriptor: tuple[str, Descriptor | None, str] = ("", None, "")
         self._stamps: dict[RelPath, str] = {}
         self._stamped_at: float | None = None
@@ -349,9 +349,10 @@ class Observer:
     ) -> tuple[CaseSet, str]:
         """Sort files into cases; the last answer serves while nothing it was made of has changed."""
         seen = self.seen
-        made_of = (seen.files if seen else None, settings, descriptor)
-        if self._cases and all(a is b for a, b in zip(made_of, self._cases[:3], strict=True)):
-            return self._cases[3:]
+        files, hidden = (seen.files, seen.hidden) if seen else (None, None)
+        made_of = (files, hidden, settings, descriptor)
+        if self._cases and all(a is b for a, b in zip(made_of, self._cases[:4], strict=True)):
+            return self._cases[4:]
         cases, trouble = CaseSet(), ""
         if seen and (descriptor or not settings.pipeline_id):
             try:

@@ -12,7 +12,7 @@ from vipsync.launching import Sorted, outdated, to_read
 from vipsync.model import Case
 from vipsync.sending import Placer
 from vipsync.snapshot import Request
-from vipsync.state import Changes, DoneRequest, Judged, Phase, Row, Verdict
+from vipsync.state import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Verdict
 from vipsync.status import CaseState, case_reports
 
 ABOUT_CASES = ("launch", "rerun", "cancel")
@@ -33,6 +33,10 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
             draft.notice(Level.WAIT, request.command, text)
             todo += unread
             continue
+        if _in_doubt(request, found):
+            text = "`cancel` waits until it is known whether VIP took the launch."
+            draft.notice(Level.WAIT, request.command, text)
+            continue
         rows = _rows(draft, request, found, placer)
         changes = Changes(put=(*rows, DoneRequest(request.id)))
         draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
@@ -45,6 +49,13 @@ def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Ac
         return [], []
     about = replace(found, unknown=[c for c in found.unknown if _names(request, c.id)])
     return to_read(about, placer), [c for c in found.settling if _names(request, c.id)]
+
+
+def _in_doubt(request: Request, found: Sorted) -> bool:
+    """Tell whether something is to be stopped of which nobody knows yet whether it runs."""
+    cases = _chosen(request, found) if request.command == "cancel" else ()
+    launches = (x for case_id in cases for x in found.launches.get(found.content[case_id], ()))
+    return any(launch.status is LaunchStatus.INTENDED for launch in launches)
 
 
 def _names(request: Request, case_id: str) -> bool:

@@ -1,0 +1,502 @@
+"""The same scripts with vip-client and with vipsync, on the same embedded VIP: they come to the same end.
+
+Each tool has an account of its own, so that both use the same names. Compared are what a script
+returns, what it raises, the backup, the outputs on this machine and what is left on VIP.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from tests.bench import SPECTRUM
+from vipsync import VipSession
+from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
+
+PIPELINE = "spectrum/1"
+OURS_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
+A, B = "data/signals/a.mrui", "data/signals/b.mrui"
+SETTINGS = {"signal": [A, B]}
+ONE = {"signal": A}
+
+
+@dataclass
+class Side:
+    """One tool: its session class, its key, and the folder in which its scripts run."""
+
+    session: Any
+    key: str
+    root: Path
+    user: str
+    world: World
+    runner: FastRunner
+    url: str
+
+    def init(self, **properties: Any) -> Any:
+        """Shake hands; nothing is printed unless it is asked for."""
+        return self.session.init(
+            api_key=self.key, vip_portal_url=self.url, **{"verbose": False, **properties}
+        )
+
+    def ready(self, name: str, **properties: Any) -> Any:
+        """Return a session with all properties set."""
+        given = {"input_dir": "data", "pipeline_id": PIPELINE, "input_settings": ONE}
+        return self.session(name, **{**given, **properties})
+
+    # what is left
+
+    def on_vip(self) -> list[str]:
+        """Return every file below the account's home, the names of results folders taken out."""
+        self.world.settle()
+        home = self.world.storage.users / self.user
+        files = (p for p in home.rglob("*") if p.is_file())
+        return sorted(_plain(p.relative_to(home).as_posix()) for p in files)
+
+
+def backups(root: Path) -> dict[str, Any]:
+    """Return every backup by its session, ids and times taken out."""
+    found = sorted(root.rglob("session_data.json"))
+    return {p.parent.name: _plain_backup(json.loads(p.read_text())) for p in found}
+
+
+def outputs(root: Path) -> dict[str, str]:
+    """Return every result by its path, the names of results folders taken out."""
+    return {
+        _plain(path.relative_to(root).as_posix()): path.read_text()
+        for path in sorted((root / "vip_outputs").rglob("*"))
+        if path.is_file() and ".vipsync" not in path.parts and path.name != "session_data.json"
+    }
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\d_\d{6}", "STAMP", text)
+
+
+def _plain_backup(document: dict[str, Any]) -> dict[str, Any]:
+    workflows = document["workflows"].values()
+    for workflow in workflows:
+        assert re.fullmatch(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", workflow.pop("start"))
+        for output in workflow["outputs"]:
+            output["path"] = _plain(output["path"])
+    document["workflows"] = list(workflows)
+    return document
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """Give both tools, each with an account on one VIP."""
+    root = tmp_path_factory.mktemp("conformance")
+    clock = SystemClock()
+    users = {DEFAULT_KEY: User(), OURS_KEY: User(name="Other", folder="other")}
+    options = Options(startup_delay=0.0, overwrite_outputs=True, users=MappingProxyType(users))
+    runner = FastRunner(clock)
+    world = World(root / "vip", options, clock, runner=runner)
+    world.pipelines.add(SPECTRUM)
+    with running(world) as url, _official() as official:
+        made = []
+        for name, session, key in (
+            ("official", official, DEFAULT_KEY),
+            ("ours", VipSession, OURS_KEY),
+        ):
+            folder = root / name
+            (folder / "data/signals").mkdir(parents=True)
+            for signal in (A, B):
+                (folder / signal).write_text(f"content of {signal}")
+            made.append(Side(session, key, folder, users[key].folder, world, runner, url))
+        yield made[0], made[1]
+    VipSession.account_of_all, VipSession.verbose_by_default = None, True
+    VipSession.backup_by_default = "local"
+
+
+@contextmanager
+def _official() -> Iterator[Any]:
+    """Give the official client's session class; take back what it keeps for the whole process."""
+    from vip_client.classes.VipLauncher import VipLauncher
+    from vip_client.classes.VipSession import VipSession as Official
+    from vip_client.utils import vip
+
+    before = [(cls, dict(vars(cls))) for cls in (Official, VipLauncher)]
+    try:
+        yield Official
+    finally:
+        for cls, attributes in before:
+            for name, value in dict(vars(cls)).items():
+                if name not in attributes:
+                    delattr(cls, name)
+                elif value is not attributes[name] and not name.startswith("__"):
+                    setattr(cls, name, attributes[name])
+        for connection in (vip.SESSION, vip.SESSION_NO_RETRY):
+            connection.close()
+
+
+# what every script of vip-client's page on VipSession does
+
+
+def basic_steps(side: Side) -> Any:
+    """Give properties step by step."""
+    session = side.session(session_name="basic")
+    session.upload_inputs(input_dir="data")
+    session.launch_pipeline(pipeline_id=PIPELINE, input_settings=SETTINGS)
+    session.monitor_workflows(refresh_time=1)
+    session.download_outputs()
+    kept = [w["status"] for w in session.workflows.values()]
+    session.finish()
+    return kept, [w["status"] for w in session.workflows.values()]
+
+
+def shortcuts(side: Side) -> Any:
+    """Give all properties at the start, and leave the data on VIP."""
+    session = side.ready("shortcuts", output_dir="vip_outputs/mine")
+    session.run_session(refresh_time=1)
+    return session.input_settings, session.output_dir, session.input_dir, session.vip_output_dir
+
+
+def cascade(side: Side) -> Any:
+    """Hold everything in a single command."""
+    session = side.init(
+        session_name="cascade", input_dir="data", pipeline_id=PIPELINE, input_settings=SETTINGS
+    )
+    session.run_session(refresh_time=1).finish()
+    return session.session_name
+
+
+def parallel_runs(side: Side) -> Any:
+    """Launch lists, several runs and several times."""
+    session = side.ready("parallel").upload_inputs().launch_pipeline(nb_runs=2)
+    session.launch_pipeline().monitor_workflows(refresh_time=1)
+    found = [w["status"] for w in session.workflows.values()]
+    session.finish()
+    return found
+
+
+def intermittent_run(side: Side) -> Any:
+    """Take each step with a session of its own, without a variable."""
+    side.session("intermittent").upload_inputs(input_dir="data")
+    side.session("intermittent").launch_pipeline(pipeline_id=PIPELINE, input_settings=ONE)
+    side.session(output_dir="vip_outputs/intermittent").monitor_workflows(refresh_time=1)
+    side.init(session_name="intermittent").download_outputs()
+    side.session("intermittent").finish()
+    return side.session("intermittent").pipeline_id
+
+
+def relaunch(side: Side) -> Any:
+    """Run a finished session again, beside its old outputs."""
+    side.ready("relaunch").run_session(refresh_time=1).finish()
+    side.session("relaunch").monitor_workflows()
+    session = side.session("relaunch").run_session(refresh_time=1).finish()
+    return sorted(w["status"] for w in session.workflows.values())
+
+
+def two_sessions(side: Side) -> Any:
+    """Run two sessions on one data set."""
+    first = side.ready("first").run_session(refresh_time=1)
+    second = side.session("second", pipeline_id=PIPELINE, input_settings={"signal": B})
+    second.get_inputs(first)
+    second.run_session(update_files=False, refresh_time=1).finish()
+    left = side.on_vip()
+    first.finish()
+    return left, second.input_dir, second.vip_input_dir, second.input_settings
+
+
+def three_sessions(side: Side) -> Any:
+    """Take the pipeline and the settings of another session too."""
+    lender = side.session("lender").upload_inputs("data")
+    second = side.session("taker-1").get_inputs(lender)
+    second.launch_pipeline(PIPELINE, ONE).monitor_workflows(refresh_time=1).download_outputs()
+    third = side.session("taker-2").get_inputs(second, get_pipeline=True, get_settings=True)
+    third.run_session(update_files=False, refresh_time=1)
+    found = third.pipeline_id, third.input_settings, third.vip_input_dir
+    for session in (third, second, lender):
+        session.finish()
+    return found
+
+
+def editing_a_property(side: Side) -> Any:
+    """Delete an incorrect property before it is set again."""
+    session = side.session("editing", input_dir="may/data")
+    with pytest.raises(ValueError, match="'local_input_dir' is already set"):
+        session.input_dir = "data"
+    del session.input_dir
+    session.input_dir = "data"
+    return session.input_dir, session.local_input_dir
+
+
+def keeping(side: Side) -> Any:
+    """Keep the outputs, then the inputs, on VIP."""
+    session = side.ready("keeping").run_session(refresh_time=1).finish(keep_output=True)
+    first = side.on_vip(), [w["status"] for w in session.workflows.values()]
+    session.finish()
+    again = side.ready("keeping-2").run_session(refresh_time=1).finish(keep_input=True)
+    second = side.on_vip(), [w["status"] for w in again.workflows.values()]
+    again.finish()
+    return first, second
+
+
+def packed(side: Side) -> Any:
+    """Leave archives as they are, and download twice."""
+    session = side.ready("packed").upload_inputs().launch_pipeline()
+    session.monitor_workflows(refresh_time=1).download_outputs(unzip=True).download_outputs()
+    return sorted(p.name for p in Path("vip_outputs/packed").rglob("*.txt"))
+
+
+def failed(side: Side) -> Any:
+    """See a failed workflow, and download nothing of it."""
+    side.runner.work, work = (lambda _job: 50), side.runner.work
+    try:
+        session = side.ready("failed").run_session(refresh_time=1)
+    finally:
+        side.runner.work = work
+    found = [w["status"] for w in session.workflows.values()]
+    session.finish()
+    return found
+
+
+def defaults(side: Side) -> Any:
+    """Look at a session without properties."""
+    session = side.session()
+    name = session.session_name
+    assert re.fullmatch(r"VipSession-\d{6}-\d{6}-[0-9a-f]{3}", name)
+    values = (
+        session.input_dir, session.local_input_dir, session.output_dir, session.local_output_dir,
+        session.vip_input_dir, session.vip_output_dir, session.pipeline_id,
+        session.input_settings, session.workflows,
+    )  # fmt: skip
+    return [v.replace(name, "NAME") if isinstance(v, str) else v for v in values]
+
+
+def settings_of_all_kinds(side: Side) -> Any:
+    """Give numbers, booleans, lists and paths of all kinds, before and after the data set is known."""
+    given = {
+        "text": "word", "number": 3, "ratio": 2.5, "yes": True, "several": [1, 2], "here": Path(A),
+        "full": str(Path(B).absolute()), "both": [A, Path(B)], "there": "/vip/Home/x", "no": "data/no",
+    }  # fmt: skip
+    session = side.session("kinds", input_settings={k: v for k, v in given.items() if k != "here"})
+    before = {k: v for k, v in session.input_settings.items() if k not in ("full", "both")}
+    session.input_dir = "data"
+    after = side.session("kinds-2", input_dir=Path("data"), input_settings=given).input_settings
+    return before, session.input_settings, after
+
+
+def nothing_to_do(side: Side) -> Any:
+    """Take steps for which there is nothing, and use a session with no data."""
+    session = side.session("nothing").monitor_workflows().download_outputs().finish()
+    return session.workflows, session.display() is session
+
+
+SCRIPTS = (
+    basic_steps, shortcuts, cascade, parallel_runs, intermittent_run, relaunch, two_sessions,
+    three_sessions, editing_a_property, keeping, packed, failed, defaults, settings_of_all_kinds,
+    nothing_to_do,
+)  # fmt: skip
+
+
+def _left_by(script: Callable[[Side], Any], side: Side, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a script in a folder of its own; return what it returned, and what is left of it."""
+    root = side.root / script.__name__
+    shutil.copytree(side.root / "data", root / "data")
+    monkeypatch.chdir(root)
+    side.init()
+    returned = script(side)
+    return returned, outputs(root), side.on_vip(), backups(root)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
+def test_a_script_comes_to_the_same_end(
+    script: Callable[[Side], Any], sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It returns the same, and leaves the same backup, outputs and files on VIP."""
+    theirs, ours = (_left_by(script, side, monkeypatch) for side in sides)
+    if script in SPREAD:
+        theirs, ours = theirs[0], ours[0]
+    assert ours == theirs
+
+
+SPREAD = (parallel_runs,)
+"""Where two workflows of vip-client share a results folder: ours never do."""
+
+
+MISTAKES: dict[str, Callable[[Side], Any]] = {
+    "a bad name": lambda s: s.session("a b/c"),
+    "an accent in a name": lambda s: s.session("é"),
+    "a name that is no text": lambda s: s.session(3),
+    "an unknown property": lambda s: s.session("m", colour=3),
+    "a data set that is no path": lambda s: s.session("m", input_dir=3),
+    "a pipeline that is no text": lambda s: s.session("m", pipeline_id=3),
+    "an unknown pipeline": lambda s: s.session("m", pipeline_id="nothing/1"),
+    "a pipeline without a version": lambda s: s.session("m", pipeline_id="spectrum"),
+    "settings that are none": lambda s: s.session("m", input_settings=3),
+    "settings in a list": lambda s: s.session("m", input_settings=[3]),
+    "an empty list": lambda s: s.session("m", input_settings={"signal": []}),
+    "a list in a list": lambda s: s.session("m", input_settings={"signal": [[A]]}),
+    "a bad character": lambda s: s.session("m", pipeline_id=PIPELINE, input_settings={"signal": "/vip/x#"}),
+    "workflows that are none": lambda s: setattr(s.session("m"), "workflows", 3),
+    "another name": lambda s: setattr(s.session("m"), "session_name", "n"),
+    "another output folder": lambda s: setattr(s.session("m"), "output_dir", "n"),
+    "another folder on VIP": lambda s: setattr(s.session("m"), "vip_input_dir", "/vip/Home/n"),
+    "other settings": lambda s: setattr(s.ready("m"), "input_settings", {"signal": B}),
+    "another data set": lambda s: s.session("m", input_dir="data").upload_inputs("elsewhere"),
+    "no data set": lambda s: s.session("m").upload_inputs(),
+    "a missing data set": lambda s: s.session("m").upload_inputs("nowhere"),
+    "a missing input file": lambda s: s.ready("m", input_settings={"signal": "data/no"}).upload_inputs(),
+    "no pipeline": lambda s: s.session("m").launch_pipeline(),
+    "no settings": lambda s: s.session("m", pipeline_id=PIPELINE).launch_pipeline(),
+    "a missing parameter": lambda s: s.ready("m", input_settings={"parameters": A})
+    .upload_inputs().launch_pipeline(),
+    "no upload": lambda s: s.ready("m-2").launch_pipeline(),
+    "a path on VIP that leads nowhere": lambda s: s.ready(
+        "m-3", input_settings={"signal": "/vip/Home/no"}
+    ).launch_pipeline(),
+    "a number for a file": lambda s: s.ready("m-4", input_settings={"signal": 3})
+    .upload_inputs().launch_pipeline(),
+    "None for a value": lambda s: s.ready("m-4", input_settings={"signal": None})
+    .upload_inputs().launch_pipeline(),
+    "a local path without a data set": lambda s: s.session(
+        "m-5", pipeline_id=PIPELINE, input_settings=ONE
+    ).launch_pipeline(),
+    "runs that are no number": lambda s: s.ready("m-6").upload_inputs().launch_pipeline(nb_runs="x"),
+    "everything missing": lambda s: s.session("m").run_session(),
+    "inputs of a session without": lambda s: s.session("m-11").get_inputs(s.session("m-7")),
+    "inputs of no session": lambda s: s.session("m").get_inputs(3),
+    "inputs beside its own": lambda s: s.ready("m-8").upload_inputs().get_inputs(
+        s.ready("m-9").upload_inputs()
+    ),
+    "a backup of another name": lambda s: s.session("m-10", output_dir="vip_outputs/m-9"),
+    "a bad place for the backup": lambda s: s.init(backup_location="moon"),
+    "a refused key": lambda s: s.session.init(api_key="nonsense", vip_portal_url=s.url),
+    "a key that is none": lambda s: s.session.init(api_key=None, vip_portal_url=s.url),
+    "no server": lambda s: s.session.init(api_key=s.key, vip_portal_url="http://127.0.0.1:1"),
+    "a pattern that is no text": lambda s: type(s.init(verbose=True)).show_pipeline(3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_mistake_raises_the_same(
+    mistake: str, sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a script catches with vip-client, it catches here."""
+    theirs, ours = (_raised(MISTAKES[mistake], side, monkeypatch) for side in sides)
+    caught = next(c for c in type(theirs).__mro__ if c.__module__ == "builtins")
+    assert isinstance(ours, caught), f"{caught.__name__}, not {type(ours).__mro__}: {ours}"
+
+
+def _raised(
+    mistake: Callable[[Side], Any], side: Side, monkeypatch: pytest.MonkeyPatch
+) -> BaseException:
+    monkeypatch.chdir(side.root)
+    side.init()
+    with pytest.raises(Exception) as caught:
+        mistake(side)
+    return caught.value
+
+
+@pytest.mark.parametrize("pattern", ["spectrum/1", "MRS", "SPECTRUM", None, "zzz"], ids=str)
+def test_pipelines_are_shown_with_the_same_content(
+    pattern: str | None, sides: tuple[Side, Side], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list, the case-insensitive part and the full description have the same words."""
+    shown = []
+    for side in sides:
+        side.init(verbose=True)
+        capsys.readouterr()
+        side.session.show_pipeline(pattern)
+        shown.append(capsys.readouterr().out.split())
+    assert shown[0] == shown[1] != []
+
+
+def test_nothing_is_printed_by_either_without_verbose(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A whole run says nothing."""
+    for side in sides:
+        monkeypatch.chdir(side.root)
+        side.init(verbose=False)
+        capsys.readouterr()
+        side.ready("silent").run_session(refresh_time=1).display().finish()
+        assert capsys.readouterr().out == ""
+
+
+STEPS: tuple[Callable[[Any], Any], ...] = (
+    lambda session: session.upload_inputs("data"),
+    lambda session: session.launch_pipeline(PIPELINE, ONE),
+    lambda session: session.monitor_workflows(refresh_time=1),
+    lambda session: session.download_outputs(),
+    lambda session: session.finish(),
+)
+
+
+@pytest.mark.parametrize("turns", ["01000", "10000", "11011", "00100", "00001", "01010", "11110"])
+def test_a_session_changes_hands_between_the_tools(
+    turns: str, sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever takes which step (0: vip-client, 1: vipsync), the session comes to its end."""
+    official, ours = sides
+    name = f"hands-{turns}"
+    monkeypatch.chdir(official.root)
+    official.init()
+    ours.session.init(api_key=official.key, vip_portal_url=official.url, verbose=False)
+    for turn, step in zip(turns, STEPS, strict=True):
+        step(sides[int(turn)].session(name))
+    workflows = sides[int(turns[-1])].session(name).workflows
+    assert [w["status"] for w in workflows.values()] == ["Removed"]
+    assert not [path for path in official.on_vip() if name in path]
+    found = [p.name for p in Path(f"vip_outputs/{name}").rglob("*.txt")]
+    assert found == ["a.txt"]
+
+
+INTERPRETERS = (
+    f'VipSession("apart").upload_inputs("data").launch_pipeline("spectrum/1", {ONE})',
+    'VipSession("apart").monitor_workflows(refresh_time=1).download_outputs()',
+    'VipSession("apart").finish()',
+)
+
+
+@pytest.mark.parametrize("tool", ["vip_client", "vipsync"])
+def test_a_session_goes_on_in_several_interpreters(
+    tool: str, sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the name and the working folder is carried from one to the next."""
+    side = sides[tool == "vipsync"]
+    root = side.root / "apart"
+    shutil.copytree(side.root / "data", root / "data")
+    monkeypatch.setenv("VIP_API_KEY", side.key)
+    for line in INTERPRETERS:
+        code = (
+            f"from {tool} import VipSession\nVipSession.init(vip_portal_url={side.url!r})\n{line}\n"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=root, timeout=60, capture_output=True
+        )
+    backup = backups(root)["apart"]
+    assert [w["status"] for w in backup["workflows"]] == ["Removed"]
+    assert len(outputs(root)) == 1
+    assert not [path for path in side.on_vip() if "apart" in path]
+
+
+def test_either_tool_sees_what_the_other_has_launched(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No workflow is dropped when both launch in one session, and none is followed twice."""
+    official, ours = sides
+    monkeypatch.chdir(official.root)
+    official.init()
+    ours.session.init(api_key=official.key, vip_portal_url=official.url, verbose=False)
+    official.ready("both").upload_inputs().launch_pipeline()
+    ours.session("both").launch_pipeline()
+    official.session("both").launch_pipeline()
+    session = ours.session("both").monitor_workflows(refresh_time=1)
+    assert len(session.workflows) == 3
+    assert len(official.session("both").monitor_workflows(refresh_time=1).workflows) == 3
+    ours.session("both").finish()
+    statuses = [w["status"] for w in official.session("both").workflows.values()]
+    assert statuses == ["Removed"] * 3

@@ -1,0 +1,56 @@
+"""What a session takes over from an inventory that another program wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.worlds import WALL, execution, snapshot
+from vipsync.backup import Workflow, read_backup
+from vipsync.errors import PropertyError
+from vipsync.model import ExecutionStatus
+from vipsync.session_backup import local_backup, news, taken_over, workflows_in
+from vipsync.state import Followed
+
+OLD = {"e1": Workflow(status="Finished", start="2026/01/31 14:22:05", outputs=[{"path": "/vip/x"}])}
+REMOVED = {"e1": Workflow(status="Removed", start="nonsense")}
+
+
+def test_an_unknown_execution_is_followed() -> None:
+    """Its state is asked for again, whatever it was; its start and its outputs are known."""
+    (row,) = taken_over(snapshot().state, OLD, "One/1", WALL)
+    assert isinstance(row, Followed)
+    assert (row.id, row.status, row.returned) == ("e1", ExecutionStatus.UNKNOWN, ("/vip/x",))
+    assert row.started is not None
+    assert news(snapshot().state, OLD)
+
+
+def test_a_removed_execution_is_over() -> None:
+    """Whether the ledger knew it or not."""
+    for state in (snapshot().state, snapshot(execution("e1")).state):
+        (row,) = taken_over(state, REMOVED, "One/1", WALL)
+        assert isinstance(row, Followed)
+        assert row.removed
+    assert not news(snapshot().state, REMOVED)
+
+
+def test_what_the_ledger_knows_stays() -> None:
+    """A backup is an export: it changes nothing that is known better."""
+    assert taken_over(snapshot(execution("e1")).state, OLD, "One/1", WALL) == []
+
+
+def test_a_file_that_is_no_backup_is_refused(tmp_path: Path) -> None:
+    """It would be overwritten; where there is none, all is well."""
+    assert local_backup(tmp_path) is None
+    (tmp_path / "session_data.json").write_text("[]")
+    assert read_backup(tmp_path) is None
+    with pytest.raises(PropertyError, match="no backup"):
+        local_backup(tmp_path)
+
+
+def test_an_inventory_has_statuses() -> None:
+    """Anything else is no inventory."""
+    assert workflows_in({"e1": {"status": "Running"}})["e1"].status == "Running"
+    with pytest.raises(PropertyError):
+        workflows_in({"e1": {"state": 3}})

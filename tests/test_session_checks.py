@@ -1,0 +1,98 @@
+"""What is found wrong with a session before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines import pipeline
+from vipsync import session_checks as checks
+from vipsync.errors import InputsMissing, NameRefused, PropertyError
+from vipsync.model import RelPath, VipPath
+from vipsync.session_values import Dataset, given_settings
+
+VIP = VipPath("/vip/Home/API/study/INPUTS")
+NOWHERE = Dataset(None, VIP)
+TWO = pipeline("Two", "image:File number:Int? word:String?", "out=[image].tgz")
+PAIRED = replace(TWO, dot=frozenset({"image", "word"}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"word": "x"}, "Missing input parameter.*image"),
+        ({"image": "/vip/Home/a", "wrod": "x"}, "did you mean 'word'"),
+        ({"image": "/vip/Home/a", "number": "three"}, "number"),
+        ({"image": "/vip/Home/a", "word": "naïve"}, "VIP refuses"),
+        ({"image": "/vip/Home/a", "word": "a@@b"}, "cut it"),
+        ({"image": "/vip/Home/a b"}, "never start"),
+        ({"image": 3}, "no path"),
+        ({"image": ["/vip/Home/a", True]}, "no path"),
+    ],
+    ids=str,
+)
+def test_settings_that_vip_could_not_use_are_refused(
+    settings: dict[str, object], words: str
+) -> None:
+    """Each error names the parameter, and the nearest right word where there is one."""
+    with pytest.raises(PropertyError, match=words):
+        checks.check_settings(given_settings(settings), TWO, NOWHERE)
+
+
+def test_lists_that_go_together_must_have_one_length() -> None:
+    """VIP's engine would crash on them."""
+    good = given_settings({"image": ["/vip/a", "/vip/b"], "word": ["x", "y"]})
+    checks.check_settings(good, PAIRED, NOWHERE)
+    bad = given_settings({"image": ["/vip/a", "/vip/b"], "word": "x"})
+    with pytest.raises(PropertyError, match="image: 2, word: 1"):
+        checks.check_settings(bad, PAIRED, NOWHERE)
+
+
+def test_the_number_of_jobs_follows_the_pipeline() -> None:
+    """Lists multiply, unless the pipeline pairs them."""
+    given = given_settings({"image": ["/vip/a", "/vip/b"], "word": ["x", "y"], "number": [1, 2, 3]})
+    assert checks.jobs(given, TWO) == 12
+    assert checks.jobs(given, PAIRED) == 6
+
+
+def test_files_that_are_not_in_the_data_set_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they are not there, or lie elsewhere; without a data set, nobody can tell."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "outside").write_text("x")
+    data = Dataset(tmp_path / "data", VIP)
+    with pytest.raises(InputsMissing, match="data/none"):
+        checks.check_files(given_settings({"image": "data/none"}), TWO, data)
+    with pytest.raises(InputsMissing, match="not inside"):
+        checks.check_files(given_settings({"image": "outside"}), TWO, data)
+    checks.check_files(given_settings({"image": "outside", "word": "no path"}), TWO, NOWHERE)
+    with pytest.raises(InputsMissing, match="input_dir"):
+        checks.check_paths(given_settings({"image": "outside"}), TWO, NOWHERE)
+
+
+def test_names_that_vip_cannot_hold_are_refused() -> None:
+    """Two files would share one, or one would keep none."""
+    checks.check_names([RelPath("a b"), RelPath("c")])
+    with pytest.raises(NameRefused, match="a b, a_b"):
+        checks.check_names([RelPath("a b"), RelPath("a_b")])
+    with pytest.raises(NameRefused):
+        checks.check_names([RelPath("日本")])
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "a.b"])
+def test_a_session_name_has_letters_digits_and_hyphens(name: str) -> None:
+    """Anything else would be another name on VIP."""
+    with pytest.raises(ValueError, match="alphanumeric"):
+        checks.session_name(name)
+    assert checks.session_name("Study-1_b") == "Study-1_b"
+
+
+def test_an_unknown_pipeline_gets_the_nearest_one_named() -> None:
+    """Joining a group may be what is missing."""
+    with pytest.raises(PropertyError, match=r"Did you mean 'CQUEST/0\.6'"):
+        checks.check_pipeline("CQUEST/0.5", {"CQUEST/0.6": None})
+    checks.check_pipeline("CQUEST/0.6", {"CQUEST/0.6": None})

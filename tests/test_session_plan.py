@@ -1,0 +1,268 @@
+"""What each step of a session plans next, from one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.worlds import (
+    API,
+    CLOSED,
+    HOME,
+    ID,
+    ID_FOLDER,
+    INPUTS,
+    NOW,
+    OPEN,
+    OUTPUTS,
+    SETTINGS,
+    WALL,
+    execution,
+    memory,
+    newcomer,
+    result,
+    seen_home,
+    sent,
+    snapshot,
+    there,
+)
+from vipsync import actions as do
+from vipsync import session_plan as plans
+from vipsync.draft import Level, Plan
+from vipsync.model import ExecutionStatus, VipPath
+from vipsync.session_home import Site
+from vipsync.snapshot import Listing
+from vipsync.state import (
+    Launch,
+    LaunchStatus,
+    Phase,
+    ResultStatus,
+    SendStatus,
+    Session,
+)
+
+SITE = Site("study", SETTINGS.portal, INPUTS, OUTPUTS)
+KNOWN = replace(SITE, known=True)
+FILES = {"a.dat": "one"}
+MADE = replace(OPEN, owned=False)
+RUNNING = execution("e1", ExecutionStatus.RUNNING)
+
+
+def launch(**changes: object) -> Launch:
+    """Return the intent of one call."""
+    made = Launch("n", (), "One/1", {"data": (f"{INPUTS}/a.dat",)}, OUTPUTS, 1, request="r")
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def kinds(plan: Plan) -> list[str]:
+    """Return what a plan does, by name."""
+    return [type(action).__name__ for action in plan.actions]
+
+
+HOMES: dict[str, tuple[Session, do.HomeSeen | None, Site, list[str]]] = {
+    "nobody has looked": (CLOSED, None, SITE, ["LookAtHome"]),
+    "nothing is there": (CLOSED, seen_home(exists=False), SITE, ["Decide"]),
+    "it is somebody's": (CLOSED, seen_home("other"), SITE, []),
+    "it is nobody's": (CLOSED, seen_home(), SITE, []),
+    "a backup names it": (CLOSED, seen_home(), KNOWN, ["Decide"]),
+    "a backup names it, and another id is there": (CLOSED, seen_home("other"), KNOWN, []),
+    "it is about to be made": (MADE, seen_home(exists=False), SITE, ["MakeFolder"]),
+    "it was made and our id is not there yet": (MADE, seen_home(), SITE, ["MakeFolder"]),
+    "it is ours and another's": (OPEN, seen_home(ID, "other"), SITE, []),
+    "it is ours": (OPEN, seen_home(ID), SITE, ["LookAtFolder"]),
+    "it is ours under another key": (OPEN, seen_home(ID, key="k2"), SITE, ["Decide"]),
+    "it has gone": (OPEN, seen_home(exists=False), SITE, ["Decide"]),
+    "another key does not see it": (OPEN, seen_home(exists=False, key="k2"), SITE, []),
+}
+
+
+@pytest.mark.parametrize("case", HOMES, ids=str)
+def test_nothing_goes_up_before_the_folder_on_vip_is_ours(case: str) -> None:
+    """It is made, recognised, or left alone; what is left alone is an error."""
+    session, home, site, expected = HOMES[case]
+    seen = newcomer(home=home, home_path=HOME, folders=set(home.folders) if home else set())
+    plan = plans.plan_upload(snapshot(session=session, files=FILES, memory=seen), site)
+    assert kinds(plan) == expected
+    assert bool(expected) != any(n.level is Level.ERROR for n in plan.notices)
+
+
+def test_a_session_that_opens_writes_down_where_it_will_be() -> None:
+    """Before its first effect on VIP, with the key that it began with."""
+    seen = newcomer(home=seen_home(exists=False), home_path=HOME)
+    plan = plans.plan_upload(snapshot(files=FILES, memory=seen), SITE)
+    (decision,) = plan.actions
+    assert isinstance(decision, do.Decide)
+    (row,) = decision.changes.put
+    assert row == replace(MADE, marked=False, opened_at=WALL)
+    marked = plans.plan_upload(snapshot(files=FILES, memory=seen), replace(SITE, marked=True))
+    assert kinds(marked) == ["Open"]
+
+
+def test_our_id_is_the_first_thing_in_the_folder() -> None:
+    """Folder by folder, then whose it is is looked at again."""
+    made: list[object] = []
+    folders = {VipPath("/vip/Home")}
+    for _ in range(4):
+        seen = newcomer(home=seen_home(exists=False), home_path=HOME, folders=set(folders))
+        (action,) = plans.plan_upload(
+            snapshot(session=MADE, files=FILES, memory=seen), SITE
+        ).actions
+        made.append(getattr(action, "path", type(action).__name__))
+        folders.add(getattr(action, "path", HOME))
+    assert made == [API, HOME, ID_FOLDER, "LookAtHome"]
+
+
+def test_without_files_nothing_is_opened() -> None:
+    """An empty data set leaves no trace on VIP."""
+    plan = plans.plan_upload(snapshot(memory=newcomer()), SITE)
+    assert plan.actions == ()
+    assert plan.at_rest
+
+
+def test_files_are_looked_for_before_anything_is_launched() -> None:
+    """What is missing is known before the session's folder is made."""
+    file = VipPath(f"{INPUTS}/a.dat")
+    blank = snapshot(memory=newcomer(), session=CLOSED)
+    assert kinds(plans.plan_start(blank, SITE, launch(), (file,))) == ["LookAtFolder"]
+    listed = newcomer(listings={INPUTS: Listing(0, {}, NOW)})
+    nothing = snapshot(memory=listed, session=CLOSED)
+    assert plans.plan_start(nothing, SITE, launch(), (file,)).actions == ()
+    assert plans.absent(nothing, (file, INPUTS)) == [file]
+
+
+def test_a_launch_starts_once_its_files_were_seen() -> None:
+    """With the folder ours and no other launch in doubt."""
+    remembered = memory({"a.dat": 3}, home_path=HOME)
+    moment = snapshot(*there("a.dat", "one"), session=OPEN, memory=remembered)
+    plan = plans.plan_start(moment, SITE, launch(), (VipPath(f"{INPUTS}/a.dat"),))
+    assert plan.actions == (do.StartExecution(launch()),)
+
+
+def test_a_launch_of_another_call_is_settled_first() -> None:
+    """It is looked for by its name, and never posted again for this call."""
+    doubtful = launch(name="old", request="old")
+    remembered = memory({"a.dat": 3}, home_path=HOME)
+    moment = snapshot(doubtful, session=OPEN, memory=remembered)
+    plan = plans.plan_start(moment, SITE, launch(), (VipPath(f"{INPUTS}/a.dat"),))
+    assert kinds(plan) == ["FindExecutions"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ((), False),
+        ((launch(status=LaunchStatus.INTENDED),), True),
+        ((launch(status=LaunchStatus.STARTED, runs=2),), True),
+        ((launch(status=LaunchStatus.STARTED),), False),
+        ((launch(status=LaunchStatus.WITHDRAWN),), False),
+        ((launch(status=LaunchStatus.REFUSED),), False),
+        ((launch(status=LaunchStatus.INTENDED, values={"data": ("/vip/x",)}),), False),
+    ],
+)
+def test_only_an_equal_launch_that_was_left_open_is_carried_on(
+    rows: tuple[Launch, ...], found: bool
+) -> None:
+    """A call that has ended is another request, and so are other values."""
+    runs = max((row.runs for row in rows), default=1)
+    state = snapshot(*rows).state
+    assert (
+        plans.interrupted(state, launch(name="new", request="new", runs=runs)) is not None
+    ) is found
+
+
+def test_monitoring_ends_when_nothing_runs_and_nothing_is_in_doubt() -> None:
+    """Removed and gone executions are over too."""
+    assert plans.all_over(snapshot(execution("e1"), execution("e2", removed=True)).state)
+    assert not plans.all_over(snapshot(RUNNING).state)
+    assert not plans.all_over(snapshot(launch()).state)
+    assert plans.all_over(snapshot(replace(RUNNING, gone=True)).state)
+
+
+def test_monitoring_asks_only_about_what_runs() -> None:
+    """An execution that has ended is not asked about again."""
+    plan = plans.plan_monitor(snapshot(RUNNING, execution("e2"), memory=newcomer()))
+    assert plan.actions == (do.Poll("e1"),)
+
+
+DOWNLOADS: dict[str, tuple[tuple[object, ...], Callable[..., object], bool]] = {
+    "a result is missing": ((result(status=ResultStatus.WANTED),), newcomer, False),
+    "a result is here": ((result(),), newcomer, True),
+    "a result cannot come": ((result(status=ResultStatus.REFUSED),), newcomer, True),
+}
+
+
+@pytest.mark.parametrize("case", DOWNLOADS, ids=str)
+def test_a_download_is_over_when_nothing_can_come(case: str) -> None:
+    """What is refused is not waited for."""
+    rows, remembered, over = DOWNLOADS[case]
+    here = {"e1/a.dat.tgz": "ok"}
+    moment = snapshot(execution(), *rows, session=OPEN, memory=remembered(), outputs=here)  # type: ignore[arg-type]
+    assert plans.downloaded(moment) is over
+
+
+def test_a_result_that_was_deleted_here_is_to_come() -> None:
+    """Its row says that it is here, the folder that it is not."""
+    moment = snapshot(execution(), result(), session=OPEN, memory=newcomer())
+    assert not plans.downloaded(moment)
+
+
+def test_what_is_not_here_is_named() -> None:
+    """Results that were never fetched, and those of which only the path is known."""
+    returned = VipPath(f"{OUTPUTS}/e1/b.tgz")
+    moment = snapshot(
+        execution(returned=(returned,)), result(status=ResultStatus.WANTED), session=OPEN
+    )
+    assert plans.not_here(moment, plans.on_vip(moment)) == [
+        VipPath(f"{OUTPUTS}/e1/a.dat.tgz"), returned,
+    ]  # fmt: skip
+
+
+REMOVALS: dict[str, tuple[Session, do.HomeSeen, Site, list[str]]] = {
+    "ours": (OPEN, seen_home(ID), SITE, ["RemoveTree"]),
+    "gone already": (OPEN, seen_home(exists=False), SITE, ["RemoveTree"]),
+    "somebody's": (OPEN, seen_home("other"), SITE, []),
+    "ours and somebody's": (OPEN, seen_home(ID, "other"), SITE, []),
+    "unseen by this key": (OPEN, seen_home(exists=False, key="k2"), SITE, []),
+    "never opened": (CLOSED, seen_home(), SITE, []),
+    "named by a backup": (CLOSED, seen_home(), KNOWN, ["Decide"]),
+}
+
+
+@pytest.mark.parametrize("case", REMOVALS, ids=str)
+def test_only_the_sessions_own_folder_is_removed(case: str) -> None:
+    """And never one of which the key proves nothing."""
+    session, home, site, expected = REMOVALS[case]
+    seen = newcomer(home=home, home_path=HOME, folders=set(home.folders))
+    plan = plans.plan_removal(snapshot(session=session, memory=seen), site)
+    assert kinds(plan) == expected
+
+
+def test_a_removal_waits_for_late_writers() -> None:
+    """A transfer without an end, or a stopped job, could still write what would be left behind."""
+    seen = newcomer(home=seen_home(ID), home_path=HOME)
+    trying = sent("a.dat", "one", SendStatus.TRYING)
+    killed = execution("e1", ExecutionStatus.KILLED)
+    for row in (trying, killed):
+        plan = plans.plan_removal(snapshot(row, session=OPEN, memory=seen), SITE)
+        assert plan.actions == ()
+        assert plan.due == NOW + 120
+    past = replace(trying, at=WALL - 121)
+    assert kinds(plans.plan_removal(snapshot(past, session=OPEN, memory=seen), SITE)) == [
+        "RemoveTree"
+    ]
+
+
+def test_what_was_removed_is_written_down() -> None:
+    """Executions and inputs, and the session is closed unless something was kept."""
+    moment = snapshot(execution(), *there("a.dat", "one"), session=OPEN)
+    rows = {type(row).__name__: row for row in plans.closed_rows(moment)}
+    session = rows["Session"]
+    assert isinstance(session, Session)
+    assert session.phase is Phase.CLOSED
+    assert rows.keys() == {"Session", "Followed", "Sent"}
+    kept = replace(
+        moment, settings=replace(SETTINGS, finish=replace(SETTINGS.finish, keep_input=True))
+    )
+    assert [type(row).__name__ for row in plans.closed_rows(kept)] == ["Followed"]
