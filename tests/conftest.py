@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import Bench
+from tests.harness import Bench
 
 
 @pytest.fixture

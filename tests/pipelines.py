@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vipsync.descriptor import parse_descriptor
+from vipsync.cases.descriptor import parse_descriptor
 from vipsync.model import Descriptor
 
 Raw = dict[str, object]

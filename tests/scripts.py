@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 
-from tests.bench import SPECTRUM
+from tests.harness import SPECTRUM
 from vipsync import VipSession
-from vipsync.account import Account
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
 from vipsync.loop import Executor, Serial
 from vipsync.reconcile import Timing, Work
+from vipsync.session.account import Account
 
 OTHER_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
 PORTAL = "https://vip.test"

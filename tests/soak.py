@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import Bench, Study
+from tests.harness import Bench, Study
 from vipsync import actions as do
 from vipsync.act import Stopped
 from vipsync.local import Kind

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
 from vipsync.errors import FolderAbsent
 from vipsync.state import Phase
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
 from vipsync.local import DEFAULT_KEY, running
-from vipsync.publish import Publisher
 from vipsync.state import Phase
+from vipsync.status.publish import Publisher
 
 
 @contextmanager

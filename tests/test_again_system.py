@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
 from tests.test_results_per_case import failing
 from tests.told import cases, started, states, status, table
-from vipsync.draft import Level
 from vipsync.local import Kind
-from vipsync.status import CaseState
+from vipsync.plan.draft import Level
+from vipsync.status.status import CaseState
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 SHARED = SETTINGS + 'parameters = "p.txt"\n'

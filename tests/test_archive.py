@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vipsync import archive
-from vipsync.archive import Limits, Unpacked, disk_refuses, unpack
+from vipsync.disk import archive
+from vipsync.disk.archive import Limits, Unpacked, disk_refuses, unpack
 from vipsync.errors import ArchiveRefused, DiskError, LocalFileError, Unreachable
 
 FORMATS = ["tar", "gz", "bz2", "xz"]
@@ -593,7 +593,7 @@ def test_any_header(changes: list[tuple[int, int]], repaired: bool) -> None:
 MILLION = """
 import resource, sys
 from pathlib import Path
-from vipsync.archive import Limits, unpack
+from vipsync.disk.archive import Limits, unpack
 top = Path(sys.argv[1])
 unpacked = unpack(top / "many.tar", top / "result", top / "staging", Limits(entries=1_001_001))
 print(unpacked.files, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
-from vipsync.cases import find_cases
+from vipsync.cases.finding import find_cases
 from vipsync.errors import SettingsError
 from vipsync.model import (
     Case,

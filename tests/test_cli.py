@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.served import KEY, SETTINGS, Caller, Served, serve, wait_until
-from vipsync import commands
 from vipsync.cli import vipsync
+from vipsync.faces import commands
 from vipsync.folder import SessionFolder
 from vipsync.ledger import read_state
 from vipsync.local import Kind

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from vipsync.client import Download, VipClient
-from vipsync.connection import MAX_LOG
+from vipsync.client.connection import MAX_LOG
+from vipsync.client.vip_client import Download, VipClient
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import SPECTRUM
+from tests.harness import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
 

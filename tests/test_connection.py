@@ -11,8 +11,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from vipsync.client import VipClient
-from vipsync.connection import MAX_ANSWER, MAX_REFUSAL, portal_address, usable_key
+from vipsync.client.connection import MAX_ANSWER, MAX_REFUSAL, portal_address, usable_key
+from vipsync.client.vip_client import VipClient
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
 from vipsync.local import Options, User, World, running
 from vipsync.model import BLOCK

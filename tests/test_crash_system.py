@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
 from vipsync import actions as do
 from vipsync.ledger import Ledger
 from vipsync.loop import Done, Serial

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines import CQUEST
-from vipsync import creating
 from vipsync.errors import DiskError, FolderError, NotASession, SettingsError
+from vipsync.faces import creating
 from vipsync.folder import SessionFolder
 from vipsync.ledger import Ledger
 from vipsync.model import PORTAL, VipPath
-from vipsync.settings import load
+from vipsync.settings.reading import load
 from vipsync.state import Phase, Session
 
 

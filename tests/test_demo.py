@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vipsync import demo
 from vipsync.errors import FolderError, VipsyncError
+from vipsync.faces import demo
 from vipsync.report import Reporter
 
 

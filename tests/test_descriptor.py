@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vipsync.descriptor import parse_descriptor
+from vipsync.cases.descriptor import parse_descriptor
 from vipsync.errors import BadAnswer
 from vipsync.model import Output, Parameter, ParameterType
 

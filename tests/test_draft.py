@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.worlds import CLOSED, HOME, NOW, OPEN, memory, snapshot, state_of
 from vipsync import actions as do
-from vipsync.draft import PATIENCE, Draft, Level, Notice
 from vipsync.errors import InvalidInput, TransferMismatch, Unreachable, VipsyncError
 from vipsync.model import RelPath
-from vipsync.snapshot import Attempt
+from vipsync.plan.draft import PATIENCE, Draft, Level, Notice
+from vipsync.plan.snapshot import Attempt
 from vipsync.state import Changes
 
 POLL, KILL = do.Poll("e1"), do.Kill("e1")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from boutiques.bosh import bosh
 
-from tests.bench import Bench, Study
+from tests.harness import Bench, Study
 from tests.told import PIPELINES, states, status
 from vipsync.local import Job
 from vipsync.local.pipelines import mrs_spectrum
-from vipsync.status import CaseState
+from vipsync.status.status import CaseState
 
 EXAMPLES = PIPELINES.parent
 

@@ -13,10 +13,10 @@ from tests.workbench import Bench, tar, workbench
 from tests.worlds import folder_of
 from vipsync import actions as do
 from vipsync.act import Stopped
+from vipsync.disk.mirror import stamp
 from vipsync.errors import TransferMismatch, VipsyncError
 from vipsync.fetching import fetch_logs
 from vipsync.local import Kind
-from vipsync.mirror import stamp
 from vipsync.model import BLOCK, RelPath, VipPath
 
 BIG = os.urandom(BLOCK) * 3 + b"end"

@@ -22,9 +22,9 @@ from tests.worlds import (
     settings,
     snapshot,
 )
-from vipsync.finishing import closed, let_go, missing, removal_targets
 from vipsync.model import ExecutionStatus, VipPath
-from vipsync.snapshot import Snapshot
+from vipsync.plan.finishing import closed, let_go, missing, removal_targets
+from vipsync.plan.snapshot import Snapshot
 from vipsync.state import (
     Followed,
     Phase,

@@ -11,7 +11,7 @@ import pytest
 
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
 from vipsync.folder import SessionFolder, find_sessions, new_id, write_atomic
-from vipsync.snapshot import Request
+from vipsync.plan.snapshot import Request
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
 from vipsync.errors import FolderAbsent, FolderCopied
 from vipsync.local import DEFAULT_KEY, Kind, User
-from vipsync.publish import Publisher
 from vipsync.state import Phase
+from vipsync.status.publish import Publisher
 
 SAME = 'session_name = "same"\n' + SETTINGS
 

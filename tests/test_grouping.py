@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
-from vipsync.cases import find_cases
+from vipsync.cases.finding import find_cases
+from vipsync.cases.grouping import group_cases, grouping_warnings
+from vipsync.cases.jobs import jobs_of
 from vipsync.errors import SettingsError
-from vipsync.grouping import group_cases, grouping_warnings
-from vipsync.jobs import jobs_of
 from vipsync.model import (
     Case,
     Descriptor,

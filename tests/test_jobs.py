@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.pipelines import CQUEST, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
-from vipsync.descriptor import parse_descriptor
-from vipsync.jobs import (
+from vipsync.cases.descriptor import parse_descriptor
+from vipsync.cases.jobs import (
     Values,
     expected_outputs,
     folder_matches,

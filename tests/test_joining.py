@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.pipelines import pipeline
-from vipsync import joining
+from vipsync.cases import joining
+from vipsync.cases.joining import join
+from vipsync.cases.matching import Tree, relate
+from vipsync.cases.sources import read_sources
 from vipsync.errors import SettingsError
-from vipsync.joining import join
-from vipsync.matching import Tree, relate
 from vipsync.model import InputSetting, RelPath, Settings
-from vipsync.sources import read_sources
 
 APP = pipeline("App", "a:File b:File c:File? w:String?")
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from vipsync.errors import KeyMissing
-from vipsync.keys import api_key, keep_api_key, kept_path
 from vipsync.model import Settings
+from vipsync.settings.keys import api_key, keep_api_key, kept_path
 
 KEY = "0123456789abcdefghijklmnop"
 OTHER = "ponmlkjihgfedcba9876543210"

@@ -22,7 +22,9 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.launching import (
+from vipsync.model import Settings
+from vipsync.plan.cycle import plan
+from vipsync.plan.launching import (
     case_content,
     execution_name,
     mark,
@@ -34,10 +36,8 @@ from vipsync.launching import (
     to_learn,
     to_read,
 )
-from vipsync.model import Settings
-from vipsync.plan import plan
-from vipsync.sending import Placer
-from vipsync.snapshot import Snapshot
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Snapshot
 from vipsync.state import Launch, LaunchStatus, Row, State, Verdict
 
 SIGNS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import SETTINGS, Bench, touch
+from tests.harness import SETTINGS, Bench, touch
 from vipsync.state import Phase
 
 ANSWER = b"spectrum/1 {'signal': 'a.mrui'}\n"

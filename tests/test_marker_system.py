@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
 from vipsync.local import FOR_EVER, Kind
-from vipsync.publish import Publisher
 from vipsync.state import Phase, Verdict
+from vipsync.status.publish import Publisher
 
 
 def removals(bench: Bench) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.pipelines import pipeline
-from vipsync.matching import PAIRED, Relation, Tree, refuse_clashes, relate
+from vipsync.cases.matching import PAIRED, Relation, Tree, refuse_clashes, relate
+from vipsync.cases.patterns import compile_pattern
+from vipsync.cases.sources import read_sources
 from vipsync.model import InputFile, InputSetting, RelPath, Settings, Text
-from vipsync.patterns import compile_pattern
-from vipsync.sources import read_sources
 
 APP = pipeline("App", "a:File b:File? w:String?", dot=["b", "w"])
 

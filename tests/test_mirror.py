@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vipsync.mirror import place, stamp
+from vipsync.disk.mirror import place, stamp
 
 
 @pytest.fixture

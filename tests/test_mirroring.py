@@ -6,8 +6,8 @@ import pytest
 
 from tests.worlds import OPEN, OUTPUTS, execution, result, settings, snapshot
 from vipsync.errors import ForeignPath
-from vipsync.mirroring import local_path, open_results, results_name, wanted
 from vipsync.model import ExecutionStatus, VipPath
+from vipsync.plan.mirroring import local_path, open_results, results_name, wanted
 from vipsync.state import ResultStatus
 
 MOMENT = snapshot(session=OPEN)

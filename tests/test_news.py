@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vipsync.draft import Level, Notice
-from vipsync.news import News
-from vipsync.progress import Batch
-from vipsync.status import ExecutionReport, Status
+from vipsync.faces.news import News
+from vipsync.faces.progress import Batch
+from vipsync.plan.draft import Level, Notice
+from vipsync.status.status import ExecutionReport, Status
 
 STATUS = Status("/s", "s", "id", "open", "Sending 3 files.")
 BATCH = Batch(upload=True, files=1, of=3, moved=100, size=400, speed=50.0, seconds=2.0)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vipsync.archive import unpack
+from vipsync.disk.archive import unpack
+from vipsync.disk.packing import Kind, PackMember, pack
 from vipsync.errors import DiskError, LocalFileError, Unreachable
-from vipsync.packing import Kind, PackMember, pack
 
 KINDS: list[Kind] = ["zip", "tar", "tgz"]
 CONTENTS = {

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study, touch
+from tests.harness import SETTINGS, Bench, Study, touch
 from tests.told import states
 from vipsync.actions import SendPack
 from vipsync.local import Kind
 from vipsync.loop import Done, Serial
 from vipsync.reconcile import Work
-from vipsync.status import CaseState
+from vipsync.status.status import CaseState
 
 
 def settings(kind: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from vipsync.cases.patterns import compile_pattern, compile_template
 from vipsync.errors import SettingsError
-from vipsync.patterns import compile_pattern, compile_template
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study, touch
+from tests.harness import SETTINGS, Bench, Study, touch
 from tests.told import PIPELINES, cases, states
-from vipsync.client import VipClient
+from vipsync.client.vip_client import VipClient
 from vipsync.folder import SessionFolder
 from vipsync.local import InProcess
 from vipsync.preview import Preview, preview
-from vipsync.status import CaseState
+from vipsync.status.status import CaseState
 
 HEAD = """\
 pipeline_id = "{}"

@@ -39,7 +39,6 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.draft import Plan
 from vipsync.errors import (
     DiskError,
     KeyMissing,
@@ -47,10 +46,11 @@ from vipsync.errors import (
     TransferMismatch,
     Unreachable,
 )
-from vipsync.launching import next_run
 from vipsync.model import ExecutionStatus, Job, RelPath, VipPath
-from vipsync.plan import plan
-from vipsync.snapshot import Attempt, Listing, Request, Snapshot
+from vipsync.plan.cycle import plan
+from vipsync.plan.draft import Plan
+from vipsync.plan.launching import next_run
+from vipsync.plan.snapshot import Attempt, Listing, Request, Snapshot
 from vipsync.state import (
     DoneRequest,
     Followed,

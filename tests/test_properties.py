@@ -27,13 +27,13 @@ from tests.worlds import (
     state_of,
 )
 from vipsync import actions as do
-from vipsync.cases import find_cases
-from vipsync.draft import Plan
+from vipsync.cases.finding import find_cases
 from vipsync.errors import GenericVipError, Unreachable
 from vipsync.model import Execution, ExecutionStatus, RelPath, RemoteEntry, Settings, VipPath
-from vipsync.plan import plan
+from vipsync.plan.cycle import plan
+from vipsync.plan.draft import Plan
+from vipsync.plan.snapshot import LONGEST_PAUSE, Memory, Request, Snapshot, parent
 from vipsync.record import intent, record
-from vipsync.snapshot import LONGEST_PAUSE, Memory, Request, Snapshot, parent
 from vipsync.state import Phase, ResultStatus, State
 
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "25"))

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.bench import SETTINGS, SPECTRUM, Bench, Study
+from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.told import cases, started, states, status
 from vipsync.actions import StartExecution
-from vipsync.draft import Level
 from vipsync.loop import Done, Serial
+from vipsync.plan.draft import Level
 from vipsync.reconcile import Work
-from vipsync.status import CaseState, status_of
+from vipsync.status.status import CaseState, status_of
 
 ALONE = "\n[launch]\nmax_jobs = 1\n"
 """Each case in an execution of its own."""

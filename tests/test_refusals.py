@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from vipsync.client.refusals import Refusal, retry_after, unreachable
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,
@@ -21,7 +22,6 @@ from vipsync.errors import (
     VipError,
     VipsyncError,
 )
-from vipsync.refusals import Refusal, retry_after, unreachable
 
 PORTAL = "https://vip.test"
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vipsync import screen
-from vipsync.checking import Finding
-from vipsync.draft import Level, Notice
 from vipsync.errors import KeyMissing
-from vipsync.progress import Batch, Transfer
+from vipsync.faces import screen
+from vipsync.faces.checking import Finding
+from vipsync.faces.progress import Batch, Transfer
+from vipsync.plan.draft import Level, Notice
 from vipsync.report import Reporter, Warnings
-from vipsync.status import ExecutionReport, Status
+from vipsync.status.status import ExecutionReport, Status
 
 STATUS = Status(
     "/s",

@@ -19,8 +19,8 @@ from tests.worlds import (
 )
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, Job
-from vipsync.plan import plan
-from vipsync.snapshot import Lease, Request, Snapshot
+from vipsync.plan.cycle import plan
+from vipsync.plan.snapshot import Lease, Request, Snapshot
 from vipsync.state import DoneRequest, Judged, Launch, Row, Verdict
 
 FILES = {"bad.dat": "one", "good.dat": "three", "new.dat": "seven", "old.dat": "eleven"}

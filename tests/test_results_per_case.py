@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import SETTINGS, SPECTRUM, Bench, Study
+from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.told import cases, states, status, table
-from vipsync.draft import Level
 from vipsync.local import Job, Kind
-from vipsync.publish import status_json
-from vipsync.status import CaseState
+from vipsync.plan.draft import Level
+from vipsync.status.publish import status_json
+from vipsync.status.status import CaseState
 
 
 def failing(*names: str) -> Callable[[Job], Mapping[str, bytes | Path] | int]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import SETTINGS, Bench, Study
-from vipsync.draft import Level
+from tests.harness import SETTINGS, Bench, Study
 from vipsync.local import FOR_EVER, Job, Kind
+from vipsync.plan.draft import Level
 from vipsync.state import Phase
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vipsync.errors import FolderAbsent, SettingsError
-from vipsync.model import FileState, RelPath
-from vipsync.scan import (
+from vipsync.disk.scan import (
     BUILT_IN_IGNORE,
     Scanner,
     identity,
@@ -22,6 +20,8 @@ from vipsync.scan import (
     same_folder,
     scan_interval,
 )
+from vipsync.errors import FolderAbsent, SettingsError
+from vipsync.model import FileState, RelPath
 
 RULES = ignore_rules(BUILT_IN_IGNORE, [], "")
 SETTLE = 5.0

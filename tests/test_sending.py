@@ -19,10 +19,10 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.draft import Draft
 from vipsync.model import InputFile, InputFolder, PackedFolder, PackKind, RelPath, Text, VipPath
-from vipsync.sending import Placer, members_digest, plan_sending, states_digest
-from vipsync.snapshot import Lender, Lent, Listing
+from vipsync.plan.draft import Draft
+from vipsync.plan.sending import Placer, members_digest, plan_sending, states_digest
+from vipsync.plan.snapshot import Lender, Lent, Listing
 from vipsync.state import Row, SendStatus, Sent
 
 FILES = {"s/a.nii": "one", "s/b.nii": "three"}

@@ -10,7 +10,7 @@ from tests.worlds import WALL, execution, snapshot
 from vipsync.backup import Workflow, read_backup
 from vipsync.errors import PropertyError
 from vipsync.model import ExecutionStatus
-from vipsync.session_backup import local_backup, news, taken_over, workflows_in
+from vipsync.session.backup import local_backup, news, taken_over, workflows_in
 from vipsync.state import Followed
 
 OLD = {"e1": Workflow(status="Finished", start="2026/01/31 14:22:05", outputs=[{"path": "/vip/x"}])}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines import pipeline
-from vipsync import session_checks as checks
 from vipsync.errors import InputsMissing, NameRefused, PropertyError
 from vipsync.model import RelPath, VipPath
-from vipsync.session_values import Dataset, given_settings
+from vipsync.session import checks as checks
+from vipsync.session.values import Dataset, given_settings
 
 VIP = VipPath("/vip/Home/API/study/INPUTS")
 NOWHERE = Dataset(None, VIP)

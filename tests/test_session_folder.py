@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import Bench, Study
+from tests.harness import Bench, Study
 from vipsync import VipSession
-from vipsync.account import Account
-from vipsync.creating import adopt
 from vipsync.errors import FolderError, FolderHeld
+from vipsync.faces.creating import adopt
 from vipsync.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, InProcess
 from vipsync.loop import Serial
 from vipsync.reconcile import Timing
+from vipsync.session.account import Account
 from vipsync.state import Phase
 
 PIPELINE = "spectrum/1"

@@ -29,11 +29,11 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync import session_plan as plans
-from vipsync.draft import Level, Plan
 from vipsync.model import ExecutionStatus, VipPath
-from vipsync.session_home import Site
-from vipsync.snapshot import Listing
+from vipsync.plan.draft import Level, Plan
+from vipsync.plan.snapshot import Listing
+from vipsync.session import planners as plans
+from vipsync.session.home import Site
 from vipsync.state import (
     Launch,
     LaunchStatus,

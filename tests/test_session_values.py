@@ -9,7 +9,7 @@ import pytest
 from tests.pipelines import pipeline
 from vipsync.errors import PropertyError
 from vipsync.model import VipPath
-from vipsync.session_values import Dataset, given_settings, launched, shown
+from vipsync.session.values import Dataset, given_settings, launched, shown
 
 VIP = VipPath("/vip/Home/API/study/INPUTS")
 ONE = pipeline("One", "image:File word:String?", "out=[image].tgz")

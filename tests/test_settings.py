@@ -24,7 +24,7 @@ from vipsync.model import (
     PackSetting,
     Settings,
 )
-from vipsync.settings import BUILT_IN_IGNORE, load, parse, places
+from vipsync.settings.reading import BUILT_IN_IGNORE, load, parse, places
 
 WHOLE = """
 pipeline_id  = "CQUEST/0.6"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.bench import SETTINGS, SPECTRUM, Bench, Study, touch
+from tests.harness import SETTINGS, SPECTRUM, Bench, Study, touch
 from tests.told import cases, states, status
-from vipsync.draft import Level
 from vipsync.folder import SessionFolder
+from vipsync.plan.draft import Level
 from vipsync.sharing import leases
 from vipsync.state import Phase
-from vipsync.status import CaseState
+from vipsync.status.status import CaseState
 
 BORROW = """\
 pipeline_id = "second/1"

@@ -30,7 +30,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import ExecutionStatus, RelPath, RemoteEntry, VipPath
-from vipsync.snapshot import LONGEST_PAUSE, Listing, Memory, parent
+from vipsync.plan.snapshot import LONGEST_PAUSE, Listing, Memory, parent
 
 A = VipPath(f"{INPUTS}/a.dat")
 SEND = do.SendFile(A, RelPath("a.dat"), state_of("one"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.pipelines import pipeline
+from vipsync.cases.sources import FileItem, Recipe, Source, nearest, read_sources
 from vipsync.errors import SettingsError
 from vipsync.model import FileSetting, InputSetting, InputsSettings, PackKind, PackSetting, Settings
-from vipsync.sources import FileItem, Recipe, Source, nearest, read_sources
 
 APP = pipeline("App", "a:File b:Files? w:String? n:Int?", dot=["a", "w"])
 

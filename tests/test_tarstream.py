@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.test_archive import FORMATS, GOOD, GOOD_TREE, Member, Place, packed
+from vipsync.disk.tarstream import TarReader, looks_like_tar, opened
 from vipsync.errors import ArchiveRefused, LocalFileError
-from vipsync.tarstream import TarReader, looks_like_tar, opened
 
 NOISE = random.Random(1).randbytes(2**20 + 300)
 

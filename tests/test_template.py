@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from vipsync.errors import SettingsError
 from vipsync.model import PORTAL, Descriptor, Parameter, ParameterType, Scalar, Settings
-from vipsync.settings import parse
-from vipsync.template import WIDTH, settings_text, to_fill_in
+from vipsync.settings.reading import parse
+from vipsync.settings.template import WIDTH, settings_text, to_fill_in
 
 FILE, TEXT = ParameterType.FILE, ParameterType.STRING
 WHOLE, NUMBER = ParameterType.INTEGER, ParameterType.DOUBLE

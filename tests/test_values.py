@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from vipsync.cases.values import (
+    base_name,
+    count_of,
+    text_in_job,
+    text_of,
+    text_problem,
+    vip_rel,
+)
 from vipsync.model import (
     InputFile,
     InputFolder,
@@ -14,14 +22,6 @@ from vipsync.model import (
     RelPath,
     Scalar,
     Text,
-)
-from vipsync.values import (
-    base_name,
-    count_of,
-    text_in_job,
-    text_of,
-    text_problem,
-    vip_rel,
 )
 
 T = ParameterType

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from vipsync.disk.scan import BUILT_IN_IGNORE, Scanner, Seen, ignore_rules
 from vipsync.model import RelPath
-from vipsync.scan import BUILT_IN_IGNORE, Scanner, Seen, ignore_rules
 
 NFD = unicodedata.normalize("NFD", "é")
 

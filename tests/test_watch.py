@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vipsync.scan import Scanner
-from vipsync.walk import Ignored
-from vipsync.watch import BURST, InotifySource, ObserverSource, Tell, Tree, Watcher
+from vipsync.disk.scan import Scanner
+from vipsync.disk.walk import Ignored
+from vipsync.disk.watch import BURST, InotifySource, ObserverSource, Tell, Tree, Watcher
 
 if sys.platform != "linux":
     pytest.skip("inotify is Linux's", allow_module_level=True)

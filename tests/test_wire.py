@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vipsync import wire
+from vipsync.client import wire
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from tests.bench import Bench, Study
-from vipsync.results_table import results_table
-from vipsync.status import CaseReport, CaseState, Status, status_of
+from tests.harness import Bench, Study
+from vipsync.status.results_table import results_table
+from vipsync.status.status import CaseReport, CaseState, Status, status_of
 
 PIPELINES = Path(__file__).parent.parent / "examples" / "pipelines"
 """Real pipelines, with command lines that need no container."""

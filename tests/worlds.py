@@ -12,8 +12,7 @@ from typing import Any
 
 from tests.pipelines import pipeline
 from vipsync import actions as do
-from vipsync.cases import find_cases
-from vipsync.launching import digest, execution_name, settings_digest
+from vipsync.cases.finding import find_cases
 from vipsync.model import (
     Case,
     Descriptor,
@@ -27,8 +26,9 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.sending import Placer
-from vipsync.snapshot import Listing, Memory, Request, Snapshot
+from vipsync.plan.launching import digest, execution_name, settings_digest
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Listing, Memory, Request, Snapshot
 from vipsync.state import (
     Changes,
     Followed,

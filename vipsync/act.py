@@ -16,7 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, assert_never
 
 from vipsync import actions as do
-from vipsync.client import VipClient
+from vipsync.client.vip_client import VipClient
+from vipsync.disk.packing import PackMember, pack
+from vipsync.disk.scan import Seen
 from vipsync.errors import (
     ExecutionGone,
     LocalFileError,
@@ -27,10 +29,8 @@ from vipsync.errors import (
 from vipsync.fetching import fetch_logs, fetch_result
 from vipsync.folder import ID_LINE, SessionFolder, disk_error, write_atomic
 from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
-from vipsync.packing import PackMember, pack
-from vipsync.scan import Seen
+from vipsync.plan.snapshot import parent
 from vipsync.sharing import return_lease, take_lease
-from vipsync.snapshot import parent
 
 LIST_LIMIT = 500
 """Executions that VIP lists at most (facts 5.1)."""

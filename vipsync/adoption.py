@@ -12,9 +12,9 @@ from vipsync.backup import REMOVED, Backup
 from vipsync.errors import VipsyncError
 from vipsync.folder import ID_LINE, SessionFolder
 from vipsync.model import ExecutionStatus, Settings, VipPath
-from vipsync.plan import home_of
-from vipsync.setting_values import session_name_of
-from vipsync.settings import load, places
+from vipsync.plan.cycle import home_of
+from vipsync.settings.checks import session_name_of
+from vipsync.settings.reading import load, places
 from vipsync.state import Followed, Phase, Row, Session
 
 

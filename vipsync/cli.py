@@ -20,12 +20,13 @@ import click
 from platformdirs import user_log_path
 from pydantic import SecretStr
 
-from vipsync import commands, keys
-from vipsync.commands import Chosen, Face
-from vipsync.demo import FOLDER, demo, serve
 from vipsync.errors import KeyMissing, VipsyncError
+from vipsync.faces import commands
+from vipsync.faces.commands import Chosen, Face
+from vipsync.faces.demo import FOLDER, demo, serve
+from vipsync.faces.running import INTERRUPTED
 from vipsync.report import Reporter, Warnings
-from vipsync.running import INTERRUPTED
+from vipsync.settings import keys
 
 EXIT_CODES = """\b
 Exit codes:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from vipsync import actions as do
-from vipsync.archive import unpack
-from vipsync.client import LogStream, VipClient
+from vipsync.client.vip_client import LogStream, VipClient
+from vipsync.disk.archive import unpack
+from vipsync.disk.mirror import place, stamp
+from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, TransferMismatch
-from vipsync.mirror import place, stamp
 from vipsync.model import RelPath
-from vipsync.tarstream import looks_like_tar
 
 ARCHIVES = ".archives"
 ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.snapshot import Request
+from vipsync.plan.snapshot import Request
 
 MARKER = "ON_VIP.txt"
 STATUS = "STATUS.txt"

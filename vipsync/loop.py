@@ -16,12 +16,12 @@ from typing import Protocol
 
 from vipsync import actions as do
 from vipsync.act import Stopped
+from vipsync.disk.scan import Hints
+from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder import SessionFolder, find_sessions
+from vipsync.plan.snapshot import frees_slot
 from vipsync.reconcile import Connect, Reconciler, Timing, Work
-from vipsync.scan import Hints
-from vipsync.snapshot import frees_slot
-from vipsync.watch import Watcher
 
 logger = logging.getLogger(__name__)
 

@@ -16,21 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from vipsync.cases import find_cases
-from vipsync.descriptor import parse_descriptor
-from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
-from vipsync.folder import SessionFolder
-from vipsync.mirror import stamp
-from vipsync.model import (
-    CaseSet,
-    Descriptor,
-    FileState,
-    InputFolder,
-    PackedFolder,
-    RelPath,
-    Settings,
-)
-from vipsync.scan import (
+from vipsync.cases.descriptor import parse_descriptor
+from vipsync.cases.finding import find_cases
+from vipsync.disk.mirror import stamp
+from vipsync.disk.scan import (
     BUILT_IN_IGNORE,
     Hints,
     Identity,
@@ -42,9 +31,20 @@ from vipsync.scan import (
     same_folder,
     scan_interval,
 )
-from vipsync.settings import load, parse, places
+from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
+from vipsync.folder import SessionFolder
+from vipsync.model import (
+    CaseSet,
+    Descriptor,
+    FileState,
+    InputFolder,
+    PackedFolder,
+    RelPath,
+    Settings,
+)
+from vipsync.plan.snapshot import Lender, Memory, Snapshot
+from vipsync.settings.reading import load, parse, places
 from vipsync.sharing import leased_at, leases, lender, lending_folder, shared_inputs
-from vipsync.snapshot import Lender, Memory, Snapshot
 from vipsync.state import ResultStatus, State
 
 logger = logging.getLogger(__name__)

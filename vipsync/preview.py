@@ -8,20 +8,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vipsync import actions as do
-from vipsync.client import VipClient
-from vipsync.draft import Plan
+from vipsync.cases.grouping import group_cases, grouping_warnings
+from vipsync.client.vip_client import VipClient
 from vipsync.errors import NotASession
 from vipsync.folder import SessionFolder
-from vipsync.grouping import group_cases, grouping_warnings
-from vipsync.launching import sort_cases
 from vipsync.ledger import read_state
 from vipsync.model import Case, CaseSet, Group, RelPath, VipPath
 from vipsync.observe import Observer
-from vipsync.plan import home_of, plan
-from vipsync.sending import Placer
-from vipsync.snapshot import Memory, Snapshot
+from vipsync.plan.cycle import home_of, plan
+from vipsync.plan.draft import Plan
+from vipsync.plan.launching import sort_cases
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.state import CachedPipeline, Phase, Result, ResultStatus, Sent, Session, State
-from vipsync.status import CaseReport, status_of
+from vipsync.status.status import CaseReport, status_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,17 @@ from vipsync import actions as do
 from vipsync.act import Tools, act
 from vipsync.adoption import adopted_rows, marked_id, take_script_session
 from vipsync.backup import read_backup
-from vipsync.client import VipClient
-from vipsync.draft import PATIENCE, Level, Plan
+from vipsync.client.vip_client import VipClient
+from vipsync.disk.scan import Hints, network_file_system
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.folder import HostLease, SessionFolder, new_id
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
 from vipsync.observe import Observer, Observing
-from vipsync.plan import plan
+from vipsync.plan.cycle import plan
+from vipsync.plan.draft import PATIENCE, Level, Plan
+from vipsync.plan.snapshot import SLOT, Attempt, Memory, Snapshot
 from vipsync.record import intent, record
-from vipsync.scan import Hints, network_file_system
-from vipsync.snapshot import SLOT, Attempt, Memory, Snapshot
 from vipsync.state import Changes, LastSettings, Phase, Row, Session
 
 logger = logging.getLogger(__name__)

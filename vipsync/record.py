@@ -16,8 +16,8 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import FileState, RemoteEntry, VipPath
-from vipsync.sending import members_digest, states_digest
-from vipsync.snapshot import parent
+from vipsync.plan.sending import members_digest, states_digest
+from vipsync.plan.snapshot import parent
 from vipsync.state import (
     CachedPipeline,
     Changes,

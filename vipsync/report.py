@@ -18,14 +18,14 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from vipsync import screen
 from vipsync.errors import VipsyncError
-from vipsync.news import News
-from vipsync.progress import Progress, has_arrived, left_to_transfer
+from vipsync.faces import screen
+from vipsync.faces.news import News
+from vipsync.faces.progress import Progress, has_arrived, left_to_transfer
+from vipsync.faces.screen import printable
 from vipsync.reconcile import Reconciler
-from vipsync.screen import printable
-from vipsync.status import Status
-from vipsync.words import details
+from vipsync.status.status import Status
+from vipsync.status.words import details
 
 _FRAMES = 4
 """Pictures per second on a terminal."""

@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from vipsync.disk.scan import Seen
 from vipsync.errors import SettingsError
 from vipsync.folder import SessionFolder, write_atomic
 from vipsync.ledger import read_state
 from vipsync.model import Settings
-from vipsync.scan import Seen
-from vipsync.settings import load, places
-from vipsync.snapshot import Lease, Lender, Lent
+from vipsync.plan.snapshot import Lease, Lender, Lent
+from vipsync.settings.reading import load, places
 from vipsync.state import Phase, SendStatus, Sent, State
 
 

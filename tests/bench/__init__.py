@@ -1,0 +1,1 @@
+"""vipsync beside vip-client, curl and the limit of the machine: `python -m tests.bench`."""

@@ -1,0 +1,53 @@
+"""`python -m tests.bench [--json] [ROW...]`: vipsync beside vip-client, curl and the limit."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench import rows
+from tests.bench.rows import Row
+
+WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
+    "upload": lambda root: [rows.upload(root, 200)],
+    "upload-2000": lambda root: [rows.upload(root, 2000, rounds=1, with_client=False)],
+    "big": rows.big_file,
+    "unpack": rows.unpacking,
+    "scan": lambda root: [rows.scanning(root, n) for n in (1_000, 10_000, 100_000)],
+    "start": lambda _root: rows.starting(),
+}
+
+
+def line(row: Row) -> str:
+    """Return one line of the table."""
+    cells = [row.work, row.aim]
+    for name in ("limit", "vipsync", "vip-client"):
+        found = row.measures.get(name)
+        cells.append(f"{found.seconds:.2f} s" if found else "")
+    ratio, memory = row.ratio("vipsync"), row.measures["vipsync"].memory
+    cells += [f"{ratio:.2f}" if ratio else "", f"{memory / 1e6:.0f} MB" if memory else ""]
+    return "| " + " | ".join([*cells, row.note]) + " |"
+
+
+def main(arguments: list[str]) -> None:
+    """Run the works that are named, or all, and print the table."""
+    names = [a for a in arguments if not a.startswith("-")] or list(WORKS)
+    with tempfile.TemporaryDirectory(prefix="vipsync-bench-") as root:
+        found = [row for name in names for row in WORKS[name](Path(root))]
+    if "--json" in arguments:
+        print(json.dumps([asdict(row) for row in found], indent=2))
+        return
+    print("| work | to reach | limit | vipsync | vip-client | × limit | peak memory | |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in found:
+        print(line(row))
+        if row.requests:
+            print(f"|   requests | {dict(row.requests)} | | | | | | |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,351 @@
+"""A whole world on one clock: the embedded VIP in process, session folders, and the loop over them.
+
+Nothing here waits: the clock moves to what is due next, so that a run of days takes no time and
+repeats exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from vipsync.client.vip_client import VipClient
+from vipsync.errors import VipsyncError
+from vipsync.folder import SessionFolder
+from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
+from vipsync.loop import Executor, Loop, Serial
+from vipsync.model import Settings
+from vipsync.plan.draft import Notice
+from vipsync.plan.snapshot import Request
+from vipsync.reconcile import Reconciler, Timing
+from vipsync.state import Phase, State
+
+MOST_TURNS = 3000
+"""Turns after which a run that never comes to rest is a failure, not a hanging test."""
+
+SCAN = 10.0
+"""Seconds between full scans without a watcher."""
+
+SPECTRUM: dict[str, Any] = {
+    "name": "spectrum",
+    "tool-version": "1",
+    "description": "One archive for each signal",
+    "schema-version": "0.5",
+    "command-line": "spectrum [SIGNAL] [PARAMETERS] [OUT]",
+    "inputs": [
+        {"id": "signal", "name": "s", "type": "File", "value-key": "[SIGNAL]"},
+        {
+            "id": "parameters",
+            "name": "p",
+            "type": "File",
+            "optional": True,
+            "value-key": "[PARAMETERS]",
+        },
+    ],
+    "output-files": [{"id": "fit", "name": "f", "path-template": "[SIGNAL].tgz"}],
+}
+
+SETTINGS = """\
+pipeline_id = "spectrum/1"
+portal = "https://vip.test"
+
+[input_settings]
+signal = "*.mrui"
+"""
+
+
+class _Ticking(httpx.BaseTransport):
+    """Let each request take a little time, so that no two things happen at once."""
+
+    def __init__(self, world: World, clock: ManualClock) -> None:
+        self._inner, self._clock = InProcess(world), clock
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._clock.sleep(0.01)
+        return self._inner.handle_request(request)
+
+
+class Study:
+    """One session folder, and what tests look at in it."""
+
+    def __init__(self, bench: Bench, root: Path) -> None:
+        self.bench = bench
+        self.root = root
+
+    @property
+    def marker(self) -> Path:
+        """ON_VIP.txt."""
+        return self.root / "ON_VIP.txt"
+
+    @property
+    def settings(self) -> Path:
+        """settings.toml."""
+        return self.root / "settings.toml"
+
+    def drop(self, **files: str) -> None:
+        """Put files named `<key>.mrui` into inputs/."""
+        self.write({f"{name}.mrui": text for name, text in files.items()})
+
+    def write(self, files: Mapping[str, str | bytes], below: str = "inputs") -> None:
+        """Put files below inputs/."""
+        for name, content in files.items():
+            path = self.root / below / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def outputs(self) -> dict[str, bytes]:
+        """Return the results in outputs/ by path, each results folder called by its number."""
+        root = self.root / "outputs"
+        found = {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+        for own in ("session_data.json", "results.csv"):
+            found.pop(own, None)
+        tops = sorted({name.split("/", 1)[0] for name in found if "/" in name})
+        number = {top: str(n) for n, top in enumerate(tops, start=1)}
+        return {_renamed(name, number): content for name, content in found.items()}
+
+    def result(self, name: str) -> Path:
+        """Return the one path in outputs/ that ends so."""
+        (found,) = (self.root / "outputs").glob(f"**/{name}")
+        return found
+
+    def inputs(self) -> dict[str, bytes]:
+        """Return the files in inputs/ by path."""
+        root = self.root / "inputs"
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.*")}
+
+    @property
+    def session(self) -> Reconciler:
+        """The session in the running loop."""
+        return self.bench.loop.sessions[self.root]
+
+    @property
+    def state(self) -> State:
+        """What the ledger holds."""
+        return self.session.ledger.state
+
+    def phase(self) -> Phase:
+        """Tell where the session stands."""
+        return self.state.session.phase
+
+    def trouble(self) -> VipsyncError | None:
+        """Return what stops the whole session."""
+        return self.session.trouble
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What the last plan says."""
+        plan = self.session.plan
+        return list(plan.notices) if plan else []
+
+    def says(self, words: str) -> bool:
+        """Tell whether some notice or trouble has these words."""
+        said = [f"{n.subject} {n.text} {n.remedy}" for n in self.notices]
+        return any(words in text for text in [*said, str(self.trouble() or "")])
+
+    def notice(self) -> None:
+        """Let the next look be a full one, as after an event."""
+        if self.session.observer:
+            self.session.observer.look_everywhere()
+
+    def ask(self, command: str, *cases: str, **options: str) -> None:
+        """Leave a request, as a command does."""
+        folder = SessionFolder(self.root)
+        request_id = f"{self.bench.clock.now():.3f}-{command.replace(' ', '')}"
+        folder.ask(Request(request_id, command, cases, options))
+
+
+class Bench:
+    """The embedded VIP and the loop, on one clock that moves by itself from due time to due time.
+
+    A bench that is made anew on the same session folders stands for another process.
+    """
+
+    def __init__(self, root: Path, **options: Any) -> None:
+        self.root = root / "studies"
+        self.clock = ManualClock()
+        self.job_seconds: Callable[[Job], float] = lambda _job: 10.0
+        self.runner = FastRunner(self.clock, seconds=lambda job: self.job_seconds(job))
+        chosen = replace(Options(startup_delay=5.0), **options)
+        self.world = World(root / "vip", chosen, self.clock, random.Random(1), self.runner)
+        self.world.pipelines.add(SPECTRUM)
+        self.key = DEFAULT_KEY
+        self.studies: list[Study] = []
+        self.executor: Executor = Serial()
+        self._transport = _Ticking(self.world, self.clock)
+        self._clients: list[VipClient] = []
+        self._chance = random.Random(2)
+        self._loop: Loop | None = None
+        self._began = self.clock.now() - 1000.0
+
+    # folders
+
+    def study(self, name: str = "study", settings: str = SETTINGS, **files: str) -> Study:
+        """Make a session folder with some signals in it."""
+        made = Study(self, self.root / name)
+        (made.root / "inputs").mkdir(parents=True)
+        made.settings.write_text(settings)
+        made.drop(**files)
+        return self.take(made.root)
+
+    def take(self, root: Path) -> Study:
+        """Let the next process keep this folder too."""
+        study = Study(self, root)
+        self.studies.append(study)
+        self.stop()
+        return study
+
+    # the loop
+
+    @property
+    def loop(self) -> Loop:
+        """The loop of the process that runs now."""
+        if self._loop is None:
+            self._loop = Loop(
+                [study.root for study in self.studies],
+                self._connect,
+                environ={},
+                timing=Timing(self._now, self.clock.now, self._chance.random, self.clock.sleep),
+                executor=self.executor,
+                watch=False,
+            )
+        return self._loop
+
+    def stop(self) -> None:
+        """End the process: locks and files are let go, nothing else happens."""
+        if self._loop:
+            self._loop.close()
+        self._loop = None
+
+    def die(self) -> None:
+        """End the process as a kill does: nothing is told to anybody, only its locks go."""
+        if self._loop:
+            for session in self._loop.sessions.values():
+                session.close()
+        self._loop = None
+
+    def restart(self) -> None:
+        """End the process; another one begins with the next run."""
+        self.stop()
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop()
+        for client in self._clients:
+            client.close()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Turn, and move the clock to what is due, until the condition holds."""
+        for _ in range(MOST_TURNS):
+            self.loop.turn()
+            if condition():
+                return
+            self._pass(self.loop.pause())
+        plans = [s.session.plan for s in self.studies]
+        raise AssertionError(f"after {MOST_TURNS} turns it has not happened: {plans}")
+
+    def rest(self) -> None:
+        """Run until nothing can advance; what changed before is seen by a full scan."""
+        self.clock.sleep(SCAN)
+        self.until(self.loop.at_rest)
+
+    def run(self, seconds: float) -> None:
+        """Run for some time."""
+        end = self.clock.now() + seconds
+        for _ in range(MOST_TURNS):
+            self.loop.turn()
+            left = end - self.clock.now()
+            if left <= 0:
+                return
+            self._pass(min(self.loop.pause(), left))
+        raise AssertionError(f"{MOST_TURNS} turns are too many for {seconds} s")
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass; what is smaller than a clock can show is a millisecond."""
+        self.clock.sleep(max(seconds, 0.001) if seconds else 0.0)
+
+    def _now(self) -> float:
+        """Return a monotonic time that is not the time of day."""
+        return self.clock.now() - self._began
+
+    def _connect(self, _settings: Settings, portal: str, _session: str) -> tuple[VipClient, str]:
+        client = VipClient(portal, self.key, self._transport)
+        self._clients.append(client)
+        return client, hashlib.sha256(self.key.encode()).hexdigest()[:8]
+
+    # VIP
+
+    @property
+    def home(self) -> Path:
+        """Where the account's /vip/Home/API lies on this disk."""
+        user = self.world.options.users[DEFAULT_KEY]
+        return self.world.storage.users / user.folder / "API"
+
+    def vip_files(self) -> dict[str, bytes]:
+        """Return the files below /vip/Home/API, each results folder called by its number."""
+        self.world.settle()
+        found = {
+            path.relative_to(self.home).as_posix(): path.read_bytes()
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file()
+        }
+        stamps = sorted({n.split("/")[2] for n in found if n.split("/")[1] == "OUTPUTS"})
+        number = {stamp: str(n) for n, stamp in enumerate(stamps, start=1)}
+        return {
+            "/".join(number.get(part, part) for part in name.split("/")): content
+            for name, content in found.items()
+        }
+
+    def vip_inputs(self, session: str = "study") -> dict[str, bytes]:
+        """Return what was uploaded for a session, by its path below INPUTS."""
+        start = f"{session}/INPUTS/"
+        return {
+            n.removeprefix(start): c for n, c in self.vip_files().items() if n.startswith(start)
+        }
+
+    def vip_sessions(self) -> list[str]:
+        """Return the names of the sessions' folders on VIP."""
+        self.world.settle()
+        return sorted(path.name for path in self.home.iterdir()) if self.home.is_dir() else []
+
+    def executions(self, parameter: str = "signal") -> list[list[str]]:
+        """Return the signals of each execution, oldest first."""
+        self.world.settle()
+        return [
+            [Path(value).name for value in e.submission.values[parameter]]
+            for e in reversed(self.world.executions.all())
+        ]
+
+    def jobs(self) -> list[int]:
+        """Return the number of jobs of each execution, oldest first."""
+        self.world.settle()
+        return [len(e.tasks) for e in reversed(self.world.executions.all())]
+
+    def changes(self) -> list[str]:
+        """Return the requests so far that were to change something on VIP."""
+        return [f"{r.method} {r.path}" for r in self.world.requests if r.method != "GET"]
+
+    def count(self, start: str) -> int:
+        """Count the requests so far that begin so, as in `POST /executions`."""
+        return sum(f"{r.method} {r.path}".startswith(start) for r in self.world.requests)
+
+
+def _renamed(name: str, number: Mapping[str, str]) -> str:
+    top, slash, rest = name.partition("/")
+    return f"{number.get(top, top)}{slash}{rest}"
+
+
+def touch(path: Path, seconds: float = 3600.0) -> None:
+    """Give a file another time, and leave its content alone."""
+    info = path.stat()
+    os.utime(path, (info.st_atime + seconds, info.st_mtime + seconds))

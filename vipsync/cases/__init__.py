@@ -1,0 +1,1 @@
+"""From files, settings and a descriptor to cases and executions. Every module here is pure."""

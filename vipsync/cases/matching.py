@@ -1,0 +1,270 @@
+"""Files against patterns: what each parameter could be given. Pure: no os, time, random, httpx, sqlite3 or logging."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from vipsync.cases.patterns import Pattern, Template
+from vipsync.cases.sources import FileItem, Source
+from vipsync.cases.values import MAX_VALUE, vip_rel
+from vipsync.errors import NameRefused
+from vipsync.model import (
+    InputFile,
+    InputFolder,
+    InputValue,
+    PackedFolder,
+    RelPath,
+    Text,
+)
+from vipsync.names import vip_relpath
+
+PAIRED = "*"
+"""The variable of all lists under `vip:dot`: the index of their item."""
+
+_LATER_VERSION = len("_v99/")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One value that a parameter could have: with the files it needs, or with what is missing.
+
+    `value` is a Template where names decide the text, None where the file is missing.
+    """
+
+    value: InputValue | Template | None
+    files: tuple[RelPath, ...] = ()
+    missing: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """The options of one parameter, by what its variables stand for.
+
+    Variables are `{names}`; `*` for the index of paired lists; `*parameter` for what varies in
+    this parameter alone.
+    """
+
+    source: Source
+    variables: tuple[str, ...]
+    options: Mapping[tuple[str, ...], Option]
+
+    def wanted(self, bound: Mapping[str, str]) -> str:
+        """Return the path, or else the pattern, that a case lacks here; it must take files."""
+        item: FileItem | Template = self.source.files[0]
+        if PAIRED in self.variables and PAIRED in bound:
+            item = self.source.items[int(bound[PAIRED])]
+        return item.pattern.wanted(bound) if isinstance(item, FileItem) else item.fill(bound)
+
+
+class Tree:
+    """The files of inputs/, found by pattern, by name in full, or by folder."""
+
+    def __init__(self, files: Iterable[RelPath], named: Iterable[RelPath]) -> None:
+        self.files = tuple(sorted(set(files)))
+        self._named = frozenset(named).union(self.files)
+
+    @cached_property
+    def _any_case(self) -> Mapping[str, list[RelPath]]:
+        found: defaultdict[str, list[RelPath]] = defaultdict(list)
+        for path in sorted(self._named):
+            found[path.casefold()].append(path)
+        return found
+
+    @cached_property
+    def _folders(self) -> tuple[RelPath, ...]:
+        seen: set[str] = set()
+        for path in self.files:
+            folder = path.rpartition("/")[0]
+            while folder and folder not in seen:
+                seen.add(folder)
+                folder = folder.rpartition("/")[0]
+        return tuple(map(RelPath, sorted(seen)))
+
+    def members(self, folder: RelPath) -> tuple[RelPath, ...]:
+        """Return the files below a folder, sorted."""
+        first = bisect_left(self.files, RelPath(f"{folder}/"))
+        end = bisect_left(self.files, RelPath(f"{folder}0"), lo=first)  # 0 comes right after /
+        return self.files[first:end]
+
+    def matches(self, pattern: Pattern) -> Iterator[tuple[RelPath, tuple[str, ...]]]:
+        """Yield each path that matches, with what the names of the pattern stand for."""
+        if pattern.is_literal and not pattern.is_folder:
+            yield from ((path, ()) for path in self._by_name(pattern.fill({})))
+            return
+        for path in self._folders if pattern.is_folder else self.files:
+            found = pattern.match(path)
+            if found is not None:
+                yield path, found
+
+    def _by_name(self, name: str) -> Iterable[RelPath]:
+        """Find a file named in full, ignored or not: as written, else in any case."""
+        exact = RelPath(name)
+        return (exact,) if exact in self._named else self._any_case.get(name.casefold(), ())
+
+
+def relate(source: Source, tree: Tree, root_length: int) -> Relation:
+    """Work out what one parameter could be given. `root_length`: that of the inputs' root on VIP."""
+    varies_alone = source.is_wild or (source.is_list and not source.paired)
+    own = f"*{source.parameter.name}"
+    variables = (
+        *source.names,
+        *([PAIRED] if source.is_list and source.paired else []),
+        *([own] if varies_alone else []),
+    )
+    options: dict[tuple[str, ...], Option] = {}
+    for index, item in enumerate(source.items):
+        for names, path, option, wanted in _options(item, tree, root_length):
+            bound = {**names, PAIRED: str(index), own: path}
+            key = tuple(bound[variable] for variable in variables)
+            options[key] = _preferred(options.get(key), option, wanted)
+    return Relation(source, variables, options)
+
+
+_Found = tuple[Mapping[str, str], str, Option, str]
+
+
+def _options(item: FileItem | Template, tree: Tree, root_length: int) -> Iterator[_Found]:
+    """Yield, for each option of an item: its names, its own text, itself, the exact path meant."""
+    if isinstance(item, Template):
+        value = item if item.names else Text(item.fill({}))
+        yield {}, item.text, Option(value), ""
+        return
+    pattern = item.pattern
+    found = False
+    for path, groups in tree.matches(pattern):
+        names = dict(zip(pattern.names, groups, strict=True))
+        found = True
+        yield names, path, _option(item, names, path, tree, root_length), pattern.fill(names)
+    if pattern.is_literal and not found:
+        missing = pattern.wanted({})
+        yield {}, missing, Option(None, missing=missing), ""
+
+
+def _preferred(before: Option | None, option: Option, wanted: str) -> Option:
+    """Choose between two files that differ only in upper and lower case: the one as written."""
+    if before is None or before.value == option.value:
+        return option
+    exact = [one for one in (before, option) if _path(one) == wanted]
+    if exact:
+        return exact[0]
+    both = " and ".join(sorted((_path(before), _path(option))))
+    return replace(before, problem=f"{both} both match, and differ only in upper and lower case")
+
+
+def _path(option: Option) -> str:
+    match option.value:
+        case InputFile(path=path) | InputFolder(path=path) | PackedFolder(path=path):
+            return path
+        case _:
+            return ""
+
+
+def _option(
+    item: FileItem, names: Mapping[str, str], path: RelPath, tree: Tree, root_length: int
+) -> Option:
+    value: InputFile | InputFolder | PackedFolder
+    if not item.pattern.is_folder:
+        value = InputFile(path, item.as_name.fill(names) if item.as_name else "")
+        return Option(value, (path,), problem=_name_problem(value, (), root_length))
+    members = tree.members(path)
+    value = PackedFolder(path, item.pack, members) if item.pack else InputFolder(path, members)
+    sent = () if item.pack else members
+    return Option(value, members, problem=_name_problem(value, sent, root_length))
+
+
+def _name_problem(
+    value: InputFile | InputFolder | PackedFolder, members: Collection[RelPath], root_length: int
+) -> str:
+    """Say why VIP cannot hold this name, or the name of a member; "" where it can."""
+    try:
+        rel = vip_rel(value)
+        for member in members:
+            vip_relpath(member)
+    except NameRefused as error:
+        return str(error).rstrip(".")
+    length = root_length + 1 + _LATER_VERSION + len(rel)
+    if length > MAX_VALUE:
+        return f"{value.path}: its path on VIP has {length} characters, VIP takes {MAX_VALUE}"
+    return ""
+
+
+def refuse_clashes(relations: Iterable[Relation], others: Iterable[RelPath]) -> list[Relation]:
+    """Return the relations, with a problem on each option whose name on VIP another one has too.
+
+    `others` are files that go to VIP though no setting uses them.
+    """
+    relations = list(relations)
+    owners = _owners(relations, others)
+    clashing = dict(_clashes(owners))
+    if not clashing:
+        return relations
+    return [
+        replace(
+            relation,
+            options={key: _told(option, clashing) for key, option in relation.options.items()},
+        )
+        for relation in relations
+    ]
+
+
+def _owners(relations: Iterable[Relation], others: Iterable[RelPath]) -> Mapping[str, set[str]]:
+    """Map each path on VIP to what would be sent there."""
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    for relation in relations:
+        for option in relation.options.values():
+            if not option.problem:
+                for rel, origin in _sent(option):
+                    owners[rel].add(origin)
+    for path in others:
+        try:
+            owners[vip_relpath(path)].add(path)
+        except NameRefused:
+            continue
+    return owners
+
+
+def _sent(option: Option) -> Iterator[tuple[str, str]]:
+    """Yield what an option puts on VIP: the path there, and what it comes from."""
+    match option.value:
+        case InputFile(path=path) as value:
+            yield vip_rel(value), path
+        case PackedFolder(path=path) as value:
+            yield vip_rel(value), f"{path}/"
+        case InputFolder(members=members):
+            yield from ((vip_relpath(member), member) for member in members)
+        case _:
+            return
+
+
+def _clashes(owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+    """Yield each origin that shares its path on VIP, with the words that say so."""
+    for rel, origins in owners.items():
+        if len(origins) > 1:
+            both = " and ".join(sorted(origins))
+            for origin in origins:
+                yield origin, f"{both} would both be {rel} on VIP: rename one of them"
+        for folder in _parents(rel):
+            for above in sorted(owners.get(folder, ())):
+                words = f"{min(origins)} needs a folder {folder} on VIP, which {above} would be"
+                yield from (
+                    (origin, f"{words}: rename one of them") for origin in {*origins, above}
+                )
+
+
+def _parents(rel: str) -> Iterator[str]:
+    folder = rel.rpartition("/")[0]
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
+
+
+def _told(option: Option, clashing: Mapping[str, str]) -> Option:
+    if option.problem:
+        return option
+    problems = (clashing[origin] for _, origin in _sent(option) if origin in clashing)
+    return replace(option, problem=next(problems, ""))

@@ -1,0 +1,1 @@
+"""VIP's REST API: one method per endpoint, typed, without policy."""

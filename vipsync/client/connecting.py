@@ -1,0 +1,56 @@
+"""Make the client of a session: its portal, its key, and a print that tells keys apart."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from vipsync.client.vip_client import VipClient
+from vipsync.model import Settings
+from vipsync.settings.keys import api_key
+
+
+class Connector:
+    """Give each portal and key one client, which all folders of a process share."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        key_file: Path | None = None,
+        config_dir: Path | None = None,
+    ) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._key_file, self._config_dir = key_file, config_dir
+        self._clients: dict[tuple[str, str], VipClient] = {}
+
+    def __call__(self, settings: Settings, portal: str, session_id: str) -> tuple[VipClient, str]:
+        """Return a client and the print of its key; raise KeyMissing where there is no key.
+
+        The key is looked up anew each time, so that a new one is taken without a restart.
+        """
+        key = api_key(
+            replace(settings, portal=portal), self._environ, self._config_dir, self._key_file
+        )
+        place = (portal, key.get_secret_value())
+        if place not in self._clients:
+            self._clients[place] = VipClient(portal, key)
+        return self._clients[place], key_print(key, session_id)
+
+    def close(self) -> None:
+        """Close all clients."""
+        for client in self._clients.values():
+            client.close()
+
+
+def key_print(key: SecretStr, session_id: str) -> str:
+    """Return a word that differs from key to key and from session to session.
+
+    A key has 130 random bits (facts 1.1): nobody finds it from its hash.
+    """
+    secret = key.get_secret_value().encode()
+    return hashlib.blake2b(secret, key=session_id.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,212 @@
+"""One shared HTTP connection pool to a portal: the key's only place, and where failures are read.
+
+The key is added to a request as it leaves, never follows a redirect, and is taken out of foreign
+texts. Answers are read no further than they are of use; nothing is ever sent twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+from pydantic import SecretStr
+
+from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
+from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
+from vipsync.model import BLOCK
+
+logger = logging.getLogger(__name__)
+
+# httpx logs every URL at INFO, and a path can hold a patient's name.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+KEY_HEADER = "apikey"
+MAX_CONNECTIONS = 16
+MAX_ANSWER = 64 * BLOCK
+"""Bytes of JSON above which an answer is not read on."""
+MAX_REFUSAL = 64 * 1024
+"""Bytes of a refusal that are read."""
+MAX_LOG = BLOCK
+"""Bytes of a log that are kept: its last ones."""
+
+# A PUT answers after up to 45 s (facts 3.5), and a free connection may be as far away.
+_TIMEOUT = httpx.Timeout(90.0, connect=10.0)
+_LIMITS = httpx.Limits(max_connections=MAX_CONNECTIONS)
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SHORTEST_SECRET = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, and the words that name it in an error."""
+
+    words: str
+    method: str
+    route: str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | Iterator[bytes] | None = None
+    json: object = None
+
+
+class Connection:
+    """The shared httpx client: sends, reads no more than it must, translates every failure."""
+
+    def __init__(self, portal: str, key: SecretStr, transport: httpx.BaseTransport | None) -> None:
+        self._portal = portal
+        self._key = key
+        self._http = httpx.Client(
+            auth=_KeyHeader(key),
+            headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "vipsync"},
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            follow_redirects=False,
+            transport=transport,
+            # A proxy cannot reach this machine's own loopback.
+            trust_env=httpx.URL(portal).host not in _LOOPBACK,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    @contextmanager
+    def answer(self, ask: Ask, *expected: int) -> Iterator[httpx.Response]:
+        """Send a request and yield its answer, not read yet; raise on any status not expected."""
+        request = self._http.build_request(
+            ask.method,
+            f"{self._portal}/rest/{ask.route}",
+            params=ask.params or None,
+            headers=ask.headers,
+            content=ask.content,
+            json=ask.json,
+        )
+        with self._translated(ask.words):
+            response = self._http.send(request, stream=True)
+        try:
+            if response.status_code not in expected:
+                raise self._refusal(response, ask.words)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise BadAnswer(f"The answer to '{ask.words}' came compressed, unasked.")
+            yield response
+        finally:
+            response.close()
+
+    def body(self, response: httpx.Response, words: str) -> bytes:
+        """Return the whole answer."""
+        body = bytearray()
+        with self._translated(words):
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    raise BadAnswer(f"The answer to '{words}' is longer than {MAX_ANSWER} bytes.")
+        return bytes(body)
+
+    def tail(self, response: httpx.Response, words: str) -> str:
+        """Return the end of a text."""
+        end = bytearray()
+        with self._translated(words):
+            for chunk in response.iter_bytes():
+                end += chunk
+                del end[:-MAX_LOG]
+        latin = (response.charset_encoding or "").lower() == "iso-8859-1"
+        return end.decode("latin-1" if latin else "utf-8", errors="replace")
+
+    def _refusal(self, response: httpx.Response, words: str) -> VipsyncError:
+        return Refusal(
+            asked=words,
+            portal=self._portal,
+            status=response.status_code,
+            body=self._redacted(_beginning(response)),
+            location=self._redacted(_moved_to(response).encode()).decode(),
+            retry_after=retry_after(response.headers),
+        ).error()
+
+    def _redacted(self, text: bytes) -> bytes:
+        """Take the key out of a foreign text: a proxy's page may echo the whole request."""
+        key = self._key.get_secret_value()
+        return text.replace(key.encode(), b"[key]") if len(key) >= _SHORTEST_SECRET else text
+
+    @contextmanager
+    def _translated(self, words: str) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise unreachable(error, words, self._portal) from error
+        except httpx.InvalidURL as error:
+            # httpx reads the target of a redirect even when it does not follow it.
+            raise BadAnswer(f"{self._portal} did not {words}, but redirects to nowhere.") from error
+
+
+class _KeyHeader(httpx.Auth):
+    """Add the key to a request as it leaves, so that nothing else ever holds it."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers[KEY_HEADER] = self._key.get_secret_value()
+        yield request
+
+
+def portal_address(address: str) -> str:
+    """Return the address of a portal without a trailing slash, or raise SettingsError."""
+    try:
+        url = httpx.URL(address.strip().rstrip("/"))
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if (
+        url.scheme not in {"http", "https"}
+        or not url.host
+        or url.userinfo
+        or url.query
+        or url.fragment
+    ):
+        raise SettingsError(
+            "The portal's address cannot be used.",
+            "It reads like https://vip.creatis.insa-lyon.fr, with nothing behind.",
+        )
+    return str(url).rstrip("/")
+
+
+def usable_key(api_key: str | SecretStr, portal: str) -> SecretStr:
+    """Check that the key can be a header: else h11 would show it in its error."""
+    key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+    key = key.strip()
+    if not key:
+        raise KeyMissing("There is no API key.", remedy(KeyMissing, portal))
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise KeyRefused(
+            "The API key holds characters that no key has.", remedy(KeyRefused, portal)
+        )
+    return SecretStr(key)
+
+
+def _beginning(response: httpx.Response) -> bytes:
+    """Return the first bytes of a refusal; those that came, where the connection breaks."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) >= MAX_REFUSAL:
+                break
+    except httpx.HTTPError:
+        logger.debug("the body of a refusal could not be read to its end")
+    return bytes(body[:MAX_REFUSAL])
+
+
+def _moved_to(response: httpx.Response) -> str:
+    """Return the portal address that a redirect leads to, without anything secret or foreign."""
+    location = response.headers.get("location", "")
+    try:
+        url = response.request.url.join(location) if location else None
+    except httpx.InvalidURL:
+        return ""
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
+        return ""
+    port = f":{url.port}" if url.port else ""
+    before, rest, _ = url.path.partition("/rest/")
+    return f"{url.scheme}://{url.host}{port}{before if rest else ''}"

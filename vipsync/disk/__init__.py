@@ -1,0 +1,1 @@
+"""Files on this machine: seen, packed, unpacked and put in place."""

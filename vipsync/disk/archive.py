@@ -1,0 +1,431 @@
+"""Unpack results that come from outside: whole, into one new folder, or not at all.
+
+For the editor of this file:
+- Everything is written below a fresh folder in `staging`, renamed when all of it is on the disk.
+- Names are checked against all names before them, and before anything is made.
+- Links come last, when each regular file is there: nothing is ever written through a link.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import posixpath
+import re
+import tarfile
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vipsync.disk.tarstream import TarReader, looks_like_tar, nothing, opened, read
+from vipsync.errors import ArchiveRefused, DiskError, VipsyncError
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "Unpacked", "disk_errors", "looks_like_tar", "unpack"]
+
+_BLOCK = 2**20
+_CHAIN_MOST = 40  # links that follow each other, as the kernel counts them
+_PART_MOST = 255  # bytes of one name on every usual disk
+_LATEST = 4_102_444_800  # 2100-01-01, in seconds
+_FEW = 32  # so many files and folders are flushed one by one
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_CREATE |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_BAD_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_BAD_ON_WINDOWS = re.compile(
+    r'[<>:"\\|?*]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)', re.IGNORECASE
+)
+_STAYS = "It stays packed."
+_TRY_AGAIN = "Work goes on when that is mended."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Say how much one archive may become.
+
+    `entries` counts files, links and folders, also those that are only part of a name. `size` and
+    `spared` are bytes. `ratio` is unpacked to packed size, looked at beyond `spared` bytes: the
+    images of FSL and FreeSurfer stay below 10, bare masks of floats reach 300, a gzip bomb has 1000.
+    """
+
+    entries: int = 1_000_000
+    size: int = 2**40
+    ratio: int = 500
+    spared: int = 100 * 2**20
+    depth: int = 64
+
+    def allowance(self, packed: int) -> int:
+        """Return how many bytes an archive of `packed` bytes may become."""
+        return min(self.size, max(self.spared, self.ratio * packed))
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """Count what was unpacked: files (links are some too), and the bytes that were written."""
+
+    files: int
+    size: int
+
+
+def unpack(
+    archive: Path,
+    target: Path,
+    staging: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    stop: Callable[[], None] = nothing,
+) -> Unpacked:
+    """Make `target` of a tar archive (plain, gzip, bzip2 or xz), complete and flushed, or nothing.
+
+    `staging` is a folder on the disk of `target`. `stop` is called between blocks; what it raises
+    ends the work. Files become 0644, programs and folders 0755, less the umask.
+    Raise ArchiveRefused for content that is damaged or not to be trusted, DiskError where this
+    machine is in the way, LocalFileError where the archive cannot be read, FileExistsError where
+    `target` exists: nothing is ever replaced.
+    """
+    _refuse_replacing(target)
+    with disk_errors(staging), tempfile.TemporaryDirectory("", "unpack-", staging) as fresh:
+        tree = _Tree(Path(fresh, "tree"), limits, stop)  # one below, since `fresh` is private: 0700
+        with opened(archive) as file:
+            tree.fill(TarReader(file, stop))
+        _flush_tree(tree)
+        _place(tree.root, target)
+    return Unpacked(tree.files, tree.size)
+
+
+class _Tree:
+    """Write the members of one archive below a fresh folder."""
+
+    def __init__(self, root: Path, limits: Limits, stop: Callable[[], None]) -> None:
+        self.root = root
+        self.files = self.size = 0
+        self.names = _Names(limits.entries)
+        self._limits = limits
+        self._stop = stop
+        self._allowance = 0
+
+    def fill(self, reader: TarReader) -> None:
+        """Write everything; raise ArchiveRefused at the first thing that must not be."""
+        self._allowance = self._limits.allowance(reader.packed_size)
+        self.root.mkdir(mode=0o755)
+        empty = True
+        for member in reader.members():
+            empty = False
+            with _named_clash(member.name):
+                self._add(member, reader)
+        if empty:
+            raise ArchiveRefused("The archive is empty.", _STAYS)
+        for name, link in self.names.links.items():
+            self._stop()
+            with _named_clash(name):
+                self._add_link(name, link)
+
+    def _add(self, member: tarfile.TarInfo, reader: TarReader) -> None:
+        name = _checked_name(member.name, self._limits.depth)
+        if member.isdir():
+            self._make_folders(self.names.add_folder(name))
+            return
+        if not name or member.name.endswith("/"):
+            raise _refused(member.name, "is named like a folder, but is none")
+        if member.issym() or member.islnk():
+            self._make_folders(self.names.add_link(name, _Link(member.linkname, member.islnk())))
+        elif member.isreg() and member.sparse is None:
+            self._make_folders(self.names.add_file(name))
+            mode = 0o755 if member.mode & 0o100 else 0o644
+            self._write(name, member.size, reader.body(member), mode, member.mtime)
+        else:
+            raise _refused(member.name, _WHAT.get(member.type, "is of an unknown kind"))
+
+    def _add_link(self, name: str, link: _Link) -> None:
+        target = self.names.followed(name)
+        if link.hard or not _made_symlink(self._path(name), name, target):
+            self._copy(target, name)
+        else:
+            self.files += 1
+
+    def _copy(self, original: str, name: str) -> None:
+        with opened(Path(self._path(original))) as file:
+            status = os.fstat(file.fileno())
+            blocks = iter(lambda: memoryview(read(file, _BLOCK)), b"")
+            self._write(name, status.st_size, blocks, status.st_mode & 0o777, status.st_mtime)
+
+    def _write(
+        self, name: str, size: int, blocks: Iterable[memoryview], mode: int, mtime: float
+    ) -> None:
+        self.files += 1
+        self.size += size
+        if self.size > self._allowance:
+            raise _refused(name, f"makes it more than {self._allowance} bytes, too many to trust")
+        path = self._path(name)
+        descriptor = os.open(path, _CREATE, mode)
+        try:
+            for block in blocks:
+                self._stop()
+                _write_all(descriptor, block)
+        finally:
+            os.close(descriptor)
+        seconds = _sane_time(mtime)
+        with suppress(OSError):  # some network disks keep no times, which is no reason to stop
+            os.utime(path, (seconds, seconds))
+
+    def _make_folders(self, names: list[str]) -> None:
+        for name in names:
+            os.mkdir(self._path(name), 0o755)  # noqa: PTH102  # a Path costs more than the call
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+
+_WHAT = {
+    tarfile.CHRTYPE: "is a device",
+    tarfile.BLKTYPE: "is a device",
+    tarfile.FIFOTYPE: "is a named pipe",
+    tarfile.REGTYPE: "is a sparse file",
+    tarfile.AREGTYPE: "is a sparse file",
+    tarfile.GNUTYPE_SPARSE: "is a sparse file",
+}
+
+
+def _write_all(descriptor: int, block: memoryview) -> None:
+    while block:
+        block = block[os.write(descriptor, block) :]
+
+
+def _made_symlink(path: str, name: str, target: str) -> bool:
+    """Return whether a link relative to its own folder could be made on this disk."""
+    relative = posixpath.relpath(f"/{target}", f"/{_parent(name)}")
+    try:
+        os.symlink(Path(relative), path)  # noqa: PTH211
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def _sane_time(mtime: float) -> float:
+    if mtime > _LATEST:
+        return _LATEST
+    return mtime if mtime > 0 else 0  # also for "not a number"
+
+
+# Names
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    target: str
+    hard: bool
+
+
+class _Names:
+    """Hold every name of an archive; refuse those that no disk could hold side by side."""
+
+    def __init__(self, most: int) -> None:
+        self.folders = {""}
+        self.links: dict[str, _Link] = {}
+        self._most = most
+        self._spelled: dict[str, str] = {}  # folded name → name
+
+    def __len__(self) -> int:
+        return len(self._spelled)
+
+    def add_folder(self, name: str) -> list[str]:
+        """Return the folders that are new by this, the outermost first; a repeated one is none."""
+        new: list[str] = []
+        while name not in self.folders:
+            self._claim(name)
+            self.folders.add(name)
+            new.insert(0, name)
+            name = _parent(name)
+        return new
+
+    def add_file(self, name: str) -> list[str]:
+        """Return the folders that are new by this file, the outermost first."""
+        new = self.add_folder(_parent(name))
+        self._claim(name)
+        return new
+
+    def add_link(self, name: str, link: _Link) -> list[str]:
+        """Return the folders that are new by this link, the outermost first."""
+        self.links[name] = link
+        return self.add_file(name)
+
+    def _claim(self, name: str) -> None:
+        folded = _folded(name)
+        other = self._spelled.get(folded)
+        if other == name:
+            raise _refused(name, "is there twice")
+        if other is not None:
+            raise _refused(name, f"differs from {_shown(other)} only in case or way of writing")
+        if len(self) >= self._most:
+            raise _refused(name, f"is above the limit of {self._most} files and folders")
+        self._spelled[name if folded == name else folded] = name  # one string less to remember
+
+    def followed(self, link: str) -> str:
+        """Return the regular file that a link leads to in the end."""
+        name = link
+        for _ in range(_CHAIN_MOST):
+            name = self._pointed(name, link)
+            if name not in self.links:
+                break
+        else:
+            raise _refused(link, "is a link that leads to no end")
+        if name in self.folders or self._spelled.get(_folded(name)) != name:
+            raise _refused(link, "is a link to something else than a file of the archive")
+        return name
+
+    def _pointed(self, name: str, link: str) -> str:
+        # Each folder on the way must be a real one, also before "..", as the kernel would walk it.
+        target = self.links[name].target
+        at = [] if self.links[name].hard or not _parent(name) else _parent(name).split("/")
+        for part in target.split("/"):
+            if target.startswith("/") or (part == ".." and not at):
+                raise _refused(link, "is a link that leads out of the folder")
+            if "/".join(at) not in self.folders:
+                raise _refused(link, "is a link to something else than a file of the archive")
+            if part == "..":
+                at.pop()
+            elif part not in ("", "."):
+                at.append(part)
+        return "/".join(at)
+
+
+def _checked_name(raw: str, depth: int) -> str:
+    """Return a member's name as a plain relative path, "" for the archive's own top."""
+    if not raw or raw.startswith("/"):
+        raise _refused(raw, "has an absolute name, or none")
+    parts = [part for part in raw.split("/") if part not in ("", ".")]
+    if len(parts) > depth:
+        raise _refused(raw, f"lies more than {depth} folders deep")
+    for part in parts:
+        if part == "..":
+            raise _refused(raw, "leads out of the folder")
+        if disk_refuses(part):
+            raise _refused(raw, "has a name that a disk cannot hold")
+    return "/".join(parts)
+
+
+def disk_refuses(part: str, *, windows: bool = os.name == "nt") -> bool:
+    """Return whether one part of a name is impossible, or a trap, on the disks of this system."""
+    return (
+        _BAD_TEXT.search(part) is not None
+        or len(part.encode()) > _PART_MOST
+        or (windows and _BAD_ON_WINDOWS.search(part) is not None)
+    )
+
+
+def _folded(name: str) -> str:
+    """Return what names have in common that some disk takes for the same."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _refused(name: str, reason: str) -> ArchiveRefused:
+    return ArchiveRefused(f"Member {_shown(name)} {reason}.", _STAYS)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 80 else f"{name[:40]}…{name[-39:]}")
+
+
+# The disk
+
+
+def _flush_tree(tree: _Tree) -> None:
+    """Bring everything below the tree to the disk.
+
+    A flush for each of 10,000 files takes longer than unpacking them, one for the whole disk does
+    not; for a few files the latter could wait for what other programs have written.
+    """
+    if len(tree.names) > _FEW and _flushed_disk_of(tree.root):
+        return
+    for folder, _, files in os.walk(tree.root):
+        for name in files:
+            _flush(Path(folder, name))
+        _flush(Path(folder))
+
+
+def _flushed_disk_of(folder: Path) -> bool:
+    """Return whether the system could flush a whole file system (Linux), errors included."""
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError, TypeError):
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return bool(syncfs(descriptor) == 0)
+    finally:
+        os.close(descriptor)
+
+
+def _flush(path: Path) -> None:
+    if path.is_symlink() or (os.name == "nt" and path.is_dir()):
+        return  # Windows flushes no folders
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:  # some network disks flush no folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_replacing(target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "Something is in the way", str(target))
+
+
+def _place(root: Path, target: Path) -> None:
+    """Rename a folder; what appears meanwhile at `target` stays, unless it is an empty folder."""
+    _refuse_replacing(target)
+    try:
+        root.rename(target)
+    except OSError as exc:
+        if exc.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, "Something is in the way", str(target)) from exc
+        raise
+    _flush(target.parent)
+
+
+@contextmanager
+def _named_clash(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as exc:
+        raise _refused(name, "is the same as another one on this disk") from exc
+    except OSError as exc:
+        if exc.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
+            raise _refused(name, "has a name that this disk cannot hold") from exc
+        raise
+
+
+_DISK_REASONS = {
+    errno.ENOSPC: ("The disk is full", "Make room on it."),
+    errno.EDQUOT: ("Your share of the disk is used up", "Make room in it."),
+    errno.EROFS: ("The disk is read-only", "Make it writable."),
+    errno.EACCES: ("Writing is not permitted", "Give this account the right to write there."),
+    errno.EPERM: ("Writing is not permitted", "Give this account the right to write there."),
+    errno.EFBIG: ("The disk cannot hold so large a file", "Use another disk, or lift the limit."),
+}
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Translate what the system says about writing."""
+    try:
+        yield
+    except (VipsyncError, FileExistsError):
+        raise
+    except OSError as exc:
+        fallback = (f"Writing failed ({exc.strerror})", "Look after the disk.")
+        reason, remedy = _DISK_REASONS.get(exc.errno or 0, fallback)
+        raise DiskError(f"{reason}: {place}.", f"{remedy} {_TRY_AGAIN}") from exc

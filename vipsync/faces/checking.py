@@ -1,0 +1,248 @@
+"""Look whether a folder is in order, and say what would happen next; changes nothing, here or on VIP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from vipsync import actions as do
+from vipsync.client.vip_client import VipClient
+from vipsync.errors import VipsyncError
+from vipsync.folder import SessionFolder
+from vipsync.model import Case, Settings
+from vipsync.plan.cycle import home_of
+from vipsync.plan.draft import Level
+from vipsync.preview import Preview, preview
+from vipsync.reconcile import Connect
+from vipsync.settings.reading import load
+from vipsync.state import Phase
+from vipsync.status.status import count
+from vipsync.status.words import size
+
+SHOWN = 20
+"""Files, cases or sends that are named one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. What asks for something has an exit code."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+    details: tuple[str, ...] = ()
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the code that tells most: no key, then no VIP, then settings, then a person."""
+    found = set(codes)
+    return next((code for code in (4, 5, 1, 3) if code in found), max(found, default=0))
+
+
+def check(
+    folder: SessionFolder, connect: Connect, overrides: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Look at settings, key, pipeline, files, cases and what would start, in this order."""
+    try:
+        settings = load(folder.root, overrides)
+    except VipsyncError as error:
+        yield _wrong("settings", error)
+        return
+    yield Finding("settings", f"{folder.settings} can be read.")
+    client, found = _client(folder, settings, connect)
+    yield found
+    looked, problem = _preview(folder, client, overrides)
+    if problem:
+        yield _wrong("pipeline", problem)
+    if looked is None:
+        return
+    yield from _pipeline(looked)
+    yield from _name(looked, client)
+    yield from _files(looked)
+    yield from _cases(looked)
+    yield from _notices(looked)
+
+
+def _wrong(subject: str, error: VipsyncError) -> Finding:
+    return Finding(subject, error.message, error.remedy, error.exit_code)
+
+
+def _client(
+    folder: SessionFolder, settings: Settings, connect: Connect
+) -> tuple[VipClient | None, Finding]:
+    """Return a client whose key VIP knows, or why there is none."""
+    try:
+        client, _ = connect(settings, settings.portal, "")
+        client.check_key()
+    except VipsyncError as error:
+        subject = "key" if error.exit_code == 4 else "portal"
+        return None, _wrong(subject, error)
+    return client, Finding("key", f"{settings.portal} knows it.")
+
+
+def _preview(
+    folder: SessionFolder, client: VipClient | None, overrides: Mapping[str, object]
+) -> tuple[Preview | None, VipsyncError | None]:
+    """Return what can be seen, without VIP where that fails."""
+    try:
+        return preview(folder, client, overrides), None
+    except VipsyncError as error:
+        if client is None:
+            return None, error
+        looked, _ = _preview(folder, None, overrides)
+        return looked, error
+
+
+def _pipeline(looked: Preview) -> Iterator[Finding]:
+    snapshot = looked.snapshot
+    if snapshot.settings_error:
+        yield Finding("settings", snapshot.settings_error, exit_code=1)
+    elif snapshot.descriptor:
+        found = snapshot.descriptor
+        names = ", ".join(p.name for p in found.parameters)
+        yield Finding("pipeline", f"{found.pipeline_id} ({found.name} {found.version}): {names}.")
+    elif snapshot.settings.pipeline_id is None:
+        yield Finding("pipeline", "None: files are only sent.")
+
+
+def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
+    """Say whose the session's folder on VIP is, while nothing of this session is there."""
+    session = looked.snapshot.state.session
+    if client is None or session.phase is not Phase.CLOSED:
+        return
+    home = home_of(looked.snapshot.settings.session_name)
+    try:
+        taken = client.exists(home) and not _ours(client, home, session.id)
+    except VipsyncError as error:
+        yield _wrong("session_name", error)
+        return
+    if taken:
+        yield Finding(
+            "session_name",
+            f"{home} on VIP belongs to another session.",
+            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+            exit_code=3,
+        )
+
+
+def _ours(client: VipClient, home: str, session_id: str) -> bool:
+    names = {PurePosixPath(e.path).name for e in client.list_folder(home, whole=True)}
+    return bool(session_id) and f"vipsync-{session_id}" in names
+
+
+def _files(looked: Preview) -> Iterator[Finding]:
+    snapshot = looked.snapshot
+    unused = [(u.path, u.nearest) for u in snapshot.cases.unused]
+    every = len(snapshot.files)
+    known = snapshot.descriptor is not None or snapshot.settings.pipeline_id is None
+    if not known:
+        yield Finding("files", f"{every} in inputs/.")
+        return
+    none_used = bool(unused) and len(unused) == every
+    yield Finding(
+        "files",
+        f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
+        "Compare their names with the patterns in settings.toml." if none_used else "",
+        exit_code=3 if none_used else 0,
+        details=_some(
+            f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
+            for path, near in unused
+        ),
+    )
+
+
+def _cases(looked: Preview) -> Iterator[Finding]:
+    cases = looked.snapshot.cases.cases
+    if not cases:
+        return
+    complete = sum(case.complete for case in cases)
+    waiting = [c for c in cases if not c.complete]
+    yield Finding(
+        "cases", f"{complete} of {len(cases)} complete.", details=_some(map(_waits, waiting))
+    )
+    text = f"{count(looked.executions, 'execution')} with {count(looked.jobs, 'job')} would start"
+    yield Finding("next", f"{text}; {sends_text(looked)}.")
+
+
+def _waits(case: Case) -> str:
+    return f"{case.id}: {case.error or 'waits for ' + ', '.join(case.waits_for)}"
+
+
+def sends_text(looked: Preview) -> str:
+    """Say how much would be sent."""
+    return f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
+
+
+def _some(lines: Iterable[str]) -> tuple[str, ...]:
+    every = list(lines)
+    more = [f"… and {len(every) - SHOWN} more"] if len(every) > SHOWN else []
+    return (*every[:SHOWN], *more)
+
+
+def _notices(looked: Preview) -> Iterator[Finding]:
+    for warning in looked.snapshot.cases.warnings:
+        yield Finding("note", warning)
+    for notice in looked.plan.notices:
+        if notice.text == looked.snapshot.settings_error:
+            continue
+        serious = notice.level in (Level.PERSON, Level.ERROR)
+        code = notice.exit_code if serious else 0
+        yield Finding(notice.subject, notice.text, notice.remedy, code)
+
+
+# the plan
+
+
+def planned(looked: Preview) -> Iterator[Finding]:
+    """Say what would be sent, what would start, and what else the next cycle does."""
+    sends = _some(f"{s.path} → {s.vip} ({size(s.state.size)})" for s in looked.sends)
+    yield Finding("send", f"{sends_text(looked)}.", details=sends)
+    runs = looked.snapshot.settings.launch.nb_runs
+    each = f", {runs} times each" if runs > 1 else ""
+    groups = _some(
+        f"{count(group.jobs, 'job')}: {', '.join(_first(c.id for c in group.cases))}"
+        for group in looked.groups
+    )
+    yield Finding(
+        "start",
+        f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}.",
+        details=groups,
+    )
+    others = [words for action in looked.plan.actions if (words := action_words(action))]
+    if others:
+        yield Finding("next cycle", "; ".join(dict.fromkeys(others)) + ".")
+    yield from _notices(looked)
+
+
+def _first(names: Iterable[str]) -> list[str]:
+    every = list(names)
+    return every[:5] + ([f"… and {len(every) - 5} more"] if len(every) > 5 else [])
+
+
+def action_words(action: do.Action) -> str:
+    """Say what an action is for; empty for those that are told elsewhere."""
+    match action:
+        case do.FetchPipeline():
+            return f"read the definition of {action.pipeline_id}"
+        case do.LookAtHome():
+            return f"look whose {action.home} is"
+        case do.HashFile():
+            return "read files whose content may have changed"
+        case do.Poll():
+            return f"ask how {action.execution_id} is"
+        case do.ListResults():
+            return f"list the results of {action.execution.id}"
+        case do.FetchResult():
+            return f"fetch {action.local}"
+        case do.FetchLogs():
+            return f"fetch the logs of failed jobs of {action.execution_id}"
+        case do.Kill():
+            return f"stop {action.execution_id}"
+        case do.RemoveTree() | do.CheckRemoved():
+            return f"remove {action.path} from VIP"
+        case do.Decide():
+            return action.why
+        case _:
+            return ""

@@ -1,0 +1,97 @@
+"""What has changed in a folder, as plain lines for a pipe, cron or a journal: nothing twice, no spam.
+
+No I/O and no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vipsync.faces.progress import Batch
+from vipsync.faces.screen import batch_text, execution_text, is_over, paragraph, printable
+from vipsync.plan.draft import Level, Notice
+from vipsync.status.status import Status
+from vipsync.status.words import size
+
+PATIENCE = 10.0
+"""Seconds for which a line is not said again when only its numbers have changed."""
+
+_ASKING = (Level.PERSON, Level.ERROR)
+_NUMBER = re.compile(r"\d[\d.,]*")
+
+
+@dataclass(slots=True)
+class News:
+    """The lines about one folder; it remembers what it has said."""
+
+    _said: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _notices: dict[Notice, None] = field(default_factory=dict)
+
+    def lines(
+        self, status: Status, batches: list[Batch], ended: list[Batch], now: float
+    ) -> Iterator[str]:
+        """Return what is new at `now` (monotonic s). `ended`: transfers that are over."""
+        for batch in ended:
+            verb = _verb(batch)
+            files = f"{batch.files} file{'' if batch.files == 1 else 's'}"
+            yield f"{verb} {files}, {size(batch.size)} in {batch.seconds:.0f} s"
+            self._said.pop(verb, None)
+        for batch in batches:
+            yield from self._moving(batch, now)
+        if not any(n.text in status.sentence for n in status.notices if n.level in _ASKING):
+            yield from self._changed("", status.sentence, now)  # else the notice says it
+        for execution in status.executions:
+            text = f"{execution.id}: {execution_text(execution)}"
+            if is_over(execution) and execution.id not in self._said:
+                self._said[execution.id] = (now, text)  # it ended before anybody listened
+            yield from self._changed(execution.id, text, now)
+        yield from self._noticed(status)
+
+    def _moving(self, batch: Batch, now: float) -> Iterator[str]:
+        """Say how far a batch is, but not at its start: the sentence says that it begins."""
+        verb = _verb(batch)
+        at, _ = self._said.setdefault(verb, (now, ""))
+        if now - at >= PATIENCE:
+            text = f"{batch.share:.0%}, {batch.files} of {batch.of} files, {batch_text(batch)}"
+            self._said[verb] = (now, text)
+            yield f"{verb} {text}"
+
+    def _changed(self, subject: str, text: str, now: float) -> Iterator[str]:
+        """Return a text that differs by more than its numbers, or that was not said for a while."""
+        at, before = self._said.get(subject, (float("-inf"), ""))
+        if text == before:
+            return
+        if _NUMBER.sub("#", text) != _NUMBER.sub("#", before) or now - at >= PATIENCE:
+            self._said[subject] = (now, text)
+            yield paragraph(text, "    ")
+
+    def _noticed(self, status: Status) -> Iterator[str]:
+        for notice in status.notices:
+            if notice not in self._notices and notice.level is not Level.WAIT:
+                yield from notice_text(notice)
+        for notice in self._notices:
+            if notice.level in _ASKING and notice.subject not in {
+                n.subject for n in status.notices
+            }:
+                yield f"no longer: {printable(notice.subject)}: {_first(notice.text)}"
+        self._notices = dict.fromkeys(status.notices)
+
+
+def _verb(batch: Batch) -> str:
+    return "sent" if batch.upload else "fetched"
+
+
+def notice_text(notice: Notice) -> Iterator[str]:
+    """Return what is not in sync as lines, the remedy last."""
+    mark = {Level.ERROR: "stopped: ", Level.PERSON: "needs you: "}.get(notice.level, "")
+    lines = [printable(line) for line in notice.text.splitlines()] or [""]
+    yield f"{mark}{printable(notice.subject)}: {lines[0]}"
+    yield from (f"    {line}" for line in lines[1:])
+    if notice.remedy:
+        yield f"    {printable(notice.remedy)}"
+
+
+def _first(text: str) -> str:
+    return printable(text.splitlines()[0]) if text else ""

@@ -1,0 +1,243 @@
+"""What a terminal shows of folders, as rich renderables: built here, printed by `report`. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from vipsync.faces.checking import Finding
+from vipsync.faces.progress import Batch, Transfer
+from vipsync.model import Descriptor, Parameter, ParameterType
+from vipsync.plan.draft import Level, Notice
+from vipsync.settings.template import bounds, without_html
+from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.words import jobs_text, size
+
+_BAR = 24
+_INDENT = " " * 6
+_ENDED_SHOWN = 3
+_NOTICES_SHOWN = 6
+_COLOURS = {Level.ERROR: "red", Level.PERSON: "yellow", Level.WAIT: "cyan", Level.INFO: "dim"}
+_MARKS = {Level.ERROR: "✗", Level.PERSON: "!", Level.WAIT: "…", Level.INFO: "·"}
+_OVER = frozenset({"Removed", "Deleted"})
+_GOOD_END = frozenset({"Finished", "Removed"})
+_BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
+
+
+def printable(text: str) -> str:
+    """Return text of which nothing moves the cursor or cannot be written: names come from outside."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def paragraph(text: str, indent: str = "") -> str:
+    """Return a text of several lines, printable."""
+    return f"\n{indent}".join(map(printable, text.splitlines()))
+
+
+def ago(seconds: float) -> str:
+    """Return a span of time for people."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def folders(found: Iterable[tuple[Status, list[Batch]]], wall: float) -> RenderableType:
+    """Return all folders, one below the other."""
+    parts: list[RenderableType] = []
+    for status, batches in found:
+        if parts:
+            parts.append(Text())
+        parts.extend(_folder(status, batches, wall))
+    return Group(*parts) if parts else Text("Looking for session folders …", style="dim")
+
+
+def _folder(status: Status, batches: list[Batch], wall: float) -> Iterator[RenderableType]:
+    yield _headline(status, batches, wall)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=3, justify="right")
+    grid.add_column(max_width=34, no_wrap=True, overflow="ellipsis")
+    grid.add_column(width=_BAR)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    for batch in batches:
+        _add_batch(grid, batch)
+    for execution in _worth_showing(status.executions):
+        _add_execution(grid, execution)
+    if grid.row_count:
+        yield grid
+    yield from _notices(status.notices)
+
+
+def _headline(status: Status, batches: list[Batch], wall: float) -> Text:
+    colour = _colour(status, bool(batches))
+    line = Text("● ", style=colour, overflow="fold")
+    line.append(f"{printable(status.session)}  ", style="bold")
+    line.append(paragraph(status.sentence, "    "), style="default")
+    if status.confirmed is not None:
+        line.append(f"  everything equal {ago(wall - status.confirmed)} ago", style="dim")
+    return line
+
+
+def _colour(status: Status, moving: bool) -> str:
+    levels = {n.level for n in status.notices}
+    if Level.ERROR in levels or (status.exit_code and not status.notices):
+        return "red"
+    if Level.PERSON in levels:
+        return "yellow"
+    busy = moving or any(not is_over(e) for e in status.executions)
+    return "cyan" if busy else "green"
+
+
+# transfers
+
+
+def _add_batch(grid: Table, batch: Batch) -> None:
+    arrow = Text("↑" if batch.upload else "↓", style="cyan")
+    several = batch.of > 1
+    if several or not batch.slow:
+        words = Text(f"{batch.files} of {batch.of} files", style="default")
+        grid.add_row(arrow, words, _bar(batch.share), batch_text(batch))
+    for transfer in batch.slow:
+        mark = Text() if several else arrow
+        text = f"{size(transfer.moved)} of {size(transfer.size)}"
+        if not several:
+            text = batch_text(batch)
+        grid.add_row(mark, printable(transfer.name), _bar(_share(transfer)), text)
+
+
+def batch_text(batch: Batch) -> str:
+    """Return the size and the speed of a batch."""
+    speed = f", {size(batch.speed)}/s" if batch.speed else ""
+    return f"{size(batch.moved)} of {size(batch.size)}{speed}"
+
+
+def _share(transfer: Transfer) -> float:
+    return transfer.moved / transfer.size if transfer.size else 1.0
+
+
+def _bar(share: float, style: str = "cyan") -> ProgressBar:
+    return ProgressBar(
+        total=1.0, completed=share, width=_BAR, complete_style=style, finished_style=style
+    )
+
+
+# executions
+
+
+def _worth_showing(executions: tuple[ExecutionReport, ...]) -> list[ExecutionReport]:
+    """Return what goes on, and the last of what has ended."""
+    ended = [e for e in executions if is_over(e) and e.status not in _OVER]
+    going = [e for e in executions if not is_over(e)]
+    return ended[-_ENDED_SHOWN:] + going
+
+
+def is_over(execution: ExecutionReport) -> bool:
+    """Tell whether nothing more can come from an execution."""
+    return execution.status in _OVER | _GOOD_END | _BAD_END
+
+
+def _add_execution(grid: Table, execution: ExecutionReport) -> None:
+    bad = execution.jobs.get("failed", 0) + execution.jobs.get("held", 0)
+    over = is_over(execution)
+    good = execution.status in _GOOD_END and not bad
+    colour = "green" if good else "yellow" if over or bad else "cyan"
+    mark = Text("✓" if good else "!" if over else "▸", style=colour)
+    every = sum(execution.jobs.values())
+    done = execution.jobs.get("done", 0) + execution.jobs.get("failed", 0)
+    grid.add_row(
+        mark,
+        printable(execution.folder or execution.id),
+        _bar(done / every if every else float(over), colour),
+        execution_text(execution),
+    )
+
+
+def execution_text(execution: ExecutionReport) -> str:
+    """Return the state of an execution with its jobs."""
+    return f"{execution.status}, {jobs_text(dict(execution.jobs))}"
+
+
+# notices
+
+
+def _notices(notices: tuple[Notice, ...]) -> Iterator[Text]:
+    order = list(Level)
+    shown = sorted(notices, key=lambda n: -order.index(n.level))
+    for notice in shown[:_NOTICES_SHOWN]:
+        yield notice_lines(notice)
+    if len(shown) > _NOTICES_SHOWN:
+        more = len(shown) - _NOTICES_SHOWN
+        yield Text(f"    … and {more} more in STATUS.txt", style="dim")
+
+
+def notice_lines(notice: Notice) -> Text:
+    """Return what is not in sync, and what a person can do."""
+    text = Text(f"  {_MARKS[notice.level]} ", style=_COLOURS[notice.level])
+    text.append(f"{printable(notice.subject)}: ", style="bold")
+    text.append(paragraph(notice.text, _INDENT), style="default")
+    if notice.remedy:
+        text.append(f"\n{_INDENT}{printable(notice.remedy)}", style="italic")
+    return text
+
+
+# findings
+
+
+def finding(found: Finding) -> RenderableType:
+    """Return one thing that was looked at, with what is behind it."""
+    bad = bool(found.exit_code)
+    text = Text("  ✗ " if bad else "  ✓ ", style="red" if bad else "green")
+    text.append(f"{printable(found.subject)}: ", style="bold")
+    text.append(paragraph(found.text, _INDENT), style="default")
+    for line in found.details:
+        text.append(f"\n{_INDENT}{printable(line)}", style="default")
+    if found.remedy:
+        text.append(f"\n{_INDENT}{printable(found.remedy)}", style="italic")
+    return text
+
+
+# pipelines
+
+
+def pipeline(found: Descriptor) -> RenderableType:
+    """Return the full description of a pipeline."""
+    head = Text(printable(found.pipeline_id), style="bold")
+    if found.description:
+        words = " ".join(without_html(found.description).split())
+        head.append(f"\n{printable(words)}", style="default")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("parameter", "type", "", "description"):
+        table.add_column(name, overflow="fold")
+    for parameter in found.parameters:
+        table.add_row(*_parameter(parameter))
+    parts: list[RenderableType] = [head, Text(), table]
+    if found.dot:
+        parts.append(Text(f"\nPaired by index: {', '.join(sorted(found.dot))}."))
+    if found.outputs:
+        parts.append(Text("\noutputs", style="dim"))
+        parts += [Text(f"{printable(o.id)}: {printable(o.path_template)}") for o in found.outputs]
+    return Group(*parts)
+
+
+def _parameter(found: Parameter) -> tuple[Text, ...]:
+    need = "required" if found.required else "optional"
+    kind = (
+        f"{found.value_type}"
+        + (" list" if found.type is ParameterType.LIST else "")
+        + bounds(found)
+    )
+    words = [printable(" ".join(without_html(found.description).split())).rstrip(".")]
+    if found.default is not None:
+        words.append(f"Default: {found.default}")
+    if found.choices:
+        words.append(f"One of {', '.join(map(str, found.choices))}")
+    return (
+        Text(printable(found.name), style="bold"),
+        Text(kind),
+        Text(need),
+        Text(" ".join(words)),
+    )

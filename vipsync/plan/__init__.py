@@ -1,0 +1,1 @@
+"""What to do next, from one snapshot. Every module here is pure."""

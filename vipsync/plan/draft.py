@@ -1,0 +1,146 @@
+"""A plan while it is being made, and the plan that comes of it.
+
+PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vipsync import actions as do
+from vipsync.plan.snapshot import Attempt, Snapshot
+
+PATIENCE = 5
+"""Failures in a row after which a person is told, and `run --once` no longer waits."""
+
+
+class Level(StrEnum):
+    """How much a notice asks of a person."""
+
+    INFO = "info"
+    WAIT = "wait"
+    PERSON = "person"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing that is not in sync, why, and what a person can do about it."""
+
+    level: Level
+    subject: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done now, in order, and when to look again at the latest.
+
+    `conditions` are named facts whose age matters to the next plan. `due` is the monotonic time at
+    which to plan again. `at_rest`: nothing can advance without a person or a new file.
+    """
+
+    actions: tuple[do.Action, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    conditions: frozenset[str] = frozenset()
+    due: float | None = None
+    at_rest: bool = True
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collect actions, and hold back those that are under way, too early or without a server."""
+
+    s: Snapshot
+    actions: list[do.Action] = field(default_factory=list)
+    notices: dict[Notice, None] = field(default_factory=dict)
+    conditions: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    due: float | None = None
+    advances: bool = False
+
+    def add(self, action: do.Action) -> bool:
+        """Add an action unless it must wait; True when it is under way or will be."""
+        memory, name = self.s.memory, do.key(action)
+        if name in memory.under_way or name in self.names:
+            return True
+        trouble = None if isinstance(action, do.LOCAL) else memory.trouble
+        for attempt in filter(None, (trouble, memory.attempts.get(name))):
+            lasting = _lasts(attempt)
+            if lasting and attempt is not trouble:
+                error = attempt.error
+                self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
+            if attempt.not_before > self.s.now:
+                self.wait(attempt.not_before, lasting=lasting)
+                return False
+        self.actions.append(action)
+        self.names.add(name)
+        return True
+
+    def failing(self, action: do.Action) -> bool:
+        """Tell whether this action failed and waits for its next attempt."""
+        attempt = self.s.memory.attempts.get(do.key(action))
+        return attempt is not None and attempt.not_before > self.s.now
+
+    def hopeless(self, action: do.Action) -> bool:
+        """Tell whether this action failed so often that nothing should wait for it."""
+        attempt = self.s.memory.attempts.get(do.key(action))
+        return attempt is not None and _lasts(attempt)
+
+    def since(self, condition: str) -> float:
+        """Seconds for which a condition has held over the last plans; 0 when it is new."""
+        self.conditions.add(condition)
+        return self.s.now - self.s.memory.since.get(condition, self.s.now)
+
+    def wait(self, until: float, *, lasting: bool = False) -> None:
+        """Look again at `until`; `lasting`: though nothing is expected to advance by then."""
+        self.due = until if self.due is None else min(self.due, until)
+        self.advances = self.advances or not lasting
+
+    def wait_for(self, condition: str, seconds: float) -> bool:
+        """Tell whether `condition` has held for `seconds`; until then look again in time."""
+        age = self.since(condition)
+        if age >= seconds:
+            return True
+        self.wait(self.s.now + seconds - age)
+        return False
+
+    def notice(
+        self, level: Level, subject: str, text: str, remedy: str = "", exit_code: int = 3
+    ) -> None:
+        """Say what is not in sync."""
+        self.notices[Notice(level, subject, text, remedy, exit_code)] = None
+
+    def finished(self) -> Plan:
+        """Return the plan."""
+        actions = tuple(_up_to_decision(self.actions))
+        return Plan(
+            actions,
+            tuple(self.notices),
+            frozenset(self.conditions),
+            self.due,
+            at_rest=not (actions or self.advances or self.s.memory.under_way),
+        )
+
+
+def _lasts(attempt: Attempt) -> bool:
+    return attempt.count >= (PATIENCE if attempt.error.transient else 2)
+
+
+def _up_to_decision(actions: Iterable[do.Action]) -> Iterator[do.Action]:
+    """Leave out what follows a decision: it was planned from a state that the decision changes.
+
+    Writing the marker changes that state too; only the request that asked for it may follow.
+    """
+    marking = False
+    for action in actions:
+        if marking and isinstance(action, do.Decide) and not action.requests:
+            return
+        yield action
+        if isinstance(action, (do.Decide, do.Open)):
+            return
+        marking = marking or isinstance(action, do.WriteMarker)

@@ -1,0 +1,295 @@
+"""The session's way from open to closed: the marker, the grace, the last results, the removal.
+
+Nothing is removed from VIP without a marker that was really seen and really is gone, never before
+its results are here, and never data of another session. PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.model import Case, ExecutionStatus, VipPath
+from vipsync.plan.draft import Draft, Level
+from vipsync.plan.launching import Sorted, runs_to_come, to_read
+from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
+from vipsync.plan.sending import SENDS, Placer, set_aside
+from vipsync.plan.snapshot import Snapshot
+from vipsync.state import (
+    Changes,
+    Judged,
+    LaunchStatus,
+    Phase,
+    Result,
+    ResultStatus,
+    Row,
+    SendStatus,
+    State,
+    Verdict,
+)
+
+ASK_AGAIN = 600.0
+"""Seconds after which a removal that did not happen is asked for again (facts 3.7)."""
+
+OLD_LEASE = 86400.0
+"""Seconds after which a lease that was not renewed is reported."""
+
+LOOK_AGAIN = 2.0
+"""Seconds between looks whether a removal has happened."""
+
+
+def decide(draft: Draft, why: str, *put: Row) -> None:
+    """Add a decision: rows to write, and no effect."""
+    draft.add(do.Decide(why, Changes(put=put)))
+
+
+def plan_marker(draft: Draft) -> None:
+    """Follow the marker: gone for the whole grace time means finish, back again means go on."""
+    session = draft.s.state.session
+    if session.phase is Phase.OPEN and not draft.s.marker and not session.marked:
+        home = draft.s.memory.home
+        if home and home.exists and set(home.ids) <= {session.id}:
+            draft.add(do.WriteMarker())
+    elif session.phase is Phase.OPEN and not draft.s.marker and draft.s.memory.was_absent:
+        draft.notice(
+            Level.PERSON,
+            "ON_VIP.txt",
+            "The folder was away and came back without its marker: nothing is concluded from that.",
+            "Where the data on VIP may go, say so with `vipsync finish`.",
+        )
+    elif session.phase is Phase.OPEN and not draft.s.marker:
+        grace = draft.s.settings.finish.grace
+        draft.notice(
+            Level.WAIT, "ON_VIP.txt", f"The marker is gone: finishing starts after {grace:g} s."
+        )
+        # The first plan that sees it gone starts the clock, so at least two looks agree.
+        if draft.since("marker gone") > 0 and draft.wait_for("marker gone", grace):
+            decide(draft, "finish", replace(session, phase=Phase.FINISHING, set_aside=False))
+        else:
+            draft.wait(draft.s.now + min(grace, 0.5))
+    elif session.phase is Phase.FINISHING and draft.s.marker:
+        draft.add(do.Decide("go on", gone_on(draft.s.state)))
+
+
+def gone_on(state: State) -> Changes:
+    """Return what is true when finishing is taken back: nothing is set aside any more."""
+    aside = [j for j in state.judged.values() if j.verdict is Verdict.ASIDE]
+    session = replace(state.session, phase=Phase.OPEN, kill=False, set_aside=False)
+    unsent = [r for r in state.sent.values() if r.status is SendStatus.REMOVED and not r.sha256]
+    return Changes(put=(session,), drop=(*aside, *unsent))
+
+
+def plan_after_download(draft: Draft, found: Sorted) -> None:
+    """Finish by itself where `after = "download"`: every case ended well, every result here."""
+    s = draft.s
+    if s.settings.finish.after != "download" or s.state.session.phase is not Phase.OPEN:
+        return
+    busy = found.settling or s.unsettled or runs_to_come(s.state)
+    done = all(_is_done(case, found, s) for case in s.cases.cases)
+    if busy or not done or not s.state.executions or not _all_ended_well(s):
+        return
+    if not missing(s):
+        draft.add(do.DeleteMarker())
+        finishing = replace(s.state.session, phase=Phase.FINISHING, set_aside=False)
+        decide(draft, "finish after download", finishing)
+
+
+def _is_done(case: Case, found: Sorted, snapshot: Snapshot) -> bool:
+    """Tell whether a case was launched, or will not be by a person's own decision."""
+    content = found.content.get(case.id, "")
+    judged = snapshot.state.judged.get(content)
+    if judged and judged.verdict is Verdict.AGAIN:
+        return case not in found.new
+    return content in found.launches or (judged is not None and judged.verdict is not Verdict.GO)
+
+
+def _all_ended_well(snapshot: Snapshot) -> bool:
+    return all(
+        e.status is ExecutionStatus.FINISHED and all(j.exit_code == 0 for j in e.jobs)
+        for e in snapshot.state.executions.values()
+        if not e.removed
+    ) and not any(x.status is LaunchStatus.INTENDED for x in snapshot.state.launches.values())
+
+
+def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+    """Set aside the complete cases that were not launched; return the hashes this needs.
+
+    Files that come later are not among them: they open the session again.
+    """
+    s, session = draft.s, draft.s.state.session
+    if session.phase is not Phase.FINISHING or session.set_aside:
+        return []
+    judged = _judge(found, s, Verdict.ASIDE)
+    unread = _readable(draft, to_read(found, placer))
+    if not unread:
+        files = set_aside(s, placer)
+        decide(draft, "set aside", replace(session, set_aside=True), *judged, *files)
+    return unread
+
+
+def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+    """Count the cases of an adopted folder as launched before; return the hashes this needs."""
+    s, session = draft.s, draft.s.state.session
+    if not session.adopting or (s.settings.pipeline_id and s.descriptor is None):
+        return []
+    unread = _readable(draft, to_read(found, placer))
+    if session.phase is not Phase.CLOSED and s.memory.ours is None:
+        return unread  # what VIP knows of this session comes first
+    if found.settling or s.unsettled:
+        draft.wait(min(s.unsettled.values()))
+    elif not unread:
+        before = _judge(found, s, Verdict.BEFORE)
+        decide(draft, "adopt", replace(session, adopting=False), *before)
+    return unread
+
+
+def _readable(draft: Draft, unread: list[do.Action]) -> list[do.Action]:
+    """Leave out files that cannot be read: they must not hold up the others for ever."""
+    for action in unread:
+        if draft.hopeless(action):
+            draft.add(action)  # tried again in its time, and said
+    return [action for action in unread if not draft.hopeless(action)]
+
+
+def _judge(found: Sorted, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
+    return [
+        Judged(content, case_id, verdict)
+        for case_id, content in sorted(found.content.items())
+        if content not in found.launches and content not in snapshot.state.judged
+    ]
+
+
+def plan_finishing(draft: Draft) -> None:
+    """Take a finishing session on: wait for executions and results, then remove, then close."""
+    session = draft.s.state.session
+    if session.phase is Phase.FINISHING and session.set_aside:
+        _kill(draft)
+        if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
+            asked = replace(session, phase=Phase.REMOVING, removal_asked_at=draft.s.wall)
+            decide(draft, "remove", asked)
+    elif session.phase is Phase.REMOVING:
+        _remove(draft)
+
+
+def _kill(draft: Draft) -> None:
+    s = draft.s
+    if not s.state.session.kill and s.settings.finish.running != "kill":
+        return
+    for execution in s.state.executions.values():
+        kill(draft, execution)
+
+
+def missing(snapshot: Snapshot) -> list[str]:
+    """Name what is not here yet and blocks the removal: executions, results."""
+    executions = [e for e in snapshot.state.executions.values() if not e.removed and not e.gone]
+    running = [e.id for e in executions if not e.over]
+    unlisted = [e.id for e in executions if e.over and not e.listed and wanted(e, snapshot)]
+    return [*running, *unlisted, *(r.vip for r in open_results(snapshot))]
+
+
+def _leased(draft: Draft) -> bool:
+    """Tell whether other sessions still run with our inputs, and say who."""
+    for lease in draft.s.leases:
+        age = draft.s.wall - lease.at
+        text = f"{lease.folder} (on {lease.host}) runs executions with these inputs."
+        remedy = "The removal waits for them."
+        if age > OLD_LEASE:
+            text += f" It has not said so for {age / 3600:.0f} h."
+            remedy = (
+                "If that session is gone: "
+                f"`vipsync finish --without {lease.folder.rstrip('/').rsplit('/', 1)[-1]}`."
+            )
+        draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
+        draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)
+    return bool(draft.s.leases)
+
+
+def _doubts(draft: Draft) -> bool:
+    """Tell whether a transfer or a launch may still have an effect on VIP (design 7)."""
+    state, memory = draft.s.state, draft.s.memory
+    if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
+        return True
+    sends = tuple(f"{kind.__name__} " for kind in SENDS)
+    if any(name.startswith(sends) for name in memory.under_way):
+        return True
+    trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
+    killed = [
+        f"killed {e.id}"
+        for e in state.executions.values()
+        if e.status is ExecutionStatus.KILLED and not (e.listed or e.gone or e.removed)
+    ]
+    late = [*killed, *(["late transfers"] if trying else [])]
+    return bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])
+
+
+def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:
+    """Return the folders on VIP that go when the session is finished: never outside its own."""
+    session, finish = snapshot.state.session, snapshot.settings.finish
+    if not finish.keep_input and not finish.keep_output:
+        return (session.home,)
+    kept = [
+        (finish.keep_input, session.vip_input_dir),
+        (finish.keep_output, session.vip_output_dir),
+    ]
+    return tuple(p for keep, p in kept if not keep and p.startswith(f"{session.home}/"))
+
+
+def _remove(draft: Draft) -> None:
+    """Ask for each removal, look until it has happened, ask again after ten minutes."""
+    s, memory, session = draft.s, draft.s.memory, draft.s.state.session
+    targets = [t for t in removal_targets(s) if t not in memory.removed]
+    if not targets:
+        draft.add(do.Decide("close", closed(s)))
+        return
+    for target in targets:
+        asked = memory.removal_asked.get(target)
+        if asked is None or s.now >= asked + ASK_AGAIN:
+            draft.add(do.RemoveTree(target, session.home, session.id_folder))
+            continue
+        overdue = s.now - asked >= s.settings.finish.timeout
+        if overdue:
+            draft.notice(
+                Level.PERSON,
+                target,
+                f"VIP has not removed {target} yet.",
+                "vipsync goes on looking and asks again; tell VIP's support if it lasts.",
+            )
+        looked = max(asked, memory.removal_looked.get(target, 0.0))
+        due = looked + (s.settings.monitor.refresh_time if overdue else LOOK_AGAIN)
+        if s.now >= due:
+            draft.add(do.CheckRemoved(target))
+        else:
+            draft.wait(due, lasting=overdue)
+
+
+def closed(snapshot: Snapshot) -> Changes:
+    """Return what is true once nothing of the session is on VIP any more."""
+    state = snapshot.state
+    session = replace(
+        state.session,
+        phase=Phase.CLOSED,
+        owned=False,
+        named=False,
+        marked=False,
+        set_aside=False,
+        kill=False,
+        opened_at=None,
+        removal_asked_at=None,
+    )
+    removed = [replace(e, removed=True) for e in state.executions.values() if not e.removed]
+    kept = snapshot.settings.finish.keep_input
+    sent = () if kept else state.sent.values()
+    gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
+    # What a later run would need is no longer there.
+    last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
+    return Changes(put=(session, *removed, *gone, *last))
+
+
+def let_go(state_results: dict[VipPath, Result], names: tuple[str, ...]) -> list[Result]:
+    """Return the results that a person lets go by their path or file name on VIP."""
+    return [
+        replace(r, status=ResultStatus.LET_GO)
+        for r in state_results.values()
+        if r.status is not ResultStatus.HERE
+        and any(r.vip == n or r.vip.endswith(f"/{n}") for n in names)
+    ]

@@ -1,0 +1,145 @@
+"""What a person asked for by a command, turned into decisions. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.model import Case
+from vipsync.plan.draft import Draft, Level
+from vipsync.plan.finishing import let_go
+from vipsync.plan.launching import Sorted, outdated, to_read
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Request
+from vipsync.state import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Verdict
+from vipsync.status.status import CaseState, case_reports
+
+ABOUT_CASES = ("launch", "rerun", "cancel")
+
+
+def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+    """Turn each request that was not carried out yet into a decision.
+
+    Return the hashes without which it is not known which cases a request is about.
+    """
+    todo: list[do.Action] = []
+    for request in draft.s.requests:
+        if request.id in draft.s.state.requests:
+            continue
+        unread, settling = _unsure(request, found, placer)
+        if unread or settling:
+            text = f"`{request.command}` waits until its files were read."
+            draft.notice(Level.WAIT, request.command, text)
+            todo += unread
+            continue
+        if _in_doubt(request, found):
+            text = "`cancel` waits until it is known whether VIP took the launch."
+            draft.notice(Level.WAIT, request.command, text)
+            continue
+        rows = _rows(draft, request, found, placer)
+        changes = Changes(put=(*rows, DoneRequest(request.id)))
+        draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
+    return todo
+
+
+def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Action], list[Case]]:
+    """Return what must be read or become quiet before it is clear which cases a request is about."""
+    if request.command not in ABOUT_CASES:
+        return [], []
+    about = replace(found, unknown=[c for c in found.unknown if _names(request, c.id)])
+    return to_read(about, placer), [c for c in found.settling if _names(request, c.id)]
+
+
+def _in_doubt(request: Request, found: Sorted) -> bool:
+    """Tell whether something is to be stopped of which nobody knows yet whether it runs."""
+    cases = _chosen(request, found) if request.command == "cancel" else ()
+    launches = (x for case_id in cases for x in found.launches.get(found.content[case_id], ()))
+    return any(launch.status is LaunchStatus.INTENDED for launch in launches)
+
+
+def _names(request: Request, case_id: str) -> bool:
+    return not request.cases or case_id in request.cases
+
+
+def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list[Row]:
+    """Return what a request changes."""
+    session = draft.s.state.session
+    match request.command:
+        case "pause" | "resume":
+            return [replace(session, paused=request.command == "pause")]
+        case "finish":
+            return _finish(draft, request)
+        case "finish --cancel":
+            if session.phase in (Phase.OPEN, Phase.FINISHING):
+                draft.add(do.WriteMarker())  # the next plan sees it, and goes on
+            return []
+        case "launch":
+            return _judge(_chosen(request, found), found, Verdict.GO, request.id, launched=False)
+        case "rerun":
+            which = _to_rerun(request, found, placer)
+            named = [case_id for case_id in which if case_id in request.cases]
+            first = _judge(named, found, Verdict.GO, request.id, launched=False)
+            return [*first, *_judge(which, found, Verdict.AGAIN, request.id, launched=True)]
+        case "cancel":
+            return _cancel(request, found, draft)
+        case _:
+            return []
+
+
+def _finish(draft: Draft, request: Request) -> list[Row]:
+    s, session = draft.s, draft.s.state.session
+    rows: list[Row] = list(let_go(s.state.results, request.cases))
+    for lease in s.leases:
+        if lease.folder.rstrip("/").rsplit("/", 1)[-1] in request.cases:
+            draft.add(do.DropLease(lease.session_id))
+    if session.phase in (Phase.OPEN, Phase.FINISHING):
+        draft.add(do.DeleteMarker())
+        kill = session.kill or request.options.get("kill") == "yes"
+        aside = session.set_aside and session.phase is Phase.FINISHING
+        rows.append(replace(session, phase=Phase.FINISHING, kill=kill, set_aside=aside))
+    return rows
+
+
+def _chosen(request: Request, found: Sorted) -> list[str]:
+    """Return the complete cases that a request names; without names, all of them."""
+    return [c for c in sorted(found.content) if _names(request, c)]
+
+
+def _to_rerun(request: Request, found: Sorted, placer: Placer) -> list[str]:
+    match request.options.get("which"):
+        case "outdated":
+            return outdated(found, placer)
+        case "failed":
+            bad = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+            return [r.id for r in case_reports(placer.s, found) if r.state in bad]
+        case _:
+            return _chosen(request, found)
+
+
+def _judge(
+    cases: Iterable[str], found: Sorted, verdict: Verdict, request: str, *, launched: bool
+) -> list[Row]:
+    """Return verdicts on those cases that were launched before, or on those that were not."""
+    return [
+        Judged(found.content[case_id], case_id, verdict, request)
+        for case_id in cases
+        if (found.content[case_id] in found.launches) is launched
+    ]
+
+
+def _cancel(request: Request, found: Sorted, draft: Draft) -> list[Row]:
+    """Drop cases that are queued, and runs that are to come; stop the executions of those that run."""
+    chosen, due = _chosen(request, found), {case.id for case in found.new}
+    rows = _judge(chosen, found, Verdict.DROPPED, request.id, launched=False)
+    again = [case_id for case_id in chosen if case_id in due]
+    rows += _judge(again, found, Verdict.DROPPED, request.id, launched=True)
+    running: dict[str, Row] = {}
+    for case_id in chosen:
+        for launch in found.launches.get(found.content[case_id], []):
+            if launch.run < launch.runs:
+                rows.append(replace(launch, runs=launch.run))
+            execution = draft.s.state.executions.get(launch.execution_id)
+            if execution and not execution.over:
+                running[execution.id] = replace(execution, kill_wanted=True)
+    return [*rows, *running.values()]

@@ -1,0 +1,334 @@
+"""Which local files must go where on VIP, and which are surely there.
+
+Nothing on VIP is ever replaced: a place belongs to one content for ever, and a file with other
+content goes to the next version folder. PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import count
+from pathlib import PurePosixPath
+
+from vipsync import actions as do
+from vipsync.cases.values import vip_rel
+from vipsync.errors import NameRefused
+from vipsync.model import (
+    FileState,
+    InputFile,
+    InputFolder,
+    InputValue,
+    PackedFolder,
+    RelPath,
+    Text,
+    VipPath,
+)
+from vipsync.names import version_path, vip_relpath
+from vipsync.plan.draft import Draft
+from vipsync.plan.snapshot import LIST_AGAIN, Lender, Snapshot, parent
+from vipsync.state import SendStatus, Sent
+
+Send = do.SendFile | do.SendPack
+SENDS = (do.SendFile, do.SendPack)
+
+
+class _Fit(Enum):
+    """What lies at a place, seen from the file that is to lie there."""
+
+    FREE = auto()
+    OURS = auto()
+    UNSURE = auto()  # the file was touched since: only its hash can tell
+    TAKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a value is on VIP (`vip`, once it is surely there), or what must be done first."""
+
+    vip: str | None
+    todo: tuple[do.Action, ...] = ()
+
+
+class Placer:
+    """Find the place of every input value of one snapshot; remembers what it found."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.s = snapshot
+        self._found: dict[InputValue, Placement] = {}
+        self._below: defaultdict[VipPath, set[VipPath]] | None = None
+
+    def place(self, value: InputValue) -> Placement:
+        """Say where a value is, or what brings it there."""
+        if isinstance(value, Text):
+            return Placement(value.text)
+        if value not in self._found:
+            lender = self.s.lender
+            self._found[value] = self._borrow(value, lender) if lender else self._place(value)
+        return self._found[value]
+
+    def blocked(self, values: Iterable[InputValue]) -> bool:
+        """Tell whether one of these values waits for another session to send it."""
+        places = map(self.place, values)
+        return any(place.vip is None and not place.todo for place in places)
+
+    def sha256(self, path: RelPath) -> str | None:
+        """Return the hash of a local file as it is now, or None where nobody knows it."""
+        known = self.s.state.known.get(path)
+        if known and known.state == self.s.files.get(path):
+            return known.sha256
+        lender = self.s.lender
+        if lender is None:
+            return None
+        lent = lender.files.get(path)
+        return lent.sha256 if lent else lender.hashes.get(path)
+
+    def _borrow(self, value: InputFile | InputFolder | PackedFolder, lender: Lender) -> Placement:
+        """Return where the lender has a value on VIP; nothing is ever sent from here."""
+        match value:
+            case InputFile():
+                lent = lender.files.get(value.path)
+                fits = lent is not None and lent.vip.endswith(f"/{vip_rel(value)}")
+                return Placement(lent.vip if lent and fits else None)
+            case PackedFolder():
+                digest = members_digest((path, self.sha256(path)) for path in value.members)
+                return Placement(lender.packs.get((digest, value.kind)))
+            case InputFolder():
+                return Placement(_common_root(value, lender))
+
+    def _place(self, value: InputFile | InputFolder | PackedFolder) -> Placement:
+        for version in count(1):
+            if isinstance(value, PackedFolder):
+                placed = self._place_packed(value, self._root(value, version))
+            elif isinstance(value, InputFolder) and self._holds_more(value, version):
+                continue
+            else:
+                placed = self._place_version(_members(value), version)
+            if placed is None:
+                continue
+            vip = None if placed else self._root(value, version)
+            return Placement(vip, tuple(dict.fromkeys(placed)))
+        raise AssertionError("versions never end")
+
+    def _holds_more(self, value: InputFolder, version: int) -> bool:
+        """Tell whether this version of a folder has files on VIP that are no longer in it here."""
+        root = self.s.state.session.vip_input_dir
+        mine = {version_path(root, version, rel) for _, rel in _members(value)}
+        return not self._sent_below(self._root(value, version)) <= mine
+
+    def _sent_below(self, folder: VipPath) -> set[VipPath]:
+        """Return the places below a folder on VIP to which something was sent."""
+        if self._below is None:
+            self._below = defaultdict(set)
+            for row in self.s.state.sent.values():
+                above = (
+                    PurePosixPath(row.vip).parents if row.status is not SendStatus.REMOVED else ()
+                )
+                for one in above:
+                    self._below[VipPath(str(one))].add(row.vip)
+        return self._below.get(folder, set())
+
+    def _place_packed(self, value: PackedFolder, vip: VipPath) -> list[do.Action] | None:
+        """Return what is left to do for an archive at this place; None where another one lies there."""
+        members = tuple((path, self.s.files[path]) for path in value.members)
+        send = do.SendPack(vip, value.path, value.kind, members)
+        row = self.s.state.sent.get(vip)
+        if row is None or row.status is SendStatus.REMOVED:
+            listing = self.s.memory.listings.get(parent(vip))
+            return None if listing and vip in listing.sizes else [send]
+        if row.status is SendStatus.TRYING:
+            return [send] if row.sha256 == states_digest(members) else None
+        hashes = [(path, self.sha256(path)) for path in value.members]
+        unread = [do.HashFile(path, self.s.files[path]) for path, sha256 in hashes if not sha256]
+        if unread:
+            return [*unread]
+        same = row.sha256 == members_digest(hashes)
+        return [] if same and row.status is SendStatus.SENT else None
+
+    def _place_version(
+        self, members: Sequence[tuple[RelPath, str]], version: int
+    ) -> list[do.Action] | None:
+        """Return what is left to do for this version; None where something else lies there."""
+        todo: list[do.Action] = []
+        for path, rel in members:
+            vip = version_path(self.s.state.session.vip_input_dir, version, rel)
+            match self._fit(path, vip):
+                case _Fit.TAKEN:
+                    return None
+                case _Fit.FREE:
+                    todo.append(do.SendFile(vip, path, self.s.files[path]))
+                case _Fit.UNSURE:
+                    todo.append(do.HashFile(path, self.s.files[path]))
+                case _Fit.OURS:
+                    todo.extend(self._confirm(self.s.state.sent[vip], path))
+        unsure: list[do.Action] = [a for a in todo if isinstance(a, do.HashFile)]
+        return unsure or todo
+
+    def _fit(self, path: RelPath, vip: VipPath) -> _Fit:
+        row, state = self.s.state.sent.get(vip), self.s.files[path]
+        if row is None or row.status is SendStatus.REMOVED:
+            listing = self.s.memory.listings.get(parent(vip))
+            return _Fit.TAKEN if listing and vip in listing.sizes else _Fit.FREE
+        if row.status is SendStatus.WRONG:
+            return _Fit.TAKEN
+        if row.path == path and row.state == state:
+            return _Fit.OURS
+        if not row.sha256 or row.size != state.size:
+            return _Fit.TAKEN
+        sha256 = self.sha256(path)
+        if sha256 is None:
+            return _Fit.UNSURE
+        return _Fit.OURS if sha256 == row.sha256 else _Fit.TAKEN
+
+    def _confirm(self, row: Sent, path: RelPath) -> list[do.Action]:
+        """Return what makes sure that a file which we sent, or tried to, lies there."""
+        send, folder = do.SendFile(row.vip, path, row.state), parent(row.vip)
+        listing = self.s.memory.listings.get(folder)
+        if row.status is SendStatus.SENT:
+            recent = listing is not None and listing.at + LIST_AGAIN > self.s.now
+            return [] if recent else [do.LookAtFolder(folder)]
+        attempt = self.s.memory.attempts.get(do.key(send))
+        if attempt and attempt.not_before > self.s.now:
+            return [send]
+        if folder not in self.s.memory.missing and (
+            listing is None
+            or listing.order <= self.s.memory.touched.get(folder, -1)
+            # A transfer that failed may still have completed meanwhile (facts 3.5).
+            or (attempt is not None and listing.at < attempt.not_before)
+        ):
+            return [do.LookAtFolder(folder)]
+        if listing and row.vip in listing.sizes and not row.sha256:
+            return [do.HashFile(path, row.state)]
+        return [send]
+
+    def _root(self, value: InputFile | InputFolder | PackedFolder, version: int) -> VipPath:
+        return version_path(self.s.state.session.vip_input_dir, version, vip_rel(value))
+
+
+def _members(value: InputFile | InputFolder) -> list[tuple[RelPath, str]]:
+    if isinstance(value, InputFile):
+        return [(value.path, vip_rel(value))]
+    return [(member, vip_relpath(member)) for member in value.members]
+
+
+def _common_root(value: InputFolder, lender: Lender) -> VipPath | None:
+    """Return the folder on VIP where the lender has all members of a folder together."""
+    root, roots = vip_rel(value), set()
+    for member in value.members:
+        lent, rel = lender.files.get(member), vip_relpath(member)
+        if lent is None or not lent.vip.endswith(f"/{rel}"):
+            return None
+        roots.add(lent.vip.removesuffix(rel))
+    return VipPath(roots.pop() + root) if len(roots) == 1 else None
+
+
+def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
+    """Return the settled files that go up although no case needs them, in a content never sent."""
+    used_only = snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id
+    if used_only or snapshot.lender:
+        return []
+    before: defaultdict[RelPath, list[Sent]] = defaultdict(list)
+    for row in snapshot.state.sent.values():
+        before[row.path].append(row)
+    return [
+        path
+        for path, state in snapshot.files.items()
+        if path not in snapshot.unsettled
+        and path not in snapshot.named
+        and not any(
+            row.status in (SendStatus.SENT, SendStatus.REMOVED)
+            and (row.state == state or row.sha256 == placer.sha256(path))
+            for row in before[path]
+        )
+    ]
+
+
+def set_aside(snapshot: Snapshot, placer: Placer) -> list[Sent]:
+    """Return rows by which files that were not sent before the end count as sent, and removed."""
+    rows = []
+    for path in to_upload(snapshot, placer):
+        with suppress(NameRefused):
+            vip = version_path(snapshot.state.session.vip_input_dir, 1, path)
+            if vip not in snapshot.state.sent:
+                rows.append(Sent(vip, path, snapshot.files[path], SendStatus.REMOVED))
+    return rows
+
+
+def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:
+    """Return what an archive is to be known by until its members were read."""
+    return "states " + _digest(f"{path}\0{tuple(state)}" for path, state in members)
+
+
+def members_digest(hashes: Iterable[tuple[RelPath, str | None]]) -> str:
+    """Return what identifies an archive: the names and contents of its members."""
+    return _digest(f"{path}\0{sha256}" for path, sha256 in hashes)
+
+
+def _digest(words: Iterable[str]) -> str:
+    return hashlib.sha256("\0\0".join(sorted(words)).encode()).hexdigest()
+
+
+def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
+    """Add hashes, folders, looks and transfers in the order in which they are possible.
+
+    The biggest files go first, so that no long tail remains.
+    """
+    wanted = list(dict.fromkeys(todo))
+    sends = [a for a in wanted if isinstance(a, SENDS)]
+    busy = {parent(a.vip) for a in sends if not draft.failing(a)}
+    for action in wanted:
+        match action:
+            case do.HashFile():
+                draft.add(action)
+            case do.LookAtFolder() if action.path not in busy and _quiet(draft, action.path):
+                draft.add(action)
+            case _:
+                pass
+    ready = _with_folders(draft, sends)
+    for send in sorted(ready, key=lambda a: (-a.state.size, a.vip)):
+        draft.add(send)
+
+
+def _quiet(draft: Draft, folder: VipPath) -> bool:
+    """Tell whether no transfer into the folder is under way: a list would miss its end."""
+    prefixes = tuple(f"{send.__name__} " for send in SENDS)
+    return not any(
+        name.startswith(prefixes) and parent(VipPath(name.partition(" ")[2])) == folder
+        for name in draft.s.memory.under_way
+    )
+
+
+def _with_folders(draft: Draft, sends: Sequence[Send]) -> list[Send]:
+    """Return the transfers whose folder is on VIP; add what brings the other folders there."""
+    by_folder: defaultdict[VipPath, list[Send]] = defaultdict(list)
+    for send in sends:
+        by_folder[parent(send.vip)].append(send)
+    ready: list[Send] = []
+    looking = draft.names | draft.s.memory.under_way
+    for folder in sorted(by_folder):
+        # A list that is under way would miss what is sent meanwhile, and read as "not there".
+        if _bring_folder(draft, folder) and do.key(do.LookAtFolder(folder)) not in looking:
+            ready += by_folder[folder]
+    return ready
+
+
+def _bring_folder(draft: Draft, folder: VipPath) -> bool:
+    """Tell whether a folder is on VIP and was looked into; else add the next step towards it."""
+    memory = draft.s.memory
+    if folder in memory.folders and (memory.fresh or folder in memory.listings):
+        return True
+    if folder in memory.missing or memory.fresh:
+        if parent(folder) in memory.folders or _bring_folder(draft, parent(folder)):
+            draft.add(do.MakeFolder(folder))
+        return False
+    draft.add(do.LookAtFolder(folder))
+    return False
+
+
+def settled(files: Iterable[RelPath], snapshot: Snapshot) -> bool:
+    """Tell whether none of these files still changes."""
+    return not any(f in snapshot.unsettled for f in files)

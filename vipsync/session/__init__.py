@@ -1,0 +1,1 @@
+"""VipSession: the same phases for scripts, in the words of vip-client."""

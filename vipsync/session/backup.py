@@ -1,0 +1,144 @@
+"""The backup of a script's session: session_data.json beside its outputs, or on VIP.
+
+vip-client opens it and goes on, and the other way round: what it has launched or removed meanwhile
+is taken over from here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vipsync.backup import BACKUP, REMOVED, START, Backup, Workflow, read_backup
+from vipsync.client.vip_client import VipClient
+from vipsync.errors import PropertyError, VipsyncError
+from vipsync.folder import disk_error, write_atomic
+from vipsync.model import ExecutionStatus, VipPath
+from vipsync.reconcile import Timing
+from vipsync.state import Followed, Row, State
+
+REMOVAL_WAIT = 30.0
+"""Seconds for which the old backup on VIP may take to go: nothing there can be replaced."""
+
+
+def local_backup(outputs: Path) -> Backup | None:
+    """Return the backup beside the outputs, None where there is none.
+
+    Raise PropertyError where there is one that cannot be read: it would be overwritten.
+    """
+    found = read_backup(outputs)
+    if found is None and (outputs / BACKUP).exists():
+        raise PropertyError(
+            f"{outputs / BACKUP} is no backup of a session.",
+            "Mend it or move it away, or choose another output_dir.",
+        )
+    return found
+
+
+def vip_backup(client: VipClient, folder: str) -> Backup | None:
+    """Return the backup in a folder on VIP, None where there is none that can be read."""
+    path = f"{folder}/{BACKUP}"
+    if not client.exists(path):
+        return None
+    with client.download(path) as download:
+        content = b"".join(download.blocks)
+    try:
+        return Backup.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def backup_json(backup: Backup) -> str:
+    """Return the text of a backup, as vip-client writes it."""
+    return json.dumps(backup.model_dump(), indent=4)
+
+
+def save_here(outputs: Path, text: str) -> Path:
+    """Write the backup beside the outputs; return where."""
+    path = outputs / BACKUP
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(outputs, error) from error
+    write_atomic(path, text.encode())
+    return path
+
+
+def save_on_vip(client: VipClient, folder: str, text: str, timing: Timing) -> str:
+    """Put the backup into a folder on VIP in place of the last one; return where."""
+    path, content = f"{folder}/{BACKUP}", text.encode()
+    with suppress(VipsyncError):
+        client.make_folder(folder)
+    if client.exists(path):
+        client.delete(path)
+        deadline = timing.clock() + REMOVAL_WAIT
+        while client.exists(path) and timing.clock() < deadline:
+            timing.sleep(1.0)
+    client.upload(path, io.BytesIO(content), len(content))
+    return path
+
+
+def inventory(workflows: Mapping[str, Workflow]) -> dict[str, dict[str, object]]:
+    """Return the property `workflows`."""
+    return {id_: workflow.model_dump() for id_, workflow in workflows.items()}
+
+
+def workflows_in(found: Mapping[str, Mapping[str, object]]) -> dict[str, Workflow]:
+    """Read an inventory; raise PropertyError where it is none."""
+    try:
+        return {id_: Workflow.model_validate(workflow) for id_, workflow in found.items()}
+    except ValidationError as error:
+        raise PropertyError("`workflows` should be an inventory of workflows.") from error
+
+
+def news(state: State, workflows: Mapping[str, Workflow]) -> bool:
+    """Tell whether an inventory names data on VIP of which the ledger knows nothing."""
+    return any(
+        id_ not in state.executions and workflow.status != REMOVED
+        for id_, workflow in workflows.items()
+    )
+
+
+def taken_over(
+    state: State, workflows: Mapping[str, Workflow], pipeline_id: str, wall: float
+) -> list[Row]:
+    """Return what another program did meanwhile: executions that it launched, results that it removed."""
+    rows: list[Row] = []
+    for id_, workflow in sorted(workflows.items()):
+        known, removed = state.executions.get(id_), workflow.status == REMOVED
+        if known is None:
+            rows.append(_followed(id_, workflow, pipeline_id, wall))
+        elif removed and not known.removed:
+            rows.append(replace(known, removed=True))
+    return rows
+
+
+def _followed(id_: str, workflow: Workflow, pipeline_id: str, wall: float) -> Followed:
+    """Return an execution about whose state VIP must be asked, unless its results are gone."""
+    removed = workflow.status == REMOVED
+    paths = [str(output["path"]) for output in workflow.outputs if "path" in output]
+    return Followed(
+        id_,
+        "",
+        pipeline_id,
+        ExecutionStatus.FINISHED if removed else ExecutionStatus.UNKNOWN,
+        started=_seconds(workflow.start),
+        returned=tuple(map(VipPath, paths)),
+        changed_at=wall,
+        removed=removed,
+    )
+
+
+def _seconds(start: str | None) -> float | None:
+    """Read a time as vip-client writes it: local, without a zone."""
+    try:
+        return datetime.strptime(start or "", START).astimezone().timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,382 @@
+"""What each step of a script's session has to do next, made of the same parts as the plan of a folder.
+
+PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.errors import NameRefused
+from vipsync.model import ExecutionStatus, InputFile, VipPath
+from vipsync.names import vip_relpath
+from vipsync.plan.draft import PATIENCE, Draft, Level, Plan
+from vipsync.plan.finishing import ASK_AGAIN, LOOK_AGAIN, decide, removal_targets
+from vipsync.plan.launching import plan_launch, settle_doubts
+from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
+from vipsync.plan.sending import Placer, plan_sending
+from vipsync.plan.snapshot import Memory, Snapshot, parent
+from vipsync.session.home import Site, home_at, look_at_home, plan_home, say_unseen
+from vipsync.state import (
+    Followed,
+    Launch,
+    LaunchStatus,
+    Phase,
+    Result,
+    ResultStatus,
+    Row,
+    SendStatus,
+    Session,
+    State,
+)
+
+# upload
+
+
+def plan_upload(s: Snapshot, site: Site) -> Plan:
+    """Plan to bring every file of the data set to VIP in its content of now."""
+    draft = Draft(s)
+    if s.files and plan_home(draft, site):
+        placer = Placer(s)
+        plan_sending(draft, [a for path in s.files for a in placer.place(InputFile(path)).todo])
+    return draft.finished()
+
+
+def unsent(s: Snapshot) -> list[str]:
+    """Name the files of the data set that are not on VIP in their content of now."""
+    placer = Placer(s)
+    return [path for path in s.files if placer.place(InputFile(path)).vip is None]
+
+
+def places(s: Snapshot) -> dict[str, VipPath]:
+    """Return where each file of the data set is on VIP, by its path below INPUTS.
+
+    That is its content of now where that was sent, else what was sent last.
+    """
+    sent = sorted(s.state.sent.values(), key=lambda row: row.at)
+    found = {vip_relpath(r.path): r.vip for r in sent if r.status in _THERE and r.path}
+    placer = Placer(s)
+    for path in s.files:
+        with suppress(NameRefused):
+            vip = placer.place(InputFile(path)).vip
+            if vip:
+                found[vip_relpath(path)] = VipPath(vip)
+    return found
+
+
+_THERE = (SendStatus.SENT, SendStatus.ANSWERED)
+
+
+# launch
+
+
+def plan_start(s: Snapshot, site: Site, launch: Launch, files: Collection[VipPath]) -> Plan:
+    """Plan to start the runs of one request once their files were seen on VIP; follow what runs."""
+    draft = Draft(s)
+    if _looked(draft, files) and not absent(s, files) and plan_home(draft, site):
+        _follow(draft, (e for e in _executions(s) if not e.over))
+        plan_launch(draft, launch)
+    return draft.finished()
+
+
+def _follow(draft: Draft, executions: Iterable[Followed]) -> None:
+    """Follow these executions: a launch waits for the results folder of the last, or for a free slot."""
+    everything, draft.s = draft.s, only(draft.s, executions)
+    plan_following(draft)
+    draft.s = everything
+
+
+def _looked(draft: Draft, files: Iterable[VipPath]) -> bool:
+    """Tell whether the folders of all these files were listed; else list them."""
+    memory = draft.s.memory
+    unseen = sorted({parent(f) for f in files} - memory.listings.keys() - memory.missing)
+    for folder in unseen:
+        draft.add(do.LookAtFolder(folder))
+    return not unseen
+
+
+def absent(s: Snapshot, files: Iterable[VipPath]) -> list[VipPath]:
+    """Name the files, and folders, that were looked for on VIP and are not there."""
+    memory = s.memory
+    return [
+        f
+        for f in files
+        if f not in memory.folders
+        and (parent(f) in memory.missing or parent(f) in memory.listings)
+        and not (parent(f) in memory.listings and f in memory.listings[parent(f)].sizes)
+    ]
+
+
+def runs_of(state: State, request: str) -> list[Launch]:
+    """Return the launches of one request."""
+    return [x for x in state.launches.values() if x.request == request]
+
+
+def started(state: State, request: str) -> list[str]:
+    """Name the executions that a request has started."""
+    return [x.execution_id for x in runs_of(state, request) if x.execution_id]
+
+
+def settled(state: State, request: str) -> bool:
+    """Tell whether every run of a request has started, or VIP refused it."""
+    runs = runs_of(state, request)
+    if any(x.status is LaunchStatus.REFUSED for x in runs):
+        return True
+    return any(x.run == x.runs and x.status is LaunchStatus.STARTED for x in runs)
+
+
+def interrupted(state: State, like: Launch) -> Launch | None:
+    """Return the first run of an equal request that a crash or an interruption left open."""
+    for launch in state.launches.values():
+        same = (launch.pipeline_id, dict(launch.values), launch.runs)
+        if (
+            launch.run == 1
+            and same == (like.pipeline_id, dict(like.values), like.runs)
+            and launch.status in (LaunchStatus.INTENDED, LaunchStatus.STARTED)
+            and not settled(state, launch.request)
+        ):
+            return launch
+    return None
+
+
+# monitor and download
+
+
+def _executions(s: Snapshot) -> list[Followed]:
+    return [e for e in s.state.executions.values() if not e.removed]
+
+
+def only(s: Snapshot, executions: Iterable[Followed]) -> Snapshot:
+    """Return the moment with these executions and no others."""
+    return replace(s, state=replace(s.state, executions={e.id: e for e in executions}))
+
+
+def plan_monitor(s: Snapshot) -> Plan:
+    """Plan to follow every execution that runs, and to find those of which nobody knows."""
+    draft = Draft(s)
+    settle_doubts(draft)
+    _follow(draft, (e for e in _executions(s) if not e.over))
+    return draft.finished()
+
+
+def all_over(state: State) -> bool:
+    """Tell whether no execution runs, and none is in doubt."""
+    doubtful = any(x.status is LaunchStatus.INTENDED for x in state.launches.values())
+    return not doubtful and all(e.over or e.removed for e in state.executions.values())
+
+
+def plan_download(s: Snapshot) -> Plan:
+    """Plan to ask how the executions are, and to fetch every result of those that are wanted."""
+    draft = Draft(s)
+    to_ask = [e for e in _executions(s) if wanted(e, s) or _unasked(e, s.memory)]
+    if s.memory.home is None and s.state.session.home and any(wanted(e, s) for e in to_ask):
+        draft.add(do.LookAtHome(s.state.session.home))  # it tells how large a result can be
+        return draft.finished()
+    _follow(draft, to_ask)
+    draft.s = only(s, (e for e in to_ask if wanted(e, s)))
+    plan_results(draft)
+    return draft.finished()
+
+
+def _unasked(execution: Followed, memory: Memory) -> bool:
+    return not execution.over and execution.id not in memory.polled_at
+
+
+def downloaded(s: Snapshot) -> bool:
+    """Tell whether everything that can be fetched is here."""
+    executions, memory = _executions(s), s.memory
+    if memory.under_way or any(_unasked(e, memory) for e in executions):
+        return False
+    found = {e.id: e for e in chosen(s)}
+    if any(
+        _to_list(e, memory) and not _given_up(do.ListResults(e), memory) for e in found.values()
+    ):
+        return False
+    results = (r for r in s.state.results.values() if r.execution_id in found)
+    waiting = [r for r in results if _to_come(r, s)]
+    return all(_lasting(f"{do.FetchResult.__name__} {r.vip}", memory) for r in waiting)
+
+
+def _to_list(execution: Followed, memory: Memory) -> bool:
+    if execution.over:
+        return not execution.listed
+    return memory.returned.get(execution.id, 0) != len(execution.returned)
+
+
+def _to_come(result: Result, s: Snapshot) -> bool:
+    """Tell whether a result never came, or has gone from this machine as a whole."""
+    gone = result.status is ResultStatus.HERE and result.local not in s.outputs
+    return gone or result.status is ResultStatus.WANTED
+
+
+def _given_up(action: do.Action, memory: Memory) -> bool:
+    return _lasting(do.key(action), memory)
+
+
+def _lasting(key: str, memory: Memory) -> bool:
+    attempt = memory.attempts.get(key)
+    return attempt is not None and attempt.count >= (PATIENCE if attempt.error.transient else 2)
+
+
+def on_vip(s: Snapshot) -> list[Followed]:
+    """Return the executions whose results are on VIP."""
+    return [e for e in _executions(s) if not e.gone]
+
+
+def chosen(s: Snapshot) -> list[Followed]:
+    """Return the executions whose results are wanted."""
+    return [e for e in on_vip(s) if wanted(e, s)]
+
+
+def not_here(s: Snapshot, executions: Iterable[Followed]) -> list[VipPath]:
+    """Name the results of these executions that are on VIP and not on this machine."""
+    found = {e.id: e for e in executions}
+    rows, here = s.state.results, (ResultStatus.HERE, ResultStatus.LET_GO)
+    named = [r.vip for r in rows.values() if r.execution_id in found and r.status not in here]
+    returned = [path for e in found.values() for path in e.returned if path not in rows]
+    return sorted({*named, *returned})
+
+
+# finish
+
+
+def plan_before_removal(s: Snapshot, site: Site) -> Plan:
+    """Plan to learn what still runs, what is in doubt and what the results are."""
+    draft = Draft(s)
+    if s.state.session.phase is Phase.CLOSED and not site.known:
+        return draft.finished()
+    settle_doubts(draft)
+    for execution in _executions(s):
+        if _unasked(execution, s.memory):
+            draft.add(do.Poll(execution.id))
+        elif execution.over and not execution.gone and not execution.listed:
+            draft.add(do.ListResults(execution))
+    return draft.finished()
+
+
+def plan_removal(s: Snapshot, site: Site) -> Plan:
+    """Plan to remove what is the session's own on VIP, and to look until it has gone."""
+    draft = Draft(s)
+    targets = [t for t in removal_targets(s) if t not in s.memory.removed]
+    if s.state.session.phase is Phase.CLOSED:
+        _take_to_remove(draft, site)
+    elif not targets:
+        _close(draft, marked=site.marked)
+    elif _may_remove(draft, site) and not _late_writers(draft):
+        for target in targets:
+            _remove(draft, target)
+    return draft.finished()
+
+
+def _take_to_remove(draft: Draft, site: Site) -> None:
+    """Make the folder ours that only a backup names; where it has gone, write that down."""
+    seen = look_at_home(draft, home_at(draft.s.state.session, site)) if site.known else None
+    if seen and seen.exists:
+        plan_home(draft, site)
+    elif seen:
+        _close(draft, marked=False)
+
+
+def _may_remove(draft: Draft, site: Site) -> bool:
+    """Tell whether the folder is ours, or surely gone already."""
+    session = draft.s.state.session
+    if draft.s.memory.removal_asked:
+        return True
+    seen = look_at_home(draft, session.home)
+    if seen is None or seen.exists:
+        return seen is not None and plan_home(draft, site)
+    if session.owned and seen.key_print != session.key_print:
+        say_unseen(draft, session.home)
+        return False
+    return True
+
+
+def _late_writers(draft: Draft) -> bool:
+    """Tell whether a transfer or a killed job may still write what would be left behind (design 7)."""
+    s = draft.s
+    late = [r.at for r in s.state.sent.values() if r.status is SendStatus.TRYING]
+    late += [e.ended_at or s.wall for e in _executions(s) if e.status is ExecutionStatus.KILLED]
+    until = max(late, default=0.0) + LATE_WRITERS
+    if s.wall >= until:
+        return False
+    draft.notice(Level.WAIT, "finish", "A transfer or a stopped job may still write to VIP.")
+    draft.wait(s.now + until - s.wall)
+    return True
+
+
+def _remove(draft: Draft, target: VipPath) -> None:
+    """Ask for a removal, look until it has happened, ask again after ten minutes."""
+    s, memory, session = draft.s, draft.s.memory, draft.s.state.session
+    asked = memory.removal_asked.get(target)
+    if asked is None or s.now >= asked + ASK_AGAIN:
+        draft.add(do.RemoveTree(target, session.home, session.id_folder))
+        return
+    looked = memory.removal_looked.get(target)
+    if looked is None or s.now >= looked + LOOK_AGAIN:
+        draft.add(do.CheckRemoved(target))
+    else:
+        draft.wait(looked + LOOK_AGAIN)
+
+
+def _close(draft: Draft, *, marked: bool) -> None:
+    """Write down that the data are gone; the session stays open while some were kept."""
+    s = draft.s
+    rows = closed_rows(s)
+    if all(row == _now(row, s.state) for row in rows):
+        return
+    if marked and not s.settings.finish.keep_input and not s.settings.finish.keep_output:
+        draft.add(do.DeleteMarker())
+    decide(draft, "finished", *rows)
+
+
+def _now(row: Row, state: State) -> Row | None:
+    match row:
+        case Session():
+            return state.session
+        case Followed():
+            return state.executions[row.id]
+        case _:
+            return None
+
+
+def closed_rows(s: Snapshot) -> list[Row]:
+    """Return what is true once what was not kept has gone from VIP."""
+    state, finish = s.state, s.settings.finish
+    rows: list[Row] = []
+    if not finish.keep_output:
+        rows += [replace(e, removed=True) for e in _executions(s) if _inside(e, s)]
+    if not finish.keep_input:
+        sent = (r for r in state.sent.values() if r.status is not SendStatus.REMOVED)
+        rows += [replace(r, status=SendStatus.REMOVED) for r in sent if _own(r.vip, state)]
+    if not finish.keep_input and not finish.keep_output:
+        rows.append(
+            replace(
+                state.session,
+                phase=Phase.CLOSED,
+                owned=False,
+                marked=False,
+                set_aside=False,
+                kill=False,
+                opened_at=None,
+            )
+        )
+    return rows
+
+
+def _inside(execution: Followed, s: Snapshot) -> bool:
+    """Tell whether the results of an execution went with the session's folder."""
+    return execution.results_folder is None or _own(execution.results_folder, s.state)
+
+
+def left(s: Snapshot) -> list[VipPath]:
+    """Name what was to go from VIP and has not gone."""
+    if s.state.session.phase is Phase.CLOSED:
+        return []
+    return [target for target in removal_targets(s) if target not in s.memory.removed]
+
+
+def _own(path: VipPath, state: State) -> bool:
+    return path.startswith(f"{state.session.home}/")

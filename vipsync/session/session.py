@@ -1,0 +1,271 @@
+"""VipSession: a session as a Python object, with the methods of vip-client's class of that name.
+
+A thin face: it turns properties and arguments into the values that the phases work on, and what
+they leave behind into words. Nothing here talks to VIP by itself, but for single questions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Self
+
+from vipsync.errors import InputsMissing, InputsThere, LocalFileError, PropertyError, VipError
+from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, OutputsSettings
+from vipsync.session import checks as checks
+from vipsync.session import planners as plans
+from vipsync.session.account import Account
+from vipsync.session.backup import backup_json
+from vipsync.session.drive import Step, refuse_finishing
+from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
+from vipsync.session.report import SessionReport, pipeline_list, pipeline_page, workflow_summary
+from vipsync.session.steps import SessionSteps
+
+
+class VipSession(SessionSteps):
+    """Run a pipeline of VIP on a data set of this machine: upload, launch, monitor, download, finish.
+
+    Every method returns the session, so that calls can be chained. The state is backed up after
+    each step; `VipSession("my-session")` resumes it, in this process or in another.
+    """
+
+    @classmethod
+    def init(
+        cls,
+        api_key: object = "VIP_API_KEY",
+        verbose: bool = True,
+        vip_portal_url: str | None = None,
+        backup_location: str | None = "local",
+        **properties: object,
+    ) -> Self:
+        """Shake hands with VIP for all sessions that follow; return one with these properties.
+
+        `api_key` is a key, the path of a file that holds it, or the name of an environment variable.
+        """
+        if backup_location not in BACKUP_LOCATIONS:
+            raise PropertyError("invalid backup_location: it is 'local', 'vip' or None.")
+        cls.account_of_all = Account(api_key, vip_portal_url)
+        cls.verbose_by_default, cls.backup_by_default = verbose, backup_location
+        SessionReport(None, verbose=verbose).line("You are communicating with VIP.")
+        return cls(**properties)  # type: ignore[arg-type]
+
+    # the steps
+
+    def upload_inputs(
+        self, input_dir: str | os.PathLike[str] | None = None, update_files: bool = True
+    ) -> Self:
+        """Bring the data set to VIP; a file that has changed since is sent again.
+
+        With `update_files=False`, nothing is looked at where there are inputs on VIP already.
+        """
+        self._report.heading("UPLOAD INPUTS")
+        self.input_dir = input_dir
+        local = self.data.local
+        if local is None:
+            raise PropertyError(
+                f"Session {self.session_name!r}: Please provide an input directory."
+            )
+        if not update_files and self.account.client.exists(self.data.vip):
+            self._report.line("Skipped: there are already input data on VIP.")
+            return self
+        if not local.is_dir():
+            raise InputsMissing(
+                f"Session {self.session_name!r}: Input directory {self.input_dir!r} does not exist."
+            )
+        self.check_settings()
+        if self._shares_inputs():
+            self._report.line(f"Skipped: {self.data.vip} belongs to another session.")
+            return self
+        with self._held(inputs=True) as step:
+            self._upload(step)
+        return self
+
+    def _upload(self, step: Step) -> None:
+        refuse_finishing(step.state)
+        checks.check_names(step.look().files.keys())
+        step.run(partial(plans.plan_upload, site=step.site), lambda _s: False)
+        self._places = plans.places(step.snapshot)
+        if left := plans.unsent(step.snapshot):
+            raise step.first_error() or LocalFileError(
+                f"These files could not be sent: {', '.join(left[:20])}."
+            )
+        self._report.line(f"Everything is on VIP: {len(step.snapshot.files)} files.")
+
+    def launch_pipeline(
+        self, pipeline_id: str | None = None, input_settings: object = None, nb_runs: int = 1
+    ) -> Self:
+        """Start the pipeline `nb_runs` times with the same settings, each run exactly once."""
+        self._report.heading("LAUNCH PIPELINE")
+        self.pipeline_id = pipeline_id
+        self.input_settings = input_settings
+        if self.pipeline_id is None:
+            raise PropertyError(
+                f"Please provide a pipeline identifier for Session: {self.session_name}"
+            )
+        if self.given is None:
+            raise PropertyError("Input settings have not been defined.")
+        if not isinstance(nb_runs, int):
+            raise PropertyError("`nb_runs` should be a number.")
+        self.check_settings()
+        checks.check_paths(self.given, self.descriptor(), self.data)
+        if nb_runs > 0:
+            local = self.data.local
+            with self._held(inputs=local is not None and local.is_dir()) as step:
+                self._launch(step, nb_runs)
+        return self
+
+    def _launch(self, step: Step, nb_runs: int) -> None:
+        refuse_finishing(step.state)
+        snapshot = step.look()
+        self._places = {**self._places, **plans.places(snapshot)}
+        launch = self._request(snapshot, nb_runs)
+        launch = plans.interrupted(step.state, launch) or launch
+        files = self._files(launch)
+        step.run(
+            partial(plans.plan_start, site=step.site, launch=launch, files=files),
+            lambda s: plans.settled(s.state, launch.request) or bool(plans.absent(s, files)),
+        )
+        if missing := plans.absent(step.snapshot, files):
+            raise InputsMissing(f"Missing file(s) for parameter(s): {', '.join(missing)}")
+        started = plans.started(step.state, launch.request)
+        self._report.line(f"Started workflows: {', '.join(started) or 'none'}")
+        if len(started) < launch.runs:
+            raise step.first_error() or VipError("VIP did not take every launch.", _SEE_WORKFLOWS)
+
+    def monitor_workflows(self, refresh_time: float = 30) -> Self:
+        """Wait until no execution runs any more; what VIP does not answer is asked again."""
+        self._report.heading("MONITOR WORKFLOWS")
+        if self._nothing_launched():
+            return self
+        with self._held(monitor=MonitorSettings(refresh_time)) as step:
+            step.run(plans.plan_monitor, lambda s: plans.all_over(s.state), patient=True)
+        for line in workflow_summary(self.workflows):
+            self._report.line(line)
+        return self
+
+    def download_outputs(
+        self,
+        unzip: bool = True,
+        get_status: Sequence[str] = ("Finished",),
+        init_timeout: float | None = None,
+    ) -> Self:
+        """Bring the results of the executions with these statuses here, and unpack archives."""
+        self._report.heading("DOWNLOAD OUTPUTS")
+        if self._nothing_launched():
+            return self
+        statuses = _statuses(get_status)
+        if not statuses:
+            self._report.line("Nothing to download: VIP has no such status.")
+            return self
+        outputs = OutputsSettings(unzip=unzip, get_status=statuses)
+        with self._held(outputs=outputs) as step:
+            step.run(plans.plan_download, plans.downloaded)
+            self._say_downloaded(step.snapshot)
+        return self
+
+    def run_session(
+        self,
+        update_files: bool = True,
+        nb_runs: int = 1,
+        refresh_time: float = 30,
+        unzip: bool = True,
+        get_status: Sequence[str] = ("Finished",),
+    ) -> Self:
+        """Upload, launch, monitor and download: everything but finish."""
+        return (
+            self.upload_inputs(update_files=update_files)
+            .launch_pipeline(nb_runs=nb_runs)
+            .monitor_workflows(refresh_time=refresh_time)
+            .download_outputs(unzip=unzip, get_status=get_status)
+        )
+
+    def finish(
+        self, timeout: float = 300, keep_input: bool = False, keep_output: bool = False
+    ) -> Self:
+        """Remove the session's data from VIP, once nothing runs; what is on this machine stays.
+
+        Results that are not here are named before they go.
+        """
+        self._report.heading("FINISH")
+        finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
+        with self._held(finish=finish) as step:
+            step.run(partial(plans.plan_before_removal, site=step.site), lambda _s: False)
+            if not plans.all_over(step.state):
+                self._refuse_finish(step.state)
+                return self
+            if not keep_output:
+                self._name_missing(step.snapshot)
+            self._remove(step, timeout)
+        return self
+
+    # beside the steps
+
+    def get_inputs(
+        self, session: SessionProperties, get_pipeline: bool = False, get_settings: bool = False
+    ) -> Self:
+        """Use the inputs that another session has on VIP, instead of sending them again.
+
+        Raise InputsThere where this session has inputs of its own there, InputsMissing where the
+        other has none.
+        """
+        if not isinstance(session, SessionProperties):
+            raise PropertyError("`session` should be a VipSession.")
+        if session.vip_input_dir == self.vip_input_dir:
+            self._report.line("These sessions already share the same inputs on VIP.")
+            return self
+        client = self.account.client
+        if self.vip_input_dir and client.exists(self.vip_input_dir):
+            raise InputsThere(
+                f"Session {self.session_name!r} has temporary data on VIP.",
+                "Please finish this session or start another one.",
+            )
+        if not client.exists(session.data.vip):
+            raise InputsMissing(
+                f"Input data for session {session.session_name!r} do not exist on VIP."
+            )
+        self.share(session, pipeline=get_pipeline, settings=get_settings)
+        self._report.line(
+            f"<< Session {self.session_name!r} now shares its inputs with session "
+            f"<{session.session_name}>"
+        )
+        self._save()
+        return self
+
+    def display(self) -> Self:
+        """Show what this session is."""
+        shown = json.loads(backup_json(self._backup()))
+        title = f'Session: "{shown.pop("session_name")}"'
+        lines = [f"{name}: {json.dumps(value, indent=3)}" for name, value in shown.items()]
+        rule = "-" * len(title)
+        self._report.line("\n".join([rule, title, rule, *lines, rule]))
+        return self
+
+    @classmethod
+    def show_pipeline(cls, pipeline_id: str | None = None) -> None:
+        """Show the pipelines whose identifier holds this text; where it is one alone, all about it."""
+        account = cls.account_of_all
+        if account is None:
+            raise PropertyError(
+                "No pipeline found. Run VipSession.init() to access pipeline descriptions."
+            )
+        pattern = checks.pipeline_id(pipeline_id or "")
+        found = sorted(p for p in account.pipelines if pattern.lower() in p.lower())
+        report = SessionReport(None, verbose=cls.verbose_by_default)
+        if not found:
+            report.line(f"(!) No pipeline found for pattern {pattern!r}.")
+            report.line("    You may need to register with the correct group.")
+        elif len(found) == 1:
+            report.line(pipeline_page(account.client.pipeline(found[0])))
+        else:
+            report.line(pipeline_list(found))
+
+
+_SEE_WORKFLOWS = "`workflows` names those that have started; call launch_pipeline() for the others."
+
+
+def _statuses(names: Sequence[str]) -> tuple[ExecutionStatus, ...]:
+    """Return the statuses that are wanted; what is none of VIP's matches nothing."""
+    known = {status.value for status in ExecutionStatus}
+    return tuple(ExecutionStatus(name) for name in names if name in known)

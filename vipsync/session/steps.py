@@ -1,0 +1,217 @@
+"""What all steps of a script's session share: its folder, its place on VIP, its requests, its backup."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from vipsync.backup import REMOVED, Backup, workflows_of
+from vipsync.errors import PropertyError
+from vipsync.model import Settings, VipPath
+from vipsync.plan.cycle import home_of
+from vipsync.plan.launching import execution_name
+from vipsync.plan.snapshot import Snapshot
+from vipsync.session import checks as checks
+from vipsync.session import planners as plans
+from vipsync.session.backup import (
+    backup_json,
+    inventory,
+    local_backup,
+    news,
+    save_here,
+    save_on_vip,
+    taken_over,
+    workflows_in,
+)
+from vipsync.session.drive import Local, Step, folder_of, held, recognise
+from vipsync.session.home import Site, adopted
+from vipsync.session.properties import SessionProperties
+from vipsync.session.values import launched, takes_files
+from vipsync.state import Launch, Phase, State
+
+
+class SessionSteps(SessionProperties):
+    """Hold the session's folder for a step, and back the session up after it."""
+
+    @contextmanager
+    def _held(self, *, inputs: bool = False, **sections: Any) -> Iterator[Step]:
+        """Hold the session's folder for one step; afterwards, whatever happened, back it up."""
+        named = Settings(self.session_name or "", self.pipeline_id, self.account.portal)
+        settings = replace(named, **sections)
+        dataset = self.data.local if inputs else None
+        local = Local(self.outputs, dataset, settings)
+        if self._restored:
+            recognise(folder_of(self.outputs)[0], self.account, home_of(self.session_name or ""))
+        with held(local, self.account, self._report) as step:
+            self._catch_up(step)
+            try:
+                yield step
+            finally:
+                if step.session.is_open:  # else the folder went away, and nothing is written there
+                    self.values["workflows"] = inventory(workflows_of(step.state))
+                    self._save(step.state)
+
+    def _catch_up(self, step: Step) -> None:
+        """Take over what another program did with this session, and say where it is to be on VIP."""
+        workflows, state = workflows_in(self.workflows), step.state
+        backup = local_backup(self.outputs) if self._backup_location == "local" else None
+        if backup:
+            workflows = {**workflows, **backup.workflows}
+        fresh = state.session.phase is Phase.CLOSED and not (state.executions or state.sent)
+        named = fresh and (self._restored or backup is not None or bool(workflows))
+        step.site = self._site(state, known=named or news(state, workflows))
+        wall = self.account.timing.wall()
+        rows = taken_over(state, workflows, self.pipeline_id or "", wall)
+        over = bool(workflows) and all(w.status == REMOVED for w in workflows.values())
+        if named and not over:
+            rows.append(adopted(state.session, step.site, wall))
+        step.session.take_over(rows)
+
+    def _site(self, state: State, *, known: bool) -> Site:
+        """Return where the session is to be on VIP; while it is open, its name is pinned."""
+        name, session = self.session_name or "", state.session
+        if session.phase is not Phase.CLOSED and session.session_name != name:
+            raise PropertyError(
+                f"The data of {session.session_name!r} are on VIP: it cannot become {name!r} now.",
+                "Call finish() under its old name first, or choose another output_dir.",
+            )
+        return Site(
+            name,
+            self.account.portal,
+            self.data.vip,
+            VipPath(self.vip_output_dir or ""),
+            marked=folder_of(self.outputs)[1],
+            known=known,
+        )
+
+    def _request(self, snapshot: Snapshot, nb_runs: int) -> Launch:
+        """Return the intent of one call: its name says which call it was."""
+        given, descriptor = self.given, self.descriptor()
+        if given is None or descriptor is None:
+            raise PropertyError("Input settings have not been defined.")
+        request = f"session-{secrets.token_hex(8)}"
+        pinned = replace(snapshot.state.session, session_name=self.session_name or "")
+        name = execution_name(pinned, [], request)
+        location = VipPath(self.vip_output_dir or "")
+        if descriptor.results_suffix is not None:
+            location = VipPath(f"{location}/{name.rsplit(' ', 1)[-1]}")
+        return Launch(
+            name=name,
+            cases=(),
+            pipeline_id=self.pipeline_id or "",
+            values=launched(given, self.data, descriptor),
+            results_location=location,
+            jobs=checks.jobs(given, descriptor),
+            request=request,
+            runs=nb_runs,
+            at=snapshot.wall,
+        )
+
+    def _files(self, launch: Launch) -> tuple[VipPath, ...]:
+        """Return the files on VIP that a launch needs."""
+        descriptor = self.descriptor()
+        return tuple(
+            VipPath(value)
+            for name, values in sorted(launch.values.items())
+            if takes_files(name, descriptor)
+            for value in values
+            if value.startswith("/vip/")
+        )
+
+    def _shares_inputs(self) -> bool:
+        """Tell whether the inputs on VIP are those of another session."""
+        home = home_of(self.session_name or "")
+        api = home.rpartition("/")[0]
+        vip = self.data.vip
+        return vip.startswith(f"{api}/") and not vip.startswith(f"{home}/")
+
+    def _nothing_launched(self) -> bool:
+        """Tell whether there is no execution to ask about; say so."""
+        folder, _ = folder_of(self.outputs)
+        if self.workflows or folder.ledger.exists():
+            return False
+        self._report.line("This session has not launched any execution.")
+        self._report.line("Run launch_pipeline() to launch workflows on VIP.")
+        return True
+
+    def _backup(self) -> Backup:
+        return Backup(
+            session_name=self.session_name or "",
+            pipeline_id=self.pipeline_id,
+            local_input_dir=self.local_input_dir,
+            local_output_dir=self.local_output_dir,
+            vip_input_dir=self.vip_input_dir,
+            vip_output_dir=self.vip_output_dir,
+            input_settings=self.input_settings,
+            workflows=workflows_in(self.workflows),
+        )
+
+    def _save(self, state: State | None = None) -> None:
+        """Back the session up where `backup_location` says; on VIP only while data of it are there."""
+        text = backup_json(self._backup())
+        if self._backup_location == "local":
+            self._report.line(f">> Session was saved in: {save_here(self.outputs, text)}")
+        elif self._backup_location == "vip" and state and state.session.phase is not Phase.CLOSED:
+            client, timing = self.account.client, self.account.timing
+            where = save_on_vip(client, self.vip_output_dir or "", text, timing)
+            self._report.line(f">> Session was saved in: {where}")
+
+    # what is said of results and removals
+
+    def _say_downloaded(self, s: Snapshot) -> None:
+        chosen = plans.chosen(s)
+        if not chosen:
+            self._report.line("Nothing to download for the current session.")
+            return
+        missing = plans.not_here(s, chosen)
+        for vip in missing:
+            self._report.line(f"(!) not here: {vip}")
+        if not missing:
+            self._report.line(f"All results of {len(chosen)} executions are in {self.output_dir}.")
+
+    def _remove(self, step: Step, timeout: float) -> None:
+        clock = self.account.timing.clock
+        deadline = clock() + timeout
+        step.run(partial(plans.plan_removal, site=step.site), lambda _s: clock() >= deadline)
+        left = plans.left(step.snapshot)
+        if left:
+            self._report.line(
+                f"(!) There may still be temporary data on VIP: {', '.join(left)}. "
+                f"Please run finish() again, or look on the portal ({self.account.portal})."
+            )
+        else:
+            self._report.line(f"Session {self.session_name!r} is now over.")
+            self._name_left_outside(step.snapshot)
+        if self._shares_inputs():
+            self._report.line(
+                f"(!) The input data are still on VIP: {self.data.vip}. "
+                "They belong to another session: run finish() there."
+            )
+
+    def _name_left_outside(self, s: Snapshot) -> None:
+        """Say which results are not in the session's own folder on VIP: they are never removed."""
+        kept = s.settings.finish.keep_output
+        outside = [] if kept else sorted({e.results_folder or e.id for e in plans.on_vip(s)})
+        if outside:
+            self._report.line(
+                f"(!) These results are still on VIP: {', '.join(outside)}. "
+                f"Remove them on the portal ({self.account.portal})."
+            )
+
+    def _refuse_finish(self, state: State) -> None:
+        running = [e.id for e in state.executions.values() if not (e.over or e.removed)]
+        self._report.line(
+            "(!) This session cannot be finished since the pipeline might still generate data: "
+            f"{', '.join(running)}."
+        )
+
+    def _name_missing(self, s: Snapshot) -> None:
+        missing = plans.not_here(s, plans.on_vip(s))
+        if missing:
+            self._report.line(f"(!) {len(missing)} results that go now are not on this machine:")
+        for vip in missing:
+            self._report.line(f"\t{vip}")

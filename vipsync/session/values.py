@@ -1,0 +1,176 @@
+"""What a script gives as `input_settings`: what it means on this machine, and what VIP gets.
+
+A path is kept as it was written and as it leads from the working folder of that moment, so that a
+working folder which changes later changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vipsync.cases.values import ON_VIP, text_of
+from vipsync.errors import PropertyError, VipsyncError
+from vipsync.model import Descriptor, RelPath, Scalar, VipPath
+from vipsync.names import relpath, vip_relpath
+
+_ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""How a value starts that names a file on another platform, as `girder:`; one letter is a disk."""
+
+_VERSION = re.compile(r"_v[0-9]+/")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalText:
+    """A text that may be a path on this machine; `is_path` where the script said so by its type."""
+
+    text: str
+    full: str
+    is_path: bool = False
+
+
+Item = Scalar | LocalText
+Given = Mapping[str, Item | tuple[Item, ...]]
+
+
+def given_settings(settings: object) -> Given:
+    """Take in what a script gives; raise PropertyError where it is no such thing."""
+    if not isinstance(settings, Mapping):
+        raise PropertyError("`input_settings` should be a dictionary.")
+    return {_name(name): _value(str(name), value) for name, value in settings.items()}
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise PropertyError(f"input_settings: the parameter {name!r} should be a string.")
+    return name
+
+
+def _value(name: str, value: object) -> Item | tuple[Item, ...]:
+    if not isinstance(value, (list, tuple)):
+        return _item(name, value)
+    if not value:
+        raise PropertyError(f"Missing input value(s) for parameter(s): {name}.")
+    return tuple(_item(name, item) for item in value)
+
+
+def _item(name: str, value: object) -> Item:
+    """Return one value; anything that is neither a number nor a path goes by its text."""
+    if value is None or isinstance(value, (list, tuple, dict, set, bytes)):
+        raise PropertyError(
+            f"input_settings: {name}: {type(value).__name__} is no value for a parameter.",
+            "Give a text, a number, true or false, a path, or a list of them.",
+        )
+    if isinstance(value, (bool, int, float)):
+        return value
+    is_path = isinstance(value, os.PathLike)
+    text = os.fsdecode(value) if isinstance(value, os.PathLike) else str(value)
+    if text.startswith(ON_VIP) or _ELSEWHERE.match(text):
+        return text
+    return LocalText(text, os.path.abspath(text), is_path)  # noqa: PTH100 (links stay as they are)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The data set of a session: where it is here and on VIP.
+
+    `places` says where a file went that is not at its own place there, by its path below `vip`:
+    nothing on VIP is ever replaced, so other content lies elsewhere.
+    """
+
+    local: Path | None
+    vip: VipPath
+    places: Mapping[str, VipPath] = field(default_factory=dict)
+
+    def inside(self, item: LocalText) -> RelPath | None:
+        """Return the path below the local data set, `.` for all of it; None where it lies elsewhere."""
+        if self.local is None:
+            return None
+        for full, root in (
+            (item.full, self.local),
+            (os.path.realpath(item.full), self.local.resolve()),
+        ):
+            try:
+                rel = Path(full).relative_to(root).as_posix()
+            except ValueError:
+                continue
+            return RelPath(rel) if rel == "." else relpath(rel)
+        return None
+
+    def on_vip(self, rel: RelPath) -> VipPath:
+        """Return where a file is on VIP, or will be."""
+        if rel == ".":
+            return self.vip
+        name = vip_relpath(rel)
+        return self.places.get(name) or VipPath(f"{self.vip}/{name}")
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a path on VIP lies in the data set."""
+        return path == self.vip or path.startswith(f"{self.vip}/")
+
+    def newest(self, path: str) -> str:
+        """Return where the file of the data set is now that was at `path` on VIP."""
+        if not self.holds(path):
+            return path
+        name = _VERSION.sub("", path.removeprefix(f"{self.vip}/"), count=1)
+        return self.places.get(name, path)
+
+
+def takes_files(name: str, descriptor: Descriptor | None) -> bool | None:
+    """Tell whether a parameter takes files; None where nobody knows."""
+    parameter = descriptor.parameter(name) if descriptor else None
+    return parameter.takes_files if parameter else None
+
+
+def items(given: Given) -> Iterator[tuple[str, Item]]:
+    """Return every single value with the name of its parameter."""
+    for name, value in given.items():
+        for item in value if isinstance(value, tuple) else (value,):
+            yield name, item
+
+
+def shown(given: Given, data: Dataset, descriptor: Descriptor | None) -> dict[str, object]:
+    """Return the settings as `input_settings` and the backup show them: paths as they are on VIP."""
+    return {
+        name: [_shown(name, item, data, descriptor) for item in value]
+        if isinstance(value, tuple)
+        else _shown(name, value, data, descriptor)
+        for name, value in given.items()
+    }
+
+
+def _shown(name: str, item: Item, data: Dataset, descriptor: Descriptor | None) -> Scalar:
+    if not isinstance(item, LocalText):
+        return data.newest(item) if isinstance(item, str) else item
+    rel = path_in(name, item, data, descriptor)
+    try:
+        return data.on_vip(rel) if rel else item.text
+    except VipsyncError:
+        return item.text
+
+
+def path_in(
+    name: str, item: LocalText, data: Dataset, descriptor: Descriptor | None
+) -> RelPath | None:
+    """Return which file of the data set a text names, None where it is no path or lies elsewhere.
+
+    Where the pipeline is not known, a text is a path if there is something at its end.
+    """
+    files = takes_files(name, descriptor)
+    if files is None:
+        files = item.is_path or os.path.lexists(item.full)
+    return data.inside(item) if files else None
+
+
+def launched(
+    given: Given, data: Dataset, descriptor: Descriptor | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the texts that VIP gets; a parameter with several starts several jobs."""
+    return {
+        name: tuple(map(text_of, value if isinstance(value, list) else [value]))
+        for name, value in shown(given, data, descriptor).items()
+        if isinstance(value, (str, int, float, list))
+    }

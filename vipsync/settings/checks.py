@@ -1,0 +1,236 @@
+"""From what settings.toml says to what Settings holds, one value at a time.
+
+Each check takes a raw value and returns the valid one, or raises ValueError with words that follow
+the key's name. `CHECKS` holds what a key needs beyond its type.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from pathspec import GitIgnoreSpec
+
+from vipsync.model import (
+    MAX_JOBS_ON_VIP,
+    PORTAL,
+    ExecutionStatus,
+    FileSetting,
+    InputSetting,
+    PackKind,
+    PackSetting,
+    Scalar,
+)
+from vipsync.settings.keys import key_source, looks_like_key
+
+
+def session_name_of(folder_name: str) -> str:
+    """Make a session's name of a folder's name: accents dropped, other characters become `-`."""
+    letters = unicodedata.normalize("NFKD", folder_name)
+    bare = "".join(c for c in letters if not unicodedata.combining(c))
+    return re.sub(r"[^0-9A-Za-z_-]+", "-", bare).strip("-")
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h)", re.ASCII)
+_LONGEST = 1e12
+
+
+def _seconds(value: object) -> float:
+    match value:
+        case str() if found := _DURATION.fullmatch(value.strip()):
+            return float(found[1]) * _UNITS[found[2]]
+        case int() | float() if not isinstance(value, bool) and 0 <= value <= _LONGEST:
+            return float(value)
+        case _:
+            raise ValueError(
+                f'{shown(value)} is not a duration: write seconds, or "5s", "2m", "1h"'
+            )
+
+
+def _whole(value: object, least: int, most: float = math.inf) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        limit = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
+        raise ValueError(f"{shown(value)} must be a whole number {limit}, without quotes")
+    return value
+
+
+def _text(value: object) -> str:
+    match value:
+        case str() if value.strip():
+            return value
+        case str():
+            raise ValueError("is empty: fill it in, or remove the line")
+        case _:
+            raise ValueError(f'{shown(value)} must be text in quotes, as "…"')
+
+
+def _list(value: object) -> list[object]:
+    match value:
+        case list() | tuple():
+            return [*value]
+        case _:
+            raise ValueError(f'{shown(value)} must be a list, as ["…", "…"]')
+
+
+def _pipeline_id(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[^/\s][^/]*/[^/]*[^/\s]", text):
+        raise ValueError(f'{shown(text)} must be NAME/VERSION, as "CQUEST/0.6"')
+    return text
+
+
+def _session_name(value: object) -> str:
+    if value == "":
+        raise ValueError('cannot be made from the name of the folder: write one, as "my-study"')
+    text = _text(value)
+    if not re.fullmatch(r"[0-9A-Za-z_-]+", text):
+        better = session_name_of(text)
+        advice = f'. Write "{better}"' if better else ""
+        raise ValueError(f"{shown(text)} may only have letters, digits, - and _{advice}")
+    return text
+
+
+_HOST = re.compile(r"[0-9A-Za-z.-]+|[0-9a-f:.]*:[0-9a-f:.]*")
+_NO_ADDRESS = f'must be a web address with its https://, as "{PORTAL}"'
+
+
+def _portal(value: object) -> str:
+    try:
+        url = urlsplit(_text(value).strip())
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise ValueError(_NO_ADDRESS) from None
+    if url.scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+        raise ValueError(_NO_ADDRESS)
+    if "@" in url.netloc or url.query or url.fragment or url.path.rstrip("/") not in {"", "/rest"}:
+        raise ValueError("must end after the name of the server, without a path, query or user")
+    if url.scheme == "http" and not _is_loopback(host):
+        raise ValueError("must begin with https://, or the key would travel unencrypted")
+    name = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{name}{'' if port is None else f':{port}'}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _patterns(value: object) -> list[str]:
+    return [_pattern(item) for item in _list(value)]
+
+
+def _pattern(value: object) -> str:
+    text = _text(value)
+    try:
+        patterns = GitIgnoreSpec.from_lines([text]).patterns
+    except (ValueError, re.error):
+        patterns = []
+    if not any(pattern.include is not None for pattern in patterns):
+        advice = r": write '\#…' for a name that begins with #" if text.startswith("#") else ""
+        raise ValueError(f"{shown(text)} matches nothing as a gitignore pattern{advice}")
+    return text
+
+
+def _statuses(value: object) -> list[str]:
+    return [_status(item) for item in _list(value)]
+
+
+def _status(value: object) -> str:
+    names = {status.value.lower(): status.value for status in ExecutionStatus}
+    text = _text(value)
+    if text.lower() not in names:
+        raise ValueError(f"{shown(text)} is no status{meant(text, names.values())}")
+    return names[text.lower()]
+
+
+CHECKS: Mapping[str, Callable[[object], object]] = {
+    "pipeline_id": _pipeline_id,
+    "session_name": _session_name,
+    "portal": _portal,
+    "api_key": key_source,
+    "inputs.directory": _text,
+    "inputs.ignore": _patterns,
+    "inputs.settle": _seconds,
+    "launch.nb_runs": partial(_whole, least=1),
+    "launch.max_jobs": partial(_whole, least=1, most=MAX_JOBS_ON_VIP),
+    "launch.confirm_above": partial(_whole, least=1),
+    "monitor.refresh_time": _seconds,
+    "monitor.stall_after": _seconds,
+    "outputs.directory": _text,
+    "outputs.get_status": _statuses,
+    "outputs.only": _patterns,
+    "outputs.ignore": _patterns,
+    "finish.grace": _seconds,
+    "finish.timeout": _seconds,
+}
+
+
+# [input_settings]: names belong to the pipeline, so only the shape of the values is known here
+
+
+def input_setting(value: object) -> InputSetting:
+    """Accept a value, a table of a known shape, or a list of them."""
+    if not isinstance(value, list | tuple):
+        return _input_value(value)
+    if not value:
+        raise ValueError("is an empty list: write the values, or remove the line")
+    return tuple(_input_value(item) for item in value)
+
+
+def _input_value(value: object) -> Scalar | FileSetting | PackSetting:
+    match value:
+        case str() if not value.strip():
+            raise ValueError("is still empty: write its value there")
+        case str() | bool() | int() | float() | FileSetting() | PackSetting():
+            return value
+        case dict():
+            return _input_table(value)
+        case list() | tuple():
+            raise ValueError("is a list inside a list: write one list")
+        case _:
+            raise ValueError(f'{shown(value)} must be text in quotes, as "…"')
+
+
+def _input_table(value: Mapping[str, object]) -> FileSetting | PackSetting:
+    match dict(value):
+        case {"file": file, "as": as_name, **rest} if not rest:
+            return FileSetting(_text(file), _text(as_name))
+        case {"zip": folder, **rest} | {"tar": folder, **rest} | {"tgz": folder, **rest} if (
+            not rest
+        ):
+            return PackSetting(PackKind(next(iter(value))), _text(folder))
+        case _:
+            raise ValueError(
+                'is a table, and only { file = "…", as = "…" } and { zip = "folder/" } (or tar, '
+                "tgz) are known; a parameter with a dot in its name needs quotes around the name"
+            )
+
+
+# words
+
+
+def meant(word: object, words: Iterable[str]) -> str:
+    """Return the nearest right word as the end of a sentence, or else all of them."""
+    by_lower = {known.lower(): known for known in words}
+    near = get_close_matches(str(word).lower(), by_lower, 1)
+    if near:
+        return f'. Did you mean "{by_lower[near[0]]}"?'
+    return f": there are {', '.join(by_lower.values())}"
+
+
+def shown(value: object) -> str:
+    """Return a value as a message may show it: short, and never if it could be a key."""
+    if isinstance(value, str) and looks_like_key(value):
+        return "this value"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,319 @@
+"""settings.toml → Settings, validated at the edge. All errors of a file are told at once.
+
+The dataclasses of `model` are the schema: pydantic checks their types and refuses other keys.
+`CHECKS` holds what a key needs beyond its type. Nothing in a message ever repeats `api_key`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails, to_json
+
+from vipsync.errors import NotASession, SettingsError
+from vipsync.model import InputSetting, Settings
+from vipsync.settings import toml_text
+from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
+from vipsync.settings.keys import key_path
+
+PORTAL_VARIABLE = "VIP_PORTAL_URL"
+
+BUILT_IN_IGNORE = (
+    ".*",
+    "~$*",
+    "*.tmp",
+    "*.part",
+    "*.partial",
+    "*.filepart",
+    "*.crdownload",
+    "*.lock",
+    "Thumbs.db",
+    "desktop.ini",
+    "@eaDir",
+    r"\#recycle",  # unescaped, it would be a comment
+    "__MACOSX",
+)
+"""Temporary and system files that are never sent, as gitignore patterns.
+
+`.*` covers .DS_Store, .Trash*, .smbdelete*, .~lock* and .nfs*.
+"""
+
+
+class Problem(NamedTuple):
+    """What is wrong with one dotted key."""
+
+    key: str
+    text: str
+
+
+def load(
+    folder: Path,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings of a session folder; `overrides` are options by dotted key, None: not given."""
+    path = folder / Settings.SOURCE
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _not_a_session(folder) from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
+    settings = parse(
+        data,
+        folder.absolute().name,
+        str(path),
+        overrides=overrides,
+        environ=os.environ if environ is None else environ,
+    )
+    _refuse_key_inside(places(folder, settings), folder, settings, str(path))
+    return settings
+
+
+def parse(
+    text: bytes,
+    folder_name: str,
+    source: str = Settings.SOURCE,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Make Settings of the text of settings.toml: option before file before environment before default."""
+    decoded = toml_text.decoded(text, source)
+    raw = toml_text.table(decoded, source)
+    origins = _merge(raw, overrides or {}, environ or {})
+    raw.setdefault("session_name", session_name_of(folder_name))
+    settings, problems = _validated(raw)
+    if settings is None or problems:
+        raise SettingsError(_message(problems, source, toml_text.line_numbers(decoded), origins))
+    return settings
+
+
+def places(folder: Path, settings: Settings) -> tuple[Path, Path]:
+    """Return the folders of inputs and outputs, links resolved; SettingsError where they overlap."""
+    own = _resolved(folder, ".", "the session folder")
+    inputs = _resolved(folder, settings.inputs.directory, "inputs.directory")
+    outputs = _resolved(folder, settings.outputs.directory, "outputs.directory")
+    for key, place in (("inputs.directory", inputs), ("outputs.directory", outputs)):
+        if _contains(place, own):
+            raise SettingsError(f"{key}: {place} is or contains the session folder {own}.")
+        if _contains(own / ".vipsync", place):
+            raise SettingsError(f"{key}: .vipsync is vipsync's own; choose another folder.")
+    if _contains(inputs, outputs) or _contains(outputs, inputs):
+        raise SettingsError(
+            f"inputs.directory, outputs.directory: {inputs} and {outputs} lie in one another.",
+            "Choose two separate folders.",
+        )
+    return inputs, outputs
+
+
+def _merge(
+    raw: dict[str, object], overrides: Mapping[str, object], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Put options over the file and the environment under it; return who set which key."""
+    origins: dict[str, str] = {}
+    if "portal" not in raw and environ.get(PORTAL_VARIABLE):
+        raw["portal"] = environ[PORTAL_VARIABLE]
+        origins["portal"] = PORTAL_VARIABLE
+    for key, value in overrides.items():
+        if value is None:
+            continue
+        section, dot, name = key.partition(".")
+        table = raw.setdefault(section, {}) if dot else raw
+        if isinstance(table, dict):
+            table[name if dot else key] = value
+            origins[key] = "option"
+    return origins
+
+
+# all checks together
+
+_ADAPTER = TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(Settings))
+
+
+def _validated(raw: dict[str, object]) -> tuple[Settings | None, list[Problem]]:
+    problems = list(_oddities("", raw))
+    inputs = _take_input_settings(raw.pop("input_settings", {}), problems)
+    _check(raw, problems)
+    try:
+        # JSON, because strict means there: lists are tuples and words are enums, but "1" is no 1.
+        settings = _ADAPTER.validate_json(to_json(raw, fallback=str))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        return None, problems + [_problem(item) for item in found if item["type"] != "missing"]
+    return replace(settings, input_settings=inputs), problems
+
+
+def _take_input_settings(table: object, problems: list[Problem]) -> dict[str, InputSetting]:
+    if not isinstance(table, dict):
+        problems.append(Problem("input_settings", _SECTION))
+        return {}
+    settings: dict[str, InputSetting] = {}
+    for name, value in table.items():
+        try:
+            settings[name] = input_setting(value)
+        except ValueError as error:
+            problems.append(Problem(f"input_settings.{name}", str(error)))
+    return settings
+
+
+def _check(raw: dict[str, object], problems: list[Problem]) -> None:
+    """Replace each value of `CHECKS` by what its check returns; a refused one is taken out."""
+    for key, check in CHECKS.items():
+        section, _, name = key.rpartition(".")
+        table = raw.get(section) if section else raw
+        if not isinstance(table, dict) or name not in table:
+            continue
+        try:
+            table[name] = check(table[name])
+        except ValueError as error:
+            problems.append(Problem(key, str(error)))
+            del table[name]
+
+
+def _oddities(key: str, value: object) -> Iterator[Problem]:
+    """Find values that TOML allows and no setting has."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                yield from _oddities(f"{key}.{name}".lstrip("."), item)
+        case list() | tuple():
+            for item in value:
+                yield from _oddities(key, item)
+        case str() if any(unicodedata.category(c) == "Cc" for c in value):
+            yield Problem(key, _CONTROL)
+        case float() if not math.isfinite(value):
+            yield Problem(key, "must be a number that is finite")
+        case dt.date() | dt.time():
+            yield Problem(key, "is a date or a time: write it in quotes")
+        case _:
+            pass
+
+
+# words for what pydantic found
+
+_CONTROL = (
+    "holds a tab, a line end or another control character; "
+    'between "…" a backslash makes them: write / instead, or use single quotes'
+)
+_SECTION = "is a section: write its name in [ ] on a line of its own, and its keys below"
+_WORDS = {
+    "string_type": 'must be text in quotes, as "…"',
+    "bool_type": "must be true or false, without quotes",
+    "dataclass_type": _SECTION,
+}
+
+
+def _keys(table: type, prefix: str = "") -> Iterator[str]:
+    for name, hint in get_type_hints(table).items():
+        if name in {field.name for field in fields(table)}:
+            yield prefix + name
+            if is_dataclass(hint) and isinstance(hint, type):
+                yield from _keys(hint, f"{name}.")
+
+
+_KEYS = tuple(_keys(Settings))
+
+
+def _problem(error: ErrorDetails) -> Problem:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "unexpected_keyword_argument":
+        return Problem(key, f"unknown{_where_it_belongs(key)}")
+    if error["type"] == "literal_error":
+        choices = re.findall(r"'([^']+)'", error["ctx"]["expected"])
+        value = error["input"]
+        return Problem(key, f"{shown(value)} is no choice{meant(value, choices)}")
+    return Problem(key, _WORDS.get(error["type"], error["msg"]))
+
+
+def _where_it_belongs(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    same = [f"[{k.rpartition('.')[0]}]" for k in _KEYS if k.endswith(f".{name}")]
+    if same:
+        return f" here: {name} belongs under {' or '.join(same)}"
+    if name in _KEYS:
+        return f" here: {name} belongs above the first [section]"
+    siblings = [k.rpartition(".")[2] for k in _KEYS if k.rpartition(".")[0] == section]
+    if get_close_matches(name.lower(), siblings, 1):
+        return meant(name, siblings)
+    return f"; parameters of the pipeline belong under [input_settings]{meant(name, siblings)}"
+
+
+def _message(
+    problems: Iterable[Problem], source: str, lines: Mapping[str, int], origins: Mapping[str, str]
+) -> str:
+    first = {problem.key: problem.text for problem in reversed(list(problems))}
+    told = []
+    for key, text in first.items():
+        line = lines.get(key, 0)
+        place = origins.get(key) or (f"{source}, line {line}" if line else source)
+        told.append(
+            (line, f"{place}: {key}: {text.rstrip('.?')}{'?' if text.endswith('?') else '.'}")
+        )
+    return "\n".join(text for _, text in sorted(told))
+
+
+# where things lie
+
+
+def _not_a_session(folder: Path) -> NotASession:
+    if not folder.is_dir():
+        return NotASession(
+            f"{folder} is not there.", "Check its name, and that its disk is mounted."
+        )
+    for name in _names(folder):
+        if name.lower() in {"settings.toml.txt", "settings.toml", "settings.txt", "settings"}:
+            return NotASession(
+                f"{folder} has {name}, but no {Settings.SOURCE}.",
+                f"Rename it to {Settings.SOURCE}; Windows hides the ending .txt until asked to show it.",
+            )
+    remedy = f"Make a session folder with: vipsync init {folder}"
+    return NotASession(f"{folder} has no {Settings.SOURCE}.", remedy)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []
+
+
+def _resolved(folder: Path, directory: str, key: str) -> Path:
+    try:
+        return (folder / Path(directory).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{key}: {directory} cannot be followed: {error}.") from None
+
+
+def _contains(outer: Path, inner: Path) -> bool:
+    return any(_same(outer, part) for part in (inner, *inner.parents))
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one == other:
+        return True
+    try:
+        return one.samefile(other)  # a disk that ignores case, a folder mounted twice
+    except OSError:
+        return False
+
+
+def _refuse_key_inside(
+    data: tuple[Path, Path], folder: Path, settings: Settings, source: str
+) -> None:
+    path = key_path(settings)
+    if path and any(_contains(place.resolve(), path.resolve()) for place in (folder, *data)):
+        raise SettingsError(
+            f"{source}: api_key: the file lies inside the session, and would be copied with it.",
+            "Move it elsewhere, or run `vipsync login` and remove the line.",
+        )

@@ -1,0 +1,126 @@
+"""Write down for people and other tools what is true now: STATUS.txt, session_data.json, results.csv.
+
+Exports only: nothing here is read back by vipsync, but for `status`, which shows what the process
+that holds the folder last said.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from vipsync.backup import BACKUP, Places, backup_text
+from vipsync.errors import VipsyncError
+from vipsync.folder import SessionFolder, write_atomic
+from vipsync.reconcile import Reconciler
+from vipsync.status.results_table import results_table
+from vipsync.status.status import Status, status_of
+from vipsync.status.words import status_text
+
+logger = logging.getLogger(__name__)
+
+EVERY = 300.0
+"""Seconds after which STATUS.txt is written although nothing has changed."""
+
+TABLE = "results.csv"
+
+_STATUS: TypeAdapter[Status] = TypeAdapter(Status)
+
+
+class Publisher:
+    """Keep the words about one session up to date."""
+
+    def __init__(self) -> None:
+        self._written: dict[Path, str] = {}
+        self._words: tuple[float, object] = (0.0, None)
+        self.status: Status | None = None
+
+    def publish(self, session: Reconciler) -> Status | None:
+        """Write what has changed; return the state of the folder, None where it is not there."""
+        self.status = _status(session)
+        try:
+            self._publish(session)
+        except VipsyncError as error:
+            logger.warning("the state could not be written: %s", type(error).__name__)
+        return self.status
+
+    def _publish(self, session: Reconciler) -> None:
+        status, folder = self.status, session.folder
+        if status is None or not session.is_open:
+            return
+        now, (before, words) = status.written, self._words
+        unchanged = _lasting(status) == words
+        if not unchanged or now - before >= EVERY or now < before:
+            self._words = (now, _lasting(status))
+            write_atomic(folder.status, status_text(status, socket.gethostname()).encode())
+            write_atomic(folder.report, _STATUS.dump_json(status, indent=1))
+        observer = session.observer
+        if observer is None or observer.settings is None or not session.ledger.state.executions:
+            return
+        places = Places(
+            observer.inputs,
+            observer.outputs,
+            observer.settings.session_name,
+            observer.settings.pipeline_id,
+        )
+        self._write(observer.outputs / BACKUP, backup_text(session.ledger.state, places))
+        self._write(observer.outputs / TABLE, results_table(session.ledger.state, status))
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write an export that has changed, or that is gone."""
+        if self._written.get(path) != text or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, text.encode())
+            self._written[path] = text
+
+
+def _lasting(status: Status) -> object:
+    """Return what of a status is worth writing anew: all but the times that pass by themselves."""
+    return (
+        status.sentence,
+        status.cases,
+        status.executions,
+        status.notices,
+        status.unused,
+        status.files,
+        status.phase,
+    )
+
+
+def _status(session: Reconciler) -> Status | None:
+    if session.trouble:
+        return troubled(session.folder, session.trouble, session.timing.wall())
+    if session.snapshot is None or session.plan is None:
+        return None
+    root = str(session.folder.root)
+    return status_of(session.snapshot, session.plan, root, session.confirmed)
+
+
+def troubled(folder: SessionFolder, error: VipsyncError, wall: float) -> Status:
+    """Return the state of a folder that cannot be looked at."""
+    return Status(
+        folder=str(folder.root),
+        session=folder.root.name,
+        id="",
+        phase="",
+        sentence=str(error),
+        written=wall,
+        exit_code=error.exit_code,
+    )
+
+
+def read_status(folder: SessionFolder) -> Status | None:
+    """Return what the process that holds the folder last said of it."""
+    try:
+        return _STATUS.validate_json(folder.report.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def status_json(statuses: list[Status]) -> str:
+    """Return one JSON document for `status --json`."""
+    many: TypeAdapter[list[Status]] = TypeAdapter(list[Status])
+    return many.dump_json(statuses, indent=2).decode()

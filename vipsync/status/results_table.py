@@ -1,0 +1,80 @@
+"""outputs/results.csv: one row per case and run, what came from what, with which settings.
+
+PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from vipsync.state import Followed, Launch, LaunchedCase, LaunchStatus, State
+from vipsync.status.status import Status, outcome
+
+COLUMNS = (
+    "case",
+    "inputs",
+    "pipeline",
+    "parameters",
+    "execution",
+    "launched",
+    "ended",
+    "status",
+    "folder",
+    "latest",
+)
+
+
+def results_table(state: State, status: Status) -> str:
+    """Return the text of results.csv."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(state, status))
+    return out.getvalue()
+
+
+def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
+    folders = {e.id: e.folder for e in status.executions}
+    started = _by_time(x for x in state.launches.values() if x.status is LaunchStatus.STARTED)
+    latest = {case.id: (case.content, x.request) for x in started for case in x.cases}
+    for launch in started:
+        execution = state.executions.get(launch.execution_id)
+        for case in launch.cases:
+            last = latest[case.id] == (case.content, launch.request)
+            yield _row(case, launch, execution, folders, last=last)
+
+
+def _by_time(launches: Iterable[Launch]) -> list[Launch]:
+    return sorted(launches, key=lambda launch: (launch.at, launch.name))
+
+
+def _row(
+    case: LaunchedCase,
+    launch: Launch,
+    execution: Followed | None,
+    folders: dict[str, str],
+    *,
+    last: bool,
+) -> tuple[str, ...]:
+    return (
+        case.id,
+        "; ".join(f"{path}={sha256}" for path, sha256 in (*case.own, *launch.shared)),
+        launch.pipeline_id,
+        "; ".join(
+            f"{name}={case.values.get(name) or '|'.join(values)}"
+            for name, values in sorted(launch.values.items())
+        ),
+        launch.execution_id,
+        _time(launch.at),
+        _time(execution.ended_at if execution else None),
+        str(outcome(case, launch, execution)[0]),
+        folders.get(launch.execution_id, ""),
+        "yes" if last else "no",
+    )
+
+
+def _time(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else ""
