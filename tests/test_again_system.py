@@ -9,7 +9,7 @@ from tests.test_results_per_case import failing
 from tests.told import cases, started, states, status, table
 from vipsync.local import Kind
 from vipsync.plan.draft import Level
-from vipsync.status.status import CaseState
+from vipsync.plan.standing import CaseState
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 SHARED = SETTINGS + 'parameters = "p.txt"\n'

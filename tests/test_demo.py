@@ -12,7 +12,7 @@ import pytest
 
 from vipsync.errors import FolderError, VipsyncError
 from vipsync.faces import demo
-from vipsync.report import Reporter
+from vipsync.report.reporter import Reporter
 
 
 def test_the_demo_ends_in_a_minute_with_its_results(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.harness import Bench, Study
 from tests.told import PIPELINES, states, status
 from vipsync.local import Job
 from vipsync.local.pipelines import mrs_spectrum
-from vipsync.status.status import CaseState
+from vipsync.plan.standing import CaseState
 
 EXAMPLES = PIPELINES.parent
 

@@ -24,20 +24,18 @@ from tests.worlds import (
 from vipsync import actions as do
 from vipsync.model import Settings
 from vipsync.plan.cycle import plan
-from vipsync.plan.launching import (
+from vipsync.plan.launching import execution_name
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.sorting import (
     case_content,
-    execution_name,
-    mark,
-    next_run,
     outdated,
-    runs_to_come,
     settings_digest,
     sort_cases,
     to_learn,
     to_read,
 )
-from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.starting import mark, next_run, runs_to_come
 from vipsync.state import Launch, LaunchStatus, Row, State, Verdict
 
 SIGNS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ ")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vipsync.faces.news import News
-from vipsync.faces.progress import Batch
 from vipsync.plan.draft import Level, Notice
+from vipsync.report.news import News
+from vipsync.report.progress import Batch
 from vipsync.status.status import ExecutionReport, Status
 
 STATUS = Status("/s", "s", "id", "open", "Sending 3 files.")

@@ -14,8 +14,8 @@ from tests.told import states
 from vipsync.actions import SendPack
 from vipsync.local import Kind
 from vipsync.loop import Done, Serial
+from vipsync.plan.standing import CaseState
 from vipsync.reconcile import Work
-from vipsync.status.status import CaseState
 
 
 def settings(kind: str) -> str:

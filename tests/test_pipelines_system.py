@@ -16,8 +16,8 @@ from tests.told import PIPELINES, cases, states
 from vipsync.client.vip_client import VipClient
 from vipsync.folder import SessionFolder
 from vipsync.local import InProcess
+from vipsync.plan.standing import CaseState
 from vipsync.preview import Preview, preview
-from vipsync.status.status import CaseState
 
 HEAD = """\
 pipeline_id = "{}"

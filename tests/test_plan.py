@@ -49,8 +49,8 @@ from vipsync.errors import (
 from vipsync.model import ExecutionStatus, Job, RelPath, VipPath
 from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
-from vipsync.plan.launching import next_run
 from vipsync.plan.snapshot import Attempt, Listing, Request, Snapshot
+from vipsync.plan.starting import next_run
 from vipsync.state import (
     DoneRequest,
     Followed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from vipsync.faces.progress import Progress, Transfer
+from vipsync.report.progress import Progress, Transfer
 
 HERE = Path("/study")
 UP, UP2, DOWN = "SendFile /vip/a", "SendFile /vip/b", "FetchResult /vip/c"

@@ -13,8 +13,9 @@ from tests.told import cases, started, states, status
 from vipsync.actions import StartExecution
 from vipsync.loop import Done, Serial
 from vipsync.plan.draft import Level
+from vipsync.plan.standing import CaseState
 from vipsync.reconcile import Work
-from vipsync.status.status import CaseState, status_of
+from vipsync.status.status import status_of
 
 ALONE = "\n[launch]\nmax_jobs = 1\n"
 """Each case in an execution of its own."""

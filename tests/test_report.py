@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from vipsync.errors import KeyMissing
-from vipsync.faces import screen
-from vipsync.faces.checking import Finding
-from vipsync.faces.progress import Batch, Transfer
 from vipsync.plan.draft import Level, Notice
-from vipsync.report import Reporter, Warnings
+from vipsync.preview import Finding
+from vipsync.report import screen
+from vipsync.report.progress import Batch, Transfer
+from vipsync.report.reporter import Reporter, Warnings
 from vipsync.status.status import ExecutionReport, Status
 
 STATUS = Status(

@@ -11,8 +11,8 @@ from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.told import cases, states, status, table
 from vipsync.local import Job, Kind
 from vipsync.plan.draft import Level
+from vipsync.plan.standing import CaseState
 from vipsync.status.publish import status_json
-from vipsync.status.status import CaseState
 
 
 def failing(*names: str) -> Callable[[Job], Mapping[str, bytes | Path] | int]:

@@ -10,7 +10,7 @@ import pytest
 from tests.pipelines import pipeline
 from vipsync.errors import InputsMissing, NameRefused, PropertyError
 from vipsync.model import RelPath, VipPath
-from vipsync.session import checks as checks
+from vipsync.session import checks
 from vipsync.session.values import Dataset, given_settings
 
 VIP = VipPath("/vip/Home/API/study/INPUTS")

@@ -8,9 +8,9 @@ from tests.harness import SETTINGS, SPECTRUM, Bench, Study, touch
 from tests.told import cases, states, status
 from vipsync.folder import SessionFolder
 from vipsync.plan.draft import Level
+from vipsync.plan.standing import CaseState
 from vipsync.sharing import leases
 from vipsync.state import Phase
-from vipsync.status.status import CaseState
 
 BORROW = """\
 pipeline_id = "second/1"

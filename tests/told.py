@@ -6,8 +6,9 @@ import csv
 from pathlib import Path
 
 from tests.harness import Bench, Study
+from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.status.results_table import results_table
-from vipsync.status.status import CaseReport, CaseState, Status, status_of
+from vipsync.status.status import Status, status_of
 
 PIPELINES = Path(__file__).parent.parent / "examples" / "pipelines"
 """Real pipelines, with command lines that need no container."""

@@ -26,9 +26,10 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.plan.launching import digest, execution_name, settings_digest
+from vipsync.plan.launching import execution_name
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Listing, Memory, Request, Snapshot
+from vipsync.plan.sorting import digest, settings_digest
 from vipsync.state import (
     Changes,
     Followed,

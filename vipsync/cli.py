@@ -25,7 +25,7 @@ from vipsync.faces import commands
 from vipsync.faces.commands import Chosen, Face
 from vipsync.faces.demo import FOLDER, demo, serve
 from vipsync.faces.running import INTERRUPTED
-from vipsync.report import Reporter, Warnings
+from vipsync.report.reporter import Reporter, Warnings
 from vipsync.settings import keys
 
 EXIT_CODES = """\b

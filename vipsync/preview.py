@@ -17,11 +17,23 @@ from vipsync.model import Case, CaseSet, Group, RelPath, VipPath
 from vipsync.observe import Observer
 from vipsync.plan.cycle import home_of, plan
 from vipsync.plan.draft import Plan
-from vipsync.plan.launching import sort_cases
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Memory, Snapshot
+from vipsync.plan.sorting import sort_cases
+from vipsync.plan.standing import CaseReport
 from vipsync.state import CachedPipeline, Phase, Result, ResultStatus, Sent, Session, State
-from vipsync.status.status import CaseReport, status_of
+from vipsync.status.status import status_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. What asks for something has an exit code."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

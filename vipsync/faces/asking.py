@@ -13,15 +13,15 @@ from vipsync.faces.checking import worst
 from vipsync.faces.running import Run
 from vipsync.folder import SessionFolder, disk_error
 from vipsync.ledger import read_state
-from vipsync.plan.launching import outdated, sort_cases
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request
+from vipsync.plan.sorting import outdated, sort_cases
+from vipsync.plan.standing import CaseState, case_reports
 from vipsync.preview import Preview
 from vipsync.reconcile import Connect, Reconciler
-from vipsync.report import Reporter
+from vipsync.report.reporter import Reporter
 from vipsync.state import Phase, State
 from vipsync.status.publish import read_status
-from vipsync.status.status import CaseState, case_reports
 
 BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vipsync import actions as do
@@ -13,7 +12,7 @@ from vipsync.folder import SessionFolder
 from vipsync.model import Case, Settings
 from vipsync.plan.cycle import home_of
 from vipsync.plan.draft import Level
-from vipsync.preview import Preview, preview
+from vipsync.preview import Finding, Preview, preview
 from vipsync.reconcile import Connect
 from vipsync.settings.reading import load
 from vipsync.state import Phase
@@ -22,17 +21,6 @@ from vipsync.status.words import size
 
 SHOWN = 20
 """Files, cases or sends that are named one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. What asks for something has an exit code."""
-
-    subject: str
-    text: str
-    remedy: str = ""
-    exit_code: int = 0
-    details: tuple[str, ...] = ()
 
 
 def worst(codes: Iterable[int]) -> int:

@@ -22,16 +22,17 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.faces import creating, screen
+from vipsync.faces import creating
 from vipsync.faces.asking import Asker, chosen_cases, jobs_of_cases, new_request, sharers
-from vipsync.faces.checking import Finding, check, planned, worst
+from vipsync.faces.checking import check, planned, worst
 from vipsync.faces.running import Run
 from vipsync.folder import SessionFolder, find_sessions
 from vipsync.model import PORTAL, Descriptor, Settings
 from vipsync.names import relpath
 from vipsync.plan.snapshot import Request
-from vipsync.preview import preview, why, why_result
-from vipsync.report import Reporter
+from vipsync.preview import Finding, preview, why, why_result
+from vipsync.report import screen
+from vipsync.report.reporter import Reporter
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
 from vipsync.settings.reading import PORTAL_VARIABLE, load, places
 from vipsync.state import Phase

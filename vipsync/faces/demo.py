@@ -15,10 +15,10 @@ from vipsync.faces.creating import create, describe
 from vipsync.faces.running import Run
 from vipsync.folder import SessionFolder
 from vipsync.model import Settings
-from vipsync.report import Reporter
+from vipsync.plan.standing import CaseState
+from vipsync.report.reporter import Reporter
 from vipsync.settings.keys import KEY_VARIABLE
 from vipsync.state import Phase
-from vipsync.status.status import CaseState
 
 PIPELINE = "mrs-spectrum/1.0"
 FOLDER = "vipsync-demo"

@@ -15,7 +15,7 @@ from vipsync.errors import FolderHeld, NotASession
 from vipsync.faces.checking import worst
 from vipsync.loop import Loop
 from vipsync.reconcile import Connect, Reconciler
-from vipsync.report import Reporter
+from vipsync.report.reporter import Reporter
 from vipsync.status.publish import Publisher
 from vipsync.status.status import Status
 

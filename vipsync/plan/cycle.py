@@ -23,20 +23,13 @@ from vipsync.plan.finishing import (
     plan_marker,
     plan_set_aside,
 )
-from vipsync.plan.launching import (
-    Sorted,
-    mark,
-    outdated,
-    plan_cases,
-    plan_lease,
-    settle_doubts,
-    sort_cases,
-    to_learn,
-)
+from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.mirroring import plan_following, plan_results
 from vipsync.plan.requests import plan_requests
 from vipsync.plan.sending import Placer, plan_sending, to_upload
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.sorting import Sorted, outdated, sort_cases, to_learn
+from vipsync.plan.starting import mark, settle_doubts
 from vipsync.state import LaunchStatus, Phase, Session
 
 API_HOME = "/vip/Home/API"

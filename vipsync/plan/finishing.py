@@ -11,10 +11,11 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, VipPath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.launching import Sorted, runs_to_come, to_read
 from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
 from vipsync.plan.sending import SENDS, Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.sorting import Sorted, to_read
+from vipsync.plan.starting import runs_to_come
 from vipsync.state import (
     Changes,
     Judged,

@@ -9,11 +9,11 @@ from vipsync import actions as do
 from vipsync.model import Case
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.finishing import let_go
-from vipsync.plan.launching import Sorted, outdated, to_read
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request
+from vipsync.plan.sorting import Sorted, outdated, to_read
+from vipsync.plan.standing import CaseState, case_reports
 from vipsync.state import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Verdict
-from vipsync.status.status import CaseState, case_reports
 
 ABOUT_CASES = ("launch", "rerun", "cancel")
 

@@ -15,10 +15,10 @@ from vipsync.model import ExecutionStatus, InputFile, VipPath
 from vipsync.names import vip_relpath
 from vipsync.plan.draft import PATIENCE, Draft, Level, Plan
 from vipsync.plan.finishing import ASK_AGAIN, LOOK_AGAIN, decide, removal_targets
-from vipsync.plan.launching import plan_launch, settle_doubts
 from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
 from vipsync.plan.sending import Placer, plan_sending
 from vipsync.plan.snapshot import Memory, Snapshot, parent
+from vipsync.plan.starting import plan_launch, settle_doubts
 from vipsync.session.home import Site, home_at, look_at_home, plan_home, say_unseen
 from vipsync.state import (
     Followed,

@@ -21,7 +21,7 @@ from vipsync.errors import (
 )
 from vipsync.model import Descriptor, VipPath
 from vipsync.plan.cycle import home_of
-from vipsync.session import checks as checks
+from vipsync.session import checks
 from vipsync.session.account import Account
 from vipsync.session.backup import inventory, local_backup, vip_backup, workflows_in
 from vipsync.session.report import Say, SessionReport

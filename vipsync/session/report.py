@@ -14,7 +14,7 @@ from vipsync.reconcile import Reconciler
 from vipsync.status.status import Status
 
 if TYPE_CHECKING:
-    from vipsync.report import Reporter
+    from vipsync.report.reporter import Reporter
 
 WIDTH = 70
 
@@ -88,7 +88,7 @@ class SessionReport:
 
     def _terminal(self) -> Reporter:
         if self._reporter is None:
-            from vipsync.report import Reporter
+            from vipsync.report.reporter import Reporter
 
             self._reporter = Reporter()
         return self._reporter

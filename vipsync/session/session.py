@@ -14,7 +14,7 @@ from typing import Self
 
 from vipsync.errors import InputsMissing, InputsThere, LocalFileError, PropertyError, VipError
 from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, OutputsSettings
-from vipsync.session import checks as checks
+from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.account import Account
 from vipsync.session.backup import backup_json

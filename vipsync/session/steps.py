@@ -15,7 +15,7 @@ from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
 from vipsync.plan.snapshot import Snapshot
-from vipsync.session import checks as checks
+from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.backup import (
     backup_json,

@@ -10,8 +10,9 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from vipsync.plan.standing import outcome
 from vipsync.state import Followed, Launch, LaunchedCase, LaunchStatus, State
-from vipsync.status.status import Status, outcome
+from vipsync.status.status import Status
 
 COLUMNS = (
     "case",

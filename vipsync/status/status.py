@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from vipsync import actions as do
-from vipsync.model import Case, ExecutionStatus, Job, JobState
+from vipsync.model import JobState
 from vipsync.plan.draft import Level, Notice, Plan
-from vipsync.plan.launching import Sorted, sort_cases
 from vipsync.plan.mirroring import results_name, wanted
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.sorting import sort_cases
+from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.state import (
     Followed,
-    Launch,
-    LaunchedCase,
-    LaunchStatus,
     Phase,
     ResultStatus,
     SendStatus,
-    Verdict,
 )
-
-
-class CaseState(StrEnum):
-    """Where a case stands."""
-
-    WAITING = "waiting"
-    SETTLING = "settling"
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    HELD = "held"
-    STOPPED = "stopped"
-    INCOMPLETE = "done, but an expected output is missing"
-    REFUSED = "cannot be launched"
-    MANUAL = "to be launched by hand"
-    ASIDE = "set aside"
-    BEFORE = "launched before"
-    DROPPED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class CaseReport:
-    """One case: why it is where it is, and where its results and logs lie below outputs/."""
-
-    id: str
-    state: CaseState
-    reason: str = ""
-    execution: str = ""
-    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,142 +112,6 @@ def exit_code(notices: Iterable[Notice]) -> int:
     return next((code for code in (4, 5, 1, 3) if code in codes), 0)
 
 
-# cases
-
-
-def case_reports(snapshot: Snapshot, found: Sorted) -> tuple[CaseReport, ...]:
-    """Return where each case stands."""
-    placer = Placer(snapshot)
-    return tuple(_case(case, found, placer) for case in snapshot.cases.cases)
-
-
-def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
-    snapshot = placer.s
-    if case.error:
-        return CaseReport(case.id, CaseState.REFUSED, case.error)
-    if case.waits_for:
-        return CaseReport(case.id, CaseState.WAITING, f"waits for {', '.join(case.waits_for)}")
-    if any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
-        return CaseReport(case.id, CaseState.SETTLING, "its files still change")
-    content = found.content.get(case.id, "")
-    launches = found.launches.get(content, [])
-    judged = snapshot.state.judged.get(content)
-    again = judged is not None and judged.verdict is Verdict.AGAIN
-    if launches and (not again or found.request(case, snapshot) in {x.request for x in launches}):
-        return _launched(case, content, launches, snapshot)
-    match judged.verdict if judged else None:
-        case Verdict.ASIDE:
-            words = "`vipsync launch` starts it"
-            return CaseReport(case.id, CaseState.ASIDE, words)
-        case Verdict.BEFORE:
-            return CaseReport(case.id, CaseState.BEFORE, "before this folder was adopted")
-        case Verdict.DROPPED:
-            return CaseReport(case.id, CaseState.DROPPED)
-        case _:
-            refused = found.refused.get(content)
-            if refused and case not in found.new:
-                return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
-            if snapshot.settings.launch.when == "manual" and judged is None:
-                return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch` starts it")
-            if snapshot.lender and placer.blocked(case.values.values()):
-                words = f"waits until {snapshot.lender.folder} has sent its files"
-                return CaseReport(case.id, CaseState.WAITING, words)
-            return CaseReport(case.id, CaseState.QUEUED)
-
-
-def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapshot) -> CaseReport:
-    """Return how the last launch of a case went; of several runs, the one that tells most."""
-    reports = []
-    for launch in launches:
-        if launch.request == launches[-1].request:
-            execution = snapshot.state.executions.get(launch.execution_id)
-            mine = next(c for c in launch.cases if c.content == content)
-            state, reason = outcome(mine, launch, execution)
-            folder = results_name(execution, snapshot) if execution else ""
-            reports.append(CaseReport(case.id, state, reason, launch.execution_id, folder))
-    return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
-
-
-_TELLING = (
-    CaseState.HELD,
-    CaseState.FAILED,
-    CaseState.INCOMPLETE,
-    CaseState.RUNNING,
-    CaseState.QUEUED,
-    CaseState.STOPPED,
-    CaseState.DONE,
-)
-
-
-def outcome(
-    mine: LaunchedCase, launch: Launch, execution: Followed | None
-) -> tuple[CaseState, str]:
-    """Tell what became of a case in one launch, and why.
-
-    Finished is never taken for success (facts 5.8, 7.5).
-    """
-    if launch.status is LaunchStatus.INTENDED or execution is None:
-        return CaseState.QUEUED, "VIP's answer is awaited"
-    came = {path.rsplit("/", 1)[-1] for path in execution.returned}
-    wanted = {
-        e.name.rsplit("/", 1)[-1] for e in mine.expected if e.name is not None and not e.optional
-    }
-    if wanted and wanted <= came:
-        return CaseState.DONE, ""
-    if execution.gone:
-        return CaseState.STOPPED, "the execution was deleted on VIP"
-    jobs = [job for job in execution.jobs if mine.job in (0, job.number)]
-    exact = mine.job != 0 or len(launch.cases) == 1
-    if execution.over:
-        return _end(execution, jobs, sorted(wanted - came), exact=exact)
-    return _so_far(jobs, exact=exact)
-
-
-def _so_far(jobs: list[Job], *, exact: bool) -> tuple[CaseState, str]:
-    """Tell where a case stands whose execution has not ended."""
-    found = {job.state for job in jobs}
-    if not jobs or found & {JobState.QUEUED, JobState.RUNNING}:
-        return CaseState.RUNNING, ""
-    if JobState.HELD in found:
-        return CaseState.HELD, "VIP gave up on it; its support can release it"
-    if JobState.FAILED in found and exact:
-        return CaseState.FAILED, _failure(jobs, exact=exact)
-    return CaseState.RUNNING, ""
-
-
-def _end(
-    execution: Followed, jobs: list[Job], lacking: list[str], *, exact: bool
-) -> tuple[CaseState, str]:
-    """Tell how a case ended of which not every expected output came."""
-    if execution.status is ExecutionStatus.KILLED:
-        if execution.jobs or execution.killed_by_us:
-            return CaseState.STOPPED, "the execution was stopped"
-        by = "by a person, or by VIP's engine, which could not work with the values"
-        return CaseState.FAILED, f"the execution was stopped before any job began: {by}"
-    if any(job.state is JobState.FAILED for job in jobs):
-        return CaseState.FAILED, _failure(jobs, exact=exact)
-    if lacking:
-        return CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come"
-    if execution.status is ExecutionStatus.FINISHED:
-        return CaseState.DONE, ""
-    return CaseState.FAILED, f"the execution ended as {execution.status}"
-
-
-def _failure(jobs: list[Job], *, exact: bool) -> str:
-    """Say why jobs failed and where their logs lie; of several, one may be the case's own."""
-    failed = [job for job in jobs if job.state is JobState.FAILED]
-    whys: defaultdict[str, list[str]] = defaultdict(list)
-    for job in failed:
-        logs = [f"logs/job-{job.number}.stderr.txt"] if job.left_logs else []
-        whys[f"exit code {job.exit_code}: {job.exit_message}"] += logs
-    found = "; ".join(f"{why} ({_some(logs)})" if logs else why for why, logs in whys.items())
-    return found if exact or len(failed) == 1 else f"one of these: {found}"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-
-
 def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
     """Return what needs a person: cases that did not end well; nothing for those that may yet."""
     bad = {CaseState.FAILED, CaseState.HELD, CaseState.INCOMPLETE}
@@ -308,9 +138,6 @@ def _minutes_left(executions: Iterable[Followed], wall: float) -> float | None:
         return None
     elapsed = wall - min(e.started or wall for e in running)
     return max(0.0, elapsed / done * left / 60)
-
-
-# words
 
 
 def _sentence(status: Status, snapshot: Snapshot) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from vipsync.plan.draft import Level
+from vipsync.plan.standing import CaseState
 from vipsync.state import Phase
-from vipsync.status.status import CaseState, Status
+from vipsync.status.status import Status
 
 STALE = 600.0
 """Seconds after which STATUS.txt no longer speaks of a running vipsync."""

@@ -9,10 +9,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from vipsync.faces.checking import Finding
-from vipsync.faces.progress import Batch, Transfer
 from vipsync.model import Descriptor, Parameter, ParameterType
 from vipsync.plan.draft import Level, Notice
+from vipsync.preview import Finding
+from vipsync.report.progress import Batch, Transfer
 from vipsync.settings.template import bounds, without_html
 from vipsync.status.status import ExecutionReport, Status
 from vipsync.status.words import jobs_text, size

@@ -19,11 +19,11 @@ from rich.live import Live
 from rich.text import Text
 
 from vipsync.errors import VipsyncError
-from vipsync.faces import screen
-from vipsync.faces.news import News
-from vipsync.faces.progress import Progress, has_arrived, left_to_transfer
-from vipsync.faces.screen import printable
 from vipsync.reconcile import Reconciler
+from vipsync.report import screen
+from vipsync.report.news import News
+from vipsync.report.progress import Progress, has_arrived, left_to_transfer
+from vipsync.report.screen import printable
 from vipsync.status.status import Status
 from vipsync.status.words import details
 

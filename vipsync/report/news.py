@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from vipsync.faces.progress import Batch
-from vipsync.faces.screen import batch_text, execution_text, is_over, paragraph, printable
 from vipsync.plan.draft import Level, Notice
+from vipsync.report.progress import Batch
+from vipsync.report.screen import batch_text, execution_text, is_over, paragraph, printable
 from vipsync.status.status import Status
 from vipsync.status.words import size
 

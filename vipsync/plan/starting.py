@@ -1,0 +1,176 @@
+"""Start one execution after another, each exactly once, and settle what is in doubt.
+
+PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.model import VipPath
+from vipsync.plan.draft import Draft, Level
+from vipsync.plan.snapshot import SLOT
+from vipsync.state import Changes, Launch, LaunchStatus, Session, State
+
+DOUBT = 120.0
+"""Seconds for which a launch whose answer was lost is looked for by its name."""
+
+
+BETWEEN_LAUNCHES = 1.0
+"""Seconds between two launches (users 2: VIP needs it)."""
+
+
+def mark(session: Session) -> str:
+    """Return the words that every execution of this session has in its name."""
+    return f"vipsync-{session.id}"
+
+
+def start(draft: Draft, launch: Launch) -> None:
+    """Add one POST, when VIP has a slot and the last results folder is known."""
+    memory, state = draft.s.memory, draft.s.state
+    lender = draft.s.lender
+    if lender and lender.leased_at is None:
+        draft.add(do.TakeLease(lender.folder, draft.s.wall))
+        return
+    if memory.ours is None:
+        draft.add(do.FindExecutions(mark(state.session)))
+        return
+    if _last_folder_unknown(draft):
+        return
+    if memory.started_at is not None and draft.s.now < memory.started_at + BETWEEN_LAUNCHES:
+        draft.wait(memory.started_at + BETWEEN_LAUNCHES)
+    elif _must_queue(draft) or draft.add(do.StartExecution(launch)):
+        draft.since(SLOT)
+
+
+def _must_queue(draft: Draft) -> bool:
+    """Tell whether VIP has no slot, or another folder of this run has waited longer for one."""
+    s, full_at = draft.s, draft.s.memory.slots_full_at
+    if full_at is None and s.first_in_queue:
+        return False
+    if full_at is None:
+        text = "Other folders of this run have waited longer: queued."
+    else:
+        text = "VIP runs as many executions as this account may have: queued."
+    draft.notice(Level.WAIT, "queue", text)
+    since = full_at if full_at is not None and s.first_in_queue else s.now
+    again = since + s.settings.monitor.refresh_time
+    if s.now >= again:
+        return False
+    draft.wait(again)
+    return True
+
+
+def _last_folder_unknown(draft: Draft) -> bool:
+    """Tell whether an execution has yet to say where its results go.
+
+    Two that start in one second would share a folder (facts 6.1). Polling is planned elsewhere.
+    """
+    silent = [e for e in draft.s.state.executions.values() if not e.over and not e.results_folder]
+    return any(not draft.wait_for(f"silent {e.id}", DOUBT) for e in silent)
+
+
+def settle_doubts(draft: Draft, *, post: bool = False) -> bool:
+    """Settle the first launch in doubt, if any; one that did not arrive is posted again, or withdrawn."""
+    for launch in draft.s.state.launches.values():
+        if launch.status is LaunchStatus.INTENDED:
+            _settle(draft, launch, post=post)
+            return True
+    return False
+
+
+def settle_launches(draft: Draft) -> bool:
+    """Settle launches that are in doubt, then those runs that are still to come; one at a time."""
+    if settle_doubts(draft, post=True):
+        return True
+    for following in runs_to_come(draft.s.state):
+        start(draft, following)
+        return True
+    return False
+
+
+def plan_launch(draft: Draft, launch: Launch) -> None:
+    """Bring one request of a script to its end: settle what is in doubt, then start what is to come.
+
+    What another request left in doubt, and did not arrive, is withdrawn.
+    """
+    state = draft.s.state
+    for doubtful in state.launches.values():
+        if doubtful.status is LaunchStatus.INTENDED:
+            _settle(draft, doubtful, post=doubtful.request == launch.request)
+            return
+    there = state.launches.get(launch.name)
+    if there is None or there.status is LaunchStatus.WITHDRAWN:
+        start(draft, launch)
+        return
+    for following in runs_to_come(state):
+        if following.request == launch.request:
+            start(draft, following)
+            return
+
+
+def runs_to_come(state: State) -> list[Launch]:
+    """Return the intents for the next runs of launches of which only the first ones were started."""
+    found = []
+    for launch in state.launches.values():
+        if launch.status is not LaunchStatus.STARTED or launch.run >= launch.runs:
+            continue
+        following = next_run(launch)
+        there = state.launches.get(following.name)
+        if there is None or there.status is LaunchStatus.WITHDRAWN:
+            found.append(following)
+    return found
+
+
+def next_run(launch: Launch) -> Launch:
+    """Return the intent for the run after this one."""
+    base = launch.name.removesuffix(f" run {launch.run}")
+    run = launch.run + 1
+    return replace(
+        launch,
+        name=f"{base} run {run}",
+        results_location=_of_its_own(launch, run),
+        run=run,
+        status=LaunchStatus.INTENDED,
+        execution_id="",
+        reason="",
+    )
+
+
+def _of_its_own(launch: Launch, run: int) -> VipPath:
+    """Return where another run puts its results: beside those of the first where that is fixed."""
+    location, key = launch.results_location, launch.name.split(" run ")[0].rsplit(" ", 1)[-1]
+    head, _, last = location.rpartition("/")
+    return VipPath(f"{head}/{key}-{run}") if last.partition("-")[0] == key else location
+
+
+def _settle(draft: Draft, launch: Launch, *, post: bool) -> None:
+    """Look for a launch in doubt by its name; post it again only when it surely did not arrive."""
+    action = do.StartExecution(launch)
+    if do.key(action) in draft.s.memory.under_way:
+        return
+    memory = draft.s.memory
+    doubted = draft.since(f"doubt {launch.name} {memory.started_at}")
+    looked = memory.found_at
+    if doubted >= DOUBT and looked is not None and memory.found_whole and _fresh(draft, looked):
+        withdrawn = Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
+        draft.add(action if post else do.Decide(f"withdraw {launch.name}", withdrawn))
+        return
+    text = "It is not known yet whether VIP took this launch."
+    proves_nothing = doubted >= DOUBT and looked is not None and not memory.found_whole
+    if proves_nothing:
+        text += " VIP lists its newest 500 executions only, and it is not among them."
+        remedy = "Delete old executions on the portal: then the list can tell."
+        draft.notice(Level.PERSON, launch.name, text, remedy)
+    else:
+        draft.notice(Level.WAIT, launch.name, text)
+    if looked is None or not _fresh(draft, looked) or draft.s.now >= looked + 10.0:
+        draft.add(do.FindExecutions(mark(draft.s.state.session)))
+    else:
+        draft.wait(looked + 10.0, lasting=proves_nothing)
+
+
+def _fresh(draft: Draft, looked: float) -> bool:
+    """Tell whether a list is recent enough to prove that something is not in it."""
+    return draft.s.now - looked <= 10.0
