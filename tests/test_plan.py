@@ -2083,7 +2083,7 @@ REQUESTS = [
             memory=memory(attempts=failed("HashFile a.dat", DiskError("unreadable"), count=5)),
         ),
         ["HashFile b.dat"],
-        ["person HashFile a.dat"],
+        ["person disk"],
     ),
 ]
 

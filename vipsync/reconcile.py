@@ -266,7 +266,12 @@ class Reconciler:
             # The folder went away meanwhile: the next start looks before it acts.
             self.memory.under_way.discard(do.key(action))
             return
-        self._ledger.commit(record(action, outcome, self._ledger.state, self.timing.wall()))
+        try:
+            rows = record(action, outcome, self._ledger.state, self.timing.wall())
+            self._ledger.commit(rows)
+        except VipsyncError:
+            self.memory.under_way.discard(do.key(action))  # it is over, though nobody wrote it down
+            raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
         if isinstance(outcome, do.Failed):
             logger.info("%s: %s", type(action).__name__, type(outcome.error).__name__)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vipsync import actions as do
+from vipsync.errors import DiskError
 from vipsync.plan.snapshot import Attempt, Snapshot
 
 PATIENCE = 5
@@ -70,9 +71,10 @@ class Draft:
             return True
         trouble = None if isinstance(action, do.LOCAL) else memory.trouble
         for attempt in filter(None, (trouble, memory.attempts.get(name))):
-            lasting = _lasts(attempt)
-            if lasting and attempt is not trouble:
-                error = attempt.error
+            lasting, error = _lasts(attempt), attempt.error
+            if isinstance(error, DiskError):  # a person can mend it now, and one line is enough
+                self.notice(Level.PERSON, "disk", error.message, error.remedy, error.exit_code)
+            elif lasting and attempt is not trouble:
                 self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
             if attempt.not_before > self.s.now:
                 self.wait(attempt.not_before, lasting=lasting)

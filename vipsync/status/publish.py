@@ -37,14 +37,18 @@ class Publisher:
         self._written: dict[Path, str] = {}
         self._words: tuple[float, object] = (0.0, None)
         self.status: Status | None = None
+        self._unwritten = False
 
     def publish(self, session: Reconciler) -> Status | None:
         """Write what has changed; return the state of the folder, None where it is not there."""
         self.status = _status(session)
         try:
             self._publish(session)
+            self._unwritten = False
         except VipsyncError as error:
-            logger.warning("the state could not be written: %s", type(error).__name__)
+            if not self._unwritten:  # said once: it may last as long as the disk is full
+                logger.warning("the state could not be written: %s", type(error).__name__)
+            self._unwritten = True
         return self.status
 
     def _publish(self, session: Reconciler) -> None:
