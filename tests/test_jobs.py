@@ -7,8 +7,8 @@ import pytest
 from tests.pipelines import CQUEST, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.jobs import (
+    OutputNames,
     Values,
-    expected_outputs,
     folder_matches,
     is_one_job,
     jobs_of,
@@ -54,7 +54,7 @@ COUNTED = pipeline("Counted", "n:Int word:String?", "out=[n].tgz", intIteratorIn
 
 
 def names(values: Values, descriptor: Descriptor) -> list[str | None]:
-    return [one.name for one in expected_outputs(values, descriptor)]
+    return [one.name for one in OutputNames(descriptor).of(values)]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def described(**output: object) -> Descriptor:
 )
 def test_extensions_conditions_and_defaults(output: dict[str, object], name: str | None) -> None:
     """Extensions are stripped, defaults stand in, conditions and names of outputs are unknown."""
-    assert expected_outputs({"f": file("brain.nii.gz")}, described(**output)) == (
+    assert OutputNames(described(**output)).of({"f": file("brain.nii.gz")}) == (
         ExpectedOutput("log", "std.log", optional=True),
         ExpectedOutput("o", name),
     )

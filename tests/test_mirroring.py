@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.worlds import OPEN, OUTPUTS, execution, result, settings, snapshot
@@ -65,3 +67,11 @@ def test_results_are_open_until_they_were_here() -> None:
     ]
     moment = snapshot(execution(), *rows, session=OPEN)
     assert open_results(moment) == rows[:2]
+
+
+def test_names_that_windows_cannot_hold_get_others_there() -> None:
+    """Old servers put colons into results folders (facts 6.1); elsewhere the name stays."""
+    vip = VipPath(f"{OUTPUTS}/02-02-2023_09:21:23/a b.tgz")
+    there = replace(MOMENT, windows=True)
+    assert local_path(vip, execution(), MOMENT) == "02-02-2023_09:21:23/a b.tgz"
+    assert local_path(vip, execution(), there) == "02-02-2023_09-21-23/a-b.tgz"

@@ -14,7 +14,6 @@
     ├── ItemError                           concerns one file, case or result; the others go on
     │   ├── LocalFileError                  a local file changed, vanished or cannot be read
     │   ├── NameRefused                     VIP cannot hold this name, or two files would share it
-    │   ├── CaseError                       the values of this case cannot be launched
     │   ├── TransferMismatch                another number of bytes arrived than was sent
     │   ├── TooLarge                        above what the server lets through
     │   ├── ArchiveRefused                  an archive that is not unpacked, and why
@@ -135,10 +134,6 @@ class LocalFileError(ItemError):
 
 class NameRefused(ItemError):
     """VIP cannot hold this name, or two files would share it."""
-
-
-class CaseError(ItemError):
-    """The values of this case cannot be launched."""
 
 
 class TransferMismatch(ItemError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections import ChainMap
 from collections.abc import Callable, Mapping
@@ -173,6 +174,7 @@ class Observer:
             outputs=self._stamped(state, outputs),
             requests=self.folder.asked(),
             settle=settle,
+            windows=os.name == "nt",
             lender=self._lender(state),
             leases=leases(self.folder),
         )

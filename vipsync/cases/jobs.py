@@ -193,8 +193,3 @@ def _stripped(parameter: Parameter, text: str, extensions: tuple[str, ...]) -> s
         for extension in extensions:
             text = text.replace(extension, "")
     return text
-
-
-def expected_outputs(values: Values, descriptor: Descriptor) -> tuple[ExpectedOutput, ...]:
-    """Return what the jobs of one case will write, job by job (facts 6.2, 7.5)."""
-    return OutputNames(descriptor).of(values)

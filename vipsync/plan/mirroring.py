@@ -15,7 +15,7 @@ from pathspec import GitIgnoreSpec
 from vipsync import actions as do
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath
-from vipsync.names import relpath
+from vipsync.names import local_name, relpath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.snapshot import LIST_AGAIN, Snapshot
 from vipsync.state import Followed, Phase, Result, ResultStatus
@@ -152,9 +152,9 @@ def local_path(vip: VipPath, execution: Followed, snapshot: Snapshot) -> RelPath
     execution.
     """
     root = snapshot.state.session.vip_output_dir.rstrip("/") + "/"
-    if vip.startswith(root):
-        return relpath(vip.removeprefix(root))
-    return relpath(f"{execution.id}/{PurePosixPath(vip).name}")
+    elsewhere = f"{execution.id}/{PurePosixPath(vip).name}"
+    path = relpath(vip.removeprefix(root) if vip.startswith(root) else elsewhere)
+    return RelPath("/".join(local_name(p, windows=snapshot.windows) for p in path.split("/")))
 
 
 def _fetch_logs(draft: Draft, execution: Followed) -> None:

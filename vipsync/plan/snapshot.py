@@ -298,6 +298,7 @@ class Snapshot:
     outputs: Mapping[RelPath, str] = field(default_factory=dict)
     requests: tuple[Request, ...] = ()
     settle: float = 5.0
+    windows: bool = False
     lender: Lender | None = None
     leases: tuple[Lease, ...] = ()
     first_in_queue: bool = True
