@@ -1855,6 +1855,19 @@ ADOPTION = [
         check=lambda made: session_after(made).phase is Phase.CLOSED,
     ),
     Row(
+        "adopted with executions, and its folder is not seen: the key is in doubt, nothing closes",
+        snapshot(
+            execution("e0"),
+            session=ADOPTED,
+            marker=False,
+            memory=newcomer(home=seen_home(exists=False), home_at=NOW),
+        ),
+        [],
+        ["person session"],
+        rest=True,
+        due=60,
+    ),
+    Row(
         "adopted and closed: files that change are waited for, nothing is asked of VIP",
         snapshot(session=replace(CLOSED, adopting=True), files=A, unsettled={"a.dat": NOW + 2}),
         [],

@@ -241,12 +241,17 @@ def _proven(draft: Draft) -> bool:
         return _owned(draft, session, seen)
     if not session.owned and (same_key or (seen.exists and session.named)):
         _make_home(draft, session)
-    elif session.adopting and not draft.s.marker:
+    elif session.adopting and not draft.s.marker and not _expects_data(draft.s):
         decide(draft, "nothing on VIP", *closed(draft.s).put)
     else:
         _say_unseen(draft, session, same_key=same_key)
         _look_again(draft, session.home, 60.0)
     return False
+
+
+def _expects_data(snapshot: Snapshot) -> bool:
+    """Tell whether executions are known whose results were not removed: absence needs a proof then."""
+    return any(not (e.removed or e.gone) for e in snapshot.state.executions.values())
 
 
 def _owned(draft: Draft, session: Session, seen: do.HomeSeen) -> bool:
