@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.harness import Bench
+
+# The same examples in every run, so that a change is judged by itself; random ones are asked for.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+if "VIPSYNC_EXAMPLES" not in os.environ:
+    settings.load_profile("repeatable")
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ class Caller:
         return Answer(code, said.out, said.err)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for another process; fail where it never comes."""
     end = time.monotonic() + seconds
     while not true():
