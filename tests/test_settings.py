@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
 
+from vipsync.disk.scan import BUILT_IN_IGNORE
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import (
     PORTAL,
@@ -24,7 +25,7 @@ from vipsync.model import (
     PackSetting,
     Settings,
 )
-from vipsync.settings.reading import BUILT_IN_IGNORE, load, parse, places
+from vipsync.settings.reading import load, parse, places
 
 WHOLE = """
 pipeline_id  = "CQUEST/0.6"

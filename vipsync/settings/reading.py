@@ -28,26 +28,6 @@ from vipsync.settings.keys import key_path
 
 PORTAL_VARIABLE = "VIP_PORTAL_URL"
 
-BUILT_IN_IGNORE = (
-    ".*",
-    "~$*",
-    "*.tmp",
-    "*.part",
-    "*.partial",
-    "*.filepart",
-    "*.crdownload",
-    "*.lock",
-    "Thumbs.db",
-    "desktop.ini",
-    "@eaDir",
-    r"\#recycle",  # unescaped, it would be a comment
-    "__MACOSX",
-)
-"""Temporary and system files that are never sent, as gitignore patterns.
-
-`.*` covers .DS_Store, .Trash*, .smbdelete*, .~lock* and .nfs*.
-"""
-
 
 class Problem(NamedTuple):
     """What is wrong with one dotted key."""
