@@ -17,10 +17,11 @@ from typing import Any
 import httpx
 
 from vipsync.client.vip_client import VipClient
+from vipsync.dispatch import Executor, Serial
 from vipsync.errors import VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
-from vipsync.loop import Executor, Loop, Serial
+from vipsync.loop import Loop
 from vipsync.model import Settings
 from vipsync.plan.draft import Notice
 from vipsync.plan.snapshot import Request

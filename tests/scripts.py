@@ -13,8 +13,8 @@ import httpx
 
 from tests.harness import SPECTRUM
 from vipsync import VipSession
+from vipsync.dispatch import Executor, Serial
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
-from vipsync.loop import Executor, Serial
 from vipsync.reconcile import Timing, Work
 from vipsync.session.account import Account
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from tests.harness import Bench, Study
 from vipsync import actions as do
 from vipsync.act import Stopped
+from vipsync.dispatch import Done, carry_out
 from vipsync.local import Kind
-from vipsync.loop import Done, carry_out
 from vipsync.reconcile import Work
 from vipsync.state import Phase, ResultStatus
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.harness import SETTINGS, Bench, Study
 from vipsync import actions as do
+from vipsync.dispatch import Done, Serial
 from vipsync.ledger import Ledger
-from vipsync.loop import Done, Serial
 from vipsync.reconcile import Work
 from vipsync.state import Changes
 

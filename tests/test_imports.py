@@ -31,6 +31,7 @@ LAYERS = (
     "act",
     "preview reconcile",
     "faces.checking status.publish",
+    "dispatch",
     "loop report.progress report.screen report.news faces.creating",
     "report.reporter",
     "faces.running",

@@ -12,8 +12,8 @@ import pytest
 from tests.harness import SETTINGS, Bench, Study, touch
 from tests.told import states
 from vipsync.actions import SendPack
+from vipsync.dispatch import Done, Serial
 from vipsync.local import Kind
-from vipsync.loop import Done, Serial
 from vipsync.plan.standing import CaseState
 from vipsync.reconcile import Work
 

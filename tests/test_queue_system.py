@@ -11,7 +11,7 @@ import pytest
 from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.told import cases, started, states, status
 from vipsync.actions import StartExecution
-from vipsync.loop import Done, Serial
+from vipsync.dispatch import Done, Serial
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.reconcile import Work

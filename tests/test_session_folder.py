@@ -10,11 +10,11 @@ import pytest
 
 from tests.harness import Bench, Study
 from vipsync import VipSession
+from vipsync.dispatch import Serial
 from vipsync.errors import FolderError, FolderHeld
 from vipsync.faces.creating import adopt
 from vipsync.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, InProcess
-from vipsync.loop import Serial
 from vipsync.reconcile import Timing
 from vipsync.session.account import Account
 from vipsync.state import Phase

@@ -1,23 +1,21 @@
 """Keep any number of session folders in step, in one process, until it is told to stop.
 
-One thread owns all ledgers; transfers and questions to VIP run in at most eight others, shared
-fairly over the folders (must-get-right 15). Nothing here decides what to do.
+One thread owns all ledgers; transfers and questions to VIP run in others, shared fairly over the
+folders. Nothing here decides what to do.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from vipsync import actions as do
 from vipsync.act import Stopped
 from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
+from vipsync.dispatch import Dispatch, Executor, Workers, fault
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder import SessionFolder, find_sessions
 from vipsync.plan.snapshot import frees_slot
@@ -25,67 +23,14 @@ from vipsync.reconcile import Connect, Reconciler, Timing, Work
 
 logger = logging.getLogger(__name__)
 
-MOST_TRANSFERS = 8
 FIND_FOLDERS_EVERY = 5.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
-STOP_GRACE = 5.0
 SLEPT = 30.0
 """Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
 
 NUMEROUS = (do.SendFile, do.FetchResult, do.HashFile, do.MakeFolder, do.LookAtFolder)
 """Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
-
-Done = Callable[[Work, do.Outcome | None], None]
-
-
-class Executor(Protocol):
-    """Carries out work; `done` is told what came of it, None where the program is stopping."""
-
-    def submit(self, work: Work, done: Done) -> None:
-        """Take one piece of work."""
-
-
-class Workers:
-    """Threads that carry out work; they never keep the program from ending."""
-
-    def __init__(self, count: int = MOST_TRANSFERS) -> None:
-        self._queue: queue.SimpleQueue[tuple[Work, Done]] = queue.SimpleQueue()
-        for number in range(count):
-            threading.Thread(target=self._serve, name=f"transfer-{number}", daemon=True).start()
-
-    def submit(self, work: Work, done: Done) -> None:
-        """Take one piece of work."""
-        self._queue.put((work, done))
-
-    def _serve(self) -> None:
-        while True:
-            work, done = self._queue.get()
-            carry_out(work, done)
-
-
-def carry_out(work: Work, done: Done) -> None:
-    """Carry out work and tell; a fault of ours is told too, so that nothing waits for ever."""
-    try:
-        done(work, work.run())
-    except Stopped:
-        done(work, None)
-    except Exception as error:
-        logger.exception("%s failed unexpectedly", type(work.action).__name__)
-        done(work, do.Failed(fault(error)))
-
-
-def fault(error: Exception) -> VipsyncError:
-    """Return what a person is told of a mistake in vipsync itself; its log has the rest."""
-    return VipsyncError(f"A fault in vipsync: {type(error).__name__}.", "Please report it.")
-
-
-class Serial:
-    """Carries out work at once, in the caller's thread: whole runs repeat exactly."""
-
-    def submit(self, work: Work, done: Done) -> None:
-        """Carry one piece of work out."""
-        carry_out(work, done)
 
 
 class Pacer:
@@ -123,15 +68,13 @@ class Loop:
         self.sessions: dict[Path, Reconciler] = {}
         self.timing = timing or Timing()
         self._connect, self._overrides, self._environ = connect, overrides, environ
-        self._executor = executor or Workers()
         self._publish, self._moved = publish, moved
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._finished: queue.SimpleQueue[tuple[Work, do.Outcome | None]] = queue.SimpleQueue()
+        self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
         self._watcher = Watcher(self._wake.set) if watch else None
         self._watched: dict[Path, tuple[Path, Path]] = {}
         self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
-        self._under_way = 0
         self._due: dict[Path, float] = {}
         self._found_at: float | None = None
         self._apart: float | None = None
@@ -159,7 +102,7 @@ class Loop:
                 self._wake.clear()
         finally:
             self._stopping.set()
-            self._drain()
+            self._dispatch.drain(self._settle)
             self.close()
 
     def close(self) -> None:
@@ -182,7 +125,8 @@ class Loop:
         """Take outcomes in, look where something is due, hand out work."""
         self._notice_sleep()
         self._find_sessions()
-        self._take_outcomes()
+        for work, outcome in self._dispatch.take():
+            self._settle(work, outcome)
         hints = self._watcher.take() if self._watcher else {}
         now = self.timing.clock()
         for root, session in self.sessions.items():
@@ -228,43 +172,26 @@ class Loop:
     def _hand_out(self) -> None:
         """Start work while there is room, one action of each folder in turn."""
         waiting = [s for s in self.sessions.values() if s.queue]
-        while waiting and self._under_way < MOST_TRANSFERS:
+        while waiting:
             session = waiting.pop(0)
-            work = self._next_work(session)
-            if work is None:
-                self._due[session.folder.root] = 0.0
+            if not self._dispatch.has_room(session):
                 continue
-            self._under_way += 1
-            self._executor.submit(work, self._done)
-            if session.queue:
+            if not self._started(session):
+                self._due[session.folder.root] = 0.0
+            elif session.queue:
                 waiting.append(session)
 
-    def _next_work(self, session: Reconciler) -> Work | None:
+    def _started(self, session: Reconciler) -> bool:
         try:
-            return session.next_work()
+            return self._dispatch.hand_out(session)
         except VipsyncError as error:
             self._give_up(session, error)
-            return None
+            return False
 
     def _give_up(self, session: Reconciler, error: VipsyncError) -> None:
         """Let a session go whose ledger cannot be written: what it holds on disk is what is true."""
         session.close()
         session.trouble = error
-
-    def _done(self, work: Work, outcome: do.Outcome | None) -> None:
-        self._finished.put((work, outcome))
-        self._wake.set()
-
-    def _take_outcomes(self) -> None:
-        while True:
-            try:
-                work, outcome = self._finished.get_nowait()
-            except queue.Empty:
-                return
-            self._under_way -= 1
-            if outcome is None:
-                continue
-            self._settle(work, outcome)
 
     def _settle(self, work: Work, outcome: do.Outcome) -> None:
         session, root = work.session, work.session.folder.root
@@ -298,17 +225,9 @@ class Loop:
         queued = snapshot is not None and not snapshot.first_in_queue
         return queued and session.waits_since is not None and self._is_first(session)
 
-    def _drain(self) -> None:
-        """Give what is under way a moment to end, so that its outcome is known."""
-        deadline = time.monotonic() + STOP_GRACE
-        while self._under_way and time.monotonic() < deadline:
-            self._wake.wait(0.05)
-            self._wake.clear()
-            self._take_outcomes()
-
     def pause(self) -> float:
         """Return the seconds until something is due; none while outcomes wait."""
-        if not self._finished.empty():
+        if self._dispatch.waiting:
             return 0.0
         now = self.timing.clock()
         soonest = min(self._due.values(), default=now + 1.0)

@@ -171,6 +171,11 @@ class Reconciler:
         return self._open is not None
 
     @property
+    def portal(self) -> str:
+        """Return the portal that this session talks to, empty while it has no client."""
+        return self._portal
+
+    @property
     def account(self) -> tuple[str, str]:
         """Return what tells accounts apart: portal and print of the key."""
         return self._portal, self._key_print
@@ -238,13 +243,15 @@ class Reconciler:
         if all(n.level is Level.INFO for n in self.plan.notices):
             self.confirmed = self.snapshot.wall
 
-    def next_work(self) -> Work | None:
+    def next_work(self, *, from_end: bool = False) -> Work | None:
         """Write the intent of the next action down and return it, None where nothing is left.
 
-        Decisions and the marker are done at once: what follows was planned without them.
+        Decisions and the marker are done at once: what follows was planned without them. `from_end`:
+        the last action comes next, unless it is one of these; the others have no order.
         """
         while self.queue:
-            action = self.queue.popleft()
+            last = from_end and not isinstance(self.queue[-1], do.INLINE)
+            action = self.queue.pop() if last else self.queue.popleft()
             if do.key(action) in self.memory.under_way:
                 continue
             self.ledger.commit(intent(action, self.ledger.state, self.timing.wall()))

@@ -166,8 +166,9 @@ def _fetch_logs(draft: Draft, execution: Followed) -> None:
 
 
 def plan_results(draft: Draft) -> None:
-    """Add the results that are not here; say what was changed here and what cannot come."""
+    """Add the results that are not here, the biggest first; say what was changed here and what cannot come."""
     s = draft.s
+    fetches: list[do.FetchResult] = []
     for result in s.state.results.values():
         execution = s.state.executions.get(result.execution_id)
         if result.status is ResultStatus.HERE:
@@ -189,22 +190,25 @@ def plan_results(draft: Draft) -> None:
         if execution is None or execution.removed:
             continue
         if wanted(execution, s) and not left_out(result, s):
-            _fetch(draft, result, execution)
+            fetches += _fetch(draft, result, execution)
+    for fetch in sorted(fetches, key=lambda f: (-f.size, f.vip)):
+        draft.add(fetch)
 
 
-def _fetch(draft: Draft, result: Result, execution: Followed) -> None:
+def _fetch(draft: Draft, result: Result, execution: Followed) -> list[do.FetchResult]:
+    """Return what brings a result here; say why where nothing does."""
     outputs = draft.s.settings.outputs
     platform = draft.s.memory.home.platform if draft.s.memory.home else None
     limit = platform.max_download if platform else None
     if limit is not None and result.size > limit:
         _say_too_large(draft, result, limit)
-        return
+        return []
     try:
         local = result.local or local_path(result.vip, execution, draft.s)
     except ForeignPath as error:
         _say_refused(draft, replace(result, reason=error.message))
-        return
-    draft.add(do.FetchResult(result.vip, result.size, local, outputs.unzip, outputs.keep_archive))
+        return []
+    return [do.FetchResult(result.vip, result.size, local, outputs.unzip, outputs.keep_archive)]
 
 
 def _say_too_large(draft: Draft, result: Result, limit: int) -> None:

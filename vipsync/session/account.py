@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
+from vipsync.dispatch import Executor, Workers
 from vipsync.errors import DiskError, KeyMissing, PropertyError
-from vipsync.loop import Executor, Pacer, Workers
+from vipsync.loop import Pacer
 from vipsync.model import PORTAL, Descriptor
 from vipsync.reconcile import Timing
 from vipsync.settings.reading import PORTAL_VARIABLE

@@ -6,9 +6,7 @@ whose outputs `output_dir` is.
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,9 +19,9 @@ from vipsync.backup import BACKUP
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.mirror import stamp
 from vipsync.disk.scan import Hints, Scanner, Seen, ignore_rules
+from vipsync.dispatch import Dispatch
 from vipsync.errors import FolderError, NameTaken, NotASession, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder, disk_error
-from vipsync.loop import MOST_TRANSFERS, STOP_GRACE
 from vipsync.model import FileState, RelPath, Settings, VipPath
 from vipsync.plan.draft import PATIENCE, Level, Plan
 from vipsync.plan.snapshot import Memory, Snapshot
@@ -194,11 +192,11 @@ class Step:
     report: SessionReport
     stopping: threading.Event
     site: Site = field(init=False)
-    _wake: threading.Event = field(default_factory=threading.Event)
-    _finished: queue.SimpleQueue[tuple[Work, do.Outcome | None]] = field(
-        default_factory=queue.SimpleQueue
-    )
-    _under_way: int = 0
+    _dispatch: Dispatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        account = self.account
+        self._dispatch = Dispatch(account.executor, account.timing.clock, threading.Event())
 
     @property
     def state(self) -> State:
@@ -239,7 +237,7 @@ class Step:
             self.stopping.set()
             raise
         finally:
-            self._drain()
+            self._dispatch.drain(self._settle)
         self._raise_notices()
 
     def _raise_notices(self) -> None:
@@ -256,7 +254,8 @@ class Step:
 
     def _turn(self, done: Callable[[Snapshot], bool], *, patient: bool) -> bool:
         """Look, hand out work; tell whether this step is over."""
-        self._take_outcomes()
+        for work, outcome in self._dispatch.take():
+            self._settle(work, outcome)
         session = self.session
         session.look()
         if session.trouble:
@@ -266,7 +265,7 @@ class Step:
             raise AssertionError("a look without trouble gives a plan")
         self.report.tell(session, plan)
         self._check_trouble(patient=patient)
-        if not self._under_way and done(self.snapshot):
+        if self._dispatch.idle and done(self.snapshot):
             return True
         if plan.at_rest and not (patient and plan.due is not None):
             return True
@@ -281,45 +280,22 @@ class Step:
             raise trouble.error
 
     def _hand_out(self) -> None:
-        while self._under_way < MOST_TRANSFERS:
-            work = self.session.next_work()
-            if work is None:
-                return
-            self._under_way += 1
-            self.account.executor.submit(work, self._done)
+        while self._dispatch.has_room(self.session) and self._dispatch.hand_out(self.session):
+            pass
 
-    def _done(self, work: Work, outcome: do.Outcome | None) -> None:
-        self._finished.put((work, outcome))
-        self._wake.set()
-
-    def _take_outcomes(self) -> None:
-        while True:
-            try:
-                work, outcome = self._finished.get_nowait()
-            except queue.Empty:
-                return
-            self._under_way -= 1
-            if outcome is not None:
-                self.session.settle(work.action, outcome)
+    def _settle(self, work: Work, outcome: do.Outcome) -> None:
+        self.session.settle(work.action, outcome)
 
     def _wait(self) -> None:
         """Wait for an outcome, or for what is due."""
-        if not self._finished.empty() or self.session.queue:
+        if self._dispatch.waiting or self.session.queue:
             return
         plan, timing = self.session.plan, self.account.timing
-        if self._under_way:
-            self._wake.wait(1.0)
-            self._wake.clear()
+        if not self._dispatch.idle:
+            self._dispatch.news.wait(1.0)
+            self._dispatch.news.clear()
         elif plan and plan.due is not None and not plan.actions:
             timing.sleep(max(plan.due - timing.clock(), 0.001))
-
-    def _drain(self) -> None:
-        """Give what is under way a moment to end, so that its outcome is known."""
-        deadline = time.monotonic() + STOP_GRACE
-        while self._under_way and time.monotonic() < deadline:
-            self._wake.wait(0.05)
-            self._wake.clear()
-            self._take_outcomes()
 
 
 @contextmanager
