@@ -287,6 +287,48 @@ def test_plan_lists_what_would_be_sent_and_started(call: Caller, served: Served)
     assert "2 jobs: a.mrui, b.mrui" in said
 
 
+def test_plan_says_how_much_packing_would_help(call: Caller, served: Served) -> None:
+    """Many files for a parameter that takes an archive: the line that packs them, and what it saves."""
+    served.world.pipelines.add(ARCHIVE)
+    study = served.study(settings=FOLDERS)
+    for number in range(300):
+        file = study / "inputs" / f"s{number % 2}" / "dicom" / f"{number}.dcm"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"slice {number}")
+    said = call("plan", study).out
+    assert (
+        "series: 300 files take VIP about 1 min; packed they would be 2 archives, about 2 s" in said
+    )
+    setting = 'series = { zip = "{subject}/dicom/" }'
+    assert f"Write {setting}" in said
+    (study / "settings.toml").write_text(FOLDERS.replace('series = "{subject}/dicom/"', setting))
+    packed = call("plan", study).out
+    assert "2 files" in packed
+    assert "s0/dicom/ → /vip/Home/API/study/INPUTS/" in packed
+    assert "packing" not in packed
+
+
+ARCHIVE = {
+    "name": "archives",
+    "tool-version": "1",
+    "description": "Takes a zip file",
+    "schema-version": "0.5",
+    "command-line": "true [SERIES]",
+    "inputs": [
+        {"id": "series", "name": "Zipped series", "type": "File", "value-key": "[SERIES]"},
+    ],
+    "output-files": [{"id": "out", "name": "o", "path-template": "[SERIES].tgz"}],
+}
+
+FOLDERS = """\
+pipeline_id = "archives/1"
+session_name = "study"
+
+[input_settings]
+series = "{subject}/dicom/"
+"""
+
+
 def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     """An input names its case and its place on VIP, a result the execution it came from."""
     study = served.study(a="one")

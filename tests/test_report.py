@@ -18,6 +18,7 @@ from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.words import duration
 
 STATUS = Status(
     "/s",
@@ -93,7 +94,7 @@ def test_names_with_brackets_and_control_characters_are_shown_plainly() -> None:
 )
 def test_ages_are_told_in_one_unit(seconds: float, words: str) -> None:
     """The largest unit that fits."""
-    assert screen.ago(seconds) == words
+    assert duration(seconds) == words
 
 
 def test_an_error_is_told_on_stderr_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vipsync import actions as do
+from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import NotASession
@@ -17,7 +18,7 @@ from vipsync.model import Case, CaseSet, Group, RelPath, VipPath
 from vipsync.observe import Observer
 from vipsync.plan.cycle import home_of, plan
 from vipsync.plan.draft import Plan
-from vipsync.plan.sending import Placer
+from vipsync.plan.sending import SENDS, Placer, Send
 from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.plan.sorting import sort_cases
 from vipsync.plan.standing import CaseReport
@@ -38,11 +39,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the next cycles would do. `sends` are the files that go up, biggest first."""
+    """What the next cycles would do. `sends` are the files and archives that go up, biggest first."""
 
     snapshot: Snapshot
     plan: Plan
-    sends: tuple[do.SendFile, ...] = ()
+    sends: tuple[Send, ...] = ()
     cases: tuple[Case, ...] = ()
     groups: tuple[Group, ...] = ()
 
@@ -58,8 +59,24 @@ class Preview:
 
     @property
     def size(self) -> int:
-        """Bytes that would be sent."""
+        """Bytes that would be sent, before packing."""
         return sum(send.state.size for send in self.sends)
+
+    @property
+    def advice(self) -> tuple[PackingAdvice, ...]:
+        """Where packing folders would save time."""
+        snapshot = self.snapshot
+        if snapshot.descriptor is None:
+            return ()
+        paths = {path for send in self.sends for path in sources(send)}
+        return tuple(packing_advice(self.cases, paths, snapshot.settings, snapshot.descriptor))
+
+
+def sources(send: Send) -> tuple[RelPath, ...]:
+    """Return the files below inputs/ that a transfer brings to VIP."""
+    if isinstance(send, do.SendFile):
+        return (send.path,)
+    return tuple(path for path, _ in send.members)
 
 
 def preview(
@@ -108,8 +125,8 @@ def _state(folder: SessionFolder) -> State:
 
 def _work(
     snapshot: Snapshot,
-) -> tuple[tuple[Group, ...], tuple[do.SendFile, ...], tuple[Case, ...]]:
-    """Return the executions that would start and the files that would go up for them."""
+) -> tuple[tuple[Group, ...], tuple[Send, ...], tuple[Case, ...]]:
+    """Return the executions that would start, and what would go up for them."""
     opened = replace(snapshot, state=_as_if_open(snapshot))
     placer = Placer(opened)
     found = sort_cases(opened, placer)
@@ -118,7 +135,7 @@ def _work(
         return (), (), ()
     groups = group_cases(cases, snapshot.descriptor, snapshot.settings.launch.max_jobs)
     todo = {a: None for c in cases for v in c.values.values() for a in placer.place(v).todo}
-    sends = [a for a in todo if isinstance(a, do.SendFile)]
+    sends = [a for a in todo if isinstance(a, SENDS)]
     return groups, tuple(sorted(sends, key=lambda a: (-a.state.size, a.vip))), cases
 
 
@@ -159,7 +176,7 @@ def why(found: Preview, path: RelPath) -> Known:
         hint = f"; the nearest pattern is {nearest}" if nearest else ""
         lines.append(f"No setting of settings.toml uses it{hint}.")
     lines += [_sent_line(row) for row in snapshot.state.sent.values() if row.path == path]
-    lines += [f"It would be sent next, to {s.vip}." for s in found.sends if s.path == path]
+    lines += [f"It would be sent next, to {s.vip}." for s in found.sends if path in sources(s)]
     return Known(f"inputs/{path}", tuple(lines))
 
 

@@ -6,18 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from vipsync import actions as do
+from vipsync.cases.advice import PackingAdvice, transfer_seconds
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.model import Case, Settings
 from vipsync.plan.cycle import home_of
 from vipsync.plan.draft import Level
+from vipsync.plan.sending import Send
 from vipsync.preview import Finding, Preview, preview
 from vipsync.reconcile import Connect
 from vipsync.settings.reading import load
 from vipsync.state import Phase
 from vipsync.status.status import count
-from vipsync.status.words import size
+from vipsync.status.words import duration, size
 
 SHOWN = 20
 """Files, cases or sends that are named one by one."""
@@ -185,8 +187,9 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 
 def planned(looked: Preview) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
-    sends = _some(f"{s.path} → {s.vip} ({size(s.state.size)})" for s in looked.sends)
+    sends = _some(f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends)
     yield Finding("send", f"{sends_text(looked)}.", details=sends)
+    yield from map(_packing, looked.advice)
     runs = looked.snapshot.settings.launch.nb_runs
     each = f", {runs} times each" if runs > 1 else ""
     groups = _some(
@@ -202,6 +205,21 @@ def planned(looked: Preview) -> Iterator[Finding]:
     if others:
         yield Finding("next cycle", "; ".join(dict.fromkeys(others)) + ".")
     yield from _notices(looked)
+
+
+def _source(send: Send) -> str:
+    return send.path if isinstance(send, do.SendFile) else f"{send.folder}/"
+
+
+def _packing(advice: PackingAdvice) -> Finding:
+    """Say how much packing would help; VIP needs its two seconds for each file, however small."""
+    now, then = map(transfer_seconds, (advice.files, advice.archives))
+    return Finding(
+        "packing",
+        f"{advice.parameter}: {advice.files:,} files take VIP about {duration(now)}; "
+        f"packed they would be {count(advice.archives, 'archive')}, about {duration(then)}.",
+        f"Write {advice.setting}",
+    )
 
 
 def _first(names: Iterable[str]) -> list[str]:

@@ -38,7 +38,7 @@ from vipsync.settings.reading import PORTAL_VARIABLE, load, places
 from vipsync.state import Phase
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.status import Status, count, exit_code, status_of
-from vipsync.status.words import STALE
+from vipsync.status.words import STALE, duration
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     told, now = read_status(folder), time.time()
     recent = told is not None and 0 <= now - told.written < STALE
     if told and (_is_held(folder) or (recent and not _can_look(folder))):
-        return told, f"vipsync runs here; {screen.ago(now - told.written)} ago"
+        return told, f"vipsync runs here; {duration(now - told.written)} ago"
     try:
         looked = preview(folder, None, face.overrides)
     except VipsyncError as error:

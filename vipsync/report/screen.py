@@ -15,7 +15,7 @@ from vipsync.preview import Finding
 from vipsync.report.progress import Batch, Transfer
 from vipsync.settings.template import bounds, without_html
 from vipsync.status.status import ExecutionReport, Status
-from vipsync.status.words import jobs_text, size
+from vipsync.status.words import duration, jobs_text, size
 
 _BAR = 24
 _INDENT = " " * 6
@@ -36,14 +36,6 @@ def printable(text: str) -> str:
 def paragraph(text: str, indent: str = "") -> str:
     """Return a text of several lines, printable."""
     return f"\n{indent}".join(map(printable, text.splitlines()))
-
-
-def ago(seconds: float) -> str:
-    """Return a span of time for people."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def folders(found: Iterable[tuple[Status, list[Batch]]], wall: float) -> RenderableType:
@@ -78,7 +70,7 @@ def _headline(status: Status, batches: list[Batch], wall: float) -> Text:
     line.append(f"{printable(status.session)}  ", style="bold")
     line.append(paragraph(status.sentence, "    "), style="default")
     if status.confirmed is not None:
-        line.append(f"  everything equal {ago(wall - status.confirmed)} ago", style="dim")
+        line.append(f"  everything equal {duration(wall - status.confirmed)} ago", style="dim")
     return line
 
 

@@ -36,6 +36,14 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+def duration(seconds: float) -> str:
+    """Return a span of time for people."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
 def status_text(status: Status, host: str) -> str:
     """Return STATUS.txt: one sentence, what to do, when this was written, then the details."""
     return "\n".join(_lines(status, host)) + "\n"

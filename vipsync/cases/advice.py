@@ -1,0 +1,66 @@
+"""Where packing a folder before it is sent would save time. Pure: no os, time, random, httpx, sqlite3 or logging."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from vipsync.model import Case, Descriptor, InputFolder, PackKind, Parameter, RelPath, Settings
+
+SECONDS_EACH = 2.0
+"""Seconds that VIP needs for a transfer, whatever its size (facts 3.5)."""
+
+AT_ONCE = 8
+"""Transfers that are under way together at most (must-get-right 15)."""
+
+WORTH_SECONDS = 30.0
+"""What packing must save to be worth a word."""
+
+_ARCHIVES = (
+    (PackKind.TGZ, re.compile(r"\b(tgz|tar\.gz)\b")),
+    (PackKind.ZIP, re.compile(r"zip|archive")),
+    (PackKind.TAR, re.compile(r"\btar\b")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackingAdvice:
+    """A parameter whose folders go up file by file; `setting` is what packs them."""
+
+    parameter: str
+    setting: str
+    files: int
+    archives: int
+
+
+def transfer_seconds(count: int) -> float:
+    """Return how long VIP needs for so many small transfers."""
+    return SECONDS_EACH * -(-count // AT_ONCE)
+
+
+def packing_advice(
+    cases: Collection[Case],
+    to_send: Collection[RelPath],
+    settings: Settings,
+    descriptor: Descriptor,
+) -> Iterator[PackingAdvice]:
+    """Yield where a parameter that takes an archive is given folders of many files."""
+    for parameter in descriptor.parameters:
+        kind, text = _archive_kind(parameter), settings.input_settings.get(parameter.name)
+        if kind is None or not isinstance(text, str):
+            continue
+        values = (case.values.get(parameter.name) for case in cases)
+        folders = {value for value in values if isinstance(value, InputFolder)}
+        files = len({path for folder in folders for path in folder.members if path in to_send})
+        if transfer_seconds(files) - transfer_seconds(len(folders)) >= WORTH_SECONDS:
+            setting = f'{parameter.name} = {{ {kind} = "{text}" }}'
+            yield PackingAdvice(parameter.name, setting, files, len(folders))
+
+
+def _archive_kind(parameter: Parameter) -> PackKind | None:
+    """Return the archive that a parameter takes, by the words of its description."""
+    if not parameter.takes_files:
+        return None
+    words = f"{parameter.name} {parameter.label} {parameter.description}".lower()
+    return next((kind for kind, pattern in _ARCHIVES if pattern.search(words)), None)
