@@ -21,6 +21,7 @@ from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Seen
 from vipsync.errors import (
     ExecutionGone,
+    GenericVipError,
     LocalFileError,
     NameTaken,
     TransferMismatch,
@@ -112,8 +113,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.SendPack():
             return _send_pack(action, tools)
         case do.LookAtFolder():
-            there = tools.vip.exists(action.path)
-            return do.FolderSeen(tools.vip.list_folder(action.path) if there else None)
+            return do.FolderSeen(_entries(tools, action.path))
         case do.StartExecution():
             return _start(action, tools)
         case do.FindExecutions():
@@ -157,6 +157,16 @@ def _look_at_home(action: do.LookAtHome, tools: Tools) -> do.HomeSeen:
 def _ids(entries: tuple[RemoteEntry, ...]) -> tuple[str, ...]:
     names = (PurePosixPath(e.path).name for e in entries if e.is_folder)
     return tuple(sorted(n.removeprefix("vipsync-") for n in names if n.startswith("vipsync-")))
+
+
+def _entries(tools: Tools, folder: VipPath) -> tuple[RemoteEntry, ...] | None:
+    """List a folder, None where it is not there: that is refused as anything else is (facts 3.10)."""
+    try:
+        return tools.vip.list_folder(folder)
+    except GenericVipError:
+        if tools.vip.exists(folder):
+            raise
+        return None
 
 
 def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
@@ -338,9 +348,7 @@ def _list_results(action: do.ListResults, tools: Tools) -> do.ResultsListed:
     while pending:
         tools.stop()
         folder = pending.pop()
-        if folder == execution.results_folder and not tools.vip.exists(folder):
-            break
-        for entry in tools.vip.list_folder(folder):
+        for entry in _entries(tools, folder) or ():
             if entry.is_folder:
                 pending.append(entry.path)
             else:
