@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,15 @@ from tests.harness import Bench
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 if "VIPSYNC_EXAMPLES" not in os.environ:
     settings.load_profile("repeatable")
+
+# The processes of a test must hear an interrupt also where a shell runs all this in the background.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Thousands of flushes cost minutes on a disk, and no test is about its speed.
+_MEMORY = Path("/dev/shm")
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4 * 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture

@@ -21,10 +21,9 @@ from vipsync.local.server import Server
 KEY = {"apikey": DEFAULT_KEY}
 BLOCK = b"\x5a" * 2**20
 SERVE = """
-import signal, sys
+import sys
 from pathlib import Path
 from vipsync.local import Options, serve_forever
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 serve_forever(Path(sys.argv[1]), Options(), ready=lambda url: print(url, flush=True))
 """
 
