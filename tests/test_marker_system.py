@@ -275,6 +275,15 @@ def test_after_download_keeps_a_session_with_failed_jobs(bench: Bench) -> None:
     assert study.marker.exists()
 
 
+def test_after_download_keeps_a_session_whose_job_wrote_nothing(bench: Bench) -> None:
+    """An output that was expected and did not come has not ended well, whatever the exit code is."""
+    bench.world.faults.arm(Kind.OUTPUT_MISSING, "*/2")
+    study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
+    bench.rest()
+    assert bench.vip_sessions() == ["study"]
+    assert study.marker.exists()
+
+
 def test_keep_input_removes_only_the_results(bench: Bench) -> None:
     """What is kept stays known: a file that lies there is not sent again."""
     study = bench.study(settings=SETTINGS + "\n[finish]\nkeep_input = true\n", a="one")

@@ -15,6 +15,7 @@ from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
 from vipsync.plan.sending import SENDS, Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
+from vipsync.plan.standing import CaseState, outcome
 from vipsync.plan.starting import runs_to_come
 from vipsync.state import (
     Changes,
@@ -105,11 +106,20 @@ def _is_done(case: Case, found: Sorted, snapshot: Snapshot) -> bool:
 
 
 def _all_ended_well(snapshot: Snapshot) -> bool:
-    return all(
+    state = snapshot.state
+    executions = {e.id: e for e in state.executions.values() if not e.removed}
+    finished = all(
         e.status is ExecutionStatus.FINISHED and all(j.exit_code == 0 for j in e.jobs)
-        for e in snapshot.state.executions.values()
-        if not e.removed
-    ) and not any(x.status is LaunchStatus.INTENDED for x in snapshot.state.launches.values())
+        for e in executions.values()
+    )
+    in_doubt = any(x.status is LaunchStatus.INTENDED for x in state.launches.values())
+    done = all(  # Finished says nothing of the outputs (facts 7.5)
+        outcome(case, launch, executions[launch.execution_id])[0] is CaseState.DONE
+        for launch in state.launches.values()
+        if launch.execution_id in executions
+        for case in launch.cases
+    )
+    return finished and done and not in_doubt
 
 
 def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
