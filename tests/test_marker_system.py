@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.harness import SETTINGS, Bench, Study
 from vipsync.local import FOR_EVER, Kind
 from vipsync.state import Phase, Verdict
@@ -282,6 +284,41 @@ def test_after_download_keeps_a_session_whose_job_wrote_nothing(bench: Bench) ->
     bench.rest()
     assert bench.vip_sessions() == ["study"]
     assert study.marker.exists()
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["same process", "another process"])
+@pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, Kind.ANSWER_ERROR])
+def test_a_removal_in_doubt_is_not_asked_for_twice(bench: Bench, kind: Kind, *, dies: bool) -> None:
+    """A second one could happen so late that it hits what was sent to the same place since."""
+    bench.world.faults.arm(kind, "DELETE *")
+    bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=20.0)
+    bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=90.0)
+    study = bench.study(a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    if dies:
+        bench.die()
+    bench.until(lambda: study.session.is_open and study.phase() is Phase.CLOSED)
+    assert bench.count("DELETE") == 1
+    study.drop(b="two")
+    bench.run(300)
+    assert len(study.outputs()) == 2
+
+
+def test_a_removal_that_never_happened_is_asked_for_again_after_ten_minutes(bench: Bench) -> None:
+    """Also by another process, which knows from the ledger when the first one was asked for."""
+    bench.world.faults.arm(Kind.REMOVAL_NEVER)
+    study = bench.study(a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    asked_at = bench.clock.now()
+    bench.restart()
+    bench.until(lambda: bench.count("DELETE") == 2)
+    assert 600 <= bench.clock.now() - asked_at < 660  # it looks every 30 s by then
+    bench.rest()
+    assert bench.vip_sessions() == []
 
 
 def test_keep_input_removes_only_the_results(bench: Bench) -> None:

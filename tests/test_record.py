@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.worlds import (
+    HOME,
     INPUTS,
     OPEN,
     OUTPUTS,
@@ -27,6 +28,7 @@ from vipsync import actions as do
 from vipsync.errors import (
     GenericVipError,
     InvalidInput,
+    NameTaken,
     PathForbidden,
     PipelineUnavailable,
     SlotsFull,
@@ -389,6 +391,17 @@ def test_the_intent_of_a_launch_comes_before_it() -> None:
     withdrawn = replace(in_doubt("a.dat", "one"), status=LaunchStatus.WITHDRAWN, at=1.0)
     action = do.StartExecution(withdrawn)
     assert intent(action, ledger([]), WALL).put == (in_doubt("a.dat", "one"),)
+
+
+def test_a_removal_is_written_down_before_it_is_asked_for() -> None:
+    """Another process then looks, in place of asking again; one that was seen gone is over."""
+    asked = intent(do.RemoveTree(HOME, HOME, HOME), ledger([]), WALL).put
+    assert asked == (replace(OPEN, removal_asked_at=WALL),)
+    for action, outcome in (
+        (do.CheckRemoved(HOME), do.RemovalSeen(gone=True)),
+        (do.RemoveTree(HOME, HOME, HOME), failure(NameTaken("another id"))),
+    ):
+        assert record(action, outcome, ledger(asked), WALL).put == (OPEN,)
 
 
 def test_a_decision_is_its_own_intent() -> None:

@@ -77,7 +77,7 @@ OPENED = Session(
 OPEN = replace(OPENED, owned=True)
 FINISHING = replace(OPEN, phase=Phase.FINISHING)
 SET_ASIDE = replace(FINISHING, set_aside=True)
-REMOVING = replace(SET_ASIDE, phase=Phase.REMOVING, removal_asked_at=WALL)
+REMOVING = replace(SET_ASIDE, phase=Phase.REMOVING)
 
 
 def settings(base: Settings = SETTINGS, **sections: Any) -> Settings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ from vipsync.client.vip_client import VipClient
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Seen
 from vipsync.errors import (
+    BadAnswer,
     ExecutionGone,
     GenericVipError,
     LocalFileError,
     NameTaken,
     TransferMismatch,
+    Unreachable,
     VipsyncError,
 )
 from vipsync.fetching import fetch_logs, fetch_result
@@ -32,6 +35,8 @@ from vipsync.folder import ID_LINE, SessionFolder, disk_error, write_atomic
 from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
 from vipsync.plan.snapshot import parent
 from vipsync.sharing import return_lease, take_lease
+
+logger = logging.getLogger(__name__)
 
 LIST_LIMIT = 500
 """Executions that VIP lists at most (facts 5.1)."""
@@ -180,7 +185,12 @@ def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
             f"{action.home} on VIP does not carry the id of this session alone.",
             "Nothing was removed. Look at the folder on the portal.",
         )
-    tools.vip.delete(action.path)
+    try:
+        tools.vip.delete(action.path)
+    except (BadAnswer, GenericVipError, Unreachable):
+        # It may have been taken all the same, and one that is asked for twice can happen so late
+        # that it hits what was sent since: look, as after any other answer.
+        logger.info("it is not known whether VIP took the removal")
     return do.Done()
 
 

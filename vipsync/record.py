@@ -57,6 +57,8 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             return Changes(put=(trying,))
         case do.StartExecution():
             return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
+        case do.RemoveTree():
+            return Changes(put=(replace(state.session, removal_asked_at=wall),))
         case _:
             return NOTHING
 
@@ -97,6 +99,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=(killed,))
         case do.WriteMarker(), _:
             return Changes(put=(replace(state.session, marked=True),))
+        case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen(gone=True)):
+            return _no_longer_asked(state)
         case do.FetchLogs(), _:
             execution = state.executions[action.execution_id]
             logs = tuple(sorted({*execution.logs, action.job}))
@@ -118,12 +122,20 @@ def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
         case do.SendPack() if isinstance(error, TransferMismatch):
             wrong = replace(state.sent[action.vip], status=SendStatus.WRONG)
             return Changes(put=(wrong,))
+        case do.RemoveTree():  # it failed while looking: nothing was asked for
+            return _no_longer_asked(state)
         case do.FetchResult() if isinstance(error, TooLarge):
             result = state.results[action.vip]
             refused_result = replace(result, status=ResultStatus.REFUSED, reason=str(error))
             return Changes(put=(refused_result,))
         case _:
             return NOTHING
+
+
+def _no_longer_asked(state: State) -> Changes:
+    if state.session.removal_asked_at is None:
+        return NOTHING
+    return Changes(put=(replace(state.session, removal_asked_at=None),))
 
 
 def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:

@@ -39,7 +39,8 @@ class Session:
     apart without holding one. `owned`: our id was seen inside `home` on VIP. `named`: a
     session_data.json says that `home` is this folder's. `adopting`: cases that are complete at the
     first full look count as launched before. `marked`: the marker was written, so that its absence
-    means something.
+    means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
+    gone since (UTC s).
     """
 
     id: str

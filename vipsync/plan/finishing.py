@@ -176,8 +176,7 @@ def plan_finishing(draft: Draft) -> None:
     if session.phase is Phase.FINISHING and session.set_aside:
         _kill(draft)
         if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
-            asked = replace(session, phase=Phase.REMOVING, removal_asked_at=draft.s.wall)
-            decide(draft, "remove", asked)
+            decide(draft, "remove", replace(session, phase=Phase.REMOVING))
     elif session.phase is Phase.REMOVING:
         _remove(draft)
 
@@ -253,7 +252,7 @@ def _remove(draft: Draft) -> None:
         draft.add(do.Decide("close", closed(s)))
         return
     for target in targets:
-        asked = memory.removal_asked.get(target)
+        asked = removal_asked(s, target)
         if asked is None or s.now >= asked + ASK_AGAIN:
             draft.add(do.RemoveTree(target, session.home, session.id_folder))
             continue
@@ -271,6 +270,15 @@ def _remove(draft: Draft) -> None:
             draft.add(do.CheckRemoved(target))
         else:
             draft.wait(due, lasting=overdue)
+
+
+def removal_asked(snapshot: Snapshot, target: VipPath) -> float | None:
+    """Return when a removal was last asked for (monotonic s), by this process or the one before."""
+    session, asked = snapshot.state.session, snapshot.memory.removal_asked.get(target)
+    if asked is None and session.removal_asked_at is not None:
+        age = snapshot.wall - session.removal_asked_at
+        return snapshot.now - age if 0 <= age < ASK_AGAIN else None
+    return asked
 
 
 def closed(snapshot: Snapshot) -> Changes:
