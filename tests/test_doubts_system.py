@@ -272,6 +272,7 @@ def test_a_size_that_was_told_wrongly_is_asked_again(bench: Bench) -> None:
     study = bench.study(a="one")
     bench.rest()
     assert study.outputs() == {"1/a.mrui.tgz": b"result"}
+    assert list((study.root / ".vipsync" / "transfers").iterdir()) == []
 
 
 @pytest.mark.parametrize(

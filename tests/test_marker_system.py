@@ -321,6 +321,20 @@ def test_a_removal_that_never_happened_is_asked_for_again_after_ten_minutes(benc
     assert bench.vip_sessions() == []
 
 
+def test_a_closed_session_keeps_no_part_of_a_download(bench: Bench) -> None:
+    """Nothing will ever go on with it."""
+    study = bench.study(a="one")
+    bench.rest()
+    part = study.root / ".vipsync" / "transfers" / "1-2.part"
+    part.write_text("half")
+    bench.restart()
+    bench.rest()
+    assert part.exists()
+    study.marker.unlink()
+    bench.rest()
+    assert not part.exists()
+
+
 def test_keep_input_removes_only_the_results(bench: Bench) -> None:
     """What is kept stays known: a file that lies there is not sent again."""
     study = bench.study(settings=SETTINGS + "\n[finish]\nkeep_input = true\n", a="one")

@@ -47,9 +47,7 @@ class Bench(Protocol):
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
-    # A part of another size is of another content: it must not be gone on with.
-    name = hashlib.sha256(f"{action.vip} {action.size}".encode()).hexdigest()[:24]
-    part = bench.staging / f"{name}.part"
+    part = _part(action, bench.staging)
     _download(action, part, bench)
     target = bench.outputs / action.local
     reason = ""
@@ -61,6 +59,19 @@ def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     elif action.unpack and action.vip.lower().endswith(ARCHIVE_NAMES):
         reason = "it is no archive that can be read, whatever its name says."
     return _here(place(part, target), bench, unpacked=False, reason=reason)
+
+
+def _part(action: do.FetchResult, staging: Path) -> Path:
+    """Return where a download is kept until it is complete.
+
+    A part of another size is of another content: it must not be gone on with, and goes.
+    """
+    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
+    part = staging / f"{name}-{action.size}.part"
+    for other in staging.glob(f"{name}-*.part"):
+        if other != part:
+            other.unlink()
+    return part
 
 
 def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:

@@ -188,15 +188,17 @@ class SessionFolder:
         except FolderHeld:
             return True
 
-    def clear_leftovers(self) -> None:
+    def clear_leftovers(self, *, closed: bool) -> None:
         """Delete what a killed process left half done; downloads that can go on are kept.
+
+        Those of a `closed` session cannot.
 
         Only for the process that holds the folder.
         """
         for path in self.transfers.iterdir() if self.transfers.is_dir() else ():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix != ".part":
+            elif closed or path.suffix != ".part":
                 path.unlink(missing_ok=True)
 
     # requests

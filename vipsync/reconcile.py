@@ -143,7 +143,8 @@ class Reconciler:
             self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
         self._id = mine.id
-        self.folder.clear_leftovers()
+        closed = self.ledger.state.session.phase is Phase.CLOSED
+        self.folder.clear_leftovers(closed=closed)
         before = self.memory  # threads may still be at work
         self.memory = Memory(under_way=before.under_way, was_absent=before.was_absent)
 
@@ -288,6 +289,8 @@ class Reconciler:
     def _after_decision(self, action: do.Decide) -> None:
         if self.ledger.state.session.phase is Phase.CLOSED:
             self.memory.forget_home()
+            if not self.memory.under_way:
+                self.folder.clear_leftovers(closed=True)
         for request in action.requests:
             self.folder.answered(request)
 
