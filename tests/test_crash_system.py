@@ -153,6 +153,23 @@ def test_an_action_of_which_nobody_heard_is_not_done_twice(
     assert end(bench, study) == wanted
 
 
+def test_a_request_whose_answer_was_written_down_is_taken_away(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ended between the decision and the end of the request's file."""
+    bench, study = new_world(make_bench, "asked")
+    bench.rest()
+    study.ask("pause")
+    with killed_at_commit(1, before=False, patch=monkeypatch), pytest.raises(Killed):
+        bench.run(10)
+    requests = study.root / ".vipsync" / "requests"
+    assert any(requests.iterdir())
+    bench.restart()
+    bench.run(10)
+    assert study.state.session.paused
+    assert not any(requests.iterdir())
+
+
 def test_a_process_that_dies_again_and_again_gets_there(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,9 @@ class Reconciler:
         self._id = mine.id
         closed = self.ledger.state.session.phase is Phase.CLOSED
         self.folder.clear_leftovers(closed=closed)
+        for request in self.folder.asked():
+            if request.id in self.ledger.state.requests:  # a kill came before it was taken away
+                self.folder.answered(request.id)
         before = self.memory  # threads may still be at work
         self.memory = Memory(under_way=before.under_way, was_absent=before.was_absent)
 
