@@ -183,7 +183,7 @@ class Bench:
         self.key = DEFAULT_KEY
         self.studies: list[Study] = []
         self.executor: Executor = Serial()
-        self._transport = _Ticking(self.world, self.clock)
+        self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self._clients: list[VipClient] = []
         self._chance = random.Random(2)
         self._loop: Loop | None = None
@@ -280,7 +280,7 @@ class Bench:
         return self.clock.now() - self._began
 
     def _connect(self, _settings: Settings, portal: str, _session: str) -> tuple[VipClient, str]:
-        client = VipClient(portal, self.key, self._transport)
+        client = VipClient(portal, self.key, self.transport)
         self._clients.append(client)
         return client, hashlib.sha256(self.key.encode()).hexdigest()[:8]
 
