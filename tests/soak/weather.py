@@ -79,7 +79,9 @@ class Weather:
         seconds = chance.choice([1.0, 20.0, 90.0])
         drawn = chance.random()
         if drawn < 0.55:
-            faults.arm(chance.choice(ON_ROUTES), chance.choice(ROUTES), times=times)
+            kind, route = chance.choice(ON_ROUTES), chance.choice(ROUTES)
+            # A removal that is refused costs ten minutes of looks.
+            faults.arm(kind, route, times=1 if route == "DELETE *" else times)
         elif drawn < 0.85:
             faults.arm(
                 chance.choice(ON_PATHS), chance.choice(PATHS), times=min(times, 3), seconds=seconds
