@@ -1,0 +1,123 @@
+"""What a life is watched with: each request, outcome, commit and word that is logged.
+
+Each is also a point at which the process may die: before it, inside it, after it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.served import KEY
+from tests.soak.trace import Trace
+from tests.soak.weather import Weather
+from vipsync import actions as do
+from vipsync.ledger import Ledger
+from vipsync.local import ManualClock
+from vipsync.dispatch import Done, carry_out
+from vipsync.reconcile import Work
+from vipsync.state import Changes
+
+
+class Watch:
+    """Writes down what happens, and lets the process die at any of these points."""
+
+    def __init__(self, trace: Trace, weather: Weather, clock: ManualClock) -> None:
+        self._trace, self._weather, self._clock = trace, weather, clock
+
+    def point(self) -> None:
+        """Let the process live on, or not."""
+        self._weather.pass_point()
+
+    def note(self, *words: object) -> None:
+        """Write down what happened now."""
+        self._trace.add(self._clock.now(), *words)
+
+
+class Mortal:
+    """Carries work out at once; the process may die before or after."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Carry work out, and write down what came of it."""
+        told: list[do.Outcome | None] = []
+        self._watch.point()
+        carry_out(work, lambda _work, came: told.append(came))
+        self._watch.note(do.key(work.action), told[0])
+        self._watch.point()
+        done(work, told[0])
+
+
+class Watched(httpx.BaseTransport):
+    """Passes requests on; the process may die before and after each."""
+
+    def __init__(
+        self, inner: httpx.BaseTransport, watch: Watch, tell: Callable[[httpx.Request], None]
+    ) -> None:
+        self._inner, self._watch, self._tell = inner, watch, tell
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on, and write down how it was answered."""
+        self._watch.point()
+        self._tell(request)
+        asked = f"{request.method} {request.url.raw_path.decode()}"
+        try:
+            response = self._inner.handle_request(request)
+        except httpx.TransportError as error:
+            self._watch.note(asked, type(error).__name__)
+            raise
+        self._watch.note(asked, response.status_code)
+        self._watch.point()
+        return response
+
+
+@contextmanager
+def commits(watch: Watch) -> Iterator[None]:
+    """Write each commit down; the process may die before and after it."""
+    commit = Ledger.commit
+
+    def commit_or_die(ledger: Ledger, changes: Changes) -> None:
+        watch.point()
+        commit(ledger, changes)
+        watch.note(changes)
+        watch.point()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "commit", commit_or_die)
+        # Nobody waits here: looks that find nothing may be rarer, which only saves time.
+        patch.setattr("vipsync.loop.LONGEST_WAIT", 20.0)
+        yield
+
+
+@contextmanager
+def words(wrongs: list[str]) -> Iterator[None]:
+    """Hear what is logged: a fault of vipsync is a wrong, and so is the key."""
+    logger, handler = logging.getLogger("vipsync"), _Listener(wrongs)
+    before, logger.propagate = (logger.level, logger.propagate), False
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+class _Listener(logging.Handler):
+    def __init__(self, wrongs: list[str]) -> None:
+        super().__init__()
+        self._wrongs = wrongs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if KEY in text:
+            self._wrongs.append("the key was logged")
+        if record.levelno >= logging.ERROR:
+            self._wrongs.append(text)
