@@ -38,6 +38,7 @@ def bad(found: Sequence[Told]) -> list[str]:
     return [f"seed {told.seed}: {told.wrong}" for told in found if told.wrong]
 
 
+@pytest.mark.timeout(1200)
 def test_each_story_comes_to_its_right_end_through_faults_and_deaths() -> None:
     """Each case launched exactly nb_runs times, every result here and whole, VIP clean, no key told."""
     with ProcessPoolExecutor(2) as pool:

@@ -16,9 +16,9 @@ from tests.served import KEY
 from tests.soak.trace import Trace
 from tests.soak.weather import Weather
 from vipsync import actions as do
+from vipsync.dispatch import Done, carry_out
 from vipsync.ledger import Ledger
 from vipsync.local import ManualClock
-from vipsync.dispatch import Done, carry_out
 from vipsync.reconcile import Work
 from vipsync.state import Changes
 
