@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +38,8 @@ LAYERS = (
     "report.reporter",
     "faces.running",
     "faces.asking",
-    "session.* faces.demo faces.commands",
+    "faces.face",
+    "session.* faces.demo faces.looking faces.making faces.working",
     "cli __init__ __main__",
 )
 """Modules may import from their own line and from those above it, without going in a circle."""
@@ -139,9 +142,7 @@ def test_pure_modules_import_nothing_that_is_not(name: str) -> None:
     assert siblings(name) <= set(PURE)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in MODULES if n not in ("cli", "faces.commands", "faces.demo")]
-)
+@pytest.mark.parametrize("name", [n for n in MODULES if n not in ("cli", "faces.demo")])
 def test_only_the_commands_know_the_embedded_vip(name: str) -> None:
     """Nothing that works for people's data rests on the test double."""
     assert not any(module.startswith("vipsync.local") for module, _ in imports(name))
@@ -169,3 +170,33 @@ def test_only_cli_exits(name: str) -> None:
     nodes = list(ast.walk(tree(name)))
     called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
     assert called.isdisjoint({"exit", "quit", "sys.exit", "SystemExit"})
+
+
+LOADED = """
+import sys
+from vipsync.cli import exit_code
+code = exit_code(sys.argv[1:])
+print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        (("--help",), {"httpx", "pydantic", "rich", "sqlite3", "watchdog"}),
+        (("status", "."), {"flask", "httpx", "watchdog"}),
+        (("run", "--once", "."), {"boutiques", "flask"}),
+    ],
+)
+def test_a_command_loads_no_more_than_it_needs(
+    tmp_path: Path, command: tuple[str, ...], heavy: set[str]
+) -> None:
+    """What only other commands need stays unloaded: loading it takes longer than most work."""
+    (tmp_path / "settings.toml").touch()
+    (tmp_path / "inputs").mkdir()
+    words = [sys.executable, "-c", LOADED, *command]
+    said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    code, *loaded = said.stderr.splitlines()[-1].split()
+    assert code in {"0", "4"}  # `run` finds no key here
+    assert "click" in loaded
+    assert heavy.isdisjoint(loaded)

@@ -2,6 +2,8 @@
 
 0 at rest, nothing wrong · 1 settings or another known error · 2 usage · 3 needs a person ·
 4 key missing or refused · 5 VIP cannot be reached · 130 interrupted.
+
+What commands need is imported when they run, so that `--help` and small ones start fast.
 """
 
 from __future__ import annotations
@@ -13,20 +15,21 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from platformdirs import user_log_path
-from pydantic import SecretStr
 
+from vipsync import faces
 from vipsync.errors import KeyMissing, VipsyncError
-from vipsync.faces import commands
-from vipsync.faces.commands import Chosen, Face
-from vipsync.faces.demo import FOLDER, demo, serve
-from vipsync.faces.running import INTERRUPTED
-from vipsync.report.reporter import Reporter, Warnings
-from vipsync.settings import keys
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from vipsync.faces.face import Face
+    from vipsync.faces.working import Chosen
+    from vipsync.report.reporter import Reporter
 
 EXIT_CODES = """\b
 Exit codes:
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def exit_code(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code. No exception leaves it, and no traceback."""
     logging.raiseExceptions = False
-    reporter = Reporter()
+    reporter = cache(_reporter)
     try:
         code = vipsync.main(
             None if arguments is None else list(arguments),
@@ -72,15 +75,23 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        reporter.warn("Interrupted; what was done is written down, the next start goes on from it.")
-        return INTERRUPTED
+        reporter().warn(
+            "Interrupted; what was done is written down, the next start goes on from it."
+        )
+        return faces.INTERRUPTED
     except VipsyncError as error:
-        reporter.failed(error)
+        reporter().failed(error)
         return error.exit_code
     except Exception as error:
-        reporter.failed(_fault(error))
+        reporter().failed(_fault(error))
         return 1
     return int(code or 0)
+
+
+def _reporter() -> Reporter:
+    from vipsync.report.reporter import Reporter
+
+    return Reporter()
 
 
 def _fault(error: Exception) -> VipsyncError:
@@ -93,12 +104,16 @@ def _fault(error: Exception) -> VipsyncError:
 
 
 def _without_secrets(text: str) -> str:
+    from vipsync.settings import keys
+
     key = os.environ.get(keys.KEY_VARIABLE, "")
     plain = text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
     return " ".join("[key]" if keys.looks_like_key(word) else word for word in plain.split(" "))
 
 
 def _write_log(text: str) -> Path:
+    from platformdirs import user_log_path
+
     name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}.log"
     for folder in (user_log_path("vipsync"), Path(tempfile.gettempdir())):
         try:
@@ -135,7 +150,9 @@ def vipsync(
 
     Drop files into inputs/, results appear in outputs/; delete ON_VIP.txt, and VIP is clean again.
     """
-    reporter: Reporter = ctx.obj
+    from vipsync.faces.face import Face
+
+    reporter: Reporter = ctx.obj()
     agree = _agree if sys.stdin.isatty() else lambda: True
     ctx.obj = Face(reporter, os.environ, portal, api_key_file, agree)
     ctx.call_on_close(ctx.obj.connect.close)
@@ -144,6 +161,8 @@ def vipsync(
 
 def _show_log(ctx: click.Context, reporter: Reporter, level: int) -> None:
     """Show the log while a command runs; what comes after its end is nobody's business."""
+    from vipsync.report.reporter import Warnings
+
     logger, handler = logging.getLogger("vipsync"), Warnings(reporter, level)
     logger.setLevel(logging.INFO)
     logger.addHandler(logging.NullHandler())
@@ -163,7 +182,7 @@ def _agree() -> bool:
 @click.pass_obj
 def init(face: Face, directory: Path, pipeline: str | None, mode: str | None) -> int:
     """Make a session folder."""
-    return commands.init(face, directory, pipeline, mode or "")
+    return faces.making.init(face, directory, pipeline, mode or "")
 
 
 @vipsync.command(epilog=_examples("vipsync login"))
@@ -173,10 +192,12 @@ def login(face: Face) -> int:
 
     The portal shows the key on your account page. From a pipe, the first line is read.
     """
-    return commands.login(face, _asked_key())
+    return faces.making.login(face, _asked_key())
 
 
 def _asked_key() -> SecretStr:
+    from pydantic import SecretStr
+
     if sys.stdin.isatty():
         return SecretStr(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
     key = sys.stdin.readline().strip()
@@ -190,7 +211,7 @@ def _asked_key() -> SecretStr:
 @click.pass_obj
 def check(face: Face, directory: Path) -> int:
     """Say whether settings, key, pipeline and files are in order; change nothing."""
-    return commands.check_folders(face, directory)
+    return faces.looking.check_folders(face, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync plan my-study"))
@@ -198,7 +219,7 @@ def check(face: Face, directory: Path) -> int:
 @click.pass_obj
 def plan(face: Face, directory: Path) -> int:
     """Say what the next cycle would do, and why; change nothing."""
-    return commands.plan_folders(face, directory)
+    return faces.looking.plan_folders(face, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
@@ -210,7 +231,7 @@ def run(face: Face, directories: tuple[Path, ...], *, once: bool) -> int:
 
     A DIR without settings.toml stands for the session folders in it.
     """
-    return commands.run(face, directories, once=once)
+    return faces.working.run(face, directories, once=once)
 
 
 @vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
@@ -219,7 +240,7 @@ def run(face: Face, directories: tuple[Path, ...], *, once: bool) -> int:
 @click.pass_obj
 def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
     """Say how folders are: one line that answers the question, then details."""
-    return commands.status(face, directories, as_json=as_json)
+    return faces.looking.status(face, directories, as_json=as_json)
 
 
 @vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))
@@ -227,7 +248,7 @@ def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
 @click.pass_obj
 def why(face: Face, path: Path) -> int:
     """Say what is known of one file: rule, case, state, what comes next."""
-    return commands.why_path(face, path)
+    return faces.looking.why_path(face, path)
 
 
 @vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
@@ -236,7 +257,9 @@ def why(face: Face, path: Path) -> int:
 @click.pass_obj
 def launch(face: Face, directory: Path, cases: tuple[str, ...]) -> int:
     """Start cases that wait: manual ones, set aside ones, those above the limit."""
-    return commands.act_on_cases(face, directory, Chosen("launch", cases), sure=True)
+    return faces.working.act_on_cases(
+        face, directory, faces.working.Chosen("launch", cases), sure=True
+    )
 
 
 Command = Callable[..., int]
@@ -251,7 +274,7 @@ def _or(choice: str) -> Callable[[Command], Command]:
 def _chosen(command: str, cases: tuple[str, ...], which: str | None) -> Chosen:
     if bool(cases) == bool(which):
         raise click.UsageError("Name cases, or give one option that stands for them.")
-    return Chosen(command, cases, which or "")
+    return faces.working.Chosen(command, cases, which or "")
 
 
 @vipsync.command(epilog=_examples("vipsync rerun my-study --failed"))
@@ -266,7 +289,7 @@ def rerun(
     face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
 ) -> int:
     """Run cases again; show the number of jobs first."""
-    return commands.act_on_cases(face, directory, _chosen("rerun", cases, which), sure=yes)
+    return faces.working.act_on_cases(face, directory, _chosen("rerun", cases, which), sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync cancel my-study sub-03"))
@@ -279,7 +302,7 @@ def cancel(
     face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
 ) -> int:
     """Drop queued cases, stop the executions of running ones; say who shares them."""
-    return commands.act_on_cases(face, directory, _chosen("cancel", cases, which), sure=yes)
+    return faces.working.act_on_cases(face, directory, _chosen("cancel", cases, which), sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync pause my-study"))
@@ -288,7 +311,7 @@ def cancel(
 def pause(face: Face, directory: Path) -> int:
     """Send and start nothing more; following and mirroring go on."""
     words = "Paused: nothing is sent or started; results still come. `vipsync resume` goes on."
-    return commands.decide(face, directory, "pause", words)
+    return faces.working.decide(face, directory, "pause", words)
 
 
 @vipsync.command(epilog=_examples("vipsync resume my-study"))
@@ -296,7 +319,9 @@ def pause(face: Face, directory: Path) -> int:
 @click.pass_obj
 def resume(face: Face, directory: Path) -> int:
     """Send and start again after a pause."""
-    return commands.decide(face, directory, "resume", "Resumed: `vipsync run` sends and starts.")
+    return faces.working.decide(
+        face, directory, "resume", "Resumed: `vipsync run` sends and starts."
+    )
 
 
 @vipsync.command(epilog=_examples("vipsync finish my-study", "vipsync finish my-study --cancel"))
@@ -308,11 +333,11 @@ def resume(face: Face, directory: Path) -> int:
 def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool, stay: bool) -> int:
     """Bring every result here, remove the data from VIP, and wait for it."""
     if not stay:
-        return commands.finish(face, directory, without, kill=kill)
+        return faces.working.finish(face, directory, without, kill=kill)
     if kill or without:
         raise click.UsageError("--cancel goes with no other option.")
     words = "The session stays open, unless its removal has begun: see `vipsync status`."
-    return commands.decide(face, directory, "finish --cancel", words)
+    return faces.working.decide(face, directory, "finish --cancel", words)
 
 
 @vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))
@@ -320,15 +345,15 @@ def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool,
 @click.pass_obj
 def pipelines(face: Face, pattern: str) -> int:
     """List the pipelines; describe the one that matches in full."""
-    return commands.pipelines(face, pattern)
+    return faces.making.pipelines(face, pattern)
 
 
 @vipsync.command("demo", epilog=_examples("vipsync demo"))
-@click.argument("directory", metavar="[DIR]", type=DIRECTORY, default=FOLDER)
+@click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.pass_obj
 def demo_command(face: Face, directory: Path) -> int:
     """Show everything on an embedded VIP, in under a minute; needs no account and no network."""
-    return demo(face.reporter, directory)
+    return faces.demo.demo(face.reporter, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync local --port 8080"))
@@ -356,5 +381,7 @@ def local(
 ) -> int:
     """Serve an embedded VIP on this machine, to try pipelines without an account."""
     given = {name: value for name, value in knobs.items() if value is not None}
-    serve(face.reporter, root, (host, port), given | {"pipelines": folders}, faithful=faithful)
+    faces.demo.serve(
+        face.reporter, root, (host, port), given | {"pipelines": folders}, faithful=faithful
+    )
     return 0

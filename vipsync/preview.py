@@ -6,11 +6,11 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
-from vipsync.client.vip_client import VipClient
 from vipsync.errors import NotASession
 from vipsync.folder import SessionFolder
 from vipsync.ledger import read_state
@@ -24,6 +24,9 @@ from vipsync.plan.sorting import sort_cases
 from vipsync.plan.standing import CaseReport
 from vipsync.state import CachedPipeline, Phase, Result, ResultStatus, Sent, Session, State
 from vipsync.status.status import status_of
+
+if TYPE_CHECKING:
+    from vipsync.client.vip_client import VipClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from vipsync.client.vip_client import VipClient
 from vipsync.model import Settings
 from vipsync.settings.keys import api_key
+
+if TYPE_CHECKING:
+    from vipsync.client.vip_client import VipClient
 
 
 class Connector:
@@ -33,6 +36,8 @@ class Connector:
 
         The key is looked up anew each time, so that a new one is taken without a restart.
         """
+        from vipsync.client.vip_client import VipClient  # costs more than the rest of `status`
+
         key = api_key(
             replace(settings, portal=portal), self._environ, self._config_dir, self._key_file
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, transfer_seconds
-from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.model import Case, Settings
@@ -15,11 +15,14 @@ from vipsync.plan.cycle import home_of
 from vipsync.plan.draft import Level
 from vipsync.plan.sending import Send
 from vipsync.preview import Finding, Preview, preview
-from vipsync.reconcile import Connect
 from vipsync.settings.reading import load
 from vipsync.state import Phase
 from vipsync.status.status import count
 from vipsync.status.words import duration, size
+
+if TYPE_CHECKING:
+    from vipsync.client.vip_client import VipClient
+    from vipsync.reconcile import Connect
 
 SHOWN = 20
 """Files, cases or sends that are named one by one."""

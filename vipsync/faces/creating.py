@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vipsync.backup import BACKUP, Backup, read_backup
 from vipsync.cases.descriptor import parse_descriptor
-from vipsync.client.vip_client import VipClient
 from vipsync.errors import FolderError, NotASession, SettingsError, VipsyncError
 from vipsync.folder import STATUS, SessionFolder, disk_error, new_id, write_atomic
 from vipsync.ledger import read_state
@@ -25,6 +25,9 @@ from vipsync.settings.template import settings_text, to_fill_in
 from vipsync.state import Phase
 from vipsync.status.publish import TABLE
 from vipsync.status.status import count
+
+if TYPE_CHECKING:
+    from vipsync.client.vip_client import VipClient
 
 _KEPT_BY_FRESH = frozenset({"lock"})
 

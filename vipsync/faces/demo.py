@@ -21,7 +21,6 @@ from vipsync.settings.keys import KEY_VARIABLE
 from vipsync.state import Phase
 
 PIPELINE = "mrs-spectrum/1.0"
-FOLDER = "vipsync-demo"
 
 _QUICK = """
 [inputs]

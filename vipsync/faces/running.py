@@ -12,14 +12,13 @@ from pathlib import Path
 from types import FrameType
 
 from vipsync.errors import FolderHeld, NotASession
+from vipsync.faces import INTERRUPTED
 from vipsync.faces.checking import worst
 from vipsync.loop import Loop
 from vipsync.reconcile import Connect, Reconciler
 from vipsync.report.reporter import Reporter
 from vipsync.status.publish import Publisher
 from vipsync.status.status import Status
-
-INTERRUPTED = 130
 
 _LOG_SIZE = 1_000_000
 _LOGS_KEPT = 2

@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.model import VipPath
-from vipsync.reconcile import Reconciler
 from vipsync.state import ResultStatus, SendStatus
+
+if TYPE_CHECKING:
+    from vipsync.reconcile import Reconciler
 
 LONG = 1.0
 """Seconds after which a transfer is worth a line of its own."""

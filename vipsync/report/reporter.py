@@ -13,19 +13,22 @@ from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from vipsync.errors import VipsyncError
-from vipsync.reconcile import Reconciler
 from vipsync.report import screen
 from vipsync.report.news import News
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.screen import printable
 from vipsync.status.status import Status
 from vipsync.status.words import details
+
+if TYPE_CHECKING:
+    from vipsync.reconcile import Reconciler
 
 _FRAMES = 4
 """Pictures per second on a terminal."""

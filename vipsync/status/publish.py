@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from vipsync.backup import BACKUP, Places, backup_text
 from vipsync.errors import VipsyncError
 from vipsync.folder import SessionFolder, write_atomic
-from vipsync.reconcile import Reconciler
 from vipsync.status.results_table import results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
+
+if TYPE_CHECKING:
+    from vipsync.reconcile import Reconciler
 
 logger = logging.getLogger(__name__)
 
