@@ -18,6 +18,7 @@ from typing import BinaryIO, assert_never
 
 from vipsync import actions as do
 from vipsync.client.vip_client import VipClient
+from vipsync.disk.digest import Digest
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Seen
 from vipsync.errors import (
@@ -261,7 +262,7 @@ def _hash(action: do.HashFile, tools: Tools) -> do.FileHashed:
 
 def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
     """Send a file and hash what left; a file that changed meanwhile was not sent."""
-    digest, name, size, gone = hashlib.sha256(), do.key(action), action.state.size, 0
+    name, size, gone = do.key(action), action.state.size, 0
 
     def on_block(block: bytes) -> None:
         nonlocal gone
@@ -270,7 +271,7 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
         gone += len(block)
         tools.moved(name, gone, size)
 
-    with _opened(_local(tools, action.path), action.state) as file:
+    with Digest() as digest, _opened(_local(tools, action.path), action.state) as file:
         if size:
             tools.vip.upload(action.vip, file, size, on_block)
         else:

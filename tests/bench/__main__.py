@@ -6,7 +6,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench import rows
@@ -14,11 +13,12 @@ from tests.bench.rows import Row
 
 WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "upload": lambda root: [rows.upload(root, 200)],
-    "upload-2000": lambda root: [rows.upload(root, 2000, rounds=1, with_client=False)],
+    "upload-2000": lambda root: [rows.upload(root, 2000, client_rounds=0)],
     "big": rows.big_file,
+    "download": lambda root: [rows.downloads(root)],
     "unpack": rows.unpacking,
     "scan": lambda root: [rows.scanning(root, n) for n in (1_000, 10_000, 100_000)],
-    "start": lambda _root: rows.starting(),
+    "start": rows.starting,
 }
 
 
@@ -30,7 +30,8 @@ def line(row: Row) -> str:
         cells.append(f"{found.seconds:.2f} s" if found else "")
     ratio, memory = row.ratio("vipsync"), row.measures["vipsync"].memory
     cells += [f"{ratio:.2f}" if ratio else "", f"{memory / 1e6:.0f} MB" if memory else ""]
-    return "| " + " | ".join([*cells, row.note]) + " |"
+    requests = ", ".join(f"{n} {kind}" for kind, n in sorted(row.requests.items()))
+    return "| " + " | ".join([*cells, row.note or requests]) + " |"
 
 
 def main(arguments: list[str]) -> None:
@@ -39,14 +40,12 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="vipsync-bench-") as root:
         found = [row for name in names for row in WORKS[name](Path(root))]
     if "--json" in arguments:
-        print(json.dumps([asdict(row) for row in found], indent=2))
+        print(json.dumps([row.document() for row in found], indent=2))
         return
-    print("| work | to reach | limit | vipsync | vip-client | × limit | peak memory | |")
+    print("| work | aim | limit | vipsync | vip-client | × limit | peak memory | note |")
     print("|---|---|---|---|---|---|---|---|")
     for row in found:
         print(line(row))
-        if row.requests:
-            print(f"|   requests | {dict(row.requests)} | | | | | | |")
 
 
 if __name__ == "__main__":

@@ -7,19 +7,23 @@ import os
 import shutil
 import sys
 import tarfile
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.bench import contestants as who
 from tests.bench.measured import Measure, call, command, median
-from tests.bench.server import KEY, Conditions, Server, served
+from tests.bench.server import KEY, RESULTS, Conditions, Server, served
 from vipsync.disk.archive import unpack
 from vipsync.disk.scan import BUILT_IN_IGNORE, Scanner, ignore_rules
 
 ROUNDS = 3
+STARTS = 7
+MEMORY = next((p for p in (Path("/dev/shm"),) if os.access(p, os.W_OK)), None)
+"""Where the server keeps its files: its disk is not what is measured."""
 
 
 @dataclass
@@ -28,23 +32,40 @@ class Row:
 
     work: str
     aim: str
-    measures: dict[str, Measure] = field(default_factory=dict)
+    runs: dict[str, list[Measure]] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     note: str = ""
+
+    def add(self, name: str, measure: Measure) -> None:
+        """Take in one run of a contestant."""
+        self.runs.setdefault(name, []).append(measure)
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """Return the median of each contestant's runs."""
+        return {name: median(runs) for name, runs in self.runs.items()}
 
     def ratio(self, name: str) -> float | None:
         """Return how many times the limit a contestant took."""
         limit, mine = self.measures.get("limit"), self.measures.get(name)
         return mine.seconds / limit.seconds if limit and mine and limit.seconds else None
 
+    def document(self) -> dict[str, object]:
+        """Return everything that is known of the row, for programs."""
+        medians = {name: asdict(measure) for name, measure in self.measures.items()}
+        return {**asdict(self), "medians": medians, "times the limit": self.ratio("vipsync")}
+
 
 @contextmanager
 def place(root: Path, name: str, conditions: Conditions) -> Iterator[tuple[Server, Path]]:
-    """Serve VIP, and give a folder for the work; both go afterwards."""
+    """Serve VIP from memory where there is some to use, and give a folder for the work; both go."""
     here = root / name
     here.mkdir()
     try:
-        with served(here / "vip", conditions) as server:
+        with (
+            tempfile.TemporaryDirectory(prefix="vipsync-bench-", dir=MEMORY) as vip,
+            served(Path(vip), conditions) as server,
+        ):
             yield server, here
     finally:
         shutil.rmtree(here, ignore_errors=True)
@@ -59,27 +80,25 @@ def many_files(folder: Path, count: int, size: int) -> list[Path]:
     return paths
 
 
-def upload(root: Path, count: int, *, rounds: int = ROUNDS, with_client: bool = True) -> Row:
+def upload(root: Path, count: int, client_rounds: int = 1) -> Row:
     """Rows 1 and 8: many small files go up; how many requests it takes."""
     row = Row(f"upload {count:,} files of 20 kB", "≤ 1.10 × limit, ≥ 7 × vip-client")
     with place(root, f"up{count}", Conditions(transfer=0.2, latency=0.01)) as (server, here):
         files = many_files(here / "data", count, 20_000)
         python = who.client_python(root)
-        taken: dict[str, list[Measure]] = {"limit": [], "vipsync": [], "vip-client": []}
-        for number in range(rounds):
+        for number in range(ROUNDS):
             remote = f"/vip/Home/curl{number}"
             _make(server, remote)
-            taken["limit"].append(who.curl_up(server, files, remote))
+            row.add("limit", who.curl_up(server, files, remote))
             study = who.study(here / f"study{number}", server, session=f"s{number}")
             for file in files:
                 os.link(file, study / "inputs" / file.name)
             server.count()
-            taken["vipsync"].append(who.vipsync_once(study))
+            row.add("vipsync", who.vipsync_once(study))
             row.requests = server.count()
-            if with_client and number == 0:  # alone it takes as long as all others together
+            if number < client_rounds:  # one takes as long as all others together
                 steps = f"VipSession(session_name='c{number}', input_dir='data').upload_inputs()"
-                taken["vip-client"].append(who.vip_client(python, here, server, steps))
-    row.measures = {name: median(found) for name, found in taken.items() if found}
+                row.add("vip-client", who.vip_client(python, here, server, steps))
     return row
 
 
@@ -99,38 +118,70 @@ def big_file(root: Path) -> tuple[Row, Row]:
         for number in range(ROUNDS):
             remote = f"/vip/Home/curl{number}"
             _make(server, remote)
-            _add(up, "limit", who.curl_up(server, [path], remote))
+            up.add("limit", who.curl_up(server, [path], remote))
             study = who.study(here / f"study{number}", server, session=f"s{number}")
             os.link(path, study / "inputs" / path.name)
-            _add(up, "vipsync", who.vipsync_once(study))
+            up.add("vipsync", who.vipsync_once(study))
             target = here / f"down{number}"
-            _add(down, "limit", who.curl_down(server, [path.name], remote, target))
-            _add(down, "vipsync", _fetch(server, f"{remote}/{path.name}", here / f"got{number}"))
+            down.add("limit", who.curl_down(server, [path.name], remote, target))
+            down.add("vipsync", _fetch(server, f"{remote}/{path.name}", 2**30, here / "got"))
             shutil.rmtree(target)
+            shutil.rmtree(server.home)
     return up, down
 
 
-def _add(row: Row, name: str, measure: Measure) -> None:
-    best = row.measures.get(name)
-    if best is None or measure.seconds < best.seconds:
-        row.measures[name] = Measure(
-            measure.seconds, max(measure.memory, best.memory if best else 0)
-        )
+FETCH = """
+import sys
+from pathlib import Path
+from vipsync.act import Tools, act
+from vipsync.actions import FetchResult, ResultHere
+from vipsync.client.vip_client import VipClient
+from vipsync.folder import SessionFolder
+portal, key, path, size, root = sys.argv[1:]
+folder = SessionFolder(Path(root))
+folder.transfers.mkdir(parents=True)
+tools = Tools(folder, folder.root, folder.root / "outputs", VipClient(portal, key), None)
+assert isinstance(act(FetchResult(path, int(size), "got", True, False), tools), ResultHere)
+"""
 
 
-def _fetch(server: Server, vip: str, target: Path) -> Measure:
-    """Download with vipsync's client in a process of its own, as `act` does it."""
-    words = (
-        "import sys, os; from vipsync.client.vip_client import VipClient\n"
-        "client = VipClient(sys.argv[1], sys.argv[2])\n"
-        "with open(sys.argv[4], 'wb') as out, client.download(sys.argv[3]) as found:\n"
-        "    for block in found.blocks: out.write(block)\n"
-        "    out.flush(); os.fsync(out.fileno())\n"
-    )
+def _fetch(server: Server, vip: str, size: int, root: Path) -> Measure:
+    """Fetch a result in a process of its own: whole, verified, flushed and in its place."""
     try:
-        return command([sys.executable, "-c", words, server.url, KEY, vip, str(target)])
+        words = ["-c", FETCH, server.url, KEY, vip, str(size), str(root)]
+        return command([sys.executable, *words])
     finally:
-        target.unlink(missing_ok=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def downloads(root: Path, count: int = 500) -> Row:
+    """Row 3: the results of an execution come down, by a whole `vipsync run --once`."""
+    row = Row(f"download {count} results of 200 kB", "≤ 1.10 × limit")
+    conditions = Conditions(transfer=0.2, latency=0.01)
+    with place(root, "down", conditions) as (server, here):
+        signals = ", ".join(f'"{number:03}"' for number in range(count))
+        settings = (
+            f'pipeline_id = "{RESULTS}"\n[input_settings]\nsignal = [{signals}]\n'
+            f"[launch]\nmax_jobs = {count}\nconfirm_above = {count}\n"
+        )
+        for number in range(ROUNDS):
+            name = f"s{number}"
+            study = who.study(here / name, server, settings + NOTHING_YET, name)
+            who.vipsync_once(study)
+            who.study(here / name, server, settings, name)
+            folder = next((server.home / "API" / name / "OUTPUTS").iterdir())
+            names = [path.name for path in folder.iterdir()]
+            assert len(names) == count
+            remote = f"/vip/Home/{folder.relative_to(server.home)}"
+            row.add("limit", who.curl_down(server, names, remote, here / f"curl{number}"))
+            server.count()
+            row.add("vipsync", who.vipsync_once(study))
+            row.requests = server.count()
+            assert len(list((study / "outputs").glob("*/*.bin"))) == count
+    return row
+
+
+NOTHING_YET = '[outputs]\nonly = ["nothing"]\n'
 
 
 def unpacking(root: Path) -> list[Row]:
@@ -154,10 +205,10 @@ def _unpacking(root: Path, work: str, count: int, size: int) -> Row:
     for number in range(ROUNDS):
         out = here / f"tar{number}"
         out.mkdir()
-        _add(row, "limit", command(["tar", "xzf", str(archive), "-C", str(out)]))
+        row.add("limit", command(["tar", "xzf", str(archive), "-C", str(out)]))
         shutil.rmtree(out)
         target = here / f"vipsync{number}"
-        _add(row, "vipsync", call(lambda target=target: unpack(archive, target, here)))  # type: ignore[misc]
+        row.add("vipsync", call(lambda target=target: unpack(archive, target, here)))  # type: ignore[misc]
         shutil.rmtree(target)
     shutil.rmtree(here)
     return row
@@ -174,11 +225,9 @@ def scanning(root: Path, count: int) -> Row:
     scanner = Scanner(here, ignore_rules(BUILT_IN_IGNORE, (), ""), quiet_times=(0.0,))
     scanner.look()
     scanner.look(None)
-    limits, ours = [], []
     for _ in range(ROUNDS):
-        limits.append(call(lambda: _walk(here)))
-        ours.append(call(lambda: scanner.look(None)))
-    row.measures = {"limit": median(limits), "vipsync": median(ours)}
+        row.add("limit", call(lambda: _walk(here)))
+        row.add("vipsync", call(lambda: scanner.look(None)))
     shutil.rmtree(here)
     return row
 
@@ -191,22 +240,27 @@ def _walk(folder: Path | str) -> int:
     return total
 
 
-def starting() -> list[Row]:
+def starting(root: Path) -> list[Row]:
     """Row 10: what it takes to begin."""
-    works: dict[str, list[str]] = {
+    with place(root, "start", Conditions()) as (server, here):
+        idle = who.study(here / "idle", server)
+        (idle / "inputs" / "a.dat").write_text("one")
+        who.vipsync_once(idle)
+        return _starting(str(idle))
+
+
+def _starting(idle: str) -> list[Row]:
+    works = {
         "import vipsync": ["-c", "import vipsync"],
         "vipsync --help": ["-m", "vipsync", "--help"],
+        "vipsync status, an idle folder": ["-m", "vipsync", "status", idle],
+        "vipsync run --once, an idle folder": ["-m", "vipsync", "run", "--once", idle],
     }
-    return [_starting(work, words) for work, words in works.items()]
-
-
-def _starting(work: str, words: list[str]) -> Row:
-    row = Row(work, "≤ 0.25 s more than python -c pass")
-
-    def taken(more: list[str]) -> Measure:
-        return median([command([sys.executable, *more]) for _ in range(5)])
-
-    row.measures = {"limit": taken(["-c", "pass"]), "vipsync": taken(words)}
-    more = row.measures["vipsync"].seconds - row.measures["limit"].seconds
-    row.note = f"{more:.2f} s more"
-    return row
+    rows = [Row(work, "≤ 0.25 s more than python -c pass") for work in works]
+    for row, words in zip(rows, works.values(), strict=True):
+        for _ in range(STARTS):
+            row.add("limit", command([sys.executable, "-c", "pass"]))
+            row.add("vipsync", command([sys.executable, *words], VIP_API_KEY=KEY))
+        found = row.measures
+        row.note = f"{found['vipsync'].seconds - found['limit'].seconds:.2f} s more"
+    return rows

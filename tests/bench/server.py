@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -12,15 +13,33 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import waitress
+from typing import IO, cast
+from urllib.parse import unquote, urlsplit
+from wsgiref.handlers import SimpleHandler
+from wsgiref.types import WSGIApplication
 
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, create_app
+from vipsync.local.runner import Job
 
 KEY = DEFAULT_KEY
+HOME = Path("users", "local_user")
+FILES = "/rest/path/vip/Home"
+BLOCK = 2**20
+
+RESULTS = "results/1"
+_DESCRIPTOR = {
+    "name": "results",
+    "tool-version": "1",
+    "schema-version": "0.5",
+    "description": "One result of 200 kB for each signal.",
+    "command-line": "true [SIGNAL]",
+    "inputs": [{"id": "signal", "name": "signal", "type": "String", "value-key": "[SIGNAL]"}],
+    "output-files": [{"id": "result", "name": "result", "path-template": "[SIGNAL].bin"}],
+}
 
 
 @dataclass(frozen=True)
@@ -31,34 +50,117 @@ class Conditions:
     latency: float = 0.0
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Move the bytes of files straight between socket and disk; the embedded VIP answers the rest.
+
+    What is measured are clients: a server that copies each body twice would be measured with them.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    conditions: Conditions
+    home: Path
+    app: WSGIApplication
+    counts: Counter[str]
+
+    def do_PUT(self) -> None:
+        """Store a file, or ask the embedded VIP."""
+        size = int(self.headers.get("Content-Length", 0))
+        if not (size and self._path.startswith(f"{FILES}/")):
+            self._ask()
+            return
+        self._count()
+        buffer, left = memoryview(bytearray(min(size, BLOCK))), size
+        with self._file.open("wb", buffering=0) as file:
+            while left:
+                came = self.rfile.readinto(buffer[: min(left, BLOCK)])
+                if not came:
+                    return
+                file.write(buffer[:came])
+                left -= came
+        time.sleep(self.conditions.transfer)
+        self.send_response(201)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """Send a file, or ask the embedded VIP."""
+        if "action=content" not in self.path:
+            self._ask()
+            return
+        self._count()
+        time.sleep(self.conditions.transfer)
+        with self._file.open("rb") as file:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
+            self.end_headers()
+            self.connection.sendfile(file)
+
+    def _ask(self) -> None:
+        self._count()
+        size = int(self.headers.get("Content-Length", 0))
+        environ = {
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": self._path.encode().decode("latin-1"),
+            "QUERY_STRING": urlsplit(self.path).query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(size),
+            "SERVER_PROTOCOL": self.protocol_version,
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "80",
+            **{f"HTTP_{n.upper().replace('-', '_')}": v for n, v in self.headers.items()},
+        }
+        handler = SimpleHandler(
+            BytesIO(self.rfile.read(size)), cast(IO[bytes], self.wfile), sys.stderr, environ
+        )
+        handler.http_version = "1.1"
+        handler.run(self.app)
+
+    do_POST = do_DELETE = _ask  # noqa: N815
+
+    def _count(self) -> None:
+        time.sleep(self.conditions.latency)
+        self.counts[f"{self.command} {self._path.split('/')[2]}"] += 1
+
+    @property
+    def _path(self) -> str:
+        return unquote(urlsplit(self.path).path)
+
+    @property
+    def _file(self) -> Path:
+        return self.home / self._path.removeprefix(FILES).lstrip("/")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _results(_job: Job) -> dict[str, bytes]:
+    return {"result": os.urandom(200_000)}
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 def serve(root: Path, conditions: Conditions) -> None:
-    """Serve until standard input ends; the address is the first line of output, counts the last."""
+    """Serve until standard input ends; the address is the first line of output, then counts."""
     users = MappingProxyType({KEY: User()})
-    options = Options(
-        users=users, transfer_delay=conditions.transfer, startup_delay=0.0, quota_user=1000
-    )
+    pipelines = root / "pipelines"
+    pipelines.mkdir()
+    (pipelines / "results.json").write_text(json.dumps(_DESCRIPTOR))
+    options = Options(users=users, pipelines=(pipelines,), startup_delay=0.0, quota_user=1000)
     clock = SystemClock()
-    world = World(root, options, clock, random.Random(1), FastRunner(clock, seconds=0.0))
-    app = create_app(world)
-
-    def late(environ: Any, start: Any) -> Any:
-        time.sleep(conditions.latency)
-        return app(environ, start)
-
-    server = waitress.create_server(
-        late, host="127.0.0.1", port=0, threads=64, max_request_body_size=2**40, recv_bytes=2**18
-    )
-    threading.Thread(target=server.run, daemon=True).start()
-    print(f"http://127.0.0.1:{server.effective_port}", flush=True)
+    world = World(root, options, clock, random.Random(1), FastRunner(clock, _results))
+    Handler.conditions, Handler.counts = conditions, Counter()
+    Handler.home, Handler.app = root / HOME, staticmethod(create_app(world))
+    server = _Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
     for line in sys.stdin:
         if line.strip() == "count":
-            counts = Counter(f"{r.method} {_route(r.path)}" for r in world.requests)
-            world.requests.clear()
-            print(json.dumps(counts), flush=True)
-
-
-def _route(path: str) -> str:
-    return "/".join(path.split("/")[:2])
+            print(json.dumps(Handler.counts), flush=True)
+            Handler.counts = Counter()
 
 
 class Server:
@@ -70,7 +172,7 @@ class Server:
     @property
     def home(self) -> Path:
         """/vip/Home on the server's disk."""
-        return self.root / "users" / "local_user"
+        return self.root / HOME
 
     def count(self) -> Counter[str]:
         """Return the requests since the last count, by method and kind."""

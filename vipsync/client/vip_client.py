@@ -312,7 +312,7 @@ def _blocks(response: httpx.Response, part: wire.Span, offset: int, path: str) -
     """Yield what lies behind offset, and make sure that it is all of it, and no more."""
     at = part.start
     try:
-        for block in () if at == part.total else response.iter_bytes(BLOCK):
+        for block in () if at == part.total else response.iter_bytes():
             fresh = block[max(0, offset - at) :]
             at += len(block)
             if at > part.total:

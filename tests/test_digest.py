@@ -1,0 +1,31 @@
+"""Hashing beside a transfer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from contextlib import suppress
+
+import pytest
+
+from vipsync.disk.digest import Digest
+
+
+@pytest.mark.parametrize("blocks", [[], [b"one"], [os.urandom(100_000) for _ in range(50)]])
+def test_the_hash_is_that_of_all_blocks_in_order(blocks: list[bytes]) -> None:
+    """What the thread hashes is what was given, to the last block."""
+    with Digest() as digest:
+        for block in blocks:
+            digest.update(block)
+        assert digest.hexdigest() == hashlib.sha256(b"".join(blocks)).hexdigest()
+
+
+def test_the_thread_ends_with_the_work() -> None:
+    """Nothing is left behind, also where the transfer fails."""
+    before = threading.active_count()
+    with suppress(OSError), Digest() as digest:
+        digest.update(b"one")
+        assert threading.active_count() == before + 1
+        raise OSError("cut")
+    assert threading.active_count() == before
