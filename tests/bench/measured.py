@@ -22,12 +22,13 @@ class Measure:
 
 
 def command(words: Sequence[str], cwd: Path | None = None, **environ: str) -> Measure:
-    """Run a command to its end; raise where it fails."""
+    """Run a command to its end; raise where it fails. Python may keep what it compiles, as pip does."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     process = subprocess.Popen(
         words,
         cwd=cwd,
-        env={**os.environ, **environ},
+        env={**kept, **environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -147,7 +147,7 @@ def serve(root: Path, conditions: Conditions) -> None:
     """Serve until standard input ends; the address is the first line of output, then counts."""
     users = MappingProxyType({KEY: User()})
     pipelines = root / "pipelines"
-    pipelines.mkdir()
+    pipelines.mkdir(parents=True)
     (pipelines / "results.json").write_text(json.dumps(_DESCRIPTOR))
     options = Options(users=users, pipelines=(pipelines,), startup_delay=0.0, quota_user=1000)
     clock = SystemClock()
