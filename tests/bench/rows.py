@@ -161,12 +161,13 @@ def downloads(root: Path, count: int = 500) -> Row:
     with place(root, "down", conditions) as (server, here):
         signals = ", ".join(f'"{number:03}"' for number in range(count))
         settings = (
-            f'pipeline_id = "{RESULTS}"\n[input_settings]\nsignal = [{signals}]\n'
+            f'pipeline_id = "{RESULTS}"\n[input_settings]\nbasis = "basis.zip"\nsignal = [{signals}]\n'
             f"[launch]\nmax_jobs = {count}\nconfirm_above = {count}\n"
         )
         for number in range(ROUNDS):
             name = f"s{number}"
             study = who.study(here / name, server, settings + NOTHING_YET, name)
+            (study / "inputs" / "basis.zip").write_bytes(b"basis")
             who.vipsync_once(study)
             who.study(here / name, server, settings, name)
             folder = next((server.home / "API" / name / "OUTPUTS").iterdir())

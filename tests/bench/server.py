@@ -36,8 +36,11 @@ _DESCRIPTOR = {
     "tool-version": "1",
     "schema-version": "0.5",
     "description": "One result of 200 kB for each signal.",
-    "command-line": "true [SIGNAL]",
-    "inputs": [{"id": "signal", "name": "signal", "type": "String", "value-key": "[SIGNAL]"}],
+    "command-line": "true [SIGNAL] [BASIS]",
+    "inputs": [
+        {"id": "signal", "name": "signal", "type": "String", "value-key": "[SIGNAL]"},
+        {"id": "basis", "name": "basis", "type": "File", "value-key": "[BASIS]"},
+    ],
     "output-files": [{"id": "result", "name": "result", "path-template": "[SIGNAL].bin"}],
 }
 
