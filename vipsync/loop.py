@@ -76,6 +76,7 @@ class Loop:
         self._watched: dict[Path, tuple[Path, Path]] = {}
         self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._due: dict[Path, float] = {}
+        self._rested = 0.0
         self._found_at: float | None = None
         self._apart: float | None = None
 
@@ -127,13 +128,21 @@ class Loop:
         self._find_sessions()
         for work, outcome in self._dispatch.take():
             self._settle(work, outcome)
-        hints = self._watcher.take() if self._watcher else {}
         now = self.timing.clock()
+        if all(now < self._due.get(root, now) for root in self.sessions):
+            self._hand_out()  # events ask for no haste: transfers need not wait for the look
+        hints = self._watcher.take() if self._watcher and now >= self._rested else {}
         for root, session in self.sessions.items():
             mine = {kind: hints[(root, kind)] for kind in KINDS if (root, kind) in hints}
             if mine or now >= self._due.get(root, now) or self._turn_came(session):
                 self._look(session, mine)
+        self._rest_after(self.timing.clock() - now)
         self._hand_out()
+
+    def _rest_after(self, looked: float) -> None:
+        """Leave events for later after a costly look: results that come are events, hundreds of them."""
+        now = self.timing.clock()
+        self._rested = max(self._rested, now + 4 * looked)
 
     def _notice_sleep(self) -> None:
         """Look everywhere after the machine was asleep: events of that time are lost."""
@@ -231,6 +240,8 @@ class Loop:
             return 0.0
         now = self.timing.clock()
         soonest = min(self._due.values(), default=now + 1.0)
+        if self._watcher and now < self._rested:
+            soonest = min(soonest, self._rested)
         return min(max(0.0, soonest - now), LONGEST_WAIT)
 
     def _check_stop(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-from vipsync.model import Case, ExecutionStatus, Job, JobState
+from vipsync.model import Case, ExecutionStatus, Job, JobState, VipPath
 from vipsync.plan.mirroring import results_name
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
@@ -123,7 +124,7 @@ def outcome(
     """
     if launch.status is LaunchStatus.INTENDED or execution is None:
         return CaseState.QUEUED, "VIP's answer is awaited"
-    came = {path.rsplit("/", 1)[-1] for path in execution.returned}
+    came = _names(execution.returned)
     wanted = {
         e.name.rsplit("/", 1)[-1] for e in mine.expected if e.name is not None and not e.optional
     }
@@ -136,6 +137,11 @@ def outcome(
     if execution.over:
         return _end(execution, jobs, sorted(wanted - came), exact=exact)
     return _so_far(jobs, exact=exact)
+
+
+@lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
+def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
+    return frozenset(path.rsplit("/", 1)[-1] for path in paths)
 
 
 def _so_far(jobs: list[Job], *, exact: bool) -> tuple[CaseState, str]:

@@ -1,0 +1,60 @@
+"""The loop: when it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+
+import pytest
+
+from vipsync import loop
+from vipsync.disk.scan import Hints
+from vipsync.errors import KeyMissing
+from vipsync.reconcile import Connect, Reconciler, Timing
+
+
+class Noisy:
+    """A watcher to which something happens all the time, as while results come."""
+
+    def __init__(self, _wake: Callable[[], None]) -> None:
+        self.names: list[Hashable] = []
+
+    def watch(self, name: Hashable, *_: object, **__: object) -> None:
+        self.names.append(name)
+
+    def take(self) -> dict[Hashable, Hints]:
+        return {name: frozenset({"result"}) for name in self.names}
+
+    def healthy(self, _name: Hashable) -> bool:
+        return True
+
+    def stop(self) -> None:
+        pass
+
+
+def no_key(*_: object) -> tuple[object, str]:
+    raise KeyMissing("no key")
+
+
+def test_costly_looks_leave_time_for_transfers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that never end get a fifth of the time, however long a look takes."""
+    monkeypatch.setattr(loop, "Watcher", Noisy)
+    (tmp_path / "settings.toml").touch()
+    (tmp_path / "inputs").mkdir()
+    now, looks = 1000.0, 0
+
+    def publish(_session: Reconciler) -> None:
+        nonlocal now, looks
+        now += 0.5
+        looks += 1
+
+    connect: Connect = no_key  # type: ignore[assignment]
+    timing = Timing(clock=lambda: now, wall=lambda: now)
+    running = loop.Loop([tmp_path], connect, timing=timing, publish=publish)
+    while now < 1100:
+        running.turn()
+        now += max(running.pause(), 0.01)
+    running.close()
+    assert 35 <= looks <= 45  # one every 2.5 s, and the first ones, which nothing holds back
