@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +81,12 @@ class Served:
         return sorted(p.name for p in home.iterdir()) if home.exists() else []
 
     @contextmanager
-    def process(self, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    def process(
+        self, *arguments: object, within: Sequence[str] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
         """Run the command in a process of its own; it is killed at the end."""
         with subprocess.Popen(
-            [sys.executable, "-m", "vipsync", *map(str, arguments)],
+            [*within, sys.executable, "-m", "vipsync", *map(str, arguments)],
             env={**os.environ, **self.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 FIND_FOLDERS_EVERY = 5.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
+WATCH_AGAIN = 60.0
+"""Seconds after which a place is watched anew that was gone, or for which there was no watch left."""
+
 SLEPT = 30.0
 """Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
 
@@ -73,12 +76,13 @@ class Loop:
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
         self._watcher = Watcher(self._wake.set) if watch else None
-        self._watched: dict[Path, tuple[Path, Path]] = {}
+        self._watched: dict[Path, tuple[tuple[Path, Path], float]] = {}
         self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._due: dict[Path, float] = {}
         self._rested = 0.0
         self._found_at: float | None = None
         self._apart: float | None = None
+        self._limited = False
 
     # from outside
 
@@ -137,6 +141,7 @@ class Loop:
             if mine or now >= self._due.get(root, now) or self._turn_came(session):
                 self._look(session, mine)
         self._rest_after(self.timing.clock() - now)
+        self._say_limit()
         self._hand_out()
 
     def _rest_after(self, looked: float) -> None:
@@ -291,11 +296,14 @@ class Loop:
         observer, root = session.observer, session.folder.root
         if self._watcher is None or observer is None or observer.settings is None:
             return
-        places = (observer.inputs, observer.outputs)
-        if self._watched.get(root) == places or not observer.inputs.is_dir():
+        places, now = (observer.inputs, observer.outputs), self.timing.clock()
+        before, since = self._watched.get(root, (None, now))
+        mendable = any(self._watcher.mendable((root, kind)) for kind in KINDS)
+        as_before = before == places and not (mendable and now >= since + WATCH_AGAIN)
+        if as_before or not observer.inputs.is_dir():
             return
         observer.outputs.mkdir(parents=True, exist_ok=True)
-        self._watched[root] = places
+        self._watched[root] = (places, now)
         self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
         self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)
         self._watcher.watch((root, "inputs"), observer.inputs, overlooked=observer.overlooks)
@@ -305,7 +313,15 @@ class Loop:
         self._wake.set()
 
     def _healthy(self, root: Path) -> bool:
-        return self._watcher is not None and self._watcher.healthy((root, "inputs"))
+        watcher = self._watcher
+        return watcher is not None and all(watcher.healthy((root, kind)) for kind in KINDS)
+
+    def _say_limit(self) -> None:
+        """Say once, for all folders, that events cannot be had for each, and what mends it."""
+        limit = self._watcher.limit() if self._watcher else ""
+        if limit and not self._limited:
+            logger.warning("%s", limit)
+            self._limited = True
 
 
 KINDS = ("folder", "requests", "inputs", "outputs")

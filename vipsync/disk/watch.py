@@ -53,11 +53,15 @@ def nothing(path: str) -> bool:
 
 
 class Tree(Protocol):
-    """One watched folder. `trouble` says why events cannot be relied on, "" while they can."""
+    """One watched folder. `missing` counts the folders in it for which the system had no watch left."""
 
     @property
     def trouble(self) -> str:
-        """Say why events cannot be relied on, and what mends it."""
+        """Say why events of what is watched cannot be relied on; "" while they can."""
+
+    @property
+    def missing(self) -> int:
+        """Return for how many folders a limit of the system left no watch."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -142,7 +146,19 @@ class Watcher:
         if not self._source.alive():
             return "Events have stopped; start vipsync again to have them back."
         tree = self._trees.get(key)
-        return tree.trouble if tree else "This folder is not watched."
+        if tree is None:
+            return "This folder is not watched."
+        return self.limit() if tree.missing else tree.trouble
+
+    def limit(self) -> str:
+        """Say which limit of the system keeps events away, and the line that mends it; "" for none."""
+        missing = sum(tree.missing for tree in self._trees.values())
+        return _too_few_watches(missing) if missing else self._closed_by
+
+    def mendable(self, key: Hashable) -> bool:
+        """Tell whether watching this folder anew may bring its events back."""
+        tree = self._trees.get(key)
+        return tree is not None and bool(tree.trouble or tree.missing)
 
     def stop(self) -> None:
         """Stop watching, and wait until no event can come."""
@@ -237,10 +253,14 @@ class InotifyTree:
 
     @property
     def trouble(self) -> str:
-        """Say why events cannot be relied on, and what mends it."""
-        if self.gone:
-            return f"{self.root} is gone or was moved; it is watched again when it is back."
-        return _too_few_watches(len(self.unwatched)) if self.unwatched else ""
+        """Say why events of what is watched cannot be relied on; "" while they can."""
+        gone = f"{self.root} is gone or was moved; it is watched again when it is back."
+        return gone if self.gone else ""
+
+    @property
+    def missing(self) -> int:
+        """Return for how many folders a limit of the system left no watch."""
+        return len(self.unwatched)
 
     def close(self) -> None:
         """Stop watching, and tell no more."""
@@ -359,7 +379,7 @@ class ObserverTree(FileSystemEventHandler):
         overlooked: Ignored,
         tell: Tell,
     ) -> None:
-        self.trouble = ""
+        self.trouble, self.missing = "", 0
         self._root = root
         self._overlooked = overlooked
         self._tell = tell
