@@ -200,6 +200,10 @@ class Spoken:
         self.tell = tell
         return self
 
+    missing = 0
+
+    def renew(self) -> None: ...
+
     def close(self) -> None: ...
 
     def stop(self) -> None: ...

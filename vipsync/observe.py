@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from vipsync.model import (
     FileState,
     InputFolder,
     PackedFolder,
+    PackSetting,
     RelPath,
     Settings,
 )
@@ -312,9 +313,13 @@ class Observer:
             ignore_rules(BUILT_IN_IGNORE, settings.inputs.ignore, extra),
             always=named_files(settings),
             known={path: row.state for path, row in state.known.items()},
-            quiet_times=(self.settle(settings), max(self.settle(settings), FOLDER_SETTLE)),
+            quiet_times=self._quiet_times(settings),
             clock=self._clock,
         )
+
+    def _quiet_times(self, settings: Settings) -> set[float]:
+        settle = self.settle(settings)
+        return {settle, max(settle, FOLDER_SETTLE)} if _sends_folders(settings) else {settle}
 
     def _unsettled(self, settle: float, cases: CaseSet) -> dict[RelPath, float]:
         """Return when each file that still changes may be quiet; folders need a minute at least."""
@@ -322,11 +327,11 @@ class Observer:
         if seen is None:
             return {}
         inside = _in_folders(cases) if seen.moving else frozenset()
-        found = {}
-        for path, times in seen.moving.items():
-            seconds = max(settle, FOLDER_SETTLE) if path in inside else settle
-            if not seen.settled(path, seconds):
-                found[path] = times.changed_at + seconds
+        found = seen.unsettled(settle)
+        if inside:
+            for path, due in seen.unsettled(max(settle, FOLDER_SETTLE)).items():
+                if path in inside:
+                    found[path] = due
         if seen.unreadable:
             stale = (p for p in (*seen.files, *seen.hidden) if seen.stale(p))
             found.update(dict.fromkeys(stale, float("inf")))
@@ -401,6 +406,21 @@ def _in_folders(cases: CaseSet) -> frozenset[RelPath]:
     return frozenset(member for folder in folders for member in folder.members)
 
 
+def _sends_folders(settings: Settings) -> bool:
+    """Tell whether a setting may stand for a folder, which must be quiet for longer than a file."""
+    return any(
+        isinstance(item, PackSetting) or (isinstance(text, str) and text.strip().endswith("/"))
+        for item, text in _items(settings)
+    )
+
+
+def _items(settings: Settings) -> Iterator[tuple[object, object]]:
+    """Return each item of the pipeline's settings, and the text that names a file in it."""
+    for setting in settings.input_settings.values():
+        for item in setting if isinstance(setting, tuple) else (setting,):
+            yield item, getattr(item, "file", item)
+
+
 def _written(path: Path) -> tuple[int, int] | None:
     try:
         info = path.stat()
@@ -425,10 +445,5 @@ def _touched(path: RelPath, hints: frozenset[str] | tuple[str, ...]) -> bool:
 def named_files(settings: Settings) -> list[str]:
     """Return the paths that settings name in full, and the ready file: seen although ignored."""
     found = [settings.inputs.ready] if settings.inputs.ready else []
-    for setting in settings.input_settings.values():
-        items = setting if isinstance(setting, tuple) else (setting,)
-        for item in items:
-            text = getattr(item, "file", item)
-            if isinstance(text, str) and not text.startswith("/") and "*" not in text:
-                found.append(text)
-    return found
+    texts = (text for _, text in _items(settings) if isinstance(text, str))
+    return found + [text for text in texts if not text.startswith("/") and "*" not in text]

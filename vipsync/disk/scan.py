@@ -161,12 +161,25 @@ class Seen:
 
     def settled(self, path: RelPath, seconds: float) -> bool:
         """Tell whether the file is there and was seen unchanged for so long."""
-        if seconds > self.longest:
-            raise ValueError(f"{seconds} s is longer than this scanner keeps count of")
+        self._require_counted(seconds)
         here = path in self.files or path in self.hidden
         times = self.moving.get(path)
         quiet = times is None or times.changed_at + seconds <= times.read_at
         return here and quiet and not self.stale(path)
+
+    def unsettled(self, seconds: float) -> dict[RelPath, float]:
+        """Return the files that were not seen unchanged for so long, each with when it may be."""
+        self._require_counted(seconds)
+        quiet = {t for t in set(self.moving.values()) if t.changed_at + seconds <= t.read_at}
+        moving = self.moving.items()
+        found = {path: t.changed_at + seconds for path, t in moving if t not in quiet}
+        if self.unreadable:
+            found |= {p: t.changed_at + seconds for p, t in moving if under(p, self.unreadable)}
+        return found
+
+    def _require_counted(self, seconds: float) -> None:
+        if seconds > self.longest:
+            raise ValueError(f"{seconds} s is longer than this scanner keeps count of")
 
 
 class Scanner:
@@ -246,10 +259,13 @@ class Scanner:
         """
         read = {old: Quiet(old.changed_at, started) for old in set(self._moving.values())}
         open_ended = {new for new in read.values() if self._next_due(new) < math.inf}
+        seen, hidden, files, asked = (
+            walk.found.files, walk.found.hidden, self._tree.files, self._tree.hidden,
+        )  # fmt: skip
         moving = {}
         for path, old in self._moving.items():
-            new = read[old] if path in walk.found else old
-            if path in self._tree and (new is old or new in open_ended):
+            new = read[old] if path in seen or path in hidden else old
+            if (path in files or path in asked) and (new is old or new in open_ended):
                 moving[path] = new
         moving.update(dict.fromkeys(walk.changed, Quiet(ended, ended)))
         return moving

@@ -9,6 +9,7 @@ also needs a thread per folder, and holds every rename back for half a second.
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import sys
@@ -43,6 +44,9 @@ BURST = 5000
 Tell = Callable[[str | None], None]
 """Takes a path below the root, as on disk; None when events were lost."""
 
+_SILENT = logging.NullHandler()
+"""Keeps off the terminal what watchdog says where nobody has set up a log: it is said here."""
+
 _TOLD = frozenset({"created", "deleted", "moved", "modified", "closed", "attrib"})
 _LIMITS = Path("/proc/sys/fs/inotify")
 
@@ -62,6 +66,9 @@ class Tree(Protocol):
     @property
     def missing(self) -> int:
         """Return for how many folders a limit of the system left no watch."""
+
+    def renew(self) -> None:
+        """Watch what appeared while events were lost."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -131,6 +138,9 @@ class Watcher:
         """Return what changed since the last call, by name: a scanner's hints."""
         with self._lock:
             pending, self._pending = self._pending, {}
+        for key, paths in pending.items():
+            if paths is None and key in self._trees:
+                self._trees[key].renew()
         return {key: None if paths is None else frozenset(paths) for key, paths in pending.items()}
 
     def healthy(self, key: Hashable) -> bool:
@@ -192,6 +202,7 @@ class InotifySource:
     def __init__(self, fd: InotifyFD | None = None) -> None:
         from watchdog.observers.inotify_c import InotifyFD
 
+        logging.getLogger(InotifyFD.__module__).addHandler(_SILENT)
         self._fd = fd or InotifyFD()
         self._fd.start()
 
@@ -222,10 +233,14 @@ def _mask() -> Mask:
     return Mask(changes | In.IN_MOVE_SELF | In.IN_ONLYDIR | In.IN_DONT_FOLLOW | In.IN_EXCL_UNLINK)
 
 
-def _id_of(tree: object) -> CallbackId:
+_ids = itertools.count()
+
+
+def _new_id() -> CallbackId:
+    """Return what tells apart whom an event is for, and since which renewal."""
     from watchdog.observers.inotify_c import CallbackId
 
-    return CallbackId(id(tree))
+    return CallbackId(next(_ids))
 
 
 @dataclass(eq=False)
@@ -241,13 +256,14 @@ class InotifyTree:
     overlooked: Ignored
     tell: Tell
     gone: bool = False
+    stale: bool = False
     unwatched: set[str] = field(default_factory=set)
     _folders: dict[WatchDescriptor, str] = field(default_factory=dict)
     _watches: dict[str, WatchDescriptor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._mask, self._id = _mask(), _id_of(self)
+        self._mask, self._id = _mask(), _new_id()
         with self._lock:
             self._add("")
 
@@ -293,12 +309,21 @@ class InotifyTree:
             self.tell(None)
 
     def on_queue_overflow(self) -> None:
-        """Watch everything anew, then tell that events were lost."""
+        """Tell that events were lost; `renew` mends it, once for all that is lost in one burst."""
+        self.stale = True
+        self.tell(None)
+
+    def renew(self) -> None:
+        """Watch what appeared while events were lost."""
+        if not self.stale:
+            return
         log.info("More happened in %s than inotify could tell; looking everywhere.", self.root)
         with self._lock:
-            self._forget("")
-            self._add("")
-        self.tell(None)
+            self.stale = False
+            before, self._id = [(wd, self._id) for wd in self._folders], _new_id()
+            self._folders, self._watches, self.unwatched = {}, {}, set()
+            self._add("")  # a folder that is watched already keeps its watch, under its name of now
+            self.fd.remove_callbacks(before)
 
     def _follow(self, event: InotifyEvent, folder: str) -> None:
         if event.is_moved_from or event.is_delete:
@@ -390,6 +415,9 @@ class ObserverTree(FileSystemEventHandler):
             self.trouble = f"{root} cannot be watched: {error.strerror or error}."
         else:
             self._close = partial(observer.remove_handler_for_watch, self, watch)
+
+    def renew(self) -> None:
+        """Do nothing: this observer hides what it lost."""
 
     def close(self) -> None:
         """Stop watching, and tell no more."""
