@@ -172,16 +172,23 @@ class Loop:
             session.trouble = fault(error)
         self._watch(session)
         now = self.timing.clock()
-        due = now + TROUBLE_PAUSE
-        if session.observer and not session.trouble:
-            due = max(now, session.observer.next_look)
-            if not self._healthy(root):
-                due = min(due, now + LONGEST_WAIT)  # the marker and requests cost one look each
+        self._due[root] = self._next_due(session, now, now - started)
+        self._publish(session)
+
+    def _next_due(self, session: Reconciler, now: float, cost: float) -> float:
+        """Return when to look again. A look that is costly must not fill the day.
+
+        Its share of the time stays below a fifth, and below a half where a file becomes quiet.
+        """
+        observer, due = session.observer, now + TROUBLE_PAUSE
+        quiet = float("inf")
+        if observer and not session.trouble:
+            due, quiet = float("inf"), observer.next_look
+            if not self._healthy(session.folder.root):
+                due = now + LONGEST_WAIT  # the marker and requests cost one look each
             if session.plan and session.plan.due is not None:
                 due = min(due, session.plan.due)
-        # A look that is costly must not fill the day: its share of the time stays below a fifth.
-        self._due[root] = max(due, now + 4 * (now - started))
-        self._publish(session)
+        return min(max(due, now + 4 * cost), max(quiet, now + cost))
 
     def _hand_out(self) -> None:
         """Start work while there is room, one action of each folder in turn."""
