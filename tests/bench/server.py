@@ -65,9 +65,11 @@ class Handler(BaseHTTPRequestHandler):
     home: Path
     app: WSGIApplication
     counts: Counter[str]
+    arrived: dict[str, float]
 
     def do_PUT(self) -> None:
         """Store a file, or ask the embedded VIP."""
+        self.arrived[self._path] = time.monotonic()
         size = int(self.headers.get("Content-Length", 0))
         if not (size and self._path.startswith(f"{FILES}/")):
             self._ask()
@@ -155,7 +157,7 @@ def serve(root: Path, conditions: Conditions) -> None:
     options = Options(users=users, pipelines=(pipelines,), startup_delay=0.0, quota_user=1000)
     clock = SystemClock()
     world = World(root, options, clock, random.Random(1), FastRunner(clock, _results))
-    Handler.conditions, Handler.counts = conditions, Counter()
+    Handler.conditions, Handler.counts, Handler.arrived = conditions, Counter(), {}
     Handler.home, Handler.app = root / HOME, staticmethod(create_app(world))
     server = _Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -164,6 +166,8 @@ def serve(root: Path, conditions: Conditions) -> None:
         if line.strip() == "count":
             print(json.dumps(Handler.counts), flush=True)
             Handler.counts = Counter()
+        elif line.strip() == "arrivals":
+            print(json.dumps(dict(Handler.arrived)), flush=True)
 
 
 class Server:
@@ -179,11 +183,19 @@ class Server:
 
     def count(self) -> Counter[str]:
         """Return the requests since the last count, by method and kind."""
+        return Counter(self._ask("count"))
+
+    def arrivals(self) -> dict[str, float]:
+        """Return when the last upload of each path came (monotonic s, the same in all processes)."""
+        found: dict[str, float] = self._ask("arrivals")
+        return found
+
+    def _ask(self, question: str) -> Any:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write("count\n")
+        self._process.stdin.write(f"{question}\n")
         self._process.stdin.flush()
-        return Counter(json.loads(self._process.stdout.readline()))
+        return json.loads(self._process.stdout.readline())
 
 
 @contextmanager
