@@ -135,14 +135,24 @@ class Loop:
         now = self.timing.clock()
         if all(now < self._due.get(root, now) for root in self.sessions):
             self._hand_out()  # events ask for no haste: transfers need not wait for the look
+        looked = self._look_around(now)
+        self._say_limit()
+        self._hand_out()
+        for session in looked:  # words can wait, what is to be sent need not
+            self._publish(session)
+        if looked:
+            self._rest_after(self.timing.clock() - now)
+
+    def _look_around(self, now: float) -> list[Reconciler]:
+        """Look at the sessions where something happened or is due; return them."""
+        looked = []
         hints = self._watcher.take() if self._watcher and now >= self._rested else {}
         for root, session in self.sessions.items():
             mine = {kind: hints[(root, kind)] for kind in KINDS if (root, kind) in hints}
             if mine or now >= self._due.get(root, now) or self._turn_came(session):
                 self._look(session, mine)
-        self._rest_after(self.timing.clock() - now)
-        self._say_limit()
-        self._hand_out()
+                looked.append(session)
+        return looked
 
     def _rest_after(self, looked: float) -> None:
         """Leave events for later after a costly look: results that come are events, hundreds of them."""
@@ -173,7 +183,6 @@ class Loop:
         self._watch(session)
         now = self.timing.clock()
         self._due[root] = self._next_due(session, now, now - started)
-        self._publish(session)
 
     def _next_due(self, session: Reconciler, now: float, cost: float) -> float:
         """Return when to look again. A look that is costly must not fill the day.

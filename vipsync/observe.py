@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.finding import find_cases
@@ -50,6 +50,11 @@ from vipsync.sharing import leased_at, leases, lender, lending_folder, shared_in
 from vipsync.state import ResultStatus, State
 
 logger = logging.getLogger(__name__)
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_Files = Mapping[RelPath, FileState]
 
 SETTINGS_QUIET = 1.0
 """Seconds for which settings.toml must be unchanged before it is read again."""
@@ -129,7 +134,7 @@ class Observer:
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
         self._scanned_at = 0.0
-        self._cases: tuple[object, object, object, object, CaseSet, str] | None = None
+        self._cases: tuple[_Files, _Files, Settings, Descriptor | None, CaseSet, str] | None = None
         self._descriptor: tuple[str, Descriptor | None, str] = ("", None, "")
         self._stamps: dict[RelPath, str] = {}
         self._stamped_at: float | None = None
@@ -354,12 +359,19 @@ class Observer:
     def _sorted_into_cases(
         self, settings: Settings, descriptor: Descriptor | None
     ) -> tuple[CaseSet, str]:
-        """Sort files into cases; the last answer serves while nothing it was made of has changed."""
+        """Sort files into cases; the last answer serves while nothing it was made of has changed.
+
+        Cases are made of names: what a file holds makes no other cases.
+        """
         seen = self.seen
-        files, hidden = (seen.files, seen.hidden) if seen else (None, None)
+        files, hidden = (seen.files, seen.hidden) if seen else ({}, {})
         made_of = (files, hidden, settings, descriptor)
-        if self._cases and all(a is b for a, b in zip(made_of, self._cases[:4], strict=True)):
-            return self._cases[4:]
+        if self._cases:
+            was_files, was_hidden, *others = self._cases[:4]
+            alike = all(a is b for a, b in zip(others, (settings, descriptor), strict=True))
+            if alike and _same_names(was_files, files) and _same_names(was_hidden, hidden):
+                self._cases = (*made_of, *self._cases[4:])
+                return self._cases[4:]
         cases, trouble = CaseSet(), ""
         if seen and (descriptor or not settings.pipeline_id):
             try:
@@ -433,9 +445,17 @@ def _same_where_equal(now: Seen, before: Seen | None) -> Seen:
     """Keep the very mappings that say the same as before, so that what they led to still holds."""
     if before is None:
         return now
-    files = before.files if now.files == before.files else now.files
-    hidden = before.hidden if now.hidden == before.hidden else now.hidden
+    files = _first_if_equal(before.files, now.files)
+    hidden = _first_if_equal(before.hidden, now.hidden)
     return replace(now, files=files, hidden=hidden)
+
+
+def _same_names(one: _Files, other: _Files) -> bool:
+    return one is other or one.keys() == other.keys()
+
+
+def _first_if_equal(before: Mapping[_K, _V], now: Mapping[_K, _V]) -> Mapping[_K, _V]:
+    return before if now is before or now == before else now
 
 
 def _touched(path: RelPath, hints: frozenset[str] | tuple[str, ...]) -> bool:

@@ -275,10 +275,14 @@ def renewed_tree(old: Tree, found: Tree, scope: frozenset[str] | None) -> Tree:
         if keys is None:
             return now
         lost = {path for path in was if under(path, folders)} if folders else set()
-        rest = dict(was)
-        for path in lost | (keys & was.keys()):
+        gone = (lost | (keys & was.keys())) - now.keys()
+        news = {path: value for path, value in now.items() if was.get(path) != value}
+        if not gone and not news:
+            return was
+        rest = was | news
+        for path in gone:
             del rest[path]
-        return rest | now
+        return rest
 
     def kept(was: dict[RelPath, _V], now: dict[RelPath, _V]) -> dict[RelPath, _V]:
         if not found.unreadable:

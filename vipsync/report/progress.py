@@ -188,7 +188,9 @@ class Progress:
 def left_to_transfer(session: Reconciler) -> dict[str, int | None]:
     """Return the transfers that a session has before it or under way, with their sizes where known."""
     left: dict[str, int | None] = dict.fromkeys(session.memory.under_way)
-    for action in session.queue:
+    planned = session.plan.actions if session.plan else ()
+    handed_out = (action for action in planned if do.key(action) in left)
+    for action in (*handed_out, *session.queue):
         match action:
             case do.SendFile() | do.SendPack():
                 left[do.key(action)] = action.state.size
