@@ -20,12 +20,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter
 
 from vipsync.errors import DiskError, FolderError
+from vipsync.model import FileState
 from vipsync.state import Changes, Row, Session, State
 
 VERSION = 1
 
 _ROWS: tuple[type[Row], ...] = get_args(Row)
 _PLAIN = (str, int, float, type(None))
+_SHARED = (str, FileState)
 
 
 class Ledger:
@@ -90,9 +92,9 @@ def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
 
 
 def _load(db: sqlite3.Connection, session: Session) -> State:
-    state = State(session)
+    state, same = State(session), dict[Any, Any]()
     for table in _TABLES.values():
-        state.put(map(table.row, db.execute(table.select)))
+        state.put(table.row(values, same) for values in db.execute(table.select))
     return state
 
 
@@ -147,8 +149,10 @@ class _Table:
     def key(self, row: Row) -> object:
         return getattr(row, self.columns[0].name)
 
-    def row(self, values: Iterable[object]) -> Row:
-        return self.kind(*(c.decode(v) for c, v in zip(self.columns, values, strict=True)))
+    def row(self, values: Iterable[object], same: dict[Any, Any]) -> Row:
+        """Return a row; equal paths and states are one object, kept in `same`: there are many."""
+        found = (c.decode(v) for c, v in zip(self.columns, values, strict=True))
+        return self.kind(*(same.setdefault(v, v) if type(v) in _SHARED else v for v in found))
 
 
 def _column(name: str, hint: Any) -> _Column:

@@ -273,7 +273,7 @@ def renewed_tree(old: Tree, found: Tree, scope: frozenset[str] | None) -> Tree:
 
     def renewed(was: dict[RelPath, _V], now: dict[RelPath, _V]) -> dict[RelPath, _V]:
         if keys is None:
-            return now
+            return was if now == was else now  # what shares its texts with others stays
         lost = {path for path in was if under(path, folders)} if folders else set()
         gone = (lost | (keys & was.keys())) - now.keys()
         news = {path: value for path, value in now.items() if was.get(path) != value}
