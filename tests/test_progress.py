@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from vipsync.report.progress import Progress, Transfer
+from tests.harness import Bench
+from vipsync import actions as do
+from vipsync.loop import Done, Serial
+from vipsync.reconcile import Work
+from vipsync.report.progress import Progress, Transfer, left_to_transfer
 
 HERE = Path("/study")
 UP, UP2, DOWN = "SendFile /vip/a", "SendFile /vip/b", "FetchResult /vip/c"
@@ -85,3 +89,19 @@ def test_a_transfer_that_begins_again_counts_from_zero() -> None:
     progress.expect(HERE, {UP: 100}, none)
     progress.moved(UP, 10, 100)
     assert progress.batches(HERE)[0].moved == 10
+
+
+class Held(Serial):
+    """Carries out everything but transfers, which never end."""
+
+    def submit(self, work: Work, done: Done) -> None:
+        if not isinstance(work.action, do.SendFile):
+            super().submit(work, done)
+
+
+def test_what_is_under_way_keeps_its_size(bench: Bench) -> None:
+    """A transfer that was handed out before anybody asked counts with its bytes."""
+    study, bench.executor = bench.study(a="signal"), Held()
+    bench.until(lambda: any(left_to_transfer(study.session).values()))
+    assert not study.session.queue
+    assert list(left_to_transfer(study.session).values()) == [len("signal")]

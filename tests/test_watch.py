@@ -13,9 +13,23 @@ from pathlib import Path
 
 import pytest
 
+from vipsync.client.vip_client import VipClient
 from vipsync.disk.scan import Scanner
 from vipsync.disk.walk import Ignored
-from vipsync.disk.watch import BURST, InotifySource, ObserverSource, Tell, Tree, Watcher
+from vipsync.disk.watch import (
+    BURST,
+    InotifySource,
+    InotifyTree,
+    ObserverSource,
+    Tell,
+    Tree,
+    Watcher,
+)
+from vipsync.errors import KeyMissing
+from vipsync.folder import SessionFolder
+from vipsync.local import ManualClock
+from vipsync.loop import WATCH_AGAIN, Loop
+from vipsync.reconcile import Timing
 
 if sys.platform != "linux":
     pytest.skip("inotify is Linux's", allow_module_level=True)
@@ -299,6 +313,47 @@ def test_watch_limit(root: Path) -> None:
     woken.watcher.stop()
 
 
+def test_limit_of_all_folders(root: Path) -> None:
+    """What is missing is counted over all folders, and may be had when one is watched anew."""
+    for number in range(3):
+        (root / "one" / str(number)).mkdir(parents=True)
+        (root / "two" / str(number)).mkdir(parents=True)
+    fd = Limited()
+    watcher = Watcher(lambda: None, lambda: InotifySource(fd))
+    watcher.watch("one", root / "one")
+    watcher.watch("two", root / "two")
+    now = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    assert f"{now + 5} are needed" in watcher.limit()
+    assert watcher.trouble("one") == watcher.trouble("two") == watcher.limit()
+    assert watcher.mendable("one")
+    fd.room = 8
+    watcher.watch("one", root / "one")
+    watcher.watch("two", root / "two")
+    assert not watcher.limit()
+    assert not watcher.mendable("one")
+    watcher.stop()
+
+
+def test_renewal_follows_what_was_renamed_unseen(woken: Woken, root: Path) -> None:
+    """After lost events a folder is told under its name of now, and its old name is free again."""
+    (root / "old").mkdir()
+    fd = InotifyFD()
+    told: list[str | None] = []
+    tree = InotifySource(fd).tree(root, True, lambda _: False, told.append)
+    assert isinstance(tree, InotifyTree)
+    tree.stale = True
+    (root / "old").rename(root / "new")
+    (root / "old").mkdir()
+    tree.renew()
+    woken.watcher.watch("end", root)
+    for name in ("old", "new"):
+        (root / name / "a").touch()
+        woken.wait_path(f"{name}/a", key="end")
+    fd.stop()
+    fd.join()
+    assert {"old/a", "new/a"} <= set(told)
+
+
 def test_no_instance_left(root: Path) -> None:
     """Without an inotify instance nothing fails: each folder says what mends it."""
 
@@ -390,3 +445,31 @@ def test_other_systems(root: Path) -> None:
     assert "cannot be watched" in woken.watcher.trouble("none")
     woken.watcher.stop()
     assert not woken.watcher.healthy("in")
+
+
+def test_a_loop_watches_again_what_was_gone(tmp_path: Path) -> None:
+    """A folder that went and came back is relied on again after a while."""
+    clock = ManualClock()
+
+    def no_key(*_: object) -> tuple[VipClient, str]:
+        raise KeyMissing("There is none.")
+
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "settings.toml").touch()
+    loop = Loop([tmp_path], no_key, environ={}, timing=Timing(clock.now, clock.now))
+    session = SessionFolder(tmp_path).root
+
+    def turn() -> None:
+        loop.turn()
+        clock.sleep(WATCH_AGAIN)
+
+    turn()
+    (tmp_path / "outputs").rename(tmp_path / "away")
+    (tmp_path / "away").rename(tmp_path / "outputs")
+    deadline = time.monotonic() + TIMEOUT
+    while loop.healthy(session):
+        assert time.monotonic() < deadline
+    turn()
+    turn()
+    assert loop.healthy(session)
+    loop.close()

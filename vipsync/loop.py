@@ -175,7 +175,7 @@ class Loop:
             session.look(
                 inputs=hints.get("inputs", frozenset()),
                 outputs=hints.get("outputs", frozenset()),
-                healthy=self._healthy(root),
+                healthy=self.healthy(root),
             )
         except Exception as error:  # one folder's fault must not stop the others
             logger.exception("a look failed unexpectedly")
@@ -193,7 +193,7 @@ class Loop:
         quiet = float("inf")
         if observer and not session.trouble:
             due, quiet = float("inf"), observer.next_look
-            if not self._healthy(session.folder.root):
+            if not self.healthy(session.folder.root):
                 due = now + LONGEST_WAIT  # the marker and requests cost one look each
             if session.plan and session.plan.due is not None:
                 due = min(due, session.plan.due)
@@ -328,7 +328,8 @@ class Loop:
         self._due[root] = 0.0
         self._wake.set()
 
-    def _healthy(self, root: Path) -> bool:
+    def healthy(self, root: Path) -> bool:
+        """Tell whether events of all places of a session can be relied on."""
         watcher = self._watcher
         return watcher is not None and all(watcher.healthy((root, kind)) for kind in KINDS)
 
