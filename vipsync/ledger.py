@@ -20,14 +20,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter
 
 from vipsync.errors import DiskError, FolderError
-from vipsync.model import FileState
+from vipsync.model import FileState, RelPath
 from vipsync.state import Changes, Row, Session, State
 
 VERSION = 1
 
 _ROWS: tuple[type[Row], ...] = get_args(Row)
 _PLAIN = (str, int, float, type(None))
-_SHARED = (str, FileState)
+_SHARED = {"path": RelPath, "state": FileState, "sha256": str}
+"""Columns of several tables that hold the same values: many, and none of them is ever changed."""
 
 
 class Ledger:
@@ -122,6 +123,7 @@ class _Column:
     name: str
     encode: Callable[[Any], object]
     decode: Callable[[Any], object]
+    shared: bool
 
 
 class _Table:
@@ -150,22 +152,26 @@ class _Table:
         return getattr(row, self.columns[0].name)
 
     def row(self, values: Iterable[object], same: dict[Any, Any]) -> Row:
-        """Return a row; equal paths and states are one object, kept in `same`: there are many."""
-        found = (c.decode(v) for c, v in zip(self.columns, values, strict=True))
-        return self.kind(*(same.setdefault(v, v) if type(v) in _SHARED else v for v in found))
+        """Return a row; equal paths, states and hashes are one object, kept in `same`."""
+        found = []
+        for column, value in zip(self.columns, values, strict=True):
+            decoded = column.decode(value)
+            found.append(same.setdefault(decoded, decoded) if column.shared else decoded)
+        return self.kind(*found)
 
 
 def _column(name: str, hint: Any) -> _Column:
+    shared = _SHARED.get(name) is hint
     union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     plain = {getattr(t, "__supertype__", t) for t in union}
     if plain <= {bool}:
-        return _Column(name, int, bool)
+        return _Column(name, int, bool, shared)
     if plain <= set(_PLAIN):
-        return _Column(name, lambda v: v, lambda v: v)
+        return _Column(name, lambda v: v, lambda v: v, shared)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _Column(name, str, hint)
+        return _Column(name, str, hint, shared)
     adapter: TypeAdapter[object] = TypeAdapter(hint)
-    return _Column(name, lambda v: adapter.dump_json(v).decode(), adapter.validate_json)
+    return _Column(name, lambda v: adapter.dump_json(v).decode(), adapter.validate_json, shared)
 
 
 _TABLES: dict[type[Row], _Table] = {kind: _Table(kind) for kind in _ROWS}

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import noticing, resting, rows
+from tests.bench import cycling, noticing, resting, rows
 from tests.bench.rows import Row
 
 WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
@@ -18,6 +18,7 @@ WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "download": lambda root: [rows.downloads(root)],
     "unpack": rows.unpacking,
     "scan": lambda root: [rows.scanning(root, n) for n in (1_000, 10_000, 100_000)],
+    "cycle": lambda root: [cycling.cycling(root, n) for n in (1_000, 10_000, 100_000)],
     "notice": lambda root: [noticing.noticing(root, n) for n in (10, 100_000)],
     "rest": lambda root: [resting.resting(root)],
     "start": rows.starting,
