@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.harness import Bench
 from vipsync import actions as do
-from vipsync.loop import Done, Serial
+from vipsync.dispatch import Done, Serial
 from vipsync.reconcile import Work
 from vipsync.report.progress import Progress, Transfer, left_to_transfer
 

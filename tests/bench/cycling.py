@@ -58,7 +58,8 @@ def cycling(root: Path, count: int) -> Row:
     words = [sys.executable, "-c", CYCLE, str(study)]
     said = subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout
     limit, cycle, memory = json.loads(said)
-    row.measures = {"limit": Measure(limit), "vipsync": Measure(cycle, memory)}
+    row.add("limit", Measure(limit))
+    row.add("vipsync", Measure(cycle, memory))
     shutil.rmtree(study)
     return row
 

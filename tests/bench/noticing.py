@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from pathlib import Path
 
@@ -50,10 +49,9 @@ def noticing(root: Path, others: int) -> Row:
             taken = [_drop(server, study, f"{number:02}") for number in range(FILES)]
             memory = process.memory
     row = Row(work, "median ≤ 50 ms")
-    row.measures = {
-        "limit": Measure(INOTIFY),
-        "vipsync": Measure(statistics.median(taken), memory),
-    }
+    row.add("limit", Measure(INOTIFY))
+    for seconds in taken:
+        row.add("vipsync", Measure(seconds, memory))
     row.note = f"{1000 * row.measures['vipsync'].seconds:.0f} ms, at most {1000 * max(taken):.0f}"
     return row
 

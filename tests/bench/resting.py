@@ -41,8 +41,8 @@ def resting(root: Path, folders: int = FOLDERS, files: int = FILES) -> Row:
             server.count()
             before = process.cpu
             time.sleep(WATCHED)
-            row.measures["limit"] = Measure(WATCHED / 100)
-            row.measures["vipsync"] = Measure(process.cpu - before, process.memory)
+            row.add("limit", Measure(WATCHED / 100))
+            row.add("vipsync", Measure(process.cpu - before, process.memory))
             row.requests = server.count()
     share = row.measures["vipsync"].seconds / WATCHED
     row.note = f"{share:.2%} of a core, {row.requests.total()} requests"
