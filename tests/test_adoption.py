@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.worlds import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
-from vipsync.adoption import adopted_rows, marked_id
+from vipsync.adoption import adopted_rows, marked_id, take_script_session
 from vipsync.backup import Backup, Workflow
 from vipsync.folder import SessionFolder
+from vipsync.ledger import Ledger, read_state
 from vipsync.model import ExecutionStatus
 from vipsync.state import Followed, Phase, Row, Session
 
@@ -97,3 +98,15 @@ def test_a_marker_bears_the_id(tmp_path: Path, text: str, found: str | None) -> 
     assert marked_id(folder) is None
     folder.marker.write_text(text)
     assert marked_id(folder) == found
+
+
+def test_a_scripts_ledger_says_that_it_is_adopted_before_it_is_moved(tmp_path: Path) -> None:
+    """A kill right after the move must not make the cases of the script launch again."""
+    folder = SessionFolder(tmp_path)
+    script = SessionFolder(tmp_path / "outputs")
+    script.root.mkdir()
+    script.claim("s1")
+    Ledger(script.ledger, Session("s1")).close()
+    take_script_session(folder)
+    assert read_state(folder.ledger).session.adopting
+    assert not script.hidden.exists()

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
+from vipsync.folder import SessionFolder
+from vipsync.ledger import Ledger
 from vipsync.local import DEFAULT_KEY, running
-from vipsync.state import Phase
+from vipsync.state import Phase, Session
 from vipsync.status.publish import Publisher
 
 
@@ -105,6 +107,21 @@ def test_a_backup_without_a_marker_is_not_a_deleted_marker(bench: Bench) -> None
     assert bench.vip_sessions() == ["study"]
     assert study.phase() is Phase.OPEN
     assert study.marker.exists()
+    assert bench.executions() == []
+
+
+def test_a_folder_whose_first_process_was_killed_at_once_is_adopted_by_the_next(
+    bench: Bench,
+) -> None:
+    """The ledger is there, but nobody has written into it yet what the backup tells."""
+    study = bench.study(a="one")
+    vip_session(bench)
+    backup(study)
+    folder = SessionFolder(study.root)
+    folder.claim("s1")
+    Ledger(folder.ledger, Session("s1")).close()
+    bench.rest()
+    assert study.phase() is Phase.OPEN
     assert bench.executions() == []
 
 

@@ -38,6 +38,16 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_of_a_file_goes_with_the_next_write(tmp_path: Path) -> None:
+    """Only what was to become this very file; the work of others stays."""
+    (tmp_path / ".STATUS.txt.x1.tmp").write_bytes(b"ha")
+    others = [tmp_path / ".settings.toml.x1.tmp", tmp_path / ".STATUS.txt.swp"]
+    for other in others:
+        other.touch()
+    write_atomic(tmp_path / "STATUS.txt", b"whole")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "STATUS.txt"])
+
+
 def test_a_file_that_cannot_be_replaced_leaves_nothing(tmp_path: Path) -> None:
     """A folder in its place is an error that names it, and the temporary file goes."""
     path = tmp_path / "STATUS.txt"

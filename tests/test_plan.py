@@ -1772,7 +1772,8 @@ FINISHING_ROWS = [
     ),
 ]
 
-ADOPTED = replace(OPENED, named=True, adopting=True, key_print="", marked=False)
+ADOPTED = replace(OPENED, named=True, adopting=True, key_print="", marked=True)
+UNMARKED = replace(ADOPTED, adopting=False, marked=False)
 ADOPTION = [
     Row(
         "adopting: the pipeline is read, and it is looked whose folder it is",
@@ -1814,7 +1815,7 @@ ADOPTION = [
     Row(
         "adopted without a marker: it is written before the first effect on VIP",
         snapshot(
-            session=replace(ADOPTED, adopting=False),
+            session=UNMARKED,
             marker=False,
             memory=memory(home=seen_home()),
         ),
@@ -1824,7 +1825,7 @@ ADOPTION = [
     Row(
         "adopted without a marker: none is written for somebody's folder",
         snapshot(
-            session=replace(ADOPTED, adopting=False),
+            session=UNMARKED,
             marker=False,
             memory=memory(home=seen_home("other"), home_at=NOW),
         ),
@@ -1833,9 +1834,16 @@ ADOPTION = [
         rest=True,
     ),
     Row(
+        "adopted, and killed after the marker was written: that it lies there is written down",
+        snapshot(session=UNMARKED, marker=True, memory=memory(home=seen_home())),
+        ["Decide marked"],
+        [],
+        check=lambda made: session_after(made).marked,
+    ),
+    Row(
         "adopted: our id goes into the folder that the backup names",
         snapshot(
-            session=replace(ADOPTED, adopting=False, marked=True),
+            session=replace(ADOPTED, adopting=False),
             memory=memory(home=seen_home()),
         ),
         ["MakeFolder ~/vipsync-s1"],
@@ -1844,7 +1852,7 @@ ADOPTION = [
     Row(
         "adopted: nothing of it is on VIP any more: closed",
         snapshot(
-            session=ADOPTED,
+            session=replace(ADOPTED, marked=False),
             files=A,
             unsettled={"a.dat": NOW + 2},
             marker=False,
@@ -1858,7 +1866,7 @@ ADOPTION = [
         "adopted with executions, and its folder is not seen: the key is in doubt, nothing closes",
         snapshot(
             execution("e0"),
-            session=ADOPTED,
+            session=replace(ADOPTED, marked=False),
             marker=False,
             memory=newcomer(home=seen_home(exists=False), home_at=NOW),
         ),
@@ -1926,11 +1934,11 @@ REQUESTS = [
         [],
     ),
     Row(
-        "a request that was carried out is not carried out again",
+        "a request that was carried out is not carried out again, but taken away",
         snapshot(DoneRequest("r1"), session=OPEN, memory=memory(), requests=asked("pause")),
+        ["Decide answered r1"],
         [],
-        [],
-        rest=True,
+        check=lambda made: not put(made, Session),
     ),
     Row(
         "finish: the marker goes first",

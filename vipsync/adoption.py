@@ -6,16 +6,19 @@ cases that are complete now count as launched before.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 from vipsync.backup import REMOVED, Backup
+from vipsync.disk.scan import network_file_system
 from vipsync.errors import VipsyncError
 from vipsync.folder import ID_LINE, SessionFolder
+from vipsync.ledger import Ledger
 from vipsync.model import ExecutionStatus, Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
-from vipsync.state import Followed, Phase, Row, Session
+from vipsync.state import Changes, Followed, Phase, Row, Session
 
 
 def marked_id(folder: SessionFolder) -> str | None:
@@ -28,8 +31,8 @@ def marked_id(folder: SessionFolder) -> str | None:
     return ids[0] if ids and ids[0].isalnum() else None
 
 
-def take_script_session(folder: SessionFolder) -> bool:
-    """Make the session of a script its own whose outputs lie in this folder; True where there was one.
+def take_script_session(folder: SessionFolder) -> None:
+    """Make the session of a script its own, where one has its outputs in this folder.
 
     Its ledger comes along: nothing is sent, fetched or launched twice. Raise FolderHeld while the
     script is at work.
@@ -40,10 +43,17 @@ def take_script_session(folder: SessionFolder) -> bool:
         outputs = folder.root / "outputs"
     script = SessionFolder(outputs)
     if folder.hidden.exists() or script.identity() is None:
-        return False
+        return
     with script.held():
+        if script.ledger.exists():
+            _say_adopting(script)  # first: once the folder has it, nothing tells whose it was
         script.hidden.rename(folder.hidden)
-    return True
+
+
+def _say_adopting(script: SessionFolder) -> None:
+    network = network_file_system(script.hidden)
+    with closing(Ledger(script.ledger, Session(""), network_disk=network)) as ledger:
+        ledger.commit(Changes(put=(replace(ledger.state.session, adopting=True),)))
 
 
 def adopted_rows(

@@ -45,6 +45,7 @@ def new_id() -> str:
 def write_atomic(path: Path, content: bytes) -> None:
     """Replace a file of our own: whole or not at all, on disk when this returns."""
     try:
+        _clear_unfinished(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         fresh = Path(name)
         try:
@@ -60,6 +61,13 @@ def write_atomic(path: Path, content: bytes) -> None:
         flush_folder(path.parent)
     except OSError as error:
         raise disk_error(path, error) from error
+
+
+def _clear_unfinished(path: Path) -> None:
+    """Delete what processes that were killed left of the same file."""
+    for left in path.parent.iterdir():
+        if left.name.startswith(f".{path.name}.") and left.suffix == ".tmp":
+            left.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:

@@ -125,21 +125,18 @@ class Reconciler:
             return
         if self._id:
             self.folder.require(self._id)  # an empty mount point must never become a new session
-        script = take_script_session(self.folder)
+        take_script_session(self.folder)
         self.folder.check_place()
         mine = self.folder.identity() or self.folder.claim(marked_id(self.folder) or new_id())
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
-            self._new = not self.folder.ledger.exists()
             network = network_file_system(self.folder.hidden)
             if network:
                 self._lease = HostLease(self.folder.hidden, self.timing.wall)
                 stack.enter_context(self._lease.held())
             self._ledger = Ledger(self.folder.ledger, Session(mine.id), network_disk=network)
             stack.callback(self._ledger.close)
-            if script:
-                taken = replace(self._ledger.state.session, adopting=True)
-                self._ledger.commit(Changes(put=(taken,)))
+            self._new = self._ledger.state.is_new
             self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
         self._id = mine.id
@@ -216,8 +213,8 @@ class Reconciler:
             self.snapshot = replace(seen, first_in_queue=self._first(self))
             if self.snapshot.marker:
                 self.memory.was_absent = False
-            self._keep_settings()
             self._adopt(self.snapshot.settings)
+            self._keep_settings()  # from here on the ledger is not new, also after a kill
             self._find_client(self.snapshot.settings)
         except FolderAbsent as error:
             self.trouble = error

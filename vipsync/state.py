@@ -307,6 +307,14 @@ class State:
     requests: set[str] = field(default_factory=set)
     version: int = 0
 
+    @property
+    def is_new(self) -> bool:
+        """Tell whether nothing was ever written down but the session's first row."""
+        rows = (self.known, self.sent, self.launches, self.executions, self.results)
+        others = (self.judged, self.pipelines, self.last_settings, self.requests)
+        closed = self.session.phase is Phase.CLOSED and not self.session.adopting
+        return closed and not any((*rows, *others))
+
     def apply(self, changes: Changes) -> None:
         """Fold changes in, in the same way as the tables do."""
         self.version += 1

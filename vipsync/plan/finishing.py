@@ -52,6 +52,8 @@ def plan_marker(draft: Draft) -> None:
         home = draft.s.memory.home
         if home and home.exists and set(home.ids) <= {session.id}:
             draft.add(do.WriteMarker())
+    elif session.phase is Phase.OPEN and draft.s.marker and not session.marked:
+        decide(draft, "marked", replace(session, marked=True))
     elif session.phase is Phase.OPEN and not draft.s.marker and draft.s.memory.was_absent:
         draft.notice(
             Level.PERSON,

@@ -25,7 +25,8 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
     """
     todo: list[do.Action] = []
     for request in draft.s.requests:
-        if request.id in draft.s.state.requests:
+        if request.id in draft.s.state.requests:  # the process died before it took it away
+            draft.add(do.Decide(f"answered {request.id}", Changes(), (request.id,)))
             continue
         unread, settling = _unsure(request, found, placer)
         if unread or settling:
