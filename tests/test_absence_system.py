@@ -229,3 +229,14 @@ def test_a_folder_that_comes_back_without_its_marker_removes_nothing(bench: Benc
     study.ask("finish")
     bench.rest()
     assert bench.vip_sessions() == []
+
+
+def test_a_copy_in_the_folders_place_is_not_the_folder(bench: Bench) -> None:
+    """It carries the same id, but it is another disk or a backup: its missing marker means nothing."""
+    study = bench.study(a="one")
+    bench.rest()
+    away = study.root.rename(study.root.with_name("away"))
+    shutil.copytree(away, study.root, ignore=shutil.ignore_patterns("ON_VIP.txt"))
+    bench.run(120)
+    assert bench.vip_sessions() == ["study"]
+    assert study.says("came back without its marker")

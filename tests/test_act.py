@@ -39,7 +39,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.local import Kind
-from vipsync.model import BLOCK, Execution, ExecutionStatus, RelPath, RemoteEntry, VipPath
+from vipsync.model import BLOCK, Execution, ExecutionStatus, PackKind, RelPath, RemoteEntry, VipPath
 from vipsync.state import Changes, Launch
 
 LAUNCH = replace(launched("a.dat", "one"), pipeline_id="Echo/1")
@@ -233,6 +233,25 @@ def test_nothing_on_vip_is_replaced(bench: Bench) -> None:
     )
     (there,) = bench.vip.list_folder(INPUTS)
     assert there.size == 3
+
+
+def test_a_folder_whose_member_was_replaced_is_not_sent(bench: Bench) -> None:
+    """Another file of the same size and time is another content: the archive would be of nothing seen."""
+    state = bench.input("raw/1.dcm", b"one")
+    pack = do.SendPack(
+        VipPath(f"{INPUTS}/raw.zip"),
+        RelPath("raw"),
+        PackKind.ZIP,
+        ((RelPath("raw/1.dcm"), state),),
+    )
+    member = bench.tools.inputs / "raw" / "1.dcm"
+    fresh = member.with_name("fresh")
+    fresh.write_bytes(b"two")
+    os.utime(fresh, ns=(state.mtime_ns, state.mtime_ns))
+    fresh.replace(member)
+    assert isinstance(error(bench, pack), LocalFileError)
+    assert not bench.vip.exists(pack.vip)
+    assert bench.left() == []
 
 
 def test_the_end_of_the_program_stops_a_transfer(bench: Bench) -> None:

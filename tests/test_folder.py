@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.folder import SessionFolder, find_sessions, new_id, write_atomic
+from vipsync.folder import HostLease, SessionFolder, find_sessions, new_id, write_atomic
 from vipsync.plan.snapshot import Request
 
 
@@ -210,6 +211,25 @@ def test_a_folder_without_a_session_is_not_held(tmp_path: Path) -> None:
 
 
 # requests
+
+
+def test_another_host_is_kept_out_while_its_lease_counts(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network disk: five minutes after the last word of the other host the folder is free."""
+    now = 1000.0
+    here = HostLease(folder.hidden, lambda: now)
+    with here.held(), HostLease(folder.hidden, lambda: now).held():
+        pass  # the same host: its lock tells its processes apart
+    HostLease(folder.hidden, lambda: now).renew()
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    there = HostLease(folder.hidden, lambda: now)
+    now += HostLease.COUNTS_FOR - 1
+    with pytest.raises(FolderHeld), there.held():
+        pass
+    now += 2
+    with there.held():
+        assert "elsewhere" in (folder.hidden / "host.json").read_text()
 
 
 def test_requests_come_in_their_order_and_go_when_answered(folder: SessionFolder) -> None:
