@@ -398,9 +398,9 @@ GUARDS = (
     ),
     Guard(
         "a part of another content is not gone on with",
-        fetching.fetch_result,
-        "{action.vip} {action.size}",
-        "{action.vip}",
+        fetching.part_name,
+        "{vip} {size}",
+        "{vip}",
         "tests/test_fetching.py::test_a_part_of_another_content_is_not_gone_on_with",
     ),
     Guard(

@@ -11,7 +11,8 @@ import pytest
 from tests.harness import SETTINGS, Bench, Study
 from vipsync import actions as do
 from vipsync.dispatch import Done, Serial
-from vipsync.ledger import Ledger
+from vipsync.fetching import part_name
+from vipsync.ledger import Ledger, read_state
 from vipsync.reconcile import Work
 from vipsync.state import Changes
 
@@ -187,3 +188,15 @@ def test_a_process_that_dies_again_and_again_gets_there(
             else:
                 break
     assert end(bench, study) == wanted
+
+
+def test_a_download_of_what_is_here_by_now_is_not_kept(make_bench: Callable[..., Bench]) -> None:
+    """A result came back, and the process died before it took its part away: the next one does."""
+    bench, study = new_world(make_bench, "whole")
+    first_half(bench, study)
+    bench.stop()
+    transfers = study.root / ".vipsync" / "transfers"
+    for result in read_state(study.root / ".vipsync" / "ledger.sqlite").results.values():
+        (transfers / part_name(result.vip, result.size)).write_bytes(b"whole")
+    first_half(bench, study)
+    assert list(transfers.iterdir()) == []

@@ -15,7 +15,7 @@ from vipsync.disk.archive import unpack
 from vipsync.disk.mirror import place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, TransferMismatch
-from vipsync.model import RelPath
+from vipsync.model import RelPath, VipPath
 
 ARCHIVES = ".archives"
 ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
@@ -47,7 +47,8 @@ class Bench(Protocol):
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
-    part = _part(action, bench.staging)
+    part = bench.staging / part_name(action.vip, action.size)
+    _drop_other_sizes(part)
     _download(action, part, bench)
     target = bench.outputs / action.local
     reason = ""
@@ -61,17 +62,15 @@ def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     return _here(place(part, target), bench, unpacked=False, reason=reason)
 
 
-def _part(action: do.FetchResult, staging: Path) -> Path:
-    """Return where a download is kept until it is complete.
+def part_name(vip: VipPath, size: int) -> str:
+    """Return how an unfinished download is called: one of another size is of another content."""
+    return f"{hashlib.sha256(vip.encode()).hexdigest()[:24]}-{size}.part"
 
-    A part of another size is of another content: it must not be gone on with, and goes.
-    """
-    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
-    part = staging / f"{name}-{action.size}.part"
-    for other in staging.glob(f"{name}-*.part"):
+
+def _drop_other_sizes(part: Path) -> None:
+    for other in part.parent.glob(f"{part.name.partition('-')[0]}-*.part"):
         if other != part:
             other.unlink()
-    return part
 
 
 def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -196,17 +196,15 @@ class SessionFolder:
         except FolderHeld:
             return True
 
-    def clear_leftovers(self, *, closed: bool) -> None:
-        """Delete what a killed process left half done; downloads that can go on are kept.
-
-        Those of a `closed` session cannot.
+    def clear_leftovers(self, keep: Collection[str] = ()) -> None:
+        """Delete what a killed process left half done, but not what is to be kept to go on with.
 
         Only for the process that holds the folder.
         """
         for path in self.transfers.iterdir() if self.transfers.is_dir() else ():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif closed or path.suffix != ".part":
+            elif path.name not in keep:
                 path.unlink(missing_ok=True)
 
     # requests

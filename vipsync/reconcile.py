@@ -21,6 +21,7 @@ from vipsync.backup import read_backup
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.scan import Hints, network_file_system
 from vipsync.errors import FolderAbsent, VipsyncError
+from vipsync.fetching import part_name
 from vipsync.folder import HostLease, SessionFolder, new_id
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
@@ -29,7 +30,7 @@ from vipsync.plan.cycle import plan
 from vipsync.plan.draft import PATIENCE, Level, Plan
 from vipsync.plan.snapshot import SLOT, Attempt, Memory, Snapshot
 from vipsync.record import intent, record
-from vipsync.state import Changes, LastSettings, Phase, Row, Session
+from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, Session, State
 
 logger = logging.getLogger(__name__)
 
@@ -140,11 +141,7 @@ class Reconciler:
             self.observer = self._new_observer(self.folder)
             self._open = stack.pop_all()
         self._id = mine.id
-        closed = self.ledger.state.session.phase is Phase.CLOSED
-        self.folder.clear_leftovers(closed=closed)
-        for request in self.folder.asked():
-            if request.id in self.ledger.state.requests:  # a kill came before it was taken away
-                self.folder.answered(request.id)
+        self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
         before = self.memory  # threads may still be at work
         self.memory = Memory(under_way=before.under_way, was_absent=before.was_absent)
 
@@ -290,7 +287,7 @@ class Reconciler:
         if self.ledger.state.session.phase is Phase.CLOSED:
             self.memory.forget_home()
             if not self.memory.under_way:
-                self.folder.clear_leftovers(closed=True)
+                self.folder.clear_leftovers()
         for request in action.requests:
             self.folder.answered(request)
 
@@ -382,3 +379,11 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.state.version,
         s.memory.version,
     )
+
+
+def _unfinished(state: State) -> set[str]:
+    """Return the names of the downloads that can be gone on with."""
+    if state.session.phase is Phase.CLOSED:
+        return set()
+    results = state.results.values()
+    return {part_name(r.vip, r.size) for r in results if r.status is ResultStatus.WANTED}
