@@ -399,8 +399,8 @@ GUARDS = (
     Guard(
         "a part of another content is not gone on with",
         fetching.part_name,
-        "{vip} {size}",
-        "{vip}",
+        "-{size}.part",
+        ".part",
         "tests/test_fetching.py::test_a_part_of_another_content_is_not_gone_on_with",
     ),
     Guard(
