@@ -143,7 +143,11 @@ class Reconciler:
         self._id = mine.id
         self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
         before = self.memory  # threads may still be at work
-        self.memory = Memory(under_way=before.under_way, was_absent=before.was_absent)
+        self.memory = Memory(
+            under_way=before.under_way,
+            was_absent=before.was_absent,
+            was_finishing=self.ledger.state.session.phase in (Phase.FINISHING, Phase.REMOVING),
+        )
 
     def _beat(self) -> None:
         """Tell other hosts that this one is still at work in the folder."""

@@ -21,6 +21,7 @@ from vipsync.plan.finishing import (
     plan_after_download,
     plan_finishing,
     plan_marker,
+    plan_older_ledger,
     plan_set_aside,
 )
 from vipsync.plan.launching import plan_cases, plan_lease
@@ -43,6 +44,7 @@ def plan(snapshot: Snapshot) -> Plan:
     placer = Placer(snapshot)
     found = sort_cases(snapshot, placer)
     todo = plan_requests(draft, found, placer)
+    plan_older_ledger(draft)
     if snapshot.settings_error:
         _follow(draft)
         return draft.finished()
@@ -124,7 +126,7 @@ def _fetch_pipeline(draft: Draft) -> bool:
     pipeline_id = s.settings.pipeline_id
     if not pipeline_id:
         return True
-    wanted = s.state.session.phase is not Phase.CLOSED or bool(s.files)
+    wanted = s.state.session.phase is not Phase.CLOSED or bool(s.files) or s.marker
     if wanted and (s.memory.pipeline_at is None or s.descriptor is None):
         draft.add(do.FetchPipeline(pipeline_id))
         return False
@@ -145,6 +147,8 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         due = [case for case in found.wanted(placer) if case.id not in learn]
         if due or to_upload(s, placer):
             _open(draft)
+        elif s.marker:
+            _doubt_closed(draft)
         return [*learn.values()]
     if not _proven(draft) or not session.owned:
         return []
@@ -196,6 +200,17 @@ def _open(draft: Draft) -> None:
         marked=True,
     )
     draft.add(do.Open(opened))
+
+
+def _doubt_closed(draft: Draft) -> None:
+    """Look what a marker speaks of that the ledger knows nothing of: one of both is an older copy."""
+    home = home_of(draft.s.settings.session_name)
+    seen = _look_at(draft, home)
+    if seen and draft.s.state.session.id in seen.ids:
+        _open(draft)
+    elif seen:
+        text = "The marker is here, but nothing of this session is on VIP."
+        draft.notice(Level.INFO, "ON_VIP.txt", text, "It may be deleted.", exit_code=0)
 
 
 def _look_at(draft: Draft, home: VipPath) -> do.HomeSeen | None:

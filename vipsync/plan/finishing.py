@@ -75,6 +75,17 @@ def plan_marker(draft: Draft) -> None:
         draft.add(do.Decide("go on", gone_on(draft.s.state)))
 
 
+def plan_older_ledger(draft: Draft) -> None:
+    """Take back an end that was decided before executions were started which the ledger never knew.
+
+    A ledger from a backup says nothing about the marker of today: a new one must be deleted.
+    """
+    s, session = draft.s, draft.s.state.session
+    if session.phase is Phase.FINISHING and session.adopting and s.memory.was_finishing:
+        opened = replace(session, phase=Phase.OPEN, marked=s.marker, kill=False, set_aside=False)
+        decide(draft, "older ledger", opened)
+
+
 def gone_on(state: State) -> Changes:
     """Return what is true when finishing is taken back: nothing is set aside any more."""
     aside = [j for j in state.judged.values() if j.verdict is Verdict.ASIDE]
@@ -256,6 +267,9 @@ def _remove(draft: Draft) -> None:
     for target in targets:
         asked = removal_asked(s, target)
         if asked is None or s.now >= asked + ASK_AGAIN:
+            if s.marker:
+                _say_marked(draft)
+                continue
             draft.add(do.RemoveTree(target, session.home, session.id_folder))
             continue
         overdue = s.now - asked >= s.settings.finish.timeout
@@ -281,6 +295,16 @@ def removal_asked(snapshot: Snapshot, target: VipPath) -> float | None:
         age = snapshot.wall - session.removal_asked_at
         return snapshot.now - age if 0 <= age < ASK_AGAIN else None
     return asked
+
+
+def _say_marked(draft: Draft) -> None:
+    """Ask for no removal beside a marker: a backup, or a person, has put it there."""
+    draft.notice(
+        Level.PERSON,
+        "ON_VIP.txt",
+        "The marker is back, though the removal from VIP had begun: it is not asked for.",
+        "Delete the marker, and the removal goes on.",
+    )
 
 
 def closed(snapshot: Snapshot) -> Changes:

@@ -63,11 +63,13 @@ class Listing:
 class Memory:
     """What a process remembers about one session while it runs. `version` counts what it learned.
 
-    `was_absent`: the folder was away since its marker was last seen.
+    `was_absent`: the folder was away since its marker was last seen. `was_finishing`: so the ledger
+    said when it was opened.
     """
 
     version: int = 0
     was_absent: bool = False
+    was_finishing: bool = False
     attempts: dict[str, Attempt] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
