@@ -145,7 +145,8 @@ class FolderLogs:
         handler = self._handlers.pop(root, None)
         if handler:
             self._logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # a full disk takes no last line
+                handler.close()
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -48,7 +48,7 @@ class Publisher:
         try:
             self._publish(session)
             self._unwritten = False
-        except VipsyncError as error:
+        except (VipsyncError, OSError) as error:
             if not self._unwritten:  # said once: it may last as long as the disk is full
                 logger.warning("the state could not be written: %s", type(error).__name__)
             self._unwritten = True
