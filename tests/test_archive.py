@@ -1,7 +1,10 @@
 """Tests of unpacking: everything of an archive arrives, or nothing, and never anywhere else."""
 
+import bz2
 import errno
+import gzip
 import io
+import lzma
 import os
 import random
 import resource
@@ -63,6 +66,16 @@ def packed(members: Sequence[Member], form: str = "tar") -> bytes:
             info.mode, info.mtime = member.mode, member.mtime
             tar.addfile(info, io.BytesIO(member.data))
     return out.getvalue()
+
+
+def squeezed(content: bytes, form: str) -> bytes:
+    """Return any bytes in one of the compressions, or as they are."""
+    how: dict[str, Callable[[bytes], bytes]] = {
+        "gz": gzip.compress,
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+    }
+    return how.get(form, bytes)(content)
 
 
 class Place:
@@ -255,10 +268,33 @@ HOSTILE: dict[str, tuple[list[Member], str]] = {
 }
 
 
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("members", "reason"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile(place: Place, members: list[Member], reason: str) -> None:
+def test_hostile(place: Place, members: list[Member], reason: str, form: str) -> None:
     """One member that must not be refuses the whole archive, and the reason is told."""
-    assert reason in place.refuse(packed([Member("good/file", b"good"), *members]))
+    assert reason in place.refuse(packed([Member("good/file", b"good"), *members], form))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", ["CON", "aux.txt", "a:b", "a.", "a|b", "what?"])
+def test_names_that_windows_reserves(
+    place: Place, monkeypatch: pytest.MonkeyPatch, name: str, form: str
+) -> None:
+    """They are good names here, and keep the archive packed where the disk would refuse them."""
+    content = packed([Member("good"), Member(f"d/{name}")], form)
+    monkeypatch.setattr(archive, "disk_refuses", lambda part: disk_refuses(part, windows=True))
+    assert "cannot hold" in place.refuse(content)
+    monkeypatch.undo()
+    assert place.unpack(content).files == 2
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_name_behind_a_zero_is_not_seen(place: Place, form: str) -> None:
+    """A NUL ends a name in a plain header, and refuses one in an extended header."""
+    place.unpack(packed([Member("a\0/../../b", b"1")], form))
+    assert place.tree() == {"a": b"1"}
+    other = Place(place.staging)
+    assert "cannot hold" in other.refuse(packed([Member("é\0/b", b"1")], form))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -267,9 +303,10 @@ def test_nothing_inside(place: Place, form: str) -> None:
     assert "empty" in place.refuse(packed([], form))
 
 
-def test_only_zeros(place: Place) -> None:
-    """33,280 zero bytes, an empty signal, are no archive."""
-    place.refuse(bytes(33_280))
+@pytest.mark.parametrize("form", FORMATS)
+def test_only_zeros(place: Place, form: str) -> None:
+    """33,280 zero bytes, an empty signal, are no archive, compressed or not."""
+    place.refuse(squeezed(bytes(33_280), form))
 
 
 def test_only_an_empty_folder(place: Place) -> None:
@@ -286,7 +323,7 @@ def test_chain_of_links(place: Place) -> None:
     assert "no end" in Place(place.staging).refuse(packed([*chain, link("41", "40")]))
 
 
-@pytest.mark.parametrize("form", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("form", FORMATS[1:])
 def test_bomb(place: Place, form: str) -> None:
     """What unpacks to 1000 times its size is refused before it is written."""
     content = packed([Member("zeros", bytes(2**24))], form)
@@ -315,16 +352,19 @@ def test_entries_limit(place: Place) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only GNU tar stores holes in these ways")
-@pytest.mark.parametrize("form", ["oldgnu", "gnu", "posix"])
-def test_sparse(place: Place, tmp_path_factory: pytest.TempPathFactory, form: str) -> None:
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("way", ["oldgnu", "gnu", "posix"])
+def test_sparse(
+    place: Place, tmp_path_factory: pytest.TempPathFactory, way: str, form: str
+) -> None:
     """A sparse file, whatever size it claims, keeps its archive packed."""
     source = tmp_path_factory.mktemp("source")
     with (source / "holes").open("wb") as file:
         file.truncate(10 * 2**20)
         file.write(b"x")
-    tar = subprocess.run(["tar", f"--format={form}", "-S", "-cC", source, "holes"], check=True, capture_output=True)  # fmt: skip
+    tar = subprocess.run(["tar", f"--format={way}", "-S", "-cC", source, "holes"], check=True, capture_output=True)  # fmt: skip
     assert len(tar.stdout) < 2**20
-    assert "sparse" in place.refuse(tar.stdout)
+    assert "sparse" in place.refuse(squeezed(tar.stdout, form))
 
 
 @pytest.mark.parametrize("obstacle", ["file", "folder", "empty folder", "dangling link"])

@@ -14,6 +14,8 @@ from tests.test_archive import FORMATS, GOOD, GOOD_TREE, Member, Place, packed
 from vipsync.disk.tarstream import TarReader, looks_like_tar, opened
 from vipsync.errors import ArchiveRefused, LocalFileError
 
+FLIPS = int(os.environ.get("VIPSYNC_EXAMPLES", "60"))
+
 NOISE = random.Random(1).randbytes(2**20 + 300)
 
 
@@ -73,6 +75,29 @@ def test_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> 
         assert place.tree() == GOOD_TREE
         shutil.rmtree(place.target)
     assert unnoticed < 20  # the time and the name in the head of a gzip file, for example
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_flipped_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Bits that flip anywhere give an archive that is refused, or one that is whole inside.
+
+    A plain tar has no sum over its contents: there only names and structure can be judged.
+    """
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    place, chance, refused = Place(tmp_path), random.Random(form), 0
+    whole = packed(GOOD, form)
+    for _ in range(FLIPS):
+        content = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        try:
+            place.unpack(bytes(content))
+        except ArchiveRefused:
+            refused += 1
+            continue
+        assert form == "tar" or place.tree() == GOOD_TREE
+        shutil.rmtree(place.target)
+    assert refused > FLIPS // 20
 
 
 @pytest.mark.parametrize("form", FORMATS)
