@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
+from tests.mounts import mount, unmount
+from tests.served import serve
 from vipsync.errors import FolderAbsent
 from vipsync.state import Phase
 
@@ -240,3 +246,119 @@ def test_a_copy_in_the_folders_place_is_not_the_folder(bench: Bench) -> None:
     bench.run(120)
     assert bench.vip_sessions() == ["study"]
     assert study.says("came back without its marker")
+
+
+def test_a_disk_that_is_unmounted_and_comes_back_under_another_number(bench: Bench) -> None:
+    """A real one: its mount point is empty, then the folder is there again on another device."""
+    study = bench.study(a="one")
+    bench.rest()
+    before, away = bench.changes(), bench.root.with_name("away")
+    shutil.copytree(study.root, away)
+    bench.stop()
+    shutil.rmtree(study.root)
+    study.root.mkdir()
+    mount(study.root)
+    try:
+        shutil.copytree(away, study.root, dirs_exist_ok=True)
+        bench.rest()
+        device = study.root.stat().st_dev
+        assert study.trouble() is None
+    finally:
+        unmount(study.root)
+    bench.run(600)
+    assert isinstance(study.trouble(), FolderAbsent)
+    assert list(study.root.iterdir()) == []
+    mount(study.root)
+    try:
+        shutil.copytree(away, study.root, dirs_exist_ok=True)
+        assert study.root.stat().st_dev != device
+        bench.rest()
+        assert study.trouble() is None
+        assert bench.changes() == before
+        assert study.phase() is Phase.OPEN
+        bench.stop()
+    finally:
+        unmount(study.root)
+
+
+@pytest.mark.parametrize("place", ["", "inputs", "inputs/sub", "outputs", ".vipsync"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE], ids=os.strerror)
+def test_a_place_that_cannot_be_read_is_not_empty(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str, code: int
+) -> None:
+    """Every look into it fails, and the marker's with it: it is said, nothing is concluded."""
+    study = bench.study(a="one")
+    study.write({"sub/b.mrui": "two"})
+    bench.rest()
+    before, broken = bench.changes(), study.root / place
+
+    def refusing(name: str) -> None:
+        really = getattr(os, name)
+
+        def call(path: object = ".", *arguments: object, **options: object) -> object:
+            where = Path(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else None
+            if where and (where == broken or broken in where.parents):
+                raise OSError(code, os.strerror(code), str(where))
+            return really(path, *arguments, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("stat", "lstat", "scandir", "listdir"):
+        refusing(name)
+    bench.run(600)
+    assert bench.changes() == before
+    assert not study.says("fault in vipsync")
+    monkeypatch.undo()
+    bench.run(600)
+    bench.rest()
+    assert study.trouble() is None
+    assert study.phase() is Phase.OPEN
+    assert bench.changes() == before
+
+
+def test_a_clock_that_is_set_back_ten_years_changes_nothing(bench: Bench) -> None:
+    """Only the time of day jumps: nothing is removed or launched again, and work goes on."""
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.loop.timing.wall = lambda: bench.clock.now() - 10 * 365 * 86400
+    bench.rest()
+    assert len(study.outputs()) == 1
+    study.drop(b="two")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert bench.count("DELETE") == 0
+    study.marker.unlink()
+    bench.rest()
+    assert study.phase() is Phase.CLOSED
+
+
+def test_a_folder_without_permissions_is_said_to_be_unreadable(tmp_path: Path) -> None:
+    """`chmod 000`, seen by a real process: nothing is removed or launched, and the words say why."""
+    plain = _without_privileges()
+    with serve(tmp_path) as served:
+        study = served.study(a="one")
+        command = [*plain, sys.executable, "-m", "vipsync", "run", "--once", str(study)]
+        environ = {**os.environ, **served.environ}
+        subprocess.run(command, env=environ, check=True, capture_output=True)
+        requests = len(served.world.requests)
+        (study / "ON_VIP.txt").unlink()
+        study.chmod(0)
+        try:
+            done = subprocess.run(command, env=environ, capture_output=True, text=True)
+        finally:
+            study.chmod(0o755)
+        assert done.returncode not in (0, 2)
+        assert "Traceback" not in done.stderr
+        assert "fault" not in done.stdout + done.stderr
+        assert "study" in done.stdout + done.stderr
+        assert len(served.world.requests) == requests
+
+
+def _without_privileges() -> list[str]:
+    """Return what takes from root the right to read everything; nothing for everybody else."""
+    if os.geteuid():
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root reads everything, and there is no setpriv to take that away")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]

@@ -24,6 +24,7 @@ from vipsync.disk.scan import Seen
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,
+    ForeignPath,
     GenericVipError,
     LocalFileError,
     NameTaken,
@@ -165,10 +166,12 @@ def _ids(entries: tuple[RemoteEntry, ...]) -> tuple[str, ...]:
     return tuple(sorted(n.removeprefix("vipsync-") for n in names if n.startswith("vipsync-")))
 
 
-def _entries(tools: Tools, folder: VipPath) -> tuple[RemoteEntry, ...] | None:
+def _entries(
+    tools: Tools, folder: VipPath, *, whole: bool = False
+) -> tuple[RemoteEntry, ...] | None:
     """List a folder, None where it is not there: that is refused as anything else is (facts 3.10)."""
     try:
-        return tools.vip.list_folder(folder)
+        return tools.vip.list_folder(folder, whole=whole)
     except GenericVipError:
         if tools.vip.exists(folder):
             raise
@@ -359,7 +362,7 @@ def _list_results(action: do.ListResults, tools: Tools) -> do.ResultsListed:
     while pending:
         tools.stop()
         folder = pending.pop()
-        for entry in _entries(tools, folder) or ():
+        for entry in _entries(tools, folder, whole=True) or ():
             if entry.is_folder:
                 pending.append(entry.path)
             else:
@@ -367,7 +370,16 @@ def _list_results(action: do.ListResults, tools: Tools) -> do.ResultsListed:
     inside = f"{execution.results_folder}/"
     for path in execution.returned:
         if path not in found and not path.startswith(inside):
-            entry_there = tools.vip.properties(path)
+            entry_there = _returned(path, tools)
             if entry_there and not entry_there.is_folder:
                 found[path] = entry_there
     return do.ResultsListed(tuple(found[path] for path in sorted(found)))
+
+
+def _returned(path: VipPath, tools: Tools) -> RemoteEntry | None:
+    """Return what lies at a path that a job has returned; nothing can lie at one that is none."""
+    try:
+        return tools.vip.properties(path)
+    except ForeignPath:
+        logger.warning("a job has returned something that is no path on VIP")
+        return None

@@ -79,7 +79,7 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
     if there > action.size:
         part.unlink()
         there = 0
-    if there < action.size or not part.exists():
+    if there < action.size or not there:  # an empty file is asked for too: a list may be wrong
         _append(action, part, there, bench)
     size = part.stat().st_size
     if size != action.size:
@@ -94,13 +94,12 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
 def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> None:
     name, came = do.key(action), offset
     with part.open("ab") as file:
-        if action.size:
-            with bench.vip.download(action.vip, offset) as download:
-                for block in download.blocks:
-                    bench.stop()
-                    file.write(block)
-                    came += len(block)
-                    bench.moved(name, came, action.size)
+        with bench.vip.download(action.vip, offset) as download:
+            for block in download.blocks:
+                bench.stop()
+                file.write(block)
+                came += len(block)
+                bench.moved(name, came, action.size)
         file.flush()
         os.fsync(file.fileno())
 

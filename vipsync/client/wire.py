@@ -42,6 +42,9 @@ T = TypeVar("T")
 EXCERPT = 200
 """Characters of a foreign text that an error may show."""
 
+_LARGEST = 2**63 - 1
+"""Bytes of the largest file that any disk, and the ledger, can hold."""
+
 _TYPES = {word.value: word for word in ParameterType}
 _STATUSES = {word.value: word for word in ExecutionStatus}
 _ABSENT_DEFAULTS = frozenset({"$input.getDefaultValue()", "No_value_provided"})
@@ -119,7 +122,7 @@ class EntryAnswer(Answer):
         """Return the entry at this path; None for a file without a size."""
         if self.is_directory:
             return RemoteEntry(VipPath(path), is_folder=True)
-        if self.size is None or self.size < 0:
+        if self.size is None or not 0 <= self.size <= _LARGEST:
             return None
         return RemoteEntry(VipPath(path), is_folder=False, size=self.size)
 
@@ -303,6 +306,11 @@ def span(status: int, headers: Mapping[str, str], offset: int, asked: str) -> Sp
 
     A server that knows no ranges sends all of it; 416 is right where nothing is left to send.
     """
+    if status == 416 and headers.get("content-range") is None:
+        raise TransferMismatch(
+            f"VIP has fewer than the {offset} bytes that are here already to '{asked}'.",
+            "It must be fetched again from its beginning.",
+        )
     if status == 200:
         found = Span(0, _length(headers.get("content-length"), asked))
     else:

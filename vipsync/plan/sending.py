@@ -7,7 +7,7 @@ content goes to the next version folder. PURE: no I/O, no clock.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,8 +29,15 @@ from vipsync.model import (
     VipPath,
 )
 from vipsync.names import version_path, vip_relpath
-from vipsync.plan.draft import Draft
-from vipsync.plan.snapshot import LIST_AGAIN, Lender, Snapshot, parent
+from vipsync.plan.draft import PATIENCE, Draft, Level
+from vipsync.plan.snapshot import (
+    FIRST_PAUSE,
+    LIST_AGAIN,
+    LONGEST_PAUSE,
+    Lender,
+    Snapshot,
+    parent,
+)
 from vipsync.state import SendStatus, Sent
 
 Send = do.SendFile | do.SendPack
@@ -289,8 +296,27 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
             case _:
                 pass
     ready = _with_folders(draft, sends)
+    wrong = Counter(r.path for r in draft.s.state.sent.values() if r.status is SendStatus.WRONG)
     for send in sorted(ready, key=lambda a: (-a.state.size, a.vip)):
-        draft.add(send)
+        local = send.path if isinstance(send, do.SendFile) else send.folder
+        if not _too_soon(draft, send, wrong[local]):
+            draft.add(send)
+
+
+def _too_soon(draft: Draft, send: Send, wrong: int) -> bool:
+    """Tell whether VIP has stored a file in a wrong size so often that the next copy must wait."""
+    if wrong < 2:
+        return False
+    pause, lasting = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(wrong, 10))), wrong >= PATIENCE
+    age = draft.since(f"wrong size {send.vip}")
+    if lasting:
+        text = f"VIP has stored it {wrong} times in another size than was sent."
+        draft.notice(
+            Level.PERSON, send.vip, text, "It is sent again; tell VIP's support if it lasts."
+        )
+    if age < pause:
+        draft.wait(draft.s.now + pause - age, lasting=lasting)
+    return age < pause
 
 
 def _quiet(draft: Draft, folder: VipPath) -> bool:

@@ -25,6 +25,8 @@ from vipsync.state import State
 
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
+LONGEST_REST = 3600.0
+"""Seconds for which a server may ask for rest (Retry-After): one that asks for more is not well."""
 
 LIST_AGAIN = 3600.0
 """Seconds for which a list of a tree on VIP is believed (design 7)."""
@@ -123,7 +125,8 @@ class Memory:
         before = self.trouble if everywhere else self.attempts.get(name)
         count = before.count + 1 if before else 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 10)) * (0.5 + spread() / 2)
-        attempt = Attempt(count, error, now + max(pause, getattr(error, "retry_after", None) or 0))
+        rest = min(LONGEST_REST, getattr(error, "retry_after", None) or 0)
+        attempt = Attempt(count, error, now + max(pause, rest))
         if everywhere:
             self.trouble = attempt
         else:
