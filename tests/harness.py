@@ -184,7 +184,7 @@ class Bench:
         self.studies: list[Study] = []
         self.executor: Executor = Serial()
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
-        self.publish: Callable[[Reconciler], object] = lambda _session: None
+        self.publish: Callable[[Reconciler], None] = lambda _session: None
         self._clients: list[VipClient] = []
         self._chance = random.Random(2)
         self._loop: Loop | None = None
@@ -220,7 +220,7 @@ class Bench:
                 timing=Timing(self._now, self.clock.now, self._chance.random, self.clock.sleep),
                 executor=self.executor,
                 watch=False,
-                publish=lambda session: self.publish(session) and None,
+                publish=self._publish,
             )
         return self._loop
 
@@ -276,6 +276,9 @@ class Bench:
     def _pass(self, seconds: float) -> None:
         """Let time pass; what is smaller than a clock can show is a millisecond."""
         self.clock.sleep(max(seconds, 0.001) if seconds else 0.0)
+
+    def _publish(self, session: Reconciler) -> None:
+        self.publish(session)
 
     def _now(self) -> float:
         """Return a monotonic time that is not the time of day."""

@@ -268,6 +268,9 @@ def test_a_disk_that_is_unmounted_and_comes_back_under_another_number(bench: Ben
     bench.run(600)
     assert isinstance(study.trouble(), FolderAbsent)
     assert list(study.root.iterdir()) == []
+    other = bench.root.with_name("other")
+    other.mkdir()
+    mount(other)  # takes the number that has become free
     mount(study.root)
     try:
         shutil.copytree(away, study.root, dirs_exist_ok=True)
@@ -279,6 +282,7 @@ def test_a_disk_that_is_unmounted_and_comes_back_under_another_number(bench: Ben
         bench.stop()
     finally:
         unmount(study.root)
+        unmount(other)
 
 
 @pytest.mark.parametrize("place", ["", "inputs", "inputs/sub", "outputs", ".vipsync"])
@@ -320,8 +324,10 @@ def test_a_clock_that_is_set_back_ten_years_changes_nothing(bench: Bench) -> Non
     """Only the time of day jumps: nothing is removed or launched again, and work goes on."""
     bench.job_seconds = lambda _job: 300.0
     study = bench.study(a="one")
+    back = 0.0
+    bench.loop.timing.wall = lambda: bench.clock.now() - back
     bench.until(bench.executions)
-    bench.loop.timing.wall = lambda: bench.clock.now() - 10 * 365 * 86400
+    back = 10 * 365 * 86400.0
     bench.rest()
     assert len(study.outputs()) == 1
     study.drop(b="two")
@@ -348,7 +354,7 @@ def test_a_folder_without_permissions_is_said_to_be_unreadable(tmp_path: Path) -
             done = subprocess.run(command, env=environ, capture_output=True, text=True)
         finally:
             study.chmod(0o755)
-        assert done.returncode not in (0, 2)
+        assert done.returncode != 0
         assert "Traceback" not in done.stderr
         assert "fault" not in done.stdout + done.stderr
         assert "study" in done.stdout + done.stderr

@@ -89,6 +89,15 @@ def disk_error(path: Path, error: OSError) -> DiskError:
     )
 
 
+def unreadable(path: Path, error: OSError) -> FolderAbsent:
+    """Say what cannot be looked at; nothing is concluded from that."""
+    reason = error.strerror or str(error)
+    return FolderAbsent(
+        f"{error.filename or path} cannot be read: {reason}.",
+        "Is the disk there and healthy, and may this account read it? Nothing is done until then.",
+    )
+
+
 class SessionFolder:
     """One session folder on this machine."""
 
@@ -278,15 +287,15 @@ def find_sessions(directory: Path) -> list[SessionFolder]:
     Raise NotASession where there is neither.
     """
     here = SessionFolder(directory)
-    if here.is_session():
-        return [here]
     try:
+        if here.is_session():
+            return [here]
         inside = sorted(p for p in here.root.iterdir() if p.is_dir())
+        return [s for s in map(SessionFolder, inside) if s.is_session()]
     except OSError as error:
         raise NotASession(
             f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
         ) from error
-    return [s for s in map(SessionFolder, inside) if s.is_session()]
 
 
 def _same_file(one: Path, other: Path) -> bool:

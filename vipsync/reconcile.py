@@ -22,7 +22,7 @@ from vipsync.client.vip_client import VipClient
 from vipsync.disk.scan import Hints, network_file_system
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.fetching import part_name
-from vipsync.folder import HostLease, SessionFolder, new_id
+from vipsync.folder import HostLease, SessionFolder, new_id, unreadable
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
 from vipsync.observe import Observer, Observing
@@ -218,13 +218,14 @@ class Reconciler:
             self._keep_settings()  # from here on the ledger is not new, also after a kill
             self._find_client(self.snapshot.settings)
         except FolderAbsent as error:
-            self.trouble = error
-            self.memory.was_absent = True
-            self.close()
+            self._halt(error)
             return
         except VipsyncError as error:
             self.trouble = error
             self.queue.clear()
+            return
+        except OSError as error:  # what cannot be read is not known to be gone
+            self._halt(unreadable(self.folder.root, error))
             return
         self._basis = _basis(self.snapshot)
         due = self.plan.due if self.plan else None
@@ -237,6 +238,12 @@ class Reconciler:
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
         self.queue.extend(self.plan.actions)
         self._confirm()
+
+    def _halt(self, error: FolderAbsent) -> None:
+        """Let the folder go until it is there again."""
+        self.trouble = error
+        self.memory.was_absent = True
+        self.close()
 
     def _confirm(self) -> None:
         """Note when everything was last seen to be equal."""
