@@ -28,12 +28,11 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
         self.writes = 0
-        self.refused = 0
-        self.last = ""
+        self.refused: list[str] = []
         self.refuses: Callable[[int], bool] = lambda _number: False
         self.errno = errno.ENOSPC
 
-    def write(self, what: str, path: object) -> None:
+    def write(self, path: object) -> None:
         """Count one write; raise OSError where it is refused."""
         if isinstance(path, int):
             path = Path(f"/proc/self/fd/{path}").readlink()
@@ -41,9 +40,8 @@ class Disk:
         if not f"{where}/".startswith(f"{self.root}/"):
             return
         self.writes += 1
-        self.last = f"{what} {where.removeprefix(self.root)}"
         if self.refuses(self.writes):
-            self.refused += 1
+            self.refused.append(where.removeprefix(self.root))
             raise OSError(self.errno, os.strerror(self.errno), where)
 
 
@@ -74,7 +72,7 @@ def _checked(disk: Disk, name: str, at: int) -> Callable[..., Any]:
         if not there and (disk.errno != errno.ENOSPC or name not in _NEED_NO_SPACE):
             folder = options.get("dir_fd")
             path = arguments[at]
-            disk.write(name, path if folder is None else f"/proc/self/fd/{folder}/{path}")
+            disk.write(path if folder is None else f"/proc/self/fd/{folder}/{path}")
         return really(*arguments, **options)
 
     return call
@@ -85,7 +83,7 @@ def _os_open(disk: Disk) -> Callable[..., int]:
 
     def call(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         if flags & os.O_CREAT:
-            disk.write("create", path)
+            disk.write(path)
         return really(path, flags, *arguments, **options)
 
     return call
@@ -97,7 +95,7 @@ class _Raw(io.FileIO):
     disk: Disk
 
     def write(self, block: Any, /) -> int:
-        self.disk.write("write", self.fileno())
+        self.disk.write(self.fileno())
         return super().write(block)
 
 
@@ -108,7 +106,7 @@ def _opened(disk: Disk) -> Callable[..., Any]:
         if not set(mode) & set("wax+"):
             return really(file, mode, *arguments, **options)
         if not isinstance(file, int):
-            disk.write("create", file)
+            disk.write(file)
         raw = _Raw(file, mode.replace("b", "").replace("t", ""), options.get("closefd", True))
         raw.disk = disk
         buffer = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
@@ -128,16 +126,16 @@ def _connect(disk: Disk) -> Callable[..., sqlite3.Connection]:
 
         def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
             if not statement.startswith(_READS):
-                self.check(statement)
+                self.check()
             return super().execute(statement, *arguments)
 
         def executemany(self, statement: str, rows: Any) -> sqlite3.Cursor:
-            self.check(statement)
+            self.check()
             return super().executemany(statement, rows)
 
-        def check(self, statement: str) -> None:
+        def check(self) -> None:
             try:
-                disk.write(" ".join(statement.split()[:3]), self.path)
+                disk.write(self.path)
             except OSError as error:
                 words = {errno.ENOSPC: "database or disk is full"}
                 text = words.get(disk.errno, "attempt to write a readonly database")
