@@ -184,7 +184,7 @@ class Bench:
         self.studies: list[Study] = []
         self.executor: Executor = Serial()
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
-        self.publish: Callable[[Reconciler], None] = lambda _session: None
+        self.publish: Callable[[Reconciler], object] = lambda _session: None
         self._clients: list[VipClient] = []
         self._chance = random.Random(2)
         self._loop: Loop | None = None

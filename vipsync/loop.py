@@ -64,7 +64,7 @@ class Loop:
         timing: Timing | None = None,
         executor: Executor | None = None,
         watch: bool = True,
-        publish: Callable[[Reconciler], None] = lambda _session: None,
+        publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
     ) -> None:
         self.directories = list(directories)
