@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.worlds import CLOSED, HOME, NOW, OPEN, memory, snapshot, state_of
@@ -135,3 +136,12 @@ def test_a_notice_is_said_once() -> None:
     made.notice(Level.INFO, HOME, "b")
     notices = made.finished().notices
     assert notices == (Notice(Level.INFO, HOME, "b"), Notice(Level.INFO, HOME, "a"))
+
+
+def test_a_wait_has_passed_when_it_says_so() -> None:
+    """However the clock rounds: who looks again at the time that was named must not wait on."""
+    waiting = draft(since={"gone": 951.9118100429483})
+    assert not waiting.wait_for("gone", 120.0)
+    due = waiting.finished().due
+    assert due is not None
+    assert Draft(replace(waiting.s, now=due)).wait_for("gone", 120.0)

@@ -386,6 +386,18 @@ SENDING = [
         [],
     ),
     Row(
+        "a touched file opens nothing before it was read",
+        snapshot(
+            known("a.dat", "one"),
+            replace(sent("a.dat", "one"), status=SendStatus.REMOVED),
+            files=A,
+            touched=["a.dat"],
+            settings=UPLOAD_ONLY,
+        ),
+        ["HashFile a.dat"],
+        [],
+    ),
+    Row(
         "without a pipeline a closed session opens for a file",
         snapshot(files=A, settings=UPLOAD_ONLY),
         ["LookAtHome ~"],
@@ -1540,6 +1552,19 @@ FINISHING_ROWS = [
         ["Decide remove"],
         [],
         check=lambda made: session_after(made).phase is Phase.REMOVING,
+    ),
+    Row(
+        "set aside: a launch that proved not to have arrived is set aside too",
+        snapshot(
+            *READY,
+            launched("a.dat", "one", status=LaunchStatus.WITHDRAWN, execution_id=""),
+            session=SET_ASIDE,
+            files=A,
+            memory=memory(),
+        ),
+        ["Decide set aside"],
+        [],
+        check=lambda made: put(made, Judged) == [judged("a.dat", "one", Verdict.ASIDE)],
     ),
     Row(
         "finishing, settings with an error: nothing is removed before cases are set aside",

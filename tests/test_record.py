@@ -336,6 +336,13 @@ CASES = [
         [result(status=ResultStatus.REFUSED, reason="too large")],
     ),
     Case(
+        "too large, but here once: it counts as here",
+        [execution(), result()],
+        FETCH,
+        failure(TooLarge("too large")),
+        [],
+    ),
+    Case(
         "cut off: still wanted",
         [execution(), result(status=ResultStatus.WANTED)],
         FETCH,

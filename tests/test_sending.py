@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.worlds import (
+    FINISHING,
     HOME,
     INPUTS,
     NOW,
@@ -13,6 +14,7 @@ from tests.worlds import (
     known,
     memory,
     sent,
+    settings,
     sha256,
     snapshot,
     state_of,
@@ -21,7 +23,14 @@ from tests.worlds import (
 from vipsync import actions as do
 from vipsync.model import InputFile, InputFolder, PackedFolder, PackKind, RelPath, Text, VipPath
 from vipsync.plan.draft import Draft
-from vipsync.plan.sending import Placer, members_digest, plan_sending, states_digest
+from vipsync.plan.sending import (
+    Placer,
+    members_digest,
+    plan_sending,
+    set_aside,
+    states_digest,
+    to_upload,
+)
 from vipsync.plan.snapshot import Lender, Lent, Listing
 from vipsync.state import Row, SendStatus, Sent
 
@@ -131,6 +140,44 @@ def test_an_archive_in_doubt_is_sent_again_from_the_same_states() -> None:
     (elsewhere,) = placer(other).place(PACK).todo
     assert isinstance(elsewhere, do.SendPack)
     assert elsewhere.vip == f"{INPUTS}/_v2/s.zip"
+
+
+def test_an_archive_is_looked_for_where_nobody_has_looked() -> None:
+    """As files are: somebody may have deleted it on VIP."""
+    whole = archived(SendStatus.SENT, members_digest(HASHES))
+    (look,) = placer(*BOTH, whole, memory=memory(listings={})).place(PACK).todo
+    assert look == do.LookAtFolder(INPUTS)
+
+
+def test_an_archive_that_vanished_is_sent_to_its_place_again() -> None:
+    """The place belongs to these members for ever."""
+    vanished = archived(SendStatus.TRYING, members_digest(HASHES))
+    assert placer(*BOTH, vanished).place(PACK).todo == (
+        do.SendPack(ARCHIVE, RelPath("s"), PackKind.ZIP, STATES),
+    )
+
+
+def test_a_touched_file_that_vanished_is_sent_as_it_is_now() -> None:
+    """In the state in which it was sent before, it can never be sent again."""
+    lost = (known("s/a.nii", "one"), replace(sent("s/a.nii", "one"), status=SendStatus.TRYING))
+    touched = replace(lost[0], state=state_of("one", touched=True))
+    nothing = {VipPath(f"{INPUTS}/s"): Listing(0, {}, NOW)}
+    moved = placer(touched, lost[1], touched=["s/a.nii"], memory=memory(listings=nothing))
+    (again,) = moved.place(InputFile(RelPath("s/a.nii"))).todo
+    assert isinstance(again, do.SendFile)
+    assert again.state == state_of("one", touched=True)
+
+
+def test_a_file_that_was_edited_before_the_end_is_set_aside() -> None:
+    """Else the session would open again for it as soon as it is closed."""
+    everything = settings(inputs={"upload": "all"})
+    edited = snapshot(
+        *there("a.dat", "one"), session=FINISHING, files={"a.dat": "three"}, settings=everything
+    )
+    (row,) = set_aside(edited, Placer(edited))
+    assert (row.vip, row.status) == (f"{INPUTS}/_v2/a.dat", SendStatus.REMOVED)
+    after = snapshot(*there("a.dat", "one"), row, files={"a.dat": "three"}, settings=everything)
+    assert to_upload(after, Placer(after)) == []
 
 
 def test_members_that_nobody_read_are_read_first() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.worlds import (
     ID,
+    INPUTS,
     OPEN,
     OUTPUTS,
     WALL,
@@ -19,7 +22,7 @@ from tests.worlds import (
     sent,
     told,
 )
-from vipsync.model import ExecutionStatus, Job, VipPath
+from vipsync.model import ExecutionStatus, Job, RelPath, VipPath
 from vipsync.state import (
     CachedPipeline,
     Changes,
@@ -79,6 +82,19 @@ def test_a_later_row_takes_the_place_of_an_earlier_one() -> None:
     state = State(OPEN)
     state.put([launched("a.dat", "one"), in_doubt("a.dat", "one")])
     assert list(state.launches.values()) == [in_doubt("a.dat", "one")]
+
+
+def test_what_was_sent_is_found_by_its_file_and_by_its_folder() -> None:
+    """Whatever was put before, and what was dropped since."""
+    first, second = sent("s/a.dat", "one"), sent("s/a.dat", "three", at="_v2/s/a.dat")
+    state = State(OPEN)
+    state.put([first, second, sent("s/b.dat", "one")])
+    assert state.sent_from(first.path) == [first, second]
+    assert state.sent_to(VipPath(f"{INPUTS}/s")) == [first, sent("s/b.dat", "one")]
+    moved = replace(first, path=RelPath("c.dat"))
+    state.apply(Changes(put=(moved,), drop=(sent("s/b.dat", "one"),)))
+    assert (state.sent_from(first.path), state.sent_from(moved.path)) == ([second], [moved])
+    assert state.sent_to(VipPath(f"{INPUTS}/s")) == [moved]
 
 
 @pytest.mark.parametrize("row", DROPPED, ids=lambda row: type(row).__name__)

@@ -6,6 +6,7 @@ Each action holds what it expects to find; `act` looks again before it touches. 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import get_args
 
 from vipsync.errors import VipsyncError
 from vipsync.model import (
@@ -251,8 +252,11 @@ def key(action: Action) -> str:
         case Open() | WriteMarker() | DeleteMarker():
             subject = ""
         case _:
-            subject = getattr(action, fields(action)[0].name)
+            subject = getattr(action, _FIRST_FIELD[type(action)])
     return f"{type(action).__name__} {subject}"
+
+
+_FIRST_FIELD = {kind: fields(kind)[0].name for kind in get_args(Action) if fields(kind)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from vipsync.errors import (
 )
 from vipsync.model import FileState, RemoteEntry, VipPath
 from vipsync.plan.sending import members_digest, states_digest
-from vipsync.plan.snapshot import parent
 from vipsync.state import (
     CachedPipeline,
     Changes,
@@ -126,6 +125,8 @@ def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
             return _no_longer_asked(state)
         case do.FetchResult() if isinstance(error, TooLarge):
             result = state.results[action.vip]
+            if result.status is ResultStatus.HERE:
+                return NOTHING  # it was here once: it holds up nothing
             refused_result = replace(result, status=ResultStatus.REFUSED, reason=str(error))
             return Changes(put=(refused_result,))
         case _:
@@ -141,8 +142,8 @@ def _no_longer_asked(state: State) -> Changes:
 def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:
     """Know the content; a transfer of this very state whose end was unknown has it too."""
     yield Known(action.path, action.state, sha256)
-    for row in state.sent.values():
-        if row.path == action.path and row.state == action.state and not row.sha256:
+    for row in state.sent_from(action.path):
+        if row.state == action.state and not row.sha256:
             # Answered without a hash means: it was seen there in its size after a crash.
             seen = row.status is SendStatus.ANSWERED
             yield replace(row, sha256=sha256, status=SendStatus.SENT if seen else row.status)
@@ -170,8 +171,8 @@ def _folder_seen(
     The equal size counts as sent only together with our own intent, and with a known hash.
     """
     sizes = {e.path: e.size for e in entries or () if not e.is_folder}
-    for row in state.sent.values():
-        if parent(row.vip) != folder or row.status in (SendStatus.WRONG, SendStatus.REMOVED):
+    for row in state.sent_to(folder):
+        if row.status in (SendStatus.WRONG, SendStatus.REMOVED):
             continue
         if row.state == PACKED:
             continue  # nobody knows its size yet

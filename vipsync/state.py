@@ -306,6 +306,39 @@ class State:
     last_settings: str = ""
     requests: set[str] = field(default_factory=set)
     version: int = 0
+    _by_path: dict[RelPath, tuple[VipPath, ...]] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
+    _by_folder: dict[str, dict[VipPath, None]] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
+
+    def sent_from(self, path: RelPath) -> list[Sent]:
+        """Return what was sent of one file or folder of this machine."""
+        return [self.sent[vip] for vip in self._by_path.get(path, ())]
+
+    def sent_to(self, folder: VipPath) -> list[Sent]:
+        """Return what was sent right into one folder on VIP."""
+        return [self.sent[vip] for vip in self._by_folder.get(folder, ())]
+
+    def _put_sent(self, row: Sent) -> None:
+        before = self.sent.get(row.vip)
+        self.sent[row.vip] = row
+        if before is None or before.path != row.path:
+            self._forget_path(before)
+            self._by_path[row.path] = (*self._by_path.get(row.path, ()), row.vip)
+            self._by_folder.setdefault(row.vip.rpartition("/")[0], {})[row.vip] = None
+
+    def _drop_sent(self, vip: VipPath) -> None:
+        row = self.sent.pop(vip, None)
+        self._forget_path(row)
+        if row is not None:
+            del self._by_folder[vip.rpartition("/")[0]][vip]
+
+    def _forget_path(self, row: Sent | None) -> None:
+        if row is not None:
+            others = tuple(vip for vip in self._by_path[row.path] if vip != row.vip)
+            self._by_path[row.path] = others
 
     @property
     def is_new(self) -> bool:
@@ -331,7 +364,7 @@ class State:
                 case Known():
                     self.known[row.path] = row
                 case Sent():
-                    self.sent[row.vip] = row
+                    self._put_sent(row)
                 case Launch():
                     self.launches[row.name] = row
                 case Followed():
@@ -354,7 +387,7 @@ class State:
             case Known():
                 self.known.pop(row.path, None)
             case Sent():
-                self.sent.pop(row.vip, None)
+                self._drop_sent(row.vip)
             case Judged():
                 self.judged.pop(row.content, None)
             case Result():

@@ -27,7 +27,7 @@ from vipsync.plan.finishing import (
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.mirroring import plan_following, plan_results
 from vipsync.plan.requests import plan_requests
-from vipsync.plan.sending import Placer, plan_sending, to_upload
+from vipsync.plan.sending import Placer, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, outdated, sort_cases, to_learn
 from vipsync.plan.starting import mark, settle_doubts
@@ -98,7 +98,7 @@ def _say_outdated(draft: Draft, found: Sorted, placer: Placer) -> None:
     if old:
         text = f"{len(old)} of {len(launched)} cases ran with older settings or shared files."
         draft.notice(Level.INFO, "settings", text, "`vipsync rerun --outdated` runs them again.", 0)
-    versions = Counter(found.launches[content][-1].pipeline_id for content in launched)
+    versions = Counter([found.launches[content][-1].pipeline_id for content in launched])
     if len(versions) > 1:
         mixed = ", ".join(f"{n} with {pipeline}" for pipeline, n in sorted(versions.items()))
         draft.notice(Level.INFO, "pipeline", f"Mixed: {mixed}.", exit_code=0)
@@ -145,11 +145,13 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     if session.phase is Phase.CLOSED:
         learn = to_learn(found, placer)
         due = [case for case in found.wanted(placer) if case.id not in learn]
-        if due or to_upload(s, placer):
+        uploads = to_upload(s, placer)
+        unread = to_read_again(uploads, placer)
+        if due or len(uploads) > len(unread):
             _open(draft)
         elif s.marker:
             _doubt_closed(draft)
-        return [*learn.values()]
+        return [*learn.values(), *unread]
     if not _proven(draft) or not session.owned:
         return []
     todo: list[do.Action] = []

@@ -105,10 +105,11 @@ class Draft:
 
     def wait_for(self, condition: str, seconds: float) -> bool:
         """Tell whether `condition` has held for `seconds`; until then look again in time."""
-        age = self.since(condition)
-        if age >= seconds:
+        self.conditions.add(condition)
+        until = self.s.memory.since.get(condition, self.s.now) + seconds
+        if self.s.now >= until:
             return True
-        self.wait(self.s.now + seconds - age)
+        self.wait(until)
         return False
 
     def notice(

@@ -141,7 +141,10 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     Files that come later are not among them: they open the session again.
     """
     s, session = draft.s, draft.s.state.session
-    if session.phase is not Phase.FINISHING or session.set_aside:
+    if session.phase is not Phase.FINISHING:
+        return []
+    if session.set_aside:
+        _set_aside_withdrawn(draft, found)
         return []
     judged = _judge(found, s, Verdict.ASIDE)
     unread = _readable(draft, to_read(found, placer))
@@ -149,6 +152,19 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
         files = set_aside(s, placer)
         decide(draft, "set aside", replace(session, set_aside=True), *judged, *files)
     return unread
+
+
+def _set_aside_withdrawn(draft: Draft, found: Sorted) -> None:
+    """Set aside what was in doubt when the others were, and proved not to have been launched."""
+    withdrawn = {
+        case.content
+        for launch in draft.s.state.launches.values()
+        if launch.status is LaunchStatus.WITHDRAWN
+        for case in launch.cases
+    }
+    late = [x for x in _judge(found, draft.s, Verdict.ASIDE) if x.content in withdrawn]
+    if late:
+        decide(draft, "set aside", *late)
 
 
 def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:

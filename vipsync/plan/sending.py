@@ -43,6 +43,9 @@ from vipsync.state import SendStatus, Sent
 Send = do.SendFile | do.SendPack
 SENDS = (do.SendFile, do.SendPack)
 
+_STATES = "states "
+"""What the digest of an archive begins with as long as its members were not read."""
+
 
 class _Fit(Enum):
     """What lies at a place, seen from the file that is to lie there."""
@@ -147,14 +150,23 @@ class Placer:
         if row is None or row.status is SendStatus.REMOVED:
             listing = self.s.memory.listings.get(parent(vip))
             return None if listing and vip in listing.sizes else [send]
-        if row.status is SendStatus.TRYING:
+        if row.status is SendStatus.TRYING and row.sha256.startswith(_STATES):
             return [send] if row.sha256 == states_digest(members) else None
         hashes = [(path, self.sha256(path)) for path in value.members]
         unread = [do.HashFile(path, self.s.files[path]) for path, sha256 in hashes if not sha256]
         if unread:
             return [*unread]
-        same = row.sha256 == members_digest(hashes)
-        return [] if same and row.status is SendStatus.SENT else None
+        if row.sha256 != members_digest(hashes):
+            return None
+        if row.status is SendStatus.SENT:
+            return self._still_there(parent(vip))
+        return [send] if row.status is SendStatus.TRYING else None  # it vanished from there
+
+    def _still_there(self, folder: VipPath) -> list[do.Action]:
+        """Return the look without which it is not sure that what was sent to a folder is there."""
+        listing = self.s.memory.listings.get(folder)
+        recent = listing is not None and listing.at + LIST_AGAIN > self.s.now
+        return [] if recent else [do.LookAtFolder(folder)]
 
     def _place_version(
         self, members: Sequence[tuple[RelPath, str]], version: int
@@ -193,11 +205,10 @@ class Placer:
 
     def _confirm(self, row: Sent, path: RelPath) -> list[do.Action]:
         """Return what makes sure that a file which we sent, or tried to, lies there."""
-        send, folder = do.SendFile(row.vip, path, row.state), parent(row.vip)
+        send, folder = do.SendFile(row.vip, path, self.s.files[path]), parent(row.vip)
         listing = self.s.memory.listings.get(folder)
         if row.status is SendStatus.SENT:
-            recent = listing is not None and listing.at + LIST_AGAIN > self.s.now
-            return [] if recent else [do.LookAtFolder(folder)]
+            return self._still_there(folder)
         attempt = self.s.memory.attempts.get(do.key(send))
         if attempt and attempt.not_before > self.s.now:
             return [send]
@@ -209,7 +220,7 @@ class Placer:
         ):
             return [do.LookAtFolder(folder)]
         if listing and row.vip in listing.sizes and not row.sha256:
-            return [do.HashFile(path, row.state)]
+            return [do.HashFile(path, self.s.files[path])]
         return [send]
 
     def _root(self, value: InputFile | InputFolder | PackedFolder, version: int) -> VipPath:
@@ -254,20 +265,36 @@ def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
     ]
 
 
+def to_read_again(paths: Iterable[RelPath], placer: Placer) -> list[do.Action]:
+    """Return the hashes of files that were touched since they were known: only these can tell."""
+    known, files = placer.s.state.known, placer.s.files
+    return [
+        do.HashFile(path, files[path])
+        for path in paths
+        if path in known and placer.sha256(path) is None
+    ]
+
+
 def set_aside(snapshot: Snapshot, placer: Placer) -> list[Sent]:
     """Return rows by which files that were not sent before the end count as sent, and removed."""
     rows = []
     for path in to_upload(snapshot, placer):
         with suppress(NameRefused):
-            vip = version_path(snapshot.state.session.vip_input_dir, 1, path)
-            if vip not in snapshot.state.sent:
-                rows.append(Sent(vip, path, snapshot.files[path], SendStatus.REMOVED))
+            vip = _unused_place(path, snapshot)
+            rows.append(Sent(vip, path, snapshot.files[path], SendStatus.REMOVED))
     return rows
+
+
+def _unused_place(path: RelPath, snapshot: Snapshot) -> VipPath:
+    """Return the first place of a file to which nothing was ever sent."""
+    root, sent = snapshot.state.session.vip_input_dir, snapshot.state.sent
+    places = (version_path(root, version, path) for version in count(1))
+    return next(place for place in places if place not in sent)
 
 
 def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:
     """Return what an archive is to be known by until its members were read."""
-    return "states " + _digest(f"{path}\0{tuple(state)}" for path, state in members)
+    return _STATES + _digest(f"{path}\0{tuple(state)}" for path, state in members)
 
 
 def members_digest(hashes: Iterable[tuple[RelPath, str | None]]) -> str:

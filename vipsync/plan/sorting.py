@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from vipsync import actions as do
 from vipsync.model import Case, Text
@@ -17,11 +18,16 @@ from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
 from vipsync.state import Launch, LaunchStatus, Verdict
 
+_TEXT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
 
 def digest(value: object) -> str:
-    """Return a short hash of a value made of lists, texts and numbers."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    """Return a short hash of a value made of lists, tuples, texts and numbers."""
+    return hashlib.sha256(_TEXT(value).encode()).hexdigest()[:24]
+
+
+_kept = lru_cache(maxsize=1 << 18)(digest)
+"""The digest of a value made of tuples: those of all cases are asked for by every plan."""
 
 
 def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
@@ -29,25 +35,26 @@ def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
 
     None while a file's hash is not known. The text of its pattern does not count.
     """
-    hashes = [placer.sha256(path) for path in case.own]
+    hashes = tuple(map(placer.sha256, case.own))
     if None in hashes:
         return None
     varying = snapshot.settings.input_settings
-    texts = [
-        [name, value.text]
+    texts = tuple(
+        (name, value.text)
         for name, value in sorted(case.values.items())
         if isinstance(value, Text) and isinstance(varying.get(name), tuple)
-    ]
-    return digest([list(zip(case.own, hashes, strict=True)), sorted(case.names.values()), texts])
+    )
+    own = tuple(zip(case.own, hashes, strict=True))
+    return _kept((own, tuple(sorted(case.names.values())), texts))
 
 
 def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
     """Return what else a case ran with: pipeline, shared files and the values of all cases."""
-    fixed = [
-        [name, value.text] for name, value in sorted(case.values.items()) if isinstance(value, Text)
-    ]
-    shared = [[path, placer.sha256(path)] for path in case.shared]
-    return digest([snapshot.settings.pipeline_id, fixed, shared])
+    fixed = tuple(
+        (name, value.text) for name, value in sorted(case.values.items()) if isinstance(value, Text)
+    )
+    shared = tuple((path, placer.sha256(path)) for path in case.shared)
+    return _kept((snapshot.settings.pipeline_id, fixed, shared))
 
 
 @dataclass(slots=True)
@@ -165,6 +172,8 @@ def to_read(found: Sorted, placer: Placer) -> list[do.Action]:
 
 def outdated(found: Sorted, placer: Placer) -> list[str]:
     """Return the cases whose last launch had other shared files or settings than there are now."""
+    if not found.launches:
+        return []
     cases = {case.id: case for case in placer.s.cases.cases}
     old = []
     for case_id, content in sorted(found.content.items()):
