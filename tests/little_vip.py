@@ -1,0 +1,169 @@
+"""A small VIP for the planner: what lies there, what runs there, and what each job was given.
+
+It knows nothing of what the planner believes, so that it can bear witness afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from vipsync.model import Execution, ExecutionStatus, Job, RemoteEntry, VipPath
+from vipsync.plan.snapshot import parent
+from vipsync.state import Launch
+
+Parts = tuple[tuple[str, str], ...]
+"""What something was made of: paths of this machine, and their contents."""
+
+API = VipPath("/vip/Home/API")
+RESULT_SIZE = 5
+
+
+class Blob(NamedTuple):
+    """A file on VIP: what it was made of, and its size there."""
+
+    parts: Parts
+    size: int
+
+
+@dataclass(repr=False)
+class LittleVip:
+    """Folders, files, executions with the polls they still need, and the jobs of each."""
+
+    chance: random.Random
+    dot: frozenset[str] = frozenset()
+    own: tuple[str, ...] = ("data",)
+    folders: set[VipPath] = field(default_factory=lambda: {VipPath("/vip/Home")})
+    files: dict[VipPath, Blob] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    jobs: dict[str, list[Parts]] = field(default_factory=dict)
+    writes: dict[str, list[VipPath]] = field(default_factory=dict)
+    left: Counter[str] = field(default_factory=Counter)
+    endings: dict[str, ExecutionStatus] = field(default_factory=dict)
+    may_fail: bool = False
+    polls: tuple[int, ...] = (1,)
+    """After how many polls an execution may have ended."""
+    lost: dict[VipPath, Blob] = field(default_factory=dict)
+    """What was here once."""
+    ever: set[tuple[str, str]] = field(default_factory=set)
+    """The paths and contents of all files that once came here."""
+
+    def exists(self, path: VipPath) -> bool:
+        """Tell whether there is anything."""
+        return path in self.folders or path in self.files
+
+    def entries(self, folder: VipPath) -> tuple[RemoteEntry, ...]:
+        """Return what lies directly in a folder."""
+        files = [
+            RemoteEntry(p, False, b.size) for p, b in self.files.items() if parent(p) == folder
+        ]
+        folders = [RemoteEntry(p, True) for p in self.folders if parent(p) == folder]
+        return tuple(sorted([*files, *folders], key=lambda entry: entry.path))
+
+    def ids(self, home: VipPath) -> tuple[str, ...]:
+        """Return whose ids lie in a session's folder."""
+        marks = f"{home}/vipsync-"
+        return tuple(sorted(p.removeprefix(marks) for p in self.folders if p.startswith(marks)))
+
+    def store(self, path: VipPath, parts: Parts, size: int) -> None:
+        """Store a file; what is there is never replaced (facts 3.6)."""
+        assert parent(path) in self.folders, f"sent to {path}, whose folder is not there"
+        assert path not in self.files, f"sent to {path}, where something lies"
+        self.files[path] = Blob(parts, size)
+        self.ever.update(parts)
+
+    def remove(self, path: VipPath) -> None:
+        """Remove a folder and everything in it."""
+        inside = f"{path}/"
+        self.folders = {f for f in self.folders if f != path and not f.startswith(inside)}
+        for file in [f for f in self.files if f.startswith(inside)]:
+            self.lose(file)
+
+    def lose(self, path: VipPath) -> None:
+        """Let a file go, and remember what it was."""
+        self.lost[path] = self.files.pop(path)
+
+    # executions
+
+    def jobs_of(self, launch: Launch) -> list[dict[str, VipPath]]:
+        """Return the inputs of each job: lists under `dot` go together, others are crossed."""
+        paired = [name for name in launch.values if name in self.dot]
+        crossed = [name for name in launch.values if name not in self.dot]
+        rows = list(zip(*(launch.values[n] for n in paired), strict=True)) if paired else [()]
+        return [
+            dict(zip(paired + crossed, map(VipPath, (*row, *choice)), strict=True))
+            for row in rows
+            for choice in product(*(launch.values[name] for name in crossed))
+        ]
+
+    def parts_of(self, job: dict[str, VipPath]) -> Parts:
+        """Return what makes the case of a job: its own files as they lie on VIP."""
+        blobs = [self.files.get(path) or self.lost[path] for path in map(job.__getitem__, self.own)]
+        return tuple(sorted(part for blob in blobs for part in blob.parts))
+
+    def start(self, launch: Launch) -> Execution:
+        """Start an execution."""
+        jobs = self.jobs_of(launch)
+        names = [f"{PurePosixPath(job[self.own[0]]).name}.tgz" for job in jobs]
+        assert len(set(names)) == len(names), f"two jobs of one execution would write {names}"
+        id_ = f"e{len(self.executions) + 1}"
+        folder = VipPath(f"{launch.results_location}/{id_}")
+        self.jobs[id_] = [self.parts_of(job) for job in jobs]
+        self.writes[id_] = [VipPath(f"{folder}/{name}") for name in names]
+        self.left[id_] = self.chance.choice(self.polls)
+        self.executions[id_] = Execution(
+            id_, launch.name, launch.pipeline_id, ExecutionStatus.RUNNING
+        )
+        return self.executions[id_]
+
+    def poll(self, id_: str) -> Execution:
+        """Let an execution advance by one step: its folder, some results, its end."""
+        now = self.executions[id_]
+        if now.status.ended:
+            return now
+        self.left[id_] -= 1
+        folder = parent(self.writes[id_][0])
+        now = replace(now, input_values={"results-directory": folder})
+        if self.left[id_] <= 0:
+            now = self._ended(now)
+        elif self.left[id_] == 1:
+            self._write(id_, self.writes[id_][:1])
+            now = replace(now, returned_files={"out": tuple(self.writes[id_][:1])})
+        self.executions[id_] = now
+        return now
+
+    def kill(self, id_: str) -> None:
+        """Stop an execution; one that has ended stays as it ended."""
+        now = self.executions[id_]
+        if not now.status.ended:
+            self.executions[id_] = replace(now, status=ExecutionStatus.KILLED)
+
+    def _ended(self, execution: Execution) -> Execution:
+        fails = self.may_fail and self.chance.random() < 0.2
+        made = self.writes[execution.id]
+        if fails:
+            made = made[: self.chance.randrange(len(made) + 1)]
+        self._write(execution.id, made)
+        jobs = tuple(
+            Job(n, "COMPLETED", 0) if path in made else Job(n, "ERROR", 1, "no")
+            for n, path in enumerate(self.writes[execution.id], 1)
+        )
+        status = ExecutionStatus.EXECUTION_FAILED if fails else ExecutionStatus.FINISHED
+        return replace(execution, status=status, jobs=jobs, returned_files={"out": tuple(made)})
+
+    def _write(self, id_: str, paths: list[VipPath]) -> None:
+        folder = parent(self.writes[id_][0])
+        if parent(parent(folder)) not in self.folders:
+            return  # somebody removed the session's folder meanwhile
+        self.folders |= {folder, parent(folder)}
+        self.files |= {path: Blob((), RESULT_SIZE) for path in paths}
+
+    # what it bears witness of
+
+    def launches(self) -> Counter[Parts]:
+        """Count how often each case was given to a job."""
+        return Counter(parts for jobs in self.jobs.values() for parts in jobs)

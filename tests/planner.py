@@ -1,0 +1,341 @@
+"""The planner in random worlds, by seeds: `python -m tests.planner 1000` lives seeds 0 to 999.
+
+Each seed draws a folder, its settings and a story: files come, change and go, results are edited or
+deleted, the marker is deleted and put back, data vanish on VIP, the process dies, answers are lost
+or refused, jobs fail. At every step the promises hold, and at the end everything is at rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.little_vip import Blob
+from tests.rig import SHAPES, Rig
+from tests.worlds import HOME, ID, settings
+from vipsync.model import Execution, ExecutionStatus, RelPath, Settings, VipPath
+from vipsync.plan.cycle import plan
+from vipsync.plan.draft import Plan
+from vipsync.plan.snapshot import Snapshot, parent
+from vipsync.state import Phase, ResultStatus
+
+Planner = Callable[[Snapshot], Plan]
+
+CONTENTS = ("one", "two", "three")
+FATES = ("refused", "lost", "late", "final", "crash", "crash before")
+LOOKS_TWICE = 0.005
+CHUNK = 250
+
+
+def fates(chance: random.Random, budget: int, odds: float) -> Iterator[str]:
+    """Yield what happens to one action after the other, until enough has gone wrong."""
+    while budget:
+        if chance.random() < odds:
+            budget -= 1
+            yield chance.choice(FATES)
+        else:
+            yield "ok"
+
+
+def drawn_settings(chance: random.Random, shape: str) -> Settings:
+    """Return settings as people write them."""
+    runs = chance.choice([1, 1, 1, 2])
+    return settings(
+        Settings("study", SHAPES[shape].pipeline_id, input_settings=SHAPES[shape].inputs),
+        launch={
+            "nb_runs": runs,
+            "max_jobs": chance.choice([1, 2, 200]) if runs == 1 else 200,
+            "when": chance.choice(["new"] * 6 + ["manual"]),
+            "confirm_above": chance.choice([500] * 6 + [1]),
+        },
+        inputs={"upload": chance.choice(["used", "all"])},
+        outputs={"get_status": chance.choice([(), (), (), (ExecutionStatus.FINISHED,)])},
+        finish={
+            "after": chance.choice(["marker"] * 5 + ["download"]),
+            "grace": chance.choice([1.0, 1.0, 2.0]),
+            "running": chance.choice(["wait", "wait", "wait", "kill"]),
+            "keep_input": chance.random() < 0.1,
+            "keep_output": chance.random() < 0.1,
+        },
+    )
+
+
+def world(seed: int) -> Rig:
+    """Draw a folder with some files, beside a session of somebody else."""
+    chance = random.Random(seed)
+    shape = chance.choice([*SHAPES, "each", "each", "each"])
+    odds = chance.choice([0.0, 0.02, 0.1, 0.4])
+    rig = Rig(
+        drawn_settings(chance, shape),
+        chance,
+        fates(chance, chance.randrange(1, 6), odds) if odds else iter(()),
+        shape,
+        looks_twice=LOOKS_TWICE,
+    )
+    few = rig.settings.launch.nb_runs == 1 and rig.settings.launch.max_jobs > 1
+    rig.vip.polls = (1, 1, 1, 2, 3) if few else (1, 1, 1, 1, 2)
+    rig.vip.may_fail = chance.random() < 0.2
+    for path in chance.sample(SHAPES[shape].names, chance.randint(1, len(SHAPES[shape].names))):
+        rig.write(path, chance.choice(CONTENTS))
+    if chance.random() < 0.5:
+        rig.quiet_at.clear()  # they have been there for long
+    if chance.random() < 0.5:
+        _settle_neighbours(rig)
+    if chance.random() < 0.02:
+        rig.taken = True
+        rig.vip.folders |= {VipPath("/vip/Home/API"), HOME, VipPath(f"{HOME}/vipsync-other")}
+    return rig
+
+
+NEIGHBOURS = {
+    VipPath(f"/vip/Home/API{p}") for p in ("", "/other", "/study-2", "/study-2/vipsync-s2")
+}
+THEIR_FILE = VipPath("/vip/Home/API/study-2/a.dat")
+THEIRS = Execution("x1", f"study-2 vipsync-{ID}2 0", "One/1", ExecutionStatus.RUNNING)
+
+
+def _settle_neighbours(rig: Rig) -> None:
+    rig.vip.folders |= NEIGHBOURS
+    rig.vip.files[THEIR_FILE] = Blob((), 3)
+    rig.vip.executions[THEIRS.id] = THEIRS
+
+
+class Story:
+    """What happens to one world."""
+
+    def __init__(self, seed: int, planner: Planner = plan) -> None:
+        self.rig = world(seed)
+        self.rig.planner = planner
+        self.chance = self.rig.chance
+        self.neighbours = THEIRS.id in self.rig.vip.executions
+
+    def live(self) -> None:
+        """Live the story to its end; raise AssertionError where a promise is broken."""
+        rig, chance = self.rig, self.chance
+        for _ in range(chance.choice([0, 1, 1, 2, 3])):
+            self._until_something_happens()
+            chance.choice(self.HAPPENS)(self)
+        rig.fates = iter(())
+        self._rest()
+        if chance.random() < 0.5:
+            self._end()
+        assert not self.neighbours or (
+            THEIR_FILE in rig.vip.files
+            and rig.vip.folders >= NEIGHBOURS
+            and rig.vip.executions[THEIRS.id] is THEIRS
+        ), "something of another session has gone"
+
+    def _until_something_happens(self) -> None:
+        if self.chance.random() < 0.4:
+            self.rig.rest()
+            return
+        for _ in range(self.chance.randrange(16)):
+            if self.rig.step():
+                return
+
+    def _rest(self) -> None:
+        self.rig.rest()
+        self.rig.check_rest()
+
+    def _end(self) -> None:
+        """Delete the marker, and let go what cannot come."""
+        rig = self.rig
+        rig.delete_marker()
+        self._rest()
+        stuck = [r for r in rig.state.results.values() if r.status is ResultStatus.REFUSED]
+        if stuck and rig.state.session.phase is not Phase.CLOSED:
+            names = [r.vip.rsplit("/", 1)[-1] for r in stuck]
+            rig.let_go.update(names)
+            rig.ask("finish", *names)
+            self._rest()
+            assert rig.vanished or rig.state.session.phase is not Phase.FINISHING
+
+    # what happens
+
+    def _write(self) -> None:
+        for _ in range(self.chance.choice([1, 1, 2])):
+            name = self.chance.choice(SHAPES[self.rig.shape].names)
+            self.rig.write(name, self.chance.choice(CONTENTS))
+
+    def _touch(self) -> None:
+        for path, content in list(self.rig.content.items()):
+            self.rig.write(path, content)
+
+    def _delete(self) -> None:
+        if self.rig.content:
+            self.rig.delete(self.chance.choice(sorted(self.rig.content)))
+
+    def _edit_result(self) -> None:
+        for local in self._some(self.rig.outputs):
+            self.rig.edit_result(local)
+
+    def _delete_result(self) -> None:
+        for local in self._some(self.rig.outputs):
+            self.rig.delete_result(local)
+
+    def _some(self, paths: Iterable[RelPath]) -> list[RelPath]:
+        known = sorted(paths)
+        return self.chance.sample(known, self.chance.randint(0, len(known)))
+
+    def _delete_marker(self) -> None:
+        self.rig.delete_marker()
+
+    def _marker_to_and_fro(self) -> None:
+        rig = self.rig
+        for _ in range(self.chance.choice([1, 1, 2])):
+            rig.delete_marker()
+            self._until_something_happens()
+            if rig.state.session.phase in (Phase.OPEN, Phase.FINISHING):
+                rig.put_marker()
+                self._until_something_happens()
+
+    def _finish(self) -> None:
+        rig, kill = self.rig, self.chance.random() < 0.3
+        if rig.state.session.phase is Phase.OPEN:
+            rig.may_finish, rig.may_kill = True, rig.may_kill or kill
+            rig.ask("finish", kill="yes" if kill else "no")
+
+    def _finish_and_cancel(self) -> None:
+        self._finish()
+        self._until_something_happens()
+        if self.rig.state.session.phase in (Phase.OPEN, Phase.FINISHING):
+            self.rig.ask("finish --cancel")
+
+    def _launch(self) -> None:
+        self._quietly()
+        if self.rig.state.session.phase in (Phase.OPEN, Phase.CLOSED):
+            self.rig.by_hand |= self.rig.cases()
+            self.rig.ask("launch")
+            self._rest()
+
+    def _rerun(self) -> None:
+        self._quietly()
+        if self.rig.state.session.phase is Phase.OPEN:
+            self.rig.reruns.update(self.rig.cases() & self.rig.vip.launches().keys())
+            self.rig.ask("rerun")
+            self._rest()
+
+    def _cancel(self) -> None:
+        self.rig.note_cancelled()
+        self.rig.ask("cancel")
+
+    def _pause(self) -> None:
+        self.rig.ask("pause")
+        self._until_something_happens()
+        self._write()
+        self._until_something_happens()
+        self.rig.ask("resume")
+
+    def _die(self) -> None:
+        self.rig.die()
+
+    def _vanish(self) -> None:
+        """Lose inputs on VIP; the next process finds out."""
+        rig = self.rig
+        there = sorted(p for p in rig.vip.files if p.startswith(f"{HOME}/INPUTS/"))
+        for path in self.chance.sample(there, self.chance.randint(0, len(there))):
+            rig.vip.lose(path)
+        if not self.chance.randrange(4):
+            rig.vip.remove(VipPath(f"{HOME}/INPUTS"))
+        rig.die()
+
+    def _intrude(self) -> None:
+        """Put somebody's file where ours would go; the next process finds out."""
+        rig = self.rig
+        place = VipPath(f"{HOME}/INPUTS/{self.chance.choice(SHAPES[rig.shape].names)}")
+        if parent(place) in rig.vip.folders and place not in rig.vip.files:
+            rig.vip.files[place] = Blob((), 77)
+            rig.die()
+
+    def _vanish_whole(self) -> None:
+        """Remove the session's folder as somebody can on the portal."""
+        if self.rig.vip.exists(HOME) and not self.rig.taken and not self.chance.randrange(4):
+            self.rig.vanished = True
+            self.rig.vip.remove(HOME)
+            self.rig.die()
+
+    def _away(self) -> None:
+        """Let the folder go away and come back without its marker: that proves nothing."""
+        rig = self.rig
+        self._quietly()
+        if rig.state.session.phase is Phase.OPEN and rig.marker:
+            rig.marker, rig.memory.was_absent = False, True
+            rig.rest()
+            assert rig.state.session.phase is Phase.OPEN, "a marker that was lost is not deleted"
+            rig.put_marker()
+            rig.memory.was_absent = False
+
+    def _quietly(self) -> None:
+        """Come to rest, and let nothing more go wrong: what follows is exact."""
+        self.rig.fates = iter(())
+        self.rig.rest()
+
+    HAPPENS = (
+        *[_write] * 4,
+        _touch,
+        _delete,
+        _edit_result,
+        _delete_result,
+        *[_delete_marker] * 2,
+        *[_marker_to_and_fro] * 2,
+        _finish,
+        _finish_and_cancel,
+        _launch,
+        _rerun,
+        _cancel,
+        _pause,
+        _die,
+        *[_vanish] * 2,
+        _intrude,
+        _vanish_whole,
+        _away,
+    )
+
+
+def violation(seed: int, planner: Planner = plan) -> str:
+    """Live one seed; return what went against the promises, "" where nothing did."""
+    try:
+        Story(seed, planner).live()
+    except Exception as error:  # whatever it is, it has a seed
+        return f"seed {seed}: {type(error).__name__}: {error}".splitlines()[0][:400]
+    return ""
+
+
+def violations(seeds: range) -> list[str]:
+    """Live many seeds; return what went wrong."""
+    return [found for seed in seeds if (found := violation(seed))]
+
+
+def run(seeds: range, jobs: int) -> Iterator[str]:
+    """Live many seeds in several processes; yield what went wrong, in the order of the seeds."""
+    parts = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
+    if jobs == 1:
+        for part in parts:
+            yield from violations(part)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        for found in pool.map(violations, parts):
+            yield from found
+
+
+def main(arguments: list[str]) -> int:
+    """Live seeds; return how many ended badly."""
+    parser = argparse.ArgumentParser(prog="python -m tests.planner", description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=1000)
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    asked = parser.parse_args(arguments)
+    bad, began = 0, time.monotonic()
+    for found in run(range(asked.first, asked.first + asked.count), asked.jobs):
+        bad += 1
+        print(found, flush=True)
+    print(f"{asked.count} worlds, {bad} bad, {time.monotonic() - began:.0f} s", flush=True)
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(sys.argv[1:])))

@@ -1,0 +1,748 @@
+"""One folder, its process and a small VIP on one clock, with the promises held at every step.
+
+What a promise is judged by is what really happened: what a person did, and what VIP was given.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby, product
+
+from tests.little_vip import API, RESULT_SIZE, LittleVip, Parts
+from tests.pipelines import pipeline
+from tests.worlds import CLOSED, HOME, ID, INPUTS, KEY, ONE, OUTPUTS, PLATFORM, WALL, sha256
+from vipsync import actions as do
+from vipsync.cases.finding import find_cases
+from vipsync.errors import (
+    GenericVipError,
+    InvalidInput,
+    LocalFileError,
+    NameTaken,
+    SlotsFull,
+    TooLarge,
+    Unreachable,
+    VipsyncError,
+)
+from vipsync.model import (
+    CaseSet,
+    Descriptor,
+    ExecutionStatus,
+    FileState,
+    InputSetting,
+    PackKind,
+    PackSetting,
+    RelPath,
+    Settings,
+    VipPath,
+)
+from vipsync.plan.cycle import plan
+from vipsync.plan.draft import Plan
+from vipsync.plan.snapshot import LONGEST_PAUSE, Memory, Request, Snapshot, parent
+from vipsync.record import intent, record
+from vipsync.state import Phase, ResultStatus, Session, State
+
+MOST_ROUNDS = 50
+"""Plans after the last disturbance by which everything is at rest."""
+
+SETTLE = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A pipeline with its settings, the files that may come, and the cases that they make."""
+
+    descriptor: Descriptor | None
+    inputs: dict[str, InputSetting]
+    names: tuple[str, ...]
+    own: tuple[str, ...]
+    cases: Callable[[dict[str, str]], Iterable[Iterable[str]]]
+    """From files to the own files of each complete case: the oracle, in its simplest words."""
+
+    @property
+    def pipeline_id(self) -> str | None:
+        return self.descriptor.pipeline_id if self.descriptor else None
+
+
+def _ending(files: dict[str, str], end: str) -> list[str]:
+    return [path for path in files if path.endswith(end)]
+
+
+_TWO = pipeline("Two", "data:File ref:File", "out=[data].tgz")
+
+SHAPES = {
+    "each": Shape(
+        ONE,
+        {"data": "*.dat"},
+        ("a.dat", "b.dat", "c.dat"),
+        ("data",),
+        lambda files: [[path] for path in _ending(files, ".dat")],
+    ),
+    "shared": Shape(
+        _TWO,
+        {"data": "*.dat", "ref": "ref.txt"},
+        ("a.dat", "b.dat", "ref.txt"),
+        ("data",),
+        lambda files: [[path] for path in _ending(files, ".dat") if "ref.txt" in files],
+    ),
+    "pairs": Shape(
+        pipeline("Pairs", "one:File two:File", "out=[one].tgz", dot=["one", "two"]),
+        {"one": "{s}.one", "two": "{s}.two"},
+        ("a.one", "a.two", "b.one", "b.two"),
+        ("one", "two"),
+        lambda files: [
+            [f"{s}.one", f"{s}.two"] for s in "ab" if {f"{s}.one", f"{s}.two"} <= files.keys()
+        ],
+    ),
+    "crossed": Shape(
+        _TWO,
+        {"data": "*.dat", "ref": "*.ref"},
+        ("a.dat", "b.dat", "y.ref", "z.ref"),
+        ("data", "ref"),
+        lambda files: product(_ending(files, ".dat"), _ending(files, ".ref")),
+    ),
+    "packed": Shape(
+        ONE,
+        {"data": PackSetting(PackKind.ZIP, "{s}/")},
+        ("a/1.dcm", "a/2.dcm", "b/1.dcm"),
+        ("data",),
+        lambda files: [list(some) for _, some in groupby(sorted(files), lambda path: path[0])],
+    ),
+    "upload only": Shape(None, {}, ("a.dat", "b.dat", "sub/c.dat"), (), lambda _files: []),
+}
+
+
+@lru_cache(maxsize=4096)
+def _cases(shape: str, upload: str, files: frozenset[RelPath], settings: _ByName) -> CaseSet:
+    return find_cases(files, files, settings.settings, SHAPES[shape].descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _ByName:
+    """Settings that are known by the shape and `upload` beside them, as far as cases go."""
+
+    settings: Settings = field(compare=False)
+
+
+@dataclass(repr=False)
+class Rig:
+    """One folder, its ledger, its process, and VIP; what a person did, and so what may happen."""
+
+    settings: Settings
+    chance: random.Random
+    fates: Iterator[str]
+    shape: str = "each"
+    planner: Callable[[Snapshot], Plan] = plan
+    looks_twice: float = 0.0
+    vip: LittleVip = field(init=False)
+    state: State = field(default_factory=lambda: State(CLOSED))
+    memory: Memory = field(default_factory=Memory)
+    now: float = 1000.0
+    rounds: int = 0
+    content: dict[str, str] = field(default_factory=dict)
+    here: dict[RelPath, FileState] = field(default_factory=dict)
+    quiet_at: dict[RelPath, float] = field(default_factory=dict)
+    writes: int = 0
+    written: bool = True
+    """A file was written, or became quiet, since the others were set aside."""
+    marker: bool = False
+    stray_marker: bool = False
+    """The process died between the marker and the row that says so."""
+    outputs: dict[RelPath, str] = field(default_factory=dict)
+    theirs: dict[RelPath, str] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)
+    asked: int = 0
+    may_finish: bool = False
+    """A person deleted the marker, or asked for it, and has not taken it back."""
+    may_kill: bool = False
+    paused: bool = False
+    came: set[tuple[VipPath, int]] = field(default_factory=set)
+    let_go: set[str] = field(default_factory=set)
+    by_hand: set[Parts] = field(default_factory=set)
+    reruns: Counter[Parts] = field(default_factory=Counter)
+    cancelled: set[Parts] = field(default_factory=set)
+    setting_aside: set[Parts] = field(default_factory=set)
+    excused: set[Parts] = field(default_factory=set)
+    """Cases that may stay without all their launches: set aside, cancelled, refused by VIP."""
+    unsent: set[tuple[str, str]] = field(default_factory=set)
+    """Files that may stay here alone: they were there when the session was finished."""
+    posted: set[str] = field(default_factory=set)
+    """Names of launches that reached VIP."""
+    ended_before: set[str] = field(default_factory=set)
+    """Executions of earlier times, whose results are no longer on VIP."""
+    held_back: bool = False
+    taken: bool = False
+    vanished: bool = False
+    later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        shape = SHAPES[self.shape]
+        dot = shape.descriptor.dot if shape.descriptor else frozenset()
+        self.vip = LittleVip(self.chance, dot, shape.own)
+
+    # what a person does
+
+    def write(self, path: str, content: str) -> None:
+        """Write, or touch, a file; it is quiet after a while."""
+        self.rounds = 0
+        name = RelPath(path)
+        self.writes += 1
+        self.written = True
+        self.content[name] = content
+        self.here = {**self.here, name: FileState(len(content), self.writes, self.writes, 7)}
+        self.quiet_at[name] = self.now + SETTLE
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        self.rounds = 0
+        name = RelPath(path)
+        del self.content[name]
+        self.here = {p: s for p, s in self.here.items() if p != name}
+        self.quiet_at.pop(name, None)
+
+    def delete_marker(self) -> None:
+        """Delete the marker: the data on VIP may go."""
+        self.rounds = 0
+        self.may_finish = self.may_finish or self.marker
+        self.marker = False
+
+    def put_marker(self) -> None:
+        """Put the marker back: the data on VIP are to stay, unless their removal has begun."""
+        self.rounds = 0
+        self.marker = True
+        if self.state.session.phase is not Phase.REMOVING:
+            self.may_finish = self.may_kill = False
+
+    def ask(self, command: str, *cases: str, **options: str) -> None:
+        """Leave a request for the process."""
+        self.rounds = 0
+        self.asked += 1
+        id_ = f"r{self.asked}"
+        self.requests[id_] = Request(id_, command, cases, options)
+
+    def note_cancelled(self) -> None:
+        """Expect no more launches of the cases there are: a person has cancelled them."""
+        self.cancelled |= self.cases() | self.vip.launches().keys()
+        self.excused |= self.cancelled
+
+    def edit_result(self, local: RelPath) -> None:
+        """Change a result on this machine: it is theirs from now on."""
+        self.rounds = 0
+        self.outputs[local] = self.theirs[local] = f"edited {self.now}"
+
+    def delete_result(self, local: RelPath) -> None:
+        """Delete a result on this machine."""
+        self.rounds = 0
+        del self.outputs[local]
+        self.theirs.pop(local, None)
+
+    # the cycle
+
+    def look(self) -> Snapshot:
+        """Return this moment."""
+        shape = SHAPES[self.shape]
+        described = shape.descriptor if self.state.pipelines else None
+        cases = CaseSet()
+        if described:
+            key = frozenset(self.here)
+            cases = _cases(self.shape, self.settings.inputs.upload, key, _ByName(self.settings))
+        return Snapshot(
+            self.now,
+            WALL + self.now,
+            self.settings,
+            self.state,
+            self.memory,
+            described,
+            files=self.here,
+            unsettled={p: due for p, due in self.quiet_at.items() if due > self.now},
+            cases=cases,
+            marker=self.marker,
+            outputs=self.outputs,
+            requests=tuple(self.requests.values()),
+        )
+
+    def rest(self) -> None:
+        """Plan and act until nothing can advance, and nothing that failed is to be tried again."""
+        while not self.step():
+            self.rounds += 1
+            if self.rounds > MOST_ROUNDS:
+                raise AssertionError(f"no rest after {MOST_ROUNDS} rounds: {self.look_and_plan()}")
+
+    def step(self) -> bool:
+        """Live one round: one plan, carried out; True when everything is at rest."""
+        self._land()
+        made = self.look_and_plan()
+        self.check(made)
+        self.memory.keep_conditions(made.conditions, self.now)
+        if made.at_rest and not self.later and self._nothing_comes(made):
+            self.held_back = any(notice.subject == "launch" for notice in made.notices)
+            return True
+        if not made.actions:
+            ends = [x for x in (made.due, *(at for at, _ in self.later)) if x is not None]
+            assert ends, "nothing to do, nothing to wait for, and not at rest"
+            assert min(ends) > self.now, "the time to look again has passed, and nothing was done"
+            self.now = min(ends)
+            return False
+        self.act(made)
+        self.now += 0.25
+        return False
+
+    def look_and_plan(self) -> Plan:
+        """Return the plan of this moment; now and then make sure that only the moment decides it."""
+        moment = self.look()
+        if self.looks_twice and self.chance.random() < self.looks_twice:
+            before = copy.deepcopy(moment, {id(e): e for e in self._errors()})
+            made = self.planner(moment)
+            assert moment == before, "the planner changed what it was given"
+            assert self.planner(before) == made, "an equal moment gave another plan"
+            return made
+        return self.planner(moment)
+
+    def _nothing_comes(self, made: Plan) -> bool:
+        """Tell whether what is still to come is a regular look, not another try."""
+        if made.due is None or made.due > self.now + LONGEST_PAUSE or self.vanished:
+            return True
+        trouble = self.memory.trouble
+        tries = [*self.memory.attempts.values(), *([trouble] if trouble else [])]
+        return not any(attempt.not_before > self.now for attempt in tries)
+
+    def _errors(self) -> list[VipsyncError]:
+        """Return the errors in memory, which a copy must share: they are equal only to themselves."""
+        trouble = self.memory.trouble
+        tries = [*self.memory.attempts.values(), *([trouble] if trouble else [])]
+        return [attempt.error for attempt in tries]
+
+    def _land(self) -> None:
+        """Let happen what VIP does late."""
+        for one in [one for one in self.later if one[0] <= self.now]:
+            self.later.remove(one)
+            self.rounds = 0
+            one[1]()
+
+    def act(self, made: Plan) -> None:
+        """Carry a plan out: decisions in their order, between them everything in any order."""
+        waiting: list[do.Action] = []
+        for action in made.actions:
+            if not isinstance(action, do.INLINE):
+                waiting.append(action)
+                continue
+            if not self.carry_out(waiting) or not self.carry_out([action]):
+                return
+            waiting = []
+        self.carry_out(waiting)
+
+    def carry_out(self, actions: list[do.Action]) -> bool:
+        """Carry out in any order what is unordered; False where the process died of it."""
+        for action in actions:
+            self.begin(action)
+        for action in self.chance.sample(actions, len(actions)) if len(actions) > 1 else actions:
+            fate = next(self.fates, "ok")
+            if fate != "ok":
+                self.rounds = 0
+            if not self._meet(action, fate):
+                self.die()
+                return False
+        return True
+
+    def die(self) -> None:
+        """Let the process die, and another one take its place."""
+        self.rounds = 0
+        self.memory = Memory()
+
+    def _meet(self, action: do.Action, fate: str) -> bool:
+        """Carry one action out as fate has it; False where the process dies."""
+        local = isinstance(action, do.LOCAL)
+        match fate:
+            case "crash before":
+                if isinstance(action, do.StartExecution):
+                    self.posted.add(action.launch.name)
+                return False
+            case "crash":
+                self.effect(action)
+                return False
+            case _ if local:
+                self.end(action, self.effect(action))
+            case "refused":
+                if isinstance(action, do.StartExecution):
+                    self.posted.add(action.launch.name)
+                self.end(action, do.Failed(GenericVipError("no")))
+            case "lost":
+                if not isinstance(action, do.FetchResult):
+                    self.effect(action)
+                self.end(action, do.Failed(Unreachable("no answer")))
+            case "late":
+                self._comes_late(action)
+            case "final":
+                self.end(action, self._final(action))
+            case _:
+                self.end(action, self.effect(action))
+        return True
+
+    def _comes_late(self, action: do.Action) -> None:
+        """Let VIP answer with a failure, and do it a moment later all the same."""
+        if isinstance(action, (do.SendFile, do.SendPack)):
+            blob = self.blob(action)
+            self.later.append((self.now + 0.5, lambda: self._store_late(action.vip, blob)))
+        elif isinstance(action, do.StartExecution):
+            self.posted.add(action.launch.name)
+            self.later.append(
+                (self.now + self.chance.choice([0.5, 60]), lambda: self.effect(action))
+            )
+        self.end(action, do.Failed(Unreachable("no answer")))
+
+    def _store_late(self, vip: VipPath, blob: tuple[Parts, int]) -> None:
+        if parent(vip) in self.vip.folders and vip not in self.vip.files:
+            self.vip.store(vip, *blob)
+
+    def _final(self, action: do.Action) -> do.Outcome:
+        """Refuse in words that say why, where VIP has such words."""
+        error: VipsyncError
+        match action:
+            case do.StartExecution():
+                self.posted.add(action.launch.name)
+                jobs = self.vip.jobs_of(action.launch)
+                error = self.chance.choice([SlotsFull("full"), InvalidInput("no such value")])
+                if isinstance(error, InvalidInput):
+                    self.excused.update(map(self.vip.parts_of, jobs))
+            case do.FetchResult():
+                error = TooLarge("too large")
+            case _:
+                error = Unreachable("no answer")
+        return do.Failed(error)
+
+    def begin(self, action: do.Action) -> None:
+        """Write the intent down."""
+        before = self.state.session
+        self.state.apply(intent(action, self.state, WALL + self.now))
+        self.memory.under_way.add(do.key(action))
+        if isinstance(action, do.Decide):
+            self.check_decision(before)
+
+    def end(self, action: do.Action, outcome: do.Outcome) -> None:
+        """Write down what came of it."""
+        self.state.apply(record(action, outcome, self.state, WALL + self.now))
+        self.memory.note(action, outcome, self.now, self.chance.random)
+        if isinstance(action, do.Open):
+            self.stray_marker = False
+        if isinstance(action, do.Decide):
+            for id_ in action.requests:
+                if self.requests.pop(id_).command == "cancel":
+                    self.note_cancelled()
+            if self.state.session.phase is Phase.CLOSED:
+                self.memory.forget_home()
+
+    # what actions do
+
+    def effect(self, action: do.Action) -> do.Outcome:
+        """Do to this little world what the action does to the real one."""
+        vip = self.vip
+        match action:
+            case do.FetchPipeline():
+                return do.PipelineFetched("{}")
+            case do.LookAtHome():
+                above = {VipPath("/vip/Home"), parent(action.home), action.home} & vip.folders
+                found = tuple(sorted(above))
+                return do.HomeSeen(action.home in above, vip.ids(action.home), found, PLATFORM, KEY)
+            case do.Open():
+                self.check_opening()
+                self.marker, self.stray_marker, self.may_finish = True, True, False
+            case do.WriteMarker():
+                self.marker, self.may_finish, self.may_kill = True, False, False
+            case do.DeleteMarker():
+                self.marker = False
+            case do.MakeFolder() | do.SendFile() | do.SendPack() | do.StartExecution() if (
+                self.vanished
+            ):
+                return do.Failed(GenericVipError("it is no longer there"))
+            case do.MakeFolder():
+                assert parent(action.path) in vip.folders
+                vip.folders.add(action.path)
+            case do.HashFile():
+                if self.here.get(action.path) != action.state:
+                    return do.Failed(LocalFileError("it changed"))
+                return do.FileHashed(sha256(self.content[action.path]))
+            case do.SendFile() | do.SendPack():
+                return self.send(action)
+            case do.LookAtFolder():
+                there = action.path in vip.folders
+                return do.FolderSeen(vip.entries(action.path) if there else None)
+            case do.StartExecution():
+                self.check_launch(action)
+                return do.Started(vip.start(action.launch))
+            case do.FindExecutions():
+                found_ours = [
+                    e for e in vip.executions.values() if action.mark in e.name.split(" ")
+                ]
+                return do.ExecutionsSeen(tuple(found_ours), whole=True)
+            case do.Poll():
+                assert action.execution_id in vip.jobs, "polled an execution of somebody else"
+                return do.Polled(vip.poll(action.execution_id))
+            case do.Kill():
+                kills = self.may_finish and self.settings.finish.running == "kill"
+                cancelled = self.cancelled.intersection(vip.jobs.get(action.execution_id, ()))
+                assert self.may_kill or kills or cancelled, "killed what nobody wants killed"
+                assert action.execution_id in vip.jobs, "killed an execution of somebody else"
+                vip.kill(action.execution_id)
+            case do.ListResults():
+                return do.ResultsListed(vip.entries(action.execution.results_folder or VipPath("")))
+            case do.FetchResult():
+                return self.fetch(action)
+            case do.RemoveTree():
+                return self.remove(action)
+            case do.CheckRemoved():
+                return do.RemovalSeen(gone=not vip.exists(action.path))
+            case _:
+                pass
+        return do.Done()
+
+    def blob(self, action: do.SendFile | do.SendPack) -> tuple[Parts, int]:
+        """Return what an upload puts on VIP."""
+        if isinstance(action, do.SendFile):
+            return ((action.path, self.content[action.path]),), action.state.size
+        parts = tuple((path, self.content[path]) for path, _ in sorted(action.members))
+        return parts, 100 + sum(len(c) for _, c in parts)
+
+    def send(self, action: do.SendFile | do.SendPack) -> do.Outcome:
+        """Store a file, or the archive of a folder."""
+        states = (
+            action.members if isinstance(action, do.SendPack) else ((action.path, action.state),)
+        )
+        if any(self.here.get(path) != state for path, state in states):
+            return do.Failed(LocalFileError("it changed"))
+        parts, size = self.blob(action)
+        if isinstance(action, do.SendFile):
+            if action.vip in self.vip.files:  # it came late, after all (facts 3.5)
+                assert self.vip.files[action.vip] == (parts, size), (
+                    f"{action.vip} has other content"
+                )
+                return do.Failed(GenericVipError("there is a file of that name"))
+            self.vip.store(action.vip, parts, size)
+            return do.FileSent(sha256(self.content[action.path]))
+        if action.vip not in self.vip.files:
+            self.vip.store(action.vip, parts, size)
+        assert self.vip.files[action.vip] == (parts, size), "another archive lies there"
+        return do.PackSent(size, tuple((RelPath(p), sha256(c)) for p, c in parts))
+
+    def fetch(self, action: do.FetchResult) -> do.Outcome:
+        """Bring a result; what is in its way stays, and the new one comes beside it."""
+        if action.vip not in self.vip.files:
+            return do.Failed(GenericVipError("it is no longer there"))
+        local = action.local
+        if (action.vip, action.size) not in self.came or self.outputs.get(local, "ok") != "ok":
+            while local in self.outputs:
+                local = RelPath(f"{local}.vip")
+        self.outputs[local] = "ok"
+        self.came.add((action.vip, action.size))
+        return do.ResultHere(local, False, "ok")
+
+    def remove(self, action: do.RemoveTree) -> do.Outcome:
+        """Remove a tree at once or after a while, as VIP does, if it bears our id alone."""
+        if not self.vip.exists(action.path):
+            return do.RemovalSeen(gone=True)
+        if self.vip.ids(action.home) != (ID,):
+            return do.Failed(NameTaken("it is not ours alone"))
+        self.check_removal(action)
+        if self.chance.random() < 0.3:
+            self.later.append((self.now + 3.0, lambda: self.vip.remove(action.path)))
+        else:
+            self.vip.remove(action.path)
+        return do.Done()
+
+    # the promises, held against every step
+
+    def check(self, made: Plan) -> None:
+        """Hold what must be true of every action of a plan, whatever comes of it."""
+        session = self.state.session
+        decided = [a for a in made.actions if isinstance(a, (do.Decide, do.Open))]
+        assert len(decided) <= 1, "a plan goes on after a decision"
+        for action in made.actions:
+            match action:
+                case do.SendFile() | do.SendPack() | do.StartExecution():
+                    assert session.owned, "an effect on VIP before our id was seen there"
+                    assert session.phase is Phase.OPEN, "work while it is not open"
+                    assert self.marker, "work without a marker"
+                    assert not session.paused, "work while paused"
+                case do.Poll() | do.Kill():
+                    assert session.phase is not Phase.CLOSED
+                case do.MakeFolder():
+                    assert self.marker or session.phase is not Phase.CLOSED
+                    assert f"{action.path}/".startswith(f"{HOME}/") or action.path == API
+                case do.FetchResult():
+                    row = self.state.results[action.vip]
+                    changed = row.status is ResultStatus.HERE and row.local in self.outputs
+                    assert not changed, "fetched what is here"
+                case _:
+                    pass
+
+    def check_opening(self) -> None:
+        """Hold that nothing opens again for what was set aside, or had its launches before."""
+        already = self.vip.launches()
+        due = {p for p in self.cases(settled=True) if already[p] < self.wanted(p)}
+        asked = self.by_hand | self.reruns.keys() | self.cancelled
+        assert self.written or due - (self.excused - asked), "opened for nothing new"
+
+    def check_launch(self, action: do.StartExecution) -> None:
+        """Hold that no case is launched more often than was asked for."""
+        jobs = self.vip.jobs_of(action.launch)
+        if action.launch.name not in self.posted and action.launch.run == 1:
+            lacking = {p for job in jobs for p in job.values()} - self.vip.files.keys()
+            assert not lacking, f"launched without {sorted(lacking)}"
+        self.posted.add(action.launch.name)
+        parts = [self.vip.parts_of(job) for job in jobs]
+        already = self.vip.launches()
+        often = [p for p in parts if already[p] >= self.wanted(p)]
+        assert not often, f"launched too often: {often}"
+        assert action.launch.jobs == len(parts), "another number of jobs than was said"
+        many = len(parts) * action.launch.runs > self.settings.launch.confirm_above
+        agreed = self.by_hand | self.reruns.keys()
+        assert not many or agreed.issuperset(parts), "more jobs than a person has agreed to"
+
+    def wanted(self, parts: Parts) -> int:
+        """Return how often a case is to be launched."""
+        first = self.settings.launch.when == "new" or parts in self.by_hand
+        return self.settings.launch.nb_runs * (first + self.reruns[parts])
+
+    def check_decision(self, before: Session) -> None:
+        """Hold that nothing is finished, and nothing goes from VIP, unless a person wants it."""
+        now = self.state.session
+        if now.phase is not before.phase:
+            match now.phase:
+                case Phase.OPEN:
+                    assert self.marker, "goes on without a marker"
+                    self.setting_aside = set()
+                case Phase.FINISHING:
+                    assert self.may_finish or self._ended_well(), "finishes, and nobody wants it"
+                case Phase.REMOVING:
+                    assert not self.marker, "removes beside a marker"
+                    assert not self.missing(), f"removes before {self.missing()} came"
+                case Phase.CLOSED:
+                    self.excused |= self.setting_aside
+                    self.ended_before = set(self.vip.jobs)
+                    self.may_finish = self.may_kill = False
+        if now.set_aside and not before.set_aside:
+            already, here = self.vip.launches(), self.cases(settled=True)
+            some = {p for p, n in already.items() if n < self.wanted(p)}
+            self.unsent |= self.content.items()
+            self.written = any(at > self.now for at in self.quiet_at.values())
+            self.setting_aside = some | {p for p in here if already[p] < self.wanted(p)}
+
+    def _ended_well(self) -> bool:
+        """Tell whether the settings allow the session to finish by itself now."""
+        mine = [self.vip.executions[id_] for id_ in self.vip.jobs.keys() - self.ended_before]
+        ended = all(e.status is ExecutionStatus.FINISHED for e in mine)
+        return self.settings.finish.after == "download" and ended and not self.missing()
+
+    def check_removal(self, action: do.RemoveTree) -> None:
+        """Hold what must be true at the moment when data go from VIP."""
+        session = self.state.session
+        assert session.phase is Phase.REMOVING, "removed while it is not being removed"
+        assert self.may_finish or self.settings.finish.after == "download", (
+            "nobody wants it removed"
+        )
+        assert f"{action.path}/".startswith(f"{HOME}/"), "removed outside the session's folder"
+        kept = self.kept()
+        assert not any(f"{k}/".startswith(f"{action.path}/") for k in kept), (
+            "removed what was to stay"
+        )
+        assert not self.missing(), f"removed before {self.missing()} came"
+
+    def kept(self) -> list[VipPath]:
+        """Return the folders that are to stay on VIP after the end."""
+        finish = self.settings.finish
+        return [INPUTS] * finish.keep_input + [OUTPUTS] * finish.keep_output
+
+    def missing(self) -> list[VipPath]:
+        """Return the results on VIP that never were complete here, and were not let go."""
+        statuses = self.settings.outputs.get_status
+        told = {
+            path
+            for id_, paths in self.vip.writes.items()
+            if not statuses or self.vip.executions[id_].status in statuses
+            for path in paths
+        }
+        return [
+            path
+            for path in told & self.vip.files.keys()
+            if (path, self.vip.files[path].size) not in self.came
+            and path.rsplit("/", 1)[-1] not in self.let_go
+        ]
+
+    def refused(self) -> set[VipPath]:
+        """Return the results that VIP would not let through."""
+        rows = self.state.results.values()
+        return {r.vip for r in rows if r.status is ResultStatus.REFUSED}
+
+    def cases(self, *, settled: bool = False) -> set[Parts]:
+        """Return the complete cases that the files make; `settled`: of files that are quiet."""
+        files = self.content
+        if settled:
+            files = {p: c for p, c in files.items() if self.quiet_at.get(RelPath(p), 0) <= self.now}
+        found = SHAPES[self.shape].cases(files)
+        return {tuple(sorted((path, files[path]) for path in own)) for own in found}
+
+    def check_rest(self) -> None:
+        """Hold what must be true when nothing can advance without a person or a new file."""
+        phase, session = self.state.session.phase, self.state.session
+        for local, stamp in self.theirs.items():
+            assert self.outputs.get(local) == stamp, f"outputs/{local} is no longer theirs"
+        if self.taken:
+            assert phase is Phase.CLOSED, "opened what belongs to another one"
+            assert not self.marker
+            assert self.vip.ids(HOME) == ("other",)
+            return
+        if self.vanished:
+            return
+        if phase in (Phase.FINISHING, Phase.REMOVING):
+            assert self.missing() or self.refused(), f"{phase}, though nothing is missing"
+            return
+        assert not (self.may_finish and phase is Phase.OPEN), (
+            "the marker is gone, and nothing comes of it"
+        )
+        if phase is Phase.CLOSED:
+            self._check_clean()
+        elif not session.paused:
+            self._check_mirror()
+        if not session.paused:
+            self._check_launches()
+
+    def _check_clean(self) -> None:
+        """Hold that a closed session left nothing on VIP but what was to stay."""
+        left = [p for p in (*self.vip.folders, *self.vip.files) if f"{p}/".startswith(f"{HOME}/")]
+        for keep in (*self.kept(), HOME, VipPath(f"{HOME}/vipsync-{ID}")) if self.kept() else ():
+            left = [p for p in left if p != keep and not p.startswith(f"{keep}/")]
+        if self.kept():
+            left = [p for p in left if not any(p.startswith(k) for k in self.kept())]
+        assert not left, f"left on VIP: {left}"
+        assert not self.marker or self.stray_marker, "closed beside a marker"
+
+    def _check_mirror(self) -> None:
+        """Hold that every result is here, and every file there that was to be sent."""
+        refused = self.refused()
+        lacking = set(self.missing()) - refused
+        assert not lacking, f"{lacking} did not come"
+        gone = [
+            path
+            for id_ in self.vip.jobs.keys() - self.ended_before
+            for path in self.vip.writes[id_]
+            if (path, RESULT_SIZE) in self.came
+            and path in self.vip.files.keys() - refused
+            and path.removeprefix(f"{OUTPUTS}/") not in self.outputs
+        ]
+        assert not gone, f"{gone} did not come back"
+        if self.settings.inputs.upload == "all" or not SHAPES[self.shape].descriptor:
+            unsent = self.content.items() - self.vip.ever - self.unsent
+            assert not unsent, f"{unsent} did not go up"
+
+    def _check_launches(self) -> None:
+        """Hold that each complete case has exactly its launches."""
+        already = self.vip.launches()
+        few = {p for p in self.cases() if already[p] < self.wanted(p)}
+        if self.held_back:
+            jobs = sum(self.wanted(p) - already[p] for p in few)
+            assert jobs > self.settings.launch.confirm_above, "held back without a reason"
+        else:
+            assert few <= self.excused, f"not launched: {few - self.excused}"
