@@ -54,7 +54,7 @@ def cycling(root: Path, count: int) -> Row:
     """Observe, plan and publish where all inputs are known, were sent, and have not changed."""
     row = Row(f"one whole cycle over {count:,} known inputs", "≤ 2 × limit, ≤ 150 MB")
     study = root / f"cycle{count}"
-    _known_session(study, count)
+    known_session(study, count)
     words = [sys.executable, "-c", CYCLE, str(study)]
     said = subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout
     limit, cycle, memory = json.loads(said)
@@ -64,7 +64,7 @@ def cycling(root: Path, count: int) -> Row:
     return row
 
 
-def _known_session(study: Path, count: int) -> None:
+def known_session(study: Path, count: int, settings: str = "") -> None:
     """Make a session that was finished: each input is known, and went from VIP in the end."""
     known, sent = [], []
     for number in range(count):
@@ -77,7 +77,7 @@ def _known_session(study: Path, count: int) -> None:
         known.append(Known(path, state, sha256))
         vip = VipPath(f"/vip/Home/API/study/INPUTS/{path}")
         sent.append(Sent(vip, path, state, SendStatus.REMOVED, sha256))
-    (study / "settings.toml").touch()
+    (study / "settings.toml").write_text(settings)
     folder = SessionFolder(study)
     mine = folder.claim(new_id())
     ledger = Ledger(folder.ledger, Session(mine.id))

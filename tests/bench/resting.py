@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tests.bench.cycling import known_session
 from tests.bench.living import Living, keeping
 from tests.bench.measured import Measure
 from tests.bench.rows import Row, place
@@ -23,19 +24,14 @@ settle = "0s"
 
 
 def resting(root: Path, folders: int = FOLDERS, files: int = FILES) -> Row:
-    """Keep folders whose files are all on VIP and unchanged."""
+    """Keep folders whose files are all known, were sent, and have not changed."""
     work = f"{folders} folders of {files} files at rest, for {WATCHED:.0f} s"
     row = Row(work, "≤ 1 % of a core, ≤ 200 MB, one request per refresh")
     with place(root, "rest", Conditions()) as (server, here):
         many = here / "many"
         for number in range(folders):
-            study = many / f"study{number:03}"
-            (study / "inputs").mkdir(parents=True)
-            (study / "settings.toml").write_text(SETTINGS.format(url=server.url))
-            for item in range(files):
-                (study / "inputs" / f"{item:03}.dat").write_text(f"{number} {item}")
-        with keeping(many) as process:
-            _wait_for_uploads(server, folders * files)
+            settings = SETTINGS.format(url=server.url)
+            known_session(many / f"study{number:03}", files, settings)
         with keeping(many) as process:
             _wait_for_rest(server, process)
             server.count()
@@ -47,11 +43,6 @@ def resting(root: Path, folders: int = FOLDERS, files: int = FILES) -> Row:
     share = row.measures["vipsync"].seconds / WATCHED
     row.note = f"{share:.2%} of a core, {row.requests.total()} requests"
     return row
-
-
-def _wait_for_uploads(server: Server, count: int) -> None:
-    while len([path for path in server.arrivals() if path.endswith(".dat")]) < count:
-        time.sleep(2)
 
 
 def _wait_for_rest(server: Server, process: Living) -> None:
