@@ -13,6 +13,8 @@ from vipsync import actions as do
 from vipsync.dispatch import Done, Serial
 from vipsync.fetching import part_name
 from vipsync.ledger import Ledger, read_state
+from vipsync.local import Kind
+from vipsync.plan.standing import CaseState, outcome
 from vipsync.reconcile import Work
 from vipsync.state import Changes
 
@@ -152,6 +154,26 @@ def test_an_action_of_which_nobody_heard_is_not_done_twice(
     bench.executor = Serial()
     first_half(bench, study)
     assert end(bench, study) == wanted
+
+
+def test_a_kill_of_which_nobody_heard_is_known_to_be_ours(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """An execution without jobs that this folder stopped is not said to have failed by itself."""
+    bench, study = new_world(make_bench, "killed")
+    bench.world.faults.arm(Kind.ENGINE_STUCK, "*")
+    bench.until(lambda: any(e.results_folder for e in study.state.executions.values()))
+    bench.executor = Dying(do.Kill)
+    bench.restart()
+    study.ask("cancel")
+    with pytest.raises(Killed):
+        bench.run(60)
+    bench.executor = Serial()
+    bench.restart()
+    bench.run(300)
+    (launch,) = study.state.launches.values()
+    followed = study.state.executions[launch.execution_id]
+    assert {outcome(case, launch, followed)[0] for case in launch.cases} == {CaseState.STOPPED}
 
 
 def test_a_request_whose_answer_was_written_down_is_taken_away(

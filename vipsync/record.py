@@ -56,6 +56,9 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             return Changes(put=(trying,))
         case do.StartExecution():
             return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
+        case do.Kill():
+            wanted = replace(state.executions[action.execution_id], kill_wanted=True)
+            return Changes(put=(wanted,))
         case do.RemoveTree():
             return Changes(put=(replace(state.session, removal_asked_at=wall),))
         case _:

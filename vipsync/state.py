@@ -163,7 +163,7 @@ class Launch:
 class Followed:
     """One execution of the session as VIP last told it. Times in seconds since the epoch.
 
-    `kill_wanted`: a person asked to stop it. `listed`: after its end, everything in its results folder became a `Result`.
+    `kill_wanted`: it is to be stopped, or was by a process that died. `listed`: after its end, everything in its results folder became a `Result`.
     `logs`: the jobs whose logs are here. `gone`: VIP no longer knows it. `removed`: its results
     were removed from VIP with the session's folder.
     """

@@ -161,7 +161,7 @@ def _end(
 ) -> tuple[CaseState, str]:
     """Tell how a case ended of which not every expected output came."""
     if execution.status is ExecutionStatus.KILLED:
-        if execution.jobs or execution.killed_by_us:
+        if execution.jobs or execution.killed_by_us or execution.kill_wanted:
             return CaseState.STOPPED, "the execution was stopped"
         by = "by a person, or by VIP's engine, which could not work with the values"
         return CaseState.FAILED, f"the execution was stopped before any job began: {by}"
