@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
             if told.wrong or asked.traces:
                 wrong = " ".join(told.wrong.split())[:300]
                 print(f"seed {told.seed}: {told.trace} {wrong}".rstrip(), flush=True)
+            if told.seed % 500 == 499:
+                print(f"up to {told.seed}: {bad} bad", file=sys.stderr, flush=True)
     amounts = ", ".join(f"{number} {name}" for name, number in figures.items())
     print(f"{asked.count} seeds, {bad} bad, {time.monotonic() - began:.0f} s ({amounts})")
     return bad
