@@ -1422,6 +1422,25 @@ FINISHING_ROWS = [
         [],
     ),
     Row(
+        "finishing, after a restart: files that may be old are looked at for as long as it takes",
+        snapshot(session=FINISHING, files=A, unsettled={"a.dat": NOW + 5}, memory=memory()),
+        [],
+        [],
+        due=5,
+    ),
+    Row(
+        "finishing: what still changes after that is new",
+        snapshot(
+            session=FINISHING,
+            files=A,
+            unsettled={"a.dat": NOW + 4},
+            memory=memory(since={"setting aside": NOW - 5}),
+        ),
+        ["Decide set aside"],
+        [],
+        check=lambda made: not put(made, Judged),
+    ),
+    Row(
         "finishing: a file that cannot be read does not hold it up",
         snapshot(
             session=FINISHING,

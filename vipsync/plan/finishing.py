@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vipsync import actions as do
-from vipsync.model import Case, ExecutionStatus, VipPath
+from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, VipPath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
 from vipsync.plan.sending import SENDS, Placer, set_aside
@@ -138,13 +138,16 @@ def _all_ended_well(snapshot: Snapshot) -> bool:
 def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     """Set aside the complete cases that were not launched; return the hashes this needs.
 
-    Files that come later are not among them: they open the session again.
+    Files that come later are not among them: they open the session again. A process that was just
+    started cannot tell which ones those are before it has looked for as long as files must be quiet.
     """
     s, session = draft.s, draft.s.state.session
     if session.phase is not Phase.FINISHING:
         return []
     if session.set_aside:
         _set_aside_withdrawn(draft, found)
+        return []
+    if found.settling and not draft.wait_for("setting aside", _quiet_time(found, s)):
         return []
     judged = _judge(found, s, Verdict.ASIDE)
     unread = _readable(draft, to_read(found, placer))
@@ -165,6 +168,13 @@ def _set_aside_withdrawn(draft: Draft, found: Sorted) -> None:
     late = [x for x in _judge(found, draft.s, Verdict.ASIDE) if x.content in withdrawn]
     if late:
         decide(draft, "set aside", *late)
+
+
+def _quiet_time(found: Sorted, snapshot: Snapshot) -> float:
+    """Return for how long the cases that still change must be quiet; folders need a minute at least."""
+    values = (value for case in found.settling for value in case.values.values())
+    folders = any(isinstance(value, InputFolder | PackedFolder) for value in values)
+    return max(snapshot.settle, 60.0) if folders else snapshot.settle
 
 
 def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
