@@ -87,11 +87,14 @@ def live(served: Served, number: int, kills: int, chance: random.Random) -> None
                 _finish(growing.pop(0))
             time.sleep(chance.expovariate(2.0))  # the moment of death is what is tried here
             process.kill()
-    with _running(served, folders):
+            process.communicate()
+    with _running(served, folders) as process:
         for folder in growing:
             _finish(folder)
         names = {folder.name for folder in folders}
         wait_until(lambda: not names & set(served.on_vip()), seconds=300)
+        process.terminate()  # this one may end what it writes
+        process.communicate(timeout=60)
     for folder in folders:
         folder.check(served)
 
@@ -103,8 +106,6 @@ def _running(served: Served, folders: list[Folder]) -> Iterator[subprocess.Popen
     with served.process("run", folders[0].root.parent) as process:
         wait_until(lambda: len(served.world.requests) > asked)
         yield process
-        process.kill()
-        process.communicate()
 
 
 def _finish(folder: Folder) -> None:
