@@ -69,7 +69,7 @@ def _after(name: str) -> str:
 
 
 def _hostile(name: str) -> str:
-    return f"tests/test_archive.py::test_hostile[{name}]"
+    return f"tests/test_archive.py::test_hostile[{name}-tar]"
 
 
 FINISHING = finishing.plan_finishing
@@ -501,14 +501,14 @@ GUARDS = (
         archive._Tree._add,
         " and member.sparse is None",
         "",
-        "tests/test_archive.py::test_sparse[oldgnu]",
+        "tests/test_archive.py::test_sparse[oldgnu-tar]",
     ),
     Guard(
         "an archive has a member",
         archive._Tree.fill,
         "if empty:",
         "if False:",
-        "tests/test_archive.py::test_only_zeros",
+        "tests/test_archive.py::test_only_zeros[tar]",
     ),
     Guard(
         "an archive is on the disk before it is visible",
