@@ -46,7 +46,8 @@ class LittleVip:
     endings: dict[str, ExecutionStatus] = field(default_factory=dict)
     may_fail: bool = False
     polls: tuple[int, ...] = (1,)
-    """After how many polls an execution may have ended."""
+    """After how many polls an execution may have ended, of the first `slow` ones."""
+    slow: int = 9
     lost: dict[VipPath, Blob] = field(default_factory=dict)
     """What was here once."""
     ever: set[tuple[str, str]] = field(default_factory=set)
@@ -114,7 +115,7 @@ class LittleVip:
         folder = VipPath(f"{launch.results_location}/{id_}")
         self.jobs[id_] = [self.parts_of(job) for job in jobs]
         self.writes[id_] = [VipPath(f"{folder}/{name}") for name in names]
-        self.left[id_] = self.chance.choice(self.polls)
+        self.left[id_] = self.chance.choice(self.polls) if len(self.jobs) <= self.slow else 1
         self.executions[id_] = Execution(
             id_, launch.name, launch.pipeline_id, ExecutionStatus.RUNNING
         )

@@ -77,7 +77,8 @@ def world(seed: int) -> Rig:
         looks_twice=LOOKS_TWICE,
     )
     few = rig.settings.launch.nb_runs == 1 and rig.settings.launch.max_jobs > 1
-    rig.vip.polls = (1, 1, 1, 2, 3) if few else (1, 1, 1, 1, 2)
+    rig.vip.polls = (1, 1, 1, 2, 3) if few and not odds else (1, 1, 1, 1, 2)
+    rig.vip.slow = 1 if odds else 9  # a launch in doubt takes half of the rounds there are
     rig.vip.may_fail = chance.random() < 0.2
     for path in chance.sample(SHAPES[shape].names, chance.randint(1, len(SHAPES[shape].names))):
         rig.write(path, chance.choice(CONTENTS))
@@ -150,7 +151,7 @@ class Story:
         if stuck and rig.state.session.phase is not Phase.CLOSED:
             names = [r.vip.rsplit("/", 1)[-1] for r in stuck]
             rig.let_go.update(names)
-            rig.ask("finish", *names)
+            rig.ask("finish", *names, kill="no")
             self._rest()
             assert rig.vanished or rig.state.session.phase is not Phase.FINISHING
 
@@ -196,7 +197,6 @@ class Story:
     def _finish(self) -> None:
         rig, kill = self.rig, self.chance.random() < 0.3
         if rig.state.session.phase is Phase.OPEN:
-            rig.may_finish, rig.may_kill = True, rig.may_kill or kill
             rig.ask("finish", kill="yes" if kill else "no")
 
     def _finish_and_cancel(self) -> None:

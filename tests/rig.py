@@ -454,6 +454,9 @@ class Rig:
                 self.marker, self.may_finish, self.may_kill = True, False, False
             case do.DeleteMarker():
                 self.marker = False
+                asked = [r for r in self.requests.values() if r.command == "finish"]
+                self.may_finish = self.may_finish or bool(asked)
+                self.may_kill = self.may_kill or any(r.options["kill"] == "yes" for r in asked)
             case do.MakeFolder() | do.SendFile() | do.SendPack() | do.StartExecution() if (
                 self.vanished
             ):
