@@ -304,6 +304,8 @@ class Rig:
 
     def _nothing_comes(self, made: Plan) -> bool:
         """Tell whether what is still to come is a regular look, not another try."""
+        if made.due is not None and self.state.session.phase is Phase.REMOVING:
+            return False  # it is asked for again
         if made.due is None or made.due > self.now + LONGEST_PAUSE or self.vanished:
             return True
         trouble = self.memory.trouble

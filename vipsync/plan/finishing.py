@@ -37,7 +37,10 @@ OLD_LEASE = 86400.0
 """Seconds after which a lease that was not renewed is reported."""
 
 LOOK_AGAIN = 2.0
-"""Seconds between looks whether a removal has happened."""
+"""Seconds between looks whether a removal has happened: it mostly takes a few (facts 3.7)."""
+
+LOOK_LESS = 2
+"""What part of the time that has passed since it was asked for goes by until the next look."""
 
 
 def decide(draft: Draft, why: str, *put: Row) -> None:
@@ -307,7 +310,8 @@ def _remove(draft: Draft) -> None:
                 "vipsync goes on looking and asks again; tell VIP's support if it lasts.",
             )
         looked = max(asked, memory.removal_looked.get(target, 0.0))
-        due = looked + (s.settings.monitor.refresh_time if overdue else LOOK_AGAIN)
+        rarely = max(LOOK_AGAIN, (looked - asked) / LOOK_LESS)
+        due = min(looked + rarely, asked + ASK_AGAIN)
         if s.now >= due:
             draft.add(do.CheckRemoved(target))
         else:
