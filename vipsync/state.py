@@ -289,6 +289,33 @@ class Changes:
 
 
 @dataclass(slots=True)
+class SentIndex:
+    """Where the files of one path, and those of one folder on VIP, are among what was sent.
+
+    Made when it is first asked for: a session at rest, one of hundreds, never does.
+    """
+
+    by_path: dict[RelPath, dict[VipPath, None]] = field(default_factory=dict)
+    by_folder: dict[str, dict[VipPath, None]] = field(default_factory=dict)
+
+    def put(self, row: Sent, before: Sent | None) -> None:
+        """Take a row in, in place of the one before at the same place."""
+        if before is not None and before.path != row.path:
+            del self.by_path[before.path][row.vip]
+        self.by_path.setdefault(row.path, {})[row.vip] = None
+        self.by_folder.setdefault(_folder(row.vip), {})[row.vip] = None
+
+    def drop(self, row: Sent) -> None:
+        """Forget a row."""
+        del self.by_path[row.path][row.vip]
+        del self.by_folder[_folder(row.vip)][row.vip]
+
+
+def _folder(vip: VipPath) -> str:
+    return vip.rpartition("/")[0]
+
+
+@dataclass(slots=True)
 class State:
     """All rows of a ledger, by key. Only the ledger changes it; everybody else reads.
 
@@ -306,39 +333,22 @@ class State:
     last_settings: str = ""
     requests: set[str] = field(default_factory=set)
     version: int = 0
-    _by_path: dict[RelPath, tuple[VipPath, ...]] = field(
-        init=False, compare=False, repr=False, default_factory=dict
-    )
-    _by_folder: dict[str, dict[VipPath, None]] = field(
-        init=False, compare=False, repr=False, default_factory=dict
-    )
+    _index: SentIndex | None = field(init=False, compare=False, repr=False, default=None)
 
     def sent_from(self, path: RelPath) -> list[Sent]:
         """Return what was sent of one file or folder of this machine."""
-        return [self.sent[vip] for vip in self._by_path.get(path, ())]
+        return [self.sent[vip] for vip in self._indexed().by_path.get(path, ())]
 
     def sent_to(self, folder: VipPath) -> list[Sent]:
         """Return what was sent right into one folder on VIP."""
-        return [self.sent[vip] for vip in self._by_folder.get(folder, ())]
+        return [self.sent[vip] for vip in self._indexed().by_folder.get(folder, ())]
 
-    def _put_sent(self, row: Sent) -> None:
-        before = self.sent.get(row.vip)
-        self.sent[row.vip] = row
-        if before is None or before.path != row.path:
-            self._forget_path(before)
-            self._by_path[row.path] = (*self._by_path.get(row.path, ()), row.vip)
-            self._by_folder.setdefault(row.vip.rpartition("/")[0], {})[row.vip] = None
-
-    def _drop_sent(self, vip: VipPath) -> None:
-        row = self.sent.pop(vip, None)
-        self._forget_path(row)
-        if row is not None:
-            del self._by_folder[vip.rpartition("/")[0]][vip]
-
-    def _forget_path(self, row: Sent | None) -> None:
-        if row is not None:
-            others = tuple(vip for vip in self._by_path[row.path] if vip != row.vip)
-            self._by_path[row.path] = others
+    def _indexed(self) -> SentIndex:
+        if self._index is None:
+            self._index = SentIndex()
+            for row in self.sent.values():
+                self._index.put(row, None)
+        return self._index
 
     @property
     def is_new(self) -> bool:
@@ -364,7 +374,9 @@ class State:
                 case Known():
                     self.known[row.path] = row
                 case Sent():
-                    self._put_sent(row)
+                    if self._index:
+                        self._index.put(row, self.sent.get(row.vip))
+                    self.sent[row.vip] = row
                 case Launch():
                     self.launches[row.name] = row
                 case Followed():
@@ -387,7 +399,9 @@ class State:
             case Known():
                 self.known.pop(row.path, None)
             case Sent():
-                self._drop_sent(row.vip)
+                gone = self.sent.pop(row.vip, None)
+                if self._index and gone:
+                    self._index.drop(gone)
             case Judged():
                 self.judged.pop(row.content, None)
             case Result():
