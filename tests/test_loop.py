@@ -28,6 +28,12 @@ class Noisy:
     def healthy(self, _name: Hashable) -> bool:
         return True
 
+    def mendable(self, _name: Hashable) -> bool:
+        return False
+
+    def limit(self) -> str:
+        return ""
+
     def stop(self) -> None:
         pass
 

@@ -136,10 +136,10 @@ class Loop:
         if all(now < self._due.get(root, now) for root in self.sessions):
             self._hand_out()  # events ask for no haste: transfers need not wait for the look
         looked = self._look_around(now)
-        self._say_limit()
         self._hand_out()
         for session in looked:  # words can wait, what is to be sent need not
             self._publish(session)
+        self._say_limit()  # now each folder has its log
         if looked:
             self._rest_after(self.timing.clock() - now)
 
