@@ -785,6 +785,41 @@ LAUNCHING = [
         [],
     ),
     Row(
+        "nb_runs = 2: an input that vanished from VIP goes up again before the second run",
+        snapshot(
+            known("a.dat", "one"),
+            replace(sent("a.dat", "one"), status=SendStatus.TRYING),
+            launched("a.dat", "one", runs=2),
+            execution(),
+            session=OPEN,
+            files=A,
+            memory=memory(),
+        ),
+        ["SendFile ~/INPUTS/a.dat"],
+        [],
+    ),
+    Row(
+        "nb_runs = 2: the second run takes its input from where it is now",
+        snapshot(
+            known("a.dat", "one"),
+            sent("a.dat", "other", SendStatus.WRONG),
+            sent("a.dat", "one", at="_v2/a.dat"),
+            launched("a.dat", "one", runs=2),
+            execution(),
+            session=OPEN,
+            files=A,
+            memory=memory(
+                listings={
+                    INPUTS: Listing(0, {}, NOW),
+                    VipPath(f"{INPUTS}/_v2"): Listing(0, {}, NOW),
+                }
+            ),
+        ),
+        ["StartExecution a.dat run 2"],
+        [],
+        check=lambda made: start(made).values["data"] == (f"{INPUTS}/_v2/a.dat",),
+    ),
+    Row(
         "nb_runs = 2: both were started, all is done",
         snapshot(
             *READY,
@@ -936,7 +971,7 @@ DOUBT = [
         due=6,
     ),
     Row(
-        "not found for 120 s, by a whole and recent list: posted again",
+        "not found for 120 s, by a whole and recent list: withdrawn, and new again",
         snapshot(
             *READY,
             in_doubt("a.dat", "one"),
@@ -948,9 +983,8 @@ DOUBT = [
                 since={f"doubt {in_doubt('a.dat', 'one').name} None": NOW - 120},
             ),
         ),
-        ["StartExecution a.dat"],
+        [f"Decide withdraw {in_doubt('a.dat', 'one').name}"],
         [],
-        check=lambda made: start(made).name == in_doubt("a.dat", "one").name,
     ),
     Row(
         "a list that was cut settles nothing",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.cases.grouping import group_cases
@@ -19,7 +20,7 @@ from vipsync.plan.sorting import (
     settings_digest,
     to_learn,
 )
-from vipsync.plan.starting import mark, settle_launches, start
+from vipsync.plan.starting import mark, runs_to_come, settle_doubts, start
 from vipsync.state import Launch, LaunchedCase, LaunchStatus, Session
 
 LEASE_RENEWAL = 600.0
@@ -43,11 +44,38 @@ def plan_cases(
             ready.append(case)
         elif not any(draft.failing(a) for a in missing):
             held_up.append(case)
-    if settle_launches(draft) or not ready:
+    if settle_doubts(draft):
         return todo
-    if not _company_comes(draft, ready, held_up, found.settling):
+    for following in runs_to_come(draft.s.state)[:1]:
+        cases = _cases_of(following, found, placer)
+        missing = [
+            a for c in cases for value in c.values.values() for a in placer.place(value).todo
+        ]
+        if not missing:
+            again = _launches(cases, found, placer, descriptor)
+            start(draft, _where_inputs_are(following, again))
+        return [*todo, *missing]
+    if ready and not _company_comes(draft, ready, held_up, found.settling):
         _start_first(draft, _launches(ready, found, placer, descriptor))
     return todo
+
+
+def _cases_of(launch: Launch, found: Sorted, placer: Placer) -> list[Case]:
+    """Return the cases of a launch that are still here."""
+    contents = {case.content for case in launch.cases}
+    return [c for c in placer.s.cases.cases if found.content.get(c.id) in contents]
+
+
+def _where_inputs_are(following: Launch, again: Sequence[Launch]) -> Launch:
+    """Return a further run with its inputs where they are now: they may have had to go up again."""
+    first, settings = following.name.rpartition(" run ")[0], _settings(following)
+    same = (x for x in again if x.name == first and _settings(x) == settings)
+    now = next(same, following)
+    return replace(following, values=now.values, cases=now.cases)
+
+
+def _settings(launch: Launch) -> dict[str, str]:
+    return {case.content: case.settings for case in launch.cases}
 
 
 def _company_comes(

@@ -71,22 +71,15 @@ def _last_folder_unknown(draft: Draft) -> bool:
     return any(not draft.wait_for(f"silent {e.id}", DOUBT) for e in silent)
 
 
-def settle_doubts(draft: Draft, *, post: bool = False) -> bool:
-    """Settle the first launch in doubt, if any; one that did not arrive is posted again, or withdrawn."""
+def settle_doubts(draft: Draft) -> bool:
+    """Settle the first launch in doubt, if any; one that did not arrive is withdrawn.
+
+    What is still to be launched then starts anew, with a look at its inputs.
+    """
     for launch in draft.s.state.launches.values():
         if launch.status is LaunchStatus.INTENDED:
-            _settle(draft, launch, post=post)
+            _settle(draft, launch, post=False)
             return True
-    return False
-
-
-def settle_launches(draft: Draft) -> bool:
-    """Settle launches that are in doubt, then those runs that are still to come; one at a time."""
-    if settle_doubts(draft, post=True):
-        return True
-    for following in runs_to_come(draft.s.state):
-        start(draft, following)
-        return True
     return False
 
 
