@@ -150,15 +150,15 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
 
 
 def _look_at_home(action: do.LookAtHome, tools: Tools) -> do.HomeSeen:
-    tools.vip.check_key()
+    """See whose the session's folder is; a key that VIP does not know is refused here (facts 1.4)."""
     platform = tools.vip.platform()
     above = parent(action.home)
-    if not tools.vip.exists(action.home):
+    entries = _entries(tools, action.home, whole=True)
+    if entries is None:
         there = (above,) if tools.vip.exists(above) else ()
         return do.HomeSeen(False, (), (parent(above), *there), platform, tools.key_print)
-    ids = _ids(tools.vip.list_folder(action.home, whole=True))
     folders = (parent(above), above, action.home)
-    return do.HomeSeen(True, ids, folders, platform, tools.key_print)
+    return do.HomeSeen(True, _ids(entries), folders, platform, tools.key_print)
 
 
 def _ids(entries: tuple[RemoteEntry, ...]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Hand work to threads, and take back what came of it in the thread that owns the ledgers.
 
-At most eight pieces are under way over all folders (must-get-right 15), fewer for a server that
-refuses transfers or answers late. Nothing here decides what to do.
+At most eight threads work over all folders (must-get-right 15), fewer for a server that refuses
+transfers or answers late. Nothing here decides what to do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from vipsync.reconcile import Reconciler, Work
 logger = logging.getLogger(__name__)
 
 MOST_TRANSFERS = 8
+AHEAD = 2
+"""Pieces of work that are ready for the next free thread, so that none waits for the ledger."""
+
 STOP_GRACE = 5.0
 
 LATE = 20.0
@@ -97,6 +100,11 @@ class Window:
         self.round = 0
         self._well = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the server is given all that there are threads for."""
+        return self.size == self.most
+
     def note(self, began_in: int, *, strained: bool) -> None:
         """Take in how a transfer went that began in some round: the same bad hour counts once."""
         if not strained:
@@ -155,9 +163,11 @@ class Dispatch:
 
     def has_room(self, session: Reconciler) -> bool:
         """Tell whether one more piece of work of this session may be under way."""
+        if len(self._under_way) >= MOST_TRANSFERS + AHEAD:
+            return False
         window = self._windows[session.portal]
         mine = sum(errand.window == session.portal for errand in self._under_way)
-        return len(self._under_way) < MOST_TRANSFERS and mine < window.size
+        return window.is_open or mine < window.size
 
     def hand_out(self, session: Reconciler) -> bool:
         """Start the next work of a session; False where it has none.
