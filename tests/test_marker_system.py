@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import told
 from tests.harness import SETTINGS, Bench, Study
 from vipsync.local import FOR_EVER, Kind
 from vipsync.state import Phase, Verdict
@@ -319,6 +320,18 @@ def test_a_removal_that_never_happened_is_asked_for_again_after_ten_minutes(benc
     assert 600 <= bench.clock.now() - asked_at < 660
     bench.rest()
     assert bench.vip_sessions() == []
+
+
+def test_the_marker_is_said_to_be_gone_only_when_it_is(bench: Bench) -> None:
+    """The words of an opening session know no deleted marker; those of one that is deleted do."""
+    study, said = bench.study(a="one"), list[str]()
+    bench.publish = lambda session: said.append(told.status(study).sentence) if session.plan else 0
+    bench.rest()
+    assert said
+    assert not [words for words in said if "marker is gone" in words]
+    study.marker.unlink()
+    bench.rest()
+    assert [words for words in said if "marker is gone" in words]
 
 
 def test_a_closed_session_keeps_no_part_of_a_download(bench: Bench) -> None:

@@ -1640,6 +1640,32 @@ FINISHING_ROWS = [
         check=lambda made: made.actions[0] == do.RemoveTree(HOME, HOME, ID_FOLDER),
     ),
     Row(
+        "removing, decided by a process before: what VIP shows anew is fetched first",
+        snapshot(
+            *READY,
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=REMOVING,
+            memory=memory(),
+        ),
+        ["FetchResult e1/a.dat.tgz", "Decide something is missing"],
+        [],
+        check=lambda made: session_after(made).phase is Phase.FINISHING,
+    ),
+    Row(
+        "removing, asked for by a process before: the removal cannot be taken back",
+        snapshot(
+            *READY,
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            memory=memory(),
+        ),
+        ["FetchResult e1/a.dat.tgz"],
+        [],
+        due=1,
+    ),
+    Row(
         "removing: looked at after two seconds",
         snapshot(session=REMOVING, memory=memory(removal_asked={HOME: NOW - 1})),
         [],

@@ -219,6 +219,9 @@ def plan_finishing(draft: Draft) -> None:
         _kill(draft)
         if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
             decide(draft, "remove", replace(session, phase=Phase.REMOVING))
+    elif session.phase is Phase.REMOVING and session.removal_asked_at is None and missing(draft.s):
+        # Another process decided on the removal; since then VIP has shown something new.
+        decide(draft, "something is missing", replace(session, phase=Phase.FINISHING))
     elif session.phase is Phase.REMOVING:
         _remove(draft)
 
