@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,7 +44,7 @@ def keeping(folder: Path) -> Iterator[Living]:
     try:
         yield Living(process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(30)
         finally:
