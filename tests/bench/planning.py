@@ -108,7 +108,7 @@ def planning(count: int) -> Row:
     """Row: plan and record many inputs, with cases of ten files each."""
     row = Row(f"plan and record {count:,} inputs", "linear; minutes, not hours")
     words = [sys.executable, "-m", "tests.bench.planning", str(count)]
-    row.measures["vipsync"] = command(words, Path(__file__).parents[2])
+    row.add("vipsync", command(words, Path(__file__).parents[2]))
     row.note = f"{count // PER_CASE:,} cases, no I/O"
     return row
 
