@@ -689,6 +689,7 @@ def ends_without(guards: Sequence[Guard]) -> dict[str, str]:
     """Return, by the name of each guard, what became of its test: passed, or the error's name."""
     without = _Without(guards)
     options = ["-q", "--no-header", "--tb=no", "-r", "N", "-p", "no:cacheprovider"]
+    options += ["-o", "timeout=30"]  # what never ends without its guard shows it too
     pytest.main([*options, *(guard.test for guard in guards)], plugins=[without])
     return without.ends
 
