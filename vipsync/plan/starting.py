@@ -78,21 +78,16 @@ def settle_doubts(draft: Draft) -> bool:
     """
     for launch in draft.s.state.launches.values():
         if launch.status is LaunchStatus.INTENDED:
-            _settle(draft, launch, post=False)
+            _settle(draft, launch)
             return True
     return False
 
 
 def plan_launch(draft: Draft, launch: Launch) -> None:
-    """Bring one request of a script to its end: settle what is in doubt, then start what is to come.
-
-    What another request left in doubt, and did not arrive, is withdrawn.
-    """
+    """Bring one request of a script to its end: settle what is in doubt, then start what is to come."""
     state = draft.s.state
-    for doubtful in state.launches.values():
-        if doubtful.status is LaunchStatus.INTENDED:
-            _settle(draft, doubtful, post=doubtful.request == launch.request)
-            return
+    if settle_doubts(draft):
+        return
     there = state.launches.get(launch.name)
     if there is None or there.status is LaunchStatus.WITHDRAWN:
         start(draft, launch)
@@ -138,17 +133,16 @@ def _of_its_own(launch: Launch, run: int) -> VipPath:
     return VipPath(f"{head}/{key}-{run}") if last.partition("-")[0] == key else location
 
 
-def _settle(draft: Draft, launch: Launch, *, post: bool) -> None:
-    """Look for a launch in doubt by its name; post it again only when it surely did not arrive."""
-    action = do.StartExecution(launch)
-    if do.key(action) in draft.s.memory.under_way:
+def _settle(draft: Draft, launch: Launch) -> None:
+    """Look for a launch in doubt by its name; withdraw it only when it surely did not arrive."""
+    if do.key(do.StartExecution(launch)) in draft.s.memory.under_way:
         return
     memory = draft.s.memory
     doubted = draft.since(f"doubt {launch.name} {memory.started_at}")
     looked = memory.found_at
     if doubted >= DOUBT and looked is not None and memory.found_whole and _fresh(draft, looked):
         withdrawn = Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
-        draft.add(action if post else do.Decide(f"withdraw {launch.name}", withdrawn))
+        draft.add(do.Decide(f"withdraw {launch.name}", withdrawn))
         return
     text = "It is not known yet whether VIP took this launch."
     proves_nothing = doubted >= DOUBT and looked is not None and not memory.found_whole

@@ -159,7 +159,8 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     done = sum(e.jobs.get("done", 0) for e in running)
     jobs = sum(sum(e.jobs.values()) for e in running)
     parts = []
-    if status.phase == Phase.OPEN and any(n.subject == "ON_VIP.txt" for n in status.notices):
+    waiting = {n.subject for n in status.notices if n.level is Level.WAIT}
+    if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
         parts.append("the marker is gone, finishing starts soon")
     if status.phase == Phase.REMOVING:
         parts.append("the data are being removed from VIP")
