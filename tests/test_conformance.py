@@ -89,8 +89,9 @@ def _plain_backup(document: dict[str, Any]) -> dict[str, Any]:
         assert re.fullmatch(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", workflow.pop("start"))
         for output in workflow["outputs"]:
             output["path"] = _plain(output["path"])
-            if workflow["status"] == "Removed":
-                output.pop("exists", None)  # while it goes, the moment of the look decides
+        if workflow["status"] == "Removed":
+            # what else is said of them depends on the second in which the next run begins
+            workflow["outputs"] = [{"path": output["path"]} for output in workflow["outputs"]]
     document["workflows"] = list(workflows)
     return document
 
