@@ -1,0 +1,90 @@
+"""README.md tells the truth: its settings are those there are, with their defaults; its commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from vipsync.cli import vipsync
+from vipsync.model import Settings
+from vipsync.observe import LOCAL_SETTLE
+from vipsync.settings.reading import parse
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+BLOCKS = [
+    (language, "\n".join(line.strip() for line in text.splitlines()))
+    for language, text in re.findall(r"^ *```(\w*)\n(.*?)^ *```$", README, re.M | re.S)
+]
+TOML = [text for language, text in BLOCKS if language == "toml"]
+(REFERENCE,) = (text for text in TOML if "pipeline_id" in text)
+SHOWN = [
+    line
+    for language, text in BLOCKS
+    if not language
+    for line in re.findall(r"^(?:\*/10 \* \* \* \* +)?vipsync (.*)$", text, re.M)
+]
+TABLE = re.findall(
+    r"`vipsync ([^`]+)`", README.partition("## Commands")[2].partition("\n\nExit")[0]
+)
+
+
+def test_the_settings_shown_are_the_defaults() -> None:
+    """What the reference gives, but for a study's own, is what a folder has without it."""
+    shown, default = (parse(text.encode(), "my-study") for text in (REFERENCE, ""))
+    default = replace(default, inputs=replace(default.inputs, settle=LOCAL_SETTLE))
+    assert replace(shown, pipeline_id=default.pipeline_id, input_settings={}) == default
+
+
+def test_every_setting_is_shown() -> None:
+    """The reference has each key that settings.toml may have, and no other."""
+    shown = tomllib.loads(REFERENCE)
+    del shown["input_settings"]
+    assert sorted(_keys(shown)) == sorted(_known(parse(b"", "my-study")))
+
+
+def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        yield from _keys(value, f"{key}.") if isinstance(value, dict) else [prefix + key]
+
+
+def _known(settings: object, prefix: str = "") -> Iterator[str]:
+    assert is_dataclass(settings)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            yield from _known(value, f"{field.name}.")
+        elif field.name != "input_settings":
+            yield prefix + field.name
+
+
+@pytest.mark.parametrize("text", [text for text in TOML if text is not REFERENCE])
+def test_the_patterns_shown_are_read(text: str) -> None:
+    """A piece of [input_settings] is read as it stands."""
+    settings = parse(f"[input_settings]\n{text}".encode(), "my-study")
+    assert isinstance(settings, Settings)
+    assert len(settings.input_settings) == len(tomllib.loads(text))
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_the_commands_shown_are_understood(line: str) -> None:
+    """Each line that a reader may copy has arguments that its command takes."""
+    name, *arguments = shlex.split(line, comments=True)
+    with click.Context(vipsync):
+        vipsync.commands[name].make_context(name, arguments)
+
+
+def test_the_table_has_every_command_and_true_options() -> None:
+    """No command is missing or invented, and no option that the table names."""
+    assert {words.split()[0] for words in TABLE} == set(vipsync.commands)
+    for words in TABLE:
+        command = vipsync.commands[words.split()[0]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", words)) <= known, words
