@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import SETTINGS, Bench, Study
 from vipsync.errors import FolderAbsent, FolderCopied
+from vipsync.faces.running import FolderLogs
 from vipsync.local import DEFAULT_KEY, Kind, User
 from vipsync.state import Phase
 from vipsync.status.publish import Publisher
@@ -323,3 +324,19 @@ def test_two_sessions_do_not_disturb_each_other(bench: Bench) -> None:
     assert two.phase() is Phase.OPEN
     assert (len(one.outputs()), len(two.outputs())) == (1, 1)
     assert not isinstance(two.trouble(), FolderAbsent)
+
+
+def test_each_log_is_about_its_own_folder(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """What fails in one folder is told in its log alone; what concerns all is told in each."""
+    caplog.set_level(logging.INFO, "vipsync")
+    folder_logs = FolderLogs()
+    bench.publish = folder_logs.follow
+    bench.world.faults.arm(Kind.REFUSED, "PUT *a.mrui*")
+    one, two = bench.study("one", a="one"), bench.study("two", b="two")
+    bench.run(1)
+    with folder_logs.kept():
+        bench.rest()
+        logging.getLogger("vipsync").warning("a limit of this machine")
+    told = [(s.root / ".vipsync/vipsync.log").read_text() for s in (one, two)]
+    assert ["INPUTS/a.mrui: GenericVipError" in text for text in told] == [True, False]
+    assert ["a limit of this machine" in text for text in told] == [True, True]

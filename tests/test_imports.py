@@ -27,7 +27,7 @@ LAYERS = (
     # what touches the machine and VIP
     "settings.toml_text settings.keys settings.checks client.refusals client.wire disk.*",
     "client.connection settings.reading client.vip_client client.connecting",
-    "ledger folder backup",
+    "ledger folder backup logs",
     "disk.mirror sharing",
     "fetching adoption observe",
     "act",

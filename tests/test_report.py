@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from vipsync.errors import KeyMissing
+from vipsync.logs import about
 from vipsync.plan.draft import Level, Notice
 from vipsync.preview import Finding
 from vipsync.report import screen
@@ -161,3 +162,11 @@ def test_a_warning_of_the_log_has_no_traceback(capsys: pytest.CaptureFixture[str
     Warnings(Reporter(), logging.WARNING).handle(record)
     assert capsys.readouterr().err == "WARNING vipsync.x: careful\n"
     assert record.exc_info is not None
+
+
+def test_a_warning_names_the_folder_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+    """One command works in many folders."""
+    record = logging.LogRecord("vipsync.x", logging.WARNING, "x.py", 1, "careful", None, None)
+    with about(Path("studies/one")):
+        Warnings(Reporter(), logging.WARNING).handle(record)
+    assert capsys.readouterr().err == "one: WARNING vipsync.x: careful\n"

@@ -18,6 +18,7 @@ from typing import Protocol
 from vipsync import actions as do
 from vipsync.act import Stopped
 from vipsync.errors import BadAnswer, GenericVipError, Unreachable, VipsyncError
+from vipsync.logs import about
 from vipsync.reconcile import Reconciler, Work
 
 logger = logging.getLogger(__name__)
@@ -74,13 +75,14 @@ class Serial:
 
 def carry_out(work: Work, done: Done) -> None:
     """Carry out work and tell; a fault of ours is told too, so that nothing waits for ever."""
-    try:
-        done(work, work.run())
-    except Stopped:
-        done(work, None)
-    except Exception as error:
-        logger.exception("%s failed unexpectedly", type(work.action).__name__)
-        done(work, do.Failed(fault(error)))
+    with about(work.session.folder.root):
+        try:
+            done(work, work.run())
+        except Stopped:
+            done(work, None)
+        except Exception as error:
+            logger.exception("%s failed unexpectedly", type(work.action).__name__)
+            done(work, do.Failed(fault(error)))
 
 
 def fault(error: Exception) -> VipsyncError:

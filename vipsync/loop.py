@@ -18,6 +18,7 @@ from vipsync.disk.watch import Watcher
 from vipsync.dispatch import Dispatch, Executor, Workers, fault
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder import SessionFolder, find_sessions
+from vipsync.logs import about
 from vipsync.plan.snapshot import frees_slot
 from vipsync.reconcile import Connect, Reconciler, Timing, Work
 
@@ -138,7 +139,8 @@ class Loop:
         looked = self._look_around(now)
         self._hand_out()
         for session in looked:  # words can wait, what is to be sent need not
-            self._publish(session)
+            with about(session.folder.root):
+                self._publish(session)
         self._say_limit()  # now each folder has its log
         if looked:
             self._rest_after(self.timing.clock() - now)
@@ -171,15 +173,16 @@ class Loop:
 
     def _look(self, session: Reconciler, hints: Mapping[str, Hints]) -> None:
         root, started = session.folder.root, self.timing.clock()
-        try:
-            session.look(
-                inputs=hints.get("inputs", frozenset()),
-                outputs=hints.get("outputs", frozenset()),
-                healthy=self.healthy(root),
-            )
-        except Exception as error:  # one folder's fault must not stop the others
-            logger.exception("a look failed unexpectedly")
-            session.trouble = fault(error)
+        with about(root):
+            try:
+                session.look(
+                    inputs=hints.get("inputs", frozenset()),
+                    outputs=hints.get("outputs", frozenset()),
+                    healthy=self.healthy(root),
+                )
+            except Exception as error:  # one folder's fault must not stop the others
+                logger.exception("a look failed unexpectedly")
+                session.trouble = fault(error)
         self._watch(session)
         now = self.timing.clock()
         self._due[root] = self._next_due(session, now, now - started)
@@ -212,11 +215,12 @@ class Loop:
                 waiting.append(session)
 
     def _started(self, session: Reconciler) -> bool:
-        try:
-            return self._dispatch.hand_out(session)
-        except VipsyncError as error:
-            self._give_up(session, error)
-            return False
+        with about(session.folder.root):
+            try:
+                return self._dispatch.hand_out(session)
+            except VipsyncError as error:
+                self._give_up(session, error)
+                return False
 
     def _give_up(self, session: Reconciler, error: VipsyncError) -> None:
         """Let a session go whose ledger cannot be written: what it holds on disk is what is true."""
@@ -225,10 +229,11 @@ class Loop:
 
     def _settle(self, work: Work, outcome: do.Outcome) -> None:
         session, root = work.session, work.session.folder.root
-        try:
-            session.settle(work.action, outcome)
-        except VipsyncError as error:
-            self._give_up(session, error)
+        with about(root):
+            try:
+                session.settle(work.action, outcome)
+            except VipsyncError as error:
+                self._give_up(session, error)
         plain = isinstance(work.action, NUMEROUS) and not isinstance(outcome, do.Failed)
         if not plain or not session.queue:
             self._due[root] = 0.0

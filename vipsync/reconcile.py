@@ -20,6 +20,7 @@ from vipsync.adoption import adopted_rows, marked_id, take_script_session
 from vipsync.backup import read_backup
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.scan import Hints, network_file_system
+from vipsync.disk.walk import printable
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.fetching import part_name
 from vipsync.folder import HostLease, SessionFolder, new_id, unreadable
@@ -290,7 +291,7 @@ class Reconciler:
             raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
         if isinstance(outcome, do.Failed):
-            logger.info("%s: %s", type(action).__name__, type(outcome.error).__name__)
+            logger.info("%s: %s", printable(do.key(action)), type(outcome.error).__name__)
         if isinstance(action, do.Decide):
             self._after_decision(action)
 

@@ -11,6 +11,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
+from vipsync import logs
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.faces import INTERRUPTED
 from vipsync.faces.checking import worst
@@ -117,7 +118,7 @@ class Run:
 
 
 class FolderLogs:
-    """Write a small log into each folder that this process holds, and into no other."""
+    """Write a small log into each folder that this process holds: of what is its own, and of all."""
 
     def __init__(self) -> None:
         self._handlers: dict[Path, logging.Handler] = {}
@@ -137,6 +138,7 @@ class FolderLogs:
             log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8"
         )
         handler.setLevel(logging.INFO)
+        handler.addFilter(lambda _record: logs.folder() in (None, root))
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self._logger.addHandler(handler)
         self._handlers[root] = handler

@@ -19,6 +19,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from vipsync import logs
 from vipsync.errors import VipsyncError
 from vipsync.report import screen
 from vipsync.report.news import News
@@ -174,4 +175,5 @@ class Warnings(logging.Handler):
         """Show one record; never its traceback."""
         plain = copy(record)
         plain.exc_info = plain.exc_text = None
-        self._reporter.warn(self.format(plain))
+        root = logs.folder()
+        self._reporter.warn(f"{root.name}: {self.format(plain)}" if root else self.format(plain))
