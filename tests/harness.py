@@ -183,6 +183,7 @@ class Bench:
         self.key = DEFAULT_KEY
         self.studies: list[Study] = []
         self.executor: Executor = Serial()
+        self.watch = False
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self.publish: Callable[[Reconciler], object] = lambda _session: None
         self._clients: list[VipClient] = []
@@ -219,7 +220,7 @@ class Bench:
                 environ={},
                 timing=Timing(self._now, self.clock.now, self._chance.random, self.clock.sleep),
                 executor=self.executor,
-                watch=False,
+                watch=self.watch,
                 publish=self._publish,
             )
         return self._loop

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import Bench
 from vipsync import loop
 from vipsync.disk.scan import Hints
+from vipsync.dispatch import Done, carry_out
 from vipsync.errors import KeyMissing
-from vipsync.reconcile import Connect, Reconciler, Timing
+from vipsync.reconcile import Connect, Reconciler, Timing, Work
 
 
 class Noisy:
@@ -64,3 +66,44 @@ def test_costly_looks_leave_time_for_transfers(
         now += max(running.pause(), 0.01)
     running.close()
     assert 35 <= looks <= 45  # one every 2.5 s, and the first ones, which nothing holds back
+
+
+class Telling:
+    """Carries out work at once, and notes that it began."""
+
+    def __init__(self, events: list[str]) -> None:
+        self._events = events
+
+    def submit(self, work: Work, done: Done) -> None:
+        self._events.append("work")
+        carry_out(work, done)
+
+
+def test_work_waits_neither_for_words_nor_for_a_look_that_only_an_event_asks_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each turn work begins first, while events come without end; only what is due precedes it."""
+    events: list[str] = []
+    look = Reconciler.look
+
+    def looked(session: Reconciler, **places: Hints | bool) -> None:
+        events.append("look")
+        look(session, **places)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Reconciler, "look", looked)
+    monkeypatch.setattr(loop, "Watcher", Noisy)
+    bench.watch, bench.executor = True, Telling(events)
+    bench.publish = lambda _session: events.append("words")
+    study = bench.study(**{f"s{number:02}": "signal" for number in range(60)})
+    turns = []
+
+    def all_sent() -> bool:
+        turns.append(events.copy())
+        events.clear()
+        return len(bench.vip_inputs()) == 60
+
+    bench.clock.sleep(3600)
+    bench.until(all_sent)
+    assert study.notices == []
+    assert any(turn[:1] == ["work"] and "look" in turn for turn in turns)
+    assert not [turn for turn in turns if "words" in turn and "work" in turn[turn.index("words") :]]
