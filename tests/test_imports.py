@@ -33,7 +33,7 @@ LAYERS = (
     "act",
     "preview reconcile",
     "faces.checking status.publish",
-    "dispatch",
+    "dispatch watching",
     "loop report.progress report.screen report.news faces.creating",
     "report.reporter",
     "faces.running",

@@ -29,8 +29,9 @@ from vipsync.disk.watch import (
 from vipsync.errors import KeyMissing
 from vipsync.folder import SessionFolder
 from vipsync.local import ManualClock
-from vipsync.loop import WATCH_AGAIN, Loop
+from vipsync.loop import Loop
 from vipsync.reconcile import Timing
+from vipsync.watching import AGAIN
 
 if sys.platform != "linux":
     pytest.skip("inotify is Linux's", allow_module_level=True)
@@ -465,7 +466,7 @@ def test_a_loop_watches_again_what_was_gone(tmp_path: Path) -> None:
 
     def turn() -> None:
         loop.turn()
-        clock.sleep(WATCH_AGAIN)
+        clock.sleep(AGAIN)
 
     turn()
     (tmp_path / "outputs").rename(tmp_path / "away")

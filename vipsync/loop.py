@@ -21,14 +21,13 @@ from vipsync.folder import SessionFolder, find_sessions
 from vipsync.logs import about
 from vipsync.plan.snapshot import frees_slot
 from vipsync.reconcile import Connect, Reconciler, Timing, Work
+from vipsync.watching import Watching
 
 logger = logging.getLogger(__name__)
 
 FIND_FOLDERS_EVERY = 5.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
-WATCH_AGAIN = 60.0
-"""Seconds after which a place is watched anew that was gone, or for which there was no watch left."""
 
 SLEPT = 30.0
 """Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
@@ -76,14 +75,13 @@ class Loop:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
-        self._watcher = Watcher(self._wake.set) if watch else None
-        self._watched: dict[Path, tuple[tuple[Path, Path], float]] = {}
+        clock = self.timing.clock
+        self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
         self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._due: dict[Path, float] = {}
         self._rested = 0.0
         self._found_at: float | None = None
         self._apart: float | None = None
-        self._limited = False
 
     # from outside
 
@@ -115,8 +113,8 @@ class Loop:
         """Let all folders go."""
         for session in self.sessions.values():
             session.close()
-        if self._watcher:
-            self._watcher.stop()
+        if self._watching:
+            self._watching.stop()
 
     def at_rest(self) -> bool:
         """Tell whether nothing can advance in any folder without a person or a new file."""
@@ -141,16 +139,18 @@ class Loop:
         for session in looked:  # words can wait, what is to be sent need not
             with about(session.folder.root):
                 self._publish(session)
-        self._say_limit()  # now each folder has its log
+        if self._watching:
+            self._watching.say_limit()  # now each folder has its log
         if looked:
             self._rest_after(self.timing.clock() - now)
 
     def _look_around(self, now: float) -> list[Reconciler]:
         """Look at the sessions where something happened or is due; return them."""
         looked = []
-        hints = self._watcher.take() if self._watcher and now >= self._rested else {}
+        rested = now >= self._rested
+        hints = self._watching.take(self.sessions) if self._watching and rested else {}
         for root, session in self.sessions.items():
-            mine = {kind: hints[(root, kind)] for kind in KINDS if (root, kind) in hints}
+            mine = hints.get(root, {})
             if mine or now >= self._due.get(root, now) or self._turn_came(session):
                 self._look(session, mine)
                 looked.append(session)
@@ -183,9 +183,14 @@ class Loop:
             except Exception as error:  # one folder's fault must not stop the others
                 logger.exception("a look failed unexpectedly")
                 session.trouble = fault(error)
-        self._watch(session)
+        if self._watching:
+            self._watching.follow(session)
         now = self.timing.clock()
         self._due[root] = self._next_due(session, now, now - started)
+
+    def healthy(self, root: Path) -> bool:
+        """Tell whether events say all that happens in a session's places."""
+        return self._watching is not None and self._watching.healthy(root)
 
     def _next_due(self, session: Reconciler, now: float, cost: float) -> float:
         """Return when to look again. A look that is costly must not fill the day.
@@ -266,7 +271,7 @@ class Loop:
             return 0.0
         now = self.timing.clock()
         soonest = min(self._due.values(), default=now + 1.0)
-        if self._watcher and now < self._rested:
+        if self._watching and now < self._rested:
             soonest = min(soonest, self._rested)
         return min(max(0.0, soonest - now), LONGEST_WAIT)
 
@@ -309,47 +314,3 @@ class Loop:
     def held_elsewhere(self) -> list[Path]:
         """Return the folders in which another process works."""
         return [r for r, s in self.sessions.items() if isinstance(s.trouble, FolderHeld)]
-
-    # events
-
-    def _watch(self, session: Reconciler) -> None:
-        """Watch a session's places; watching them anew asks for a full look."""
-        observer, root = session.observer, session.folder.root
-        if self._watcher is None or observer is None or observer.settings is None:
-            return
-        places, now = (observer.inputs, observer.outputs), self.timing.clock()
-        before, since = self._watched.get(root, (None, now))
-        mendable = any(self._watcher.mendable((root, kind)) for kind in KINDS)
-        as_before = before == places and not (mendable and now >= since + WATCH_AGAIN)
-        if as_before or not observer.inputs.is_dir():
-            return
-        observer.outputs.mkdir(parents=True, exist_ok=True)
-        self._watched[root] = (places, now)
-        self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
-        self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)
-        self._watcher.watch((root, "inputs"), observer.inputs, overlooked=observer.overlooks)
-        self._watcher.watch((root, "outputs"), observer.outputs, overlooked=_own_files)
-        observer.look_everywhere()
-        self._due[root] = 0.0
-        self._wake.set()
-
-    def healthy(self, root: Path) -> bool:
-        """Tell whether events of all places of a session can be relied on."""
-        watcher = self._watcher
-        return watcher is not None and all(watcher.healthy((root, kind)) for kind in KINDS)
-
-    def _say_limit(self) -> None:
-        """Say once, for all folders, that events cannot be had for each, and what mends it."""
-        limit = self._watcher.limit() if self._watcher else ""
-        if limit and not self._limited:
-            logger.warning("%s", limit)
-            self._limited = True
-
-
-KINDS = ("folder", "requests", "inputs", "outputs")
-
-
-def _own_files(path: str) -> bool:
-    """Overlook what vipsync writes itself: its words about the state are no news to it."""
-    name = path.rstrip("/").rsplit("/", 1)[-1]
-    return name.startswith(".") or name in ("STATUS.txt", "session_data.json", "results.csv")
