@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from vipsync import act, fetching, folder, ledger, observe, reconcile, record
+from vipsync import act, fetching, folder, holding, ledger, observe, record
 from vipsync.client import connection, wire
 from vipsync.disk import archive, mirror, scan, tarstream
 from vipsync.plan import (
@@ -562,8 +562,8 @@ GUARDS = (
     ),
     Guard(
         "an empty mount point never becomes a session",
-        reconcile.Reconciler.open,
-        "if self._id:",
+        holding.take,
+        "if known_id:",
         "if False:",
         "tests/test_absence_system.py"
         "::test_a_folder_that_is_not_there_is_never_a_deleted_marker[empty_mount_point]",

@@ -29,7 +29,7 @@ LAYERS = (
     "client.connection settings.reading client.vip_client client.connecting",
     "ledger folder backup logs",
     "disk.mirror sharing",
-    "fetching adoption observe",
+    "fetching adoption observe holding access",
     "act",
     "preview reconcile",
     "faces.checking status.publish",

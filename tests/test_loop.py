@@ -9,10 +9,11 @@ import pytest
 
 from tests.harness import Bench
 from vipsync import loop
+from vipsync.access import Connect
 from vipsync.disk.scan import Hints
 from vipsync.dispatch import Done, carry_out
 from vipsync.errors import KeyMissing
-from vipsync.reconcile import Connect, Reconciler, Timing, Work
+from vipsync.reconcile import Reconciler, Timing, Work
 
 
 class Noisy:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vipsync import actions as do
+from vipsync.access import Connect
 from vipsync.act import Stopped
 from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
@@ -20,7 +21,7 @@ from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder import SessionFolder, find_sessions
 from vipsync.logs import about
 from vipsync.plan.snapshot import frees_slot
-from vipsync.reconcile import Connect, Reconciler, Timing, Work
+from vipsync.reconcile import Reconciler, Timing, Work
 from vipsync.watching import Watching
 
 logger = logging.getLogger(__name__)

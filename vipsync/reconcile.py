@@ -11,37 +11,29 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from vipsync import actions as do
+from vipsync.access import Access, Connect
 from vipsync.act import Tools, act
-from vipsync.adoption import adopted_rows, marked_id, take_script_session
+from vipsync.adoption import adopted_rows
 from vipsync.backup import read_backup
-from vipsync.client.vip_client import VipClient
-from vipsync.disk.scan import Hints, network_file_system
+from vipsync.disk.scan import Hints
 from vipsync.disk.walk import printable
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.fetching import part_name
-from vipsync.folder import HostLease, SessionFolder, new_id, unreadable
+from vipsync.folder import SessionFolder, unreadable
+from vipsync.holding import Hold, take
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
 from vipsync.observe import Observer, Observing
 from vipsync.plan.cycle import plan
-from vipsync.plan.draft import PATIENCE, Level, Plan
-from vipsync.plan.snapshot import SLOT, Attempt, Memory, Snapshot
+from vipsync.plan.draft import Level, Plan
+from vipsync.plan.snapshot import SLOT, Memory, Snapshot
 from vipsync.record import intent, record
-from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, Session, State
+from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, State
 
 logger = logging.getLogger(__name__)
-
-KEY_RETRY = 60.0
-KEY_TROUBLE = 4
-
-
-Connect = Callable[[Settings, str, str], tuple[VipClient, str]]
-"""Give a client for settings, portal and session id, with the print of its key, which tells keys
-apart and is none. Raise KeyMissing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +85,16 @@ class Reconciler:
         self.plan: Plan | None = None
         self.trouble: VipsyncError | None = None
         self.confirmed: float | None = None
-        self._connect = connect
-        self._client: VipClient | None = None
-        self._key_print = self._portal = ""
+        self._access = Access(connect)
         self._new = False
         self._basis: object = None
-        self._lease: HostLease | None = None
         self._id = ""
         self.planner = planner
         self._new_observer = observer or self._folder_observer
         self._overrides, self._environ = overrides, environ
         self._stop, self._pace, self._moved = stop, pace, moved
         self._first = first
-        self._open: ExitStack | None = None
-        self._ledger: Ledger | None = None
+        self._hold: Hold | None = None
         self.observer: Observing | None = None
 
     # being there
@@ -114,34 +102,20 @@ class Reconciler:
     @property
     def ledger(self) -> Ledger:
         """The open ledger."""
-        if self._ledger is None:
+        if self._hold is None:
             raise AssertionError("the session is not open")
-        return self._ledger
+        return self._hold.ledger
 
     def open(self) -> None:
-        """Take the folder: its place, its lock, its ledger; give it an id where it has none.
+        """Take the folder, and begin anew with what its ledger says.
 
         Raise FolderCopied, FolderHeld, FolderAbsent or DiskError.
         """
-        if self._open:
+        if self._hold:
             return
-        if self._id:
-            self.folder.require(self._id)  # an empty mount point must never become a new session
-        take_script_session(self.folder)
-        self.folder.check_place()
-        mine = self.folder.identity() or self.folder.claim(marked_id(self.folder) or new_id())
-        with ExitStack() as stack:
-            stack.enter_context(self.folder.held())
-            network = network_file_system(self.folder.hidden)
-            if network:
-                self._lease = HostLease(self.folder.hidden, self.timing.wall)
-                stack.enter_context(self._lease.held())
-            self._ledger = Ledger(self.folder.ledger, Session(mine.id), network_disk=network)
-            stack.callback(self._ledger.close)
-            self._new = self._ledger.state.is_new
-            self.observer = self._new_observer(self.folder)
-            self._open = stack.pop_all()
-        self._id = mine.id
+        observer = self._new_observer(self.folder)
+        self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
+        self._id, self._new = self._hold.id, self.ledger.state.is_new
         self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
         before = self.memory  # threads may still be at work
         self.memory = Memory(
@@ -150,20 +124,15 @@ class Reconciler:
             was_finishing=self.ledger.state.session.phase in (Phase.FINISHING, Phase.REMOVING),
         )
 
-    def _beat(self) -> None:
-        """Tell other hosts that this one is still at work in the folder."""
-        if self._lease:
-            self._lease.renew()
-
     def _folder_observer(self, folder: SessionFolder) -> Observer:
         timing = self.timing
         return Observer(folder, self._overrides, self._environ, timing.clock, timing.wall)
 
     def close(self) -> None:
         """Let the folder go; what is under way is settled by the next start."""
-        if self._open:
-            self._open.close()
-        self._open = self._ledger = self.observer = None
+        if self._hold:
+            self._hold.release()
+        self._hold = self.observer = None
         self.queue.clear()
 
     # the cycle
@@ -171,17 +140,17 @@ class Reconciler:
     @property
     def is_open(self) -> bool:
         """Tell whether this process holds the folder."""
-        return self._open is not None
+        return self._hold is not None
 
     @property
     def portal(self) -> str:
         """Return the portal that this session talks to, empty while it has no client."""
-        return self._portal
+        return self._access.portal
 
     @property
     def account(self) -> tuple[str, str]:
         """Return what tells accounts apart: portal and print of the key."""
-        return self._portal, self._key_print
+        return self._access.account
 
     @property
     def waits_since(self) -> float | None:
@@ -206,9 +175,9 @@ class Reconciler:
         self.trouble = None
         try:
             self.open()
-            self._beat()
-            if self.observer is None:
+            if self._hold is None or self.observer is None:
                 raise AssertionError("an open session has an observer")
+            self._hold.renew()
             seen = self.observer.look(
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
@@ -217,7 +186,8 @@ class Reconciler:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
             self._keep_settings()  # from here on the ledger is not new, also after a kill
-            self._find_client(self.snapshot.settings)
+            session, now = self.ledger.state.session, self.timing.clock()
+            self._access.renew(self.snapshot.settings, session, self.memory, now)
         except FolderAbsent as error:
             self._halt(error)
             return
@@ -279,13 +249,13 @@ class Reconciler:
 
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""
-        if self._ledger is None:
+        if not self.is_open:
             # The folder went away meanwhile: the next start looks before it acts.
             self.memory.under_way.discard(do.key(action))
             return
         try:
-            rows = record(action, outcome, self._ledger.state, self.timing.wall())
-            self._ledger.commit(rows)
+            rows = record(action, outcome, self.ledger.state, self.timing.wall())
+            self.ledger.commit(rows)
         except VipsyncError:
             self.memory.under_way.discard(do.key(action))  # it is over, though nobody wrote it down
             raise
@@ -334,27 +304,6 @@ class Reconciler:
             rows = adopted_rows(session, backup, settings, wall, marked=marked)
             self.ledger.commit(Changes(put=rows))
 
-    def _find_client(self, settings: Settings) -> None:
-        """Have a client; a missing key holds back what needs VIP, and nothing else.
-
-        While data are on VIP, the portal is the one where they are.
-        """
-        memory, now, session = self.memory, self.timing.clock(), self.ledger.state.session
-        portal = settings.portal
-        if session.phase is not Phase.CLOSED and session.portal:
-            portal = session.portal
-        refused = memory.trouble is not None and memory.trouble.error.exit_code == KEY_TROUBLE
-        if self._client and self._portal == portal and not refused:
-            return
-        if memory.trouble and memory.trouble.not_before > now:
-            return
-        try:
-            self._client, self._key_print = self._connect(settings, portal, session.id)
-            self._portal = portal
-        except VipsyncError as error:
-            self._client = None
-            memory.trouble = Attempt(PATIENCE, error, now + KEY_RETRY)
-
     def _tools(self) -> Tools:
         observer = self.observer
         if observer is None:
@@ -363,9 +312,9 @@ class Reconciler:
             folder=self.folder,
             inputs=observer.inputs,
             outputs=observer.outputs,
-            client=self._client,
+            client=self._access.client,
             seen=observer.seen,
-            key_print=self._key_print,
+            key_print=self._access.key_print,
             stop=self._stop,
             pace=self._pace,
             moved=self._moved,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
+from vipsync.access import Connect
 from vipsync.cases.grouping import group_cases
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.faces.checking import worst
@@ -18,7 +19,7 @@ from vipsync.plan.snapshot import Request
 from vipsync.plan.sorting import outdated, sort_cases
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.preview import Preview
-from vipsync.reconcile import Connect, Reconciler
+from vipsync.reconcile import Reconciler
 from vipsync.report.reporter import Reporter
 from vipsync.state import Phase, State
 from vipsync.status.publish import read_status

@@ -21,8 +21,8 @@ from vipsync.status.status import count
 from vipsync.status.words import duration, size
 
 if TYPE_CHECKING:
+    from vipsync.access import Connect
     from vipsync.client.vip_client import VipClient
-    from vipsync.reconcile import Connect
 
 SHOWN = 20
 """Files, cases or sends that are named one by one."""

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import FrameType
 
 from vipsync import logs
+from vipsync.access import Connect
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.faces import INTERRUPTED
 from vipsync.faces.checking import worst
 from vipsync.loop import Loop
-from vipsync.reconcile import Connect, Reconciler
+from vipsync.reconcile import Reconciler
 from vipsync.report.reporter import Reporter
 from vipsync.status.publish import Publisher
 from vipsync.status.status import Status
