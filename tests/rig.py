@@ -143,6 +143,7 @@ class Rig:
     memory: Memory = field(default_factory=Memory)
     now: float = 1000.0
     rounds: int = 0
+    waited: bool = False
     content: dict[str, str] = field(default_factory=dict)
     here: dict[RelPath, FileState] = field(default_factory=dict)
     quiet_at: dict[RelPath, float] = field(default_factory=dict)
@@ -266,10 +267,15 @@ class Rig:
         )
 
     def rest(self) -> None:
-        """Plan and act until nothing can advance, and nothing that failed is to be tried again."""
+        """Plan and act until nothing can advance, and nothing that failed is to be tried again.
+
+        To wait for what is due is no round, but must not follow on itself without end.
+        """
+        waits = 0
         while not self.step():
-            self.rounds += 1
-            if self.rounds > MOST_ROUNDS:
+            waits = waits + 1 if self.waited else 0
+            self.rounds += not self.waited
+            if max(self.rounds, waits) > MOST_ROUNDS:
                 raise AssertionError(f"no rest after {MOST_ROUNDS} rounds: {self.look_and_plan()}")
 
     def step(self) -> bool:
@@ -281,7 +287,8 @@ class Rig:
         if made.at_rest and not self.later and self._nothing_comes(made):
             self.held_back = any(notice.subject == "launch" for notice in made.notices)
             return True
-        if not made.actions:
+        self.waited = not made.actions
+        if self.waited:
             ends = [x for x in (made.due, *(at for at, _ in self.later)) if x is not None]
             assert ends, "nothing to do, nothing to wait for, and not at rest"
             assert min(ends) > self.now, "the time to look again has passed, and nothing was done"

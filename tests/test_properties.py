@@ -139,6 +139,14 @@ def test_random_worlds_keep_every_promise() -> None:
     assert not found, "\n".join(["repeat one with `python -m tests.planner 1 SEED`:", *found])
 
 
+@pytest.mark.parametrize(
+    "seed", [pytest.param(455773, id="four executions in turn after one in doubt, then the end")]
+)
+def test_a_world_that_once_ended_badly_keeps_every_promise(seed: int) -> None:
+    """What a long run found is lived again in each short one."""
+    assert not planner.violation(seed)
+
+
 # that the promises can be broken
 
 
