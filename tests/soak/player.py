@@ -103,7 +103,7 @@ class Player:
                 yield lambda: lost.exists() and self.calm()
             case Edit():
                 self._edit(event.signal)
-                yield lambda: self.study.says("was changed on this machine")
+                yield self._edit_noticed
             case Hesitate():
                 yield from self._hesitate(event.seconds)
             case Cancel():
@@ -140,6 +140,11 @@ class Player:
         path = result / "fit.txt" if result.is_dir() else result
         path.write_bytes(MY_WORDS)
         self.edited[path] = MY_WORDS
+
+    def _edit_noticed(self) -> bool:
+        """Tell whether the edited result is left alone: said, or with the one of VIP beside it."""
+        said = self.study.says("was changed on this machine")
+        return said or any(map(self._is_copy_of_edited, self._output_files()))
 
     def _hesitate(self, seconds: float) -> Iterator[Condition]:
         text = self.study.marker.read_text()
