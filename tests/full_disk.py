@@ -27,10 +27,15 @@ class Disk:
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
-        self.writes = 0
+        self.paths: list[str] = []
         self.refused: list[str] = []
         self.refuses: Callable[[int], bool] = lambda _number: False
         self.errno = errno.ENOSPC
+
+    @property
+    def writes(self) -> int:
+        """Return how many there were."""
+        return len(self.paths)
 
     def write(self, path: object) -> None:
         """Count one write; raise OSError where it is refused."""
@@ -39,9 +44,9 @@ class Disk:
         where = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
         if not f"{where}/".startswith(f"{self.root}/"):
             return
-        self.writes += 1
+        self.paths.append(where.removeprefix(self.root))
         if self.refuses(self.writes):
-            self.refused.append(where.removeprefix(self.root))
+            self.refused.append(self.paths[-1])
             raise OSError(self.errno, os.strerror(self.errno), where)
 
 

@@ -6,8 +6,9 @@ import csv
 import errno
 import json
 import logging
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,10 +36,15 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks up paths
 
 @dataclass(frozen=True)
 class Usual:
-    """The story on a disk that refuses nothing: its writes, and its end."""
+    """The story on a disk that refuses nothing: where it writes, in order, and its end."""
 
-    writes: int
+    paths: Sequence[str]
     end: object
+
+    @property
+    def writes(self) -> int:
+        """Return how many there are."""
+        return len(self.paths)
 
 
 def test_a_ledger_that_cannot_grow_loses_nothing(bench: Bench) -> None:
@@ -189,7 +195,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Usual:
         end = story.tell()
     story.bench.close()
     assert disk.writes > 300
-    return Usual(disk.writes, end)
+    return Usual(disk.paths, end)
 
 
 @needs_linux
@@ -217,6 +223,20 @@ def test_a_disk_that_refuses_any_write_changes_nothing_in_the_end(
         bench = make_bench(f"{number}")
         assert told(bench, number, code, once=once) == usual.end, f"at write {number}"
         bench.close()
+
+
+@needs_linux
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES], ids=REFUSALS[1:])
+def test_a_request_that_cannot_be_taken_away_is_carried_out_once(
+    make_bench: Callable[..., Bench], usual: Usual, code: int
+) -> None:
+    """The folder is let go until it can be written to; the others of this process work on."""
+    requests = [
+        n for n, path in enumerate(usual.paths, 1) if re.search(r"requests/\d.*json$", path)
+    ]
+    assert len(requests) == 4  # left and taken away: a rerun, and the end
+    for number in requests:
+        assert told(make_bench(f"{number}"), number, code) == usual.end, f"at write {number}"
 
 
 def test_a_real_disk_that_fills_up_again_and_again(

@@ -27,7 +27,6 @@ from vipsync.disk.watch import (
     Watcher,
 )
 from vipsync.errors import KeyMissing
-from vipsync.folder import SessionFolder
 from vipsync.local import ManualClock
 from vipsync.loop import Loop
 from vipsync.reconcile import Timing
@@ -452,29 +451,48 @@ def test_other_systems(root: Path) -> None:
     assert not woken.watcher.healthy("in")
 
 
-def test_a_loop_watches_again_what_was_gone(tmp_path: Path) -> None:
-    """A folder that went and came back is relied on again after a while."""
-    clock = ManualClock()
+def no_key(*_: object) -> tuple[VipClient, str]:
+    """Keep a loop from VIP."""
+    raise KeyMissing("There is none.")
 
-    def no_key(*_: object) -> tuple[VipClient, str]:
-        raise KeyMissing("There is none.")
 
+@pytest.fixture
+def loop(tmp_path: Path, clock: ManualClock) -> Iterator[Loop]:
+    """Give a loop that watches one folder, on a clock of its own."""
     (tmp_path / "inputs").mkdir()
     (tmp_path / "settings.toml").touch()
     loop = Loop([tmp_path], no_key, environ={}, timing=Timing(clock.now, clock.now))
-    session = SessionFolder(tmp_path).root
+    yield loop
+    loop.close()
 
-    def turn() -> None:
-        loop.turn()
-        clock.sleep(AGAIN)
 
-    turn()
+@pytest.fixture
+def clock() -> ManualClock:
+    """Give a clock that the test moves."""
+    return ManualClock()
+
+
+def test_a_loop_watches_again_what_was_gone(loop: Loop, clock: ManualClock, tmp_path: Path) -> None:
+    """A folder that went and came back is relied on again after a while."""
+    loop.turn()
+    clock.sleep(AGAIN)
     (tmp_path / "outputs").rename(tmp_path / "away")
     (tmp_path / "away").rename(tmp_path / "outputs")
-    deadline = time.monotonic() + TIMEOUT
-    while loop.healthy(session):
-        assert time.monotonic() < deadline
-    turn()
-    turn()
-    assert loop.healthy(session)
-    loop.close()
+    wait_until(lambda: not loop.healthy(tmp_path))
+    loop.turn()
+    clock.sleep(AGAIN)
+    loop.turn()
+    assert loop.healthy(tmp_path)
+
+
+def test_a_file_in_the_place_of_outputs_does_not_end_the_loop(
+    loop: Loop, clock: ManualClock, tmp_path: Path
+) -> None:
+    """Its folder is looked at by the clock; once the file is gone, events are relied on again."""
+    (tmp_path / "outputs").write_text("in the way")
+    loop.turn()
+    assert not loop.healthy(tmp_path)
+    (tmp_path / "outputs").unlink()
+    clock.sleep(AGAIN)
+    loop.turn()
+    assert loop.healthy(tmp_path)

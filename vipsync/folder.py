@@ -208,13 +208,14 @@ class SessionFolder:
     def clear_leftovers(self, keep: Collection[str] = ()) -> None:
         """Delete what a killed process left half done, but not what is to be kept to go on with.
 
-        Only for the process that holds the folder.
+        Only for the process that holds the folder. What cannot be deleted waits for the next time.
         """
         for path in self.transfers.iterdir() if self.transfers.is_dir() else ():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name not in keep:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     # requests
 
@@ -234,8 +235,12 @@ class SessionFolder:
         return tuple(found)
 
     def answered(self, request_id: str) -> None:
-        """Take a request away that is in the ledger as carried out."""
-        (self.requests / f"{request_id}.json").unlink(missing_ok=True)
+        """Take a request away that is in the ledger as carried out. Raise DiskError."""
+        path = self.requests / f"{request_id}.json"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_error(path, error) from error
 
 
 class HostLease:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from vipsync.disk.scan import Hints
@@ -48,7 +49,8 @@ class Watching:
         as_before = before == places and not (mendable and now >= since + AGAIN)
         if as_before or not observer.inputs.is_dir():
             return
-        observer.outputs.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # what is in the way of results is said where they are written
+            observer.outputs.mkdir(parents=True, exist_ok=True)
         self._watched[root] = (places, now)
         self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
         self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)
