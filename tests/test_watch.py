@@ -489,7 +489,11 @@ def test_a_file_in_the_place_of_outputs_does_not_end_the_loop(
     loop: Loop, clock: ManualClock, tmp_path: Path
 ) -> None:
     """Its folder is looked at by the clock; once the file is gone, events are relied on again."""
+    loop.turn()
+    (tmp_path / "outputs").rmdir()
     (tmp_path / "outputs").write_text("in the way")
+    wait_until(lambda: not loop.healthy(tmp_path))
+    clock.sleep(AGAIN)
     loop.turn()
     assert not loop.healthy(tmp_path)
     (tmp_path / "outputs").unlink()
