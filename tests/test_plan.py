@@ -49,6 +49,7 @@ from vipsync.errors import (
 from vipsync.model import ExecutionStatus, Job, RelPath, VipPath
 from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
+from vipsync.plan.finishing import LOST
 from vipsync.plan.snapshot import Attempt, Listing, Request, Snapshot
 from vipsync.plan.starting import next_run
 from vipsync.state import (
@@ -1664,6 +1665,32 @@ FINISHING_ROWS = [
         ["FetchResult e1/a.dat.tgz"],
         [],
         due=1,
+    ),
+    Row(
+        "removed, and what VIP showed meanwhile never came: closed, and said for as long as it lasts",
+        snapshot(
+            *READY,
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            memory=memory(removed={HOME}),
+        ),
+        ["FetchResult e1/a.dat.tgz", "Decide close"],
+        [],
+        check=lambda made: put(made, Result) == [result(status=ResultStatus.REFUSED, reason=LOST)],
+    ),
+    Row(
+        "removed, and what VIP showed meanwhile was here before, in another size: closed",
+        snapshot(
+            *READY,
+            *ENDED,
+            result(status=ResultStatus.WANTED, stamp="s"),
+            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            memory=memory(removed={HOME}),
+        ),
+        ["FetchResult e1/a.dat.tgz", "Decide close"],
+        [],
+        check=lambda made: not put(made, Result),
     ),
     Row(
         "removing: looked at after two seconds",

@@ -401,14 +401,16 @@ def test_the_intent_of_a_launch_comes_before_it() -> None:
 
 
 def test_a_removal_is_written_down_before_it_is_asked_for() -> None:
-    """Another process then looks, in place of asking again; one that was seen gone is over."""
+    """Another process then looks, in place of asking again; where all is gone nothing else is asked."""
     asked = intent(do.RemoveTree(HOME, HOME, HOME), ledger([]), WALL).put
     assert asked == (replace(OPEN, removal_asked_at=WALL),)
     for action, outcome in (
-        (do.CheckRemoved(HOME), do.RemovalSeen(gone=True)),
+        (do.CheckRemoved(OUTPUTS), do.RemovalSeen(gone=True)),
         (do.RemoveTree(HOME, HOME, HOME), failure(NameTaken("another id"))),
     ):
         assert record(action, outcome, ledger(asked), WALL).put == (OPEN,)
+    gone = record(do.CheckRemoved(HOME), do.RemovalSeen(gone=True), ledger(asked), WALL)
+    assert gone == NOTHING
 
 
 def test_a_decision_is_its_own_intent() -> None:

@@ -47,6 +47,18 @@ def test_each_story_comes_to_its_right_end_through_faults_and_deaths() -> None:
     assert sum(told.figures["deaths"] for told in found) > SEEDS
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(1539, id="a wrong size of a result that is being edited"),
+        pytest.param(2346, id="a wrong size while the removal that was asked for happens"),
+    ],
+)
+def test_a_story_that_once_ended_badly_comes_to_its_right_end(seed: int) -> None:
+    """What a long run found is lived again in each short one."""
+    assert live_seed(seed).wrong == ""
+
+
 def test_the_right_end_is_that_of_the_story_without_faults() -> None:
     """What the stories are held against is what comes of them when nothing goes wrong."""
     found = [live_seed(seed, calm=True) for seed in range(CALM)]

@@ -102,7 +102,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
         case do.WriteMarker(), _:
             return Changes(put=(replace(state.session, marked=True),))
         case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen(gone=True)):
-            return _no_longer_asked(state)
+            # with the whole session gone there is nothing that a further removal could be asked for
+            return NOTHING if action.path == state.session.home else _no_longer_asked(state)
         case do.FetchLogs(), _:
             execution = state.executions[action.execution_id]
             logs = tuple(sorted({*execution.logs, action.job}))

@@ -36,6 +36,8 @@ ASK_AGAIN = 600.0
 OLD_LEASE = 86400.0
 """Seconds after which a lease that was not renewed is reported."""
 
+LOST = "it was removed from VIP before it was here"
+
 LOOK_AGAIN = 2.0
 """Seconds between looks whether a removal has happened: it mostly takes a few (facts 3.7)."""
 
@@ -354,13 +356,18 @@ def closed(snapshot: Snapshot) -> Changes:
         opened_at=None,
         removal_asked_at=None,
     )
+    lost = [
+        replace(r, status=ResultStatus.REFUSED, reason=LOST)
+        for r in open_results(snapshot)
+        if r.status is ResultStatus.WANTED and not r.stamp
+    ]
     removed = [replace(e, removed=True) for e in state.executions.values() if not e.removed]
     kept = snapshot.settings.finish.keep_input
     sent = () if kept else state.sent.values()
     gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
     # What a later run would need is no longer there.
     last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
-    return Changes(put=(session, *removed, *gone, *last))
+    return Changes(put=(session, *lost, *removed, *gone, *last))
 
 
 def let_go(state_results: dict[VipPath, Result], names: tuple[str, ...]) -> list[Result]:
