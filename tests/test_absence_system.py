@@ -205,6 +205,41 @@ def test_broken_settings_stop_uploads_and_launches_only(bench: Bench, text: str)
     assert bench.count("DELETE") == 1
 
 
+def test_vipsyncignore_counts_from_the_moment_it_is_saved(bench: Bench) -> None:
+    """No start anew is needed, neither when it is made nor when it is deleted."""
+    study = bench.study(a="one")
+    bench.rest()
+    ignored = study.root / ".vipsyncignore"
+    ignored.write_text("b.*\n")
+    study.drop(b="two", c="three")
+    bench.run(60)
+    assert bench.executions() == [["a.mrui"], ["c.mrui"]]
+    ignored.unlink()
+    bench.run(60)
+    assert bench.executions() == [["a.mrui"], ["c.mrui"], ["b.mrui"]]
+
+
+@pytest.mark.parametrize("broken", [b"\xff\xfeb\xdc", b"!\n"], ids=["no text", "no pattern"])
+def test_a_broken_vipsyncignore_stops_uploads_and_launches_only(
+    bench: Bench, broken: bytes
+) -> None:
+    """What was ignored stays so; what is to be mended is said."""
+    study = bench.study()
+    ignored = study.root / ".vipsyncignore"
+    ignored.write_text("b.*\n")
+    study.drop(a="one", b="two")
+    bench.rest()
+    ignored.write_bytes(broken)
+    study.drop(c="three")
+    bench.run(120)
+    assert bench.executions() == [["a.mrui"]]
+    assert study.says(".vipsyncignore")
+    ignored.write_text("b.*\n")
+    bench.run(60)
+    assert bench.executions() == [["a.mrui"], ["c.mrui"]]
+    assert study.notices == []
+
+
 def test_settings_that_are_half_saved_are_not_read(bench: Bench) -> None:
     """An editor writes in two steps: nobody hears of the first half."""
     study = bench.study(a="one")

@@ -29,7 +29,7 @@ from vipsync.disk.watch import (
 from vipsync.errors import KeyMissing
 from vipsync.local import ManualClock
 from vipsync.loop import Loop
-from vipsync.reconcile import Timing
+from vipsync.reconcile import Reconciler, Timing
 from vipsync.watching import AGAIN
 
 if sys.platform != "linux":
@@ -500,3 +500,24 @@ def test_a_file_in_the_place_of_outputs_does_not_end_the_loop(
     clock.sleep(AGAIN)
     loop.turn()
     assert loop.healthy(tmp_path)
+
+
+def test_ignore_patterns_that_are_saved_ask_for_a_look(tmp_path: Path, clock: ManualClock) -> None:
+    """Other names with a dot are what vipsync, or the system, writes for itself."""
+    looks: list[Reconciler] = []
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "settings.toml").touch()
+    timing = Timing(clock.now, clock.now)
+    loop = Loop([tmp_path], no_key, environ={}, timing=timing, publish=looks.append)
+    loop.turn()
+    clock.sleep(1)  # the first look at a folder asks for one more
+    loop.turn()
+    looks.clear()
+    (tmp_path / ".vipsyncignore").write_text("*.log\n")
+
+    def looked() -> bool:
+        loop.turn()
+        return bool(looks)
+
+    wait_until(looked)
+    loop.close()

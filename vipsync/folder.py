@@ -21,6 +21,7 @@ from vipsync.plan.snapshot import Request
 MARKER = "ON_VIP.txt"
 STATUS = "STATUS.txt"
 SETTINGS = "settings.toml"
+IGNORED = ".vipsyncignore"
 HIDDEN = ".vipsync"
 LOCK_PATIENCE = 0.3
 """Seconds to wait for the lock: `is_held` of another process keeps it for a moment."""
@@ -104,6 +105,7 @@ class SessionFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.settings = self.root / SETTINGS
+        self.ignored = self.root / IGNORED
         self.marker = self.root / MARKER
         self.status = self.root / STATUS
         self.hidden = self.root / HIDDEN

@@ -32,6 +32,7 @@ from vipsync.disk.scan import (
     same_folder,
     scan_interval,
 )
+from vipsync.disk.walk import Ignored
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.model import (
@@ -46,6 +47,7 @@ from vipsync.model import (
 )
 from vipsync.plan.snapshot import Lender, Memory, Snapshot
 from vipsync.settings.reading import load, parse, places
+from vipsync.settings.toml_text import decoded
 from vipsync.sharing import leased_at, leases, lender, lending_folder, shared_inputs
 from vipsync.state import ResultStatus, State
 
@@ -57,7 +59,7 @@ _V = TypeVar("_V")
 _Files = Mapping[RelPath, FileState]
 
 SETTINGS_QUIET = 1.0
-"""Seconds for which settings.toml must be unchanged before it is read again."""
+"""Seconds for which settings.toml and .vipsyncignore must be unchanged before they are read again."""
 
 LOCAL_SETTLE = 5.0
 NETWORK_SETTLE = 60.0
@@ -66,9 +68,9 @@ FOLDER_SETTLE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What settings.toml looks like, and when it will have been quiet for long enough."""
+    """What settings.toml and .vipsyncignore look like, and when they will have been quiet for long enough."""
 
-    state: FileState | None
+    states: tuple[FileState | None, ...]
     due: float
     taken: bool = False
 
@@ -127,6 +129,8 @@ class Observer:
         self._overrides, self._environ = overrides or {}, environ
         self._clock, self._wall = clock, wall
         self._reading: _Reading | None = None
+        self._patterns = ""
+        self._ignored: Ignored = lambda _path: False
         self._lending: SessionFolder | None = None
         self._lent: tuple[object, Lender] | None = None
         self._both: tuple[object, object, Mapping[RelPath, FileState]] | None = None
@@ -249,12 +253,9 @@ class Observer:
     # settings
 
     def read_settings(self, state: State) -> None:
-        """Read settings.toml when it is quiet; keep the last valid ones while it has an error."""
-        try:
-            there = FileState.of(self.folder.settings.stat())
-        except OSError:
-            there = None
-        if self._reading is None or self._reading.state != there:
+        """Read settings and ignore patterns when they are quiet; keep the last valid ones meanwhile."""
+        there = (_looks(self.folder.ignored), _looks(self.folder.settings))
+        if self._reading is None or self._reading.states != there:
             pause = SETTINGS_QUIET if self._reading else 0.0
             self._reading = _Reading(there, self._clock() + pause)
         if not self._reading.taken and self._clock() >= self._reading.due:
@@ -262,16 +263,18 @@ class Observer:
             self._take_settings(state)
 
     def _take_settings(self, state: State) -> None:
-        """Use what settings.toml says; where it has an error, what the ledger last took from it."""
+        """Use what the files say; where settings.toml has an error, what the ledger last took from it."""
+        patterns = None
         try:
-            self._use(load(self.folder.root, self._overrides, self._environ))
+            patterns = _patterns(self.folder.ignored)
+            self._use(load(self.folder.root, self._overrides, self._environ), patterns)
             self.settings_text = self.folder.settings.read_text("utf-8", "replace")
             self.settings_error = ""
         except VipsyncError as error:
             self.settings_error = str(error)
-            if self.settings is None and state.last_settings:
+            if self.settings is None and state.last_settings and patterns is not None:
                 with suppress(VipsyncError):
-                    self._use(self._last_valid(state))
+                    self._use(self._last_valid(state), patterns)
 
     def _last_valid(self, state: State) -> Settings:
         return parse(
@@ -281,13 +284,15 @@ class Observer:
             environ=self._environ,
         )
 
-    def _use(self, settings: Settings) -> None:
-        if settings == self.settings:
+    def _use(self, settings: Settings, patterns: str) -> None:
+        if (settings, patterns) == (self.settings, self._patterns):
             return
+        ignored = ignore_rules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns)
         inputs, outputs = places(self.folder.root, settings)
         lending = lending_folder(self.folder, settings)
         self.inputs = shared_inputs(lending) if lending else inputs
-        self.outputs, self._lending, self.settings = outputs, lending, settings
+        self.outputs, self._lending = outputs, lending
+        self.settings, self._patterns, self._ignored = settings, patterns, ignored
         self._scanner = None
 
     # files
@@ -311,11 +316,9 @@ class Observer:
                 self._scanned_at = self._clock()
 
     def _new_scanner(self, settings: Settings, state: State) -> Scanner:
-        extra_file = self.folder.root / ".vipsyncignore"
-        extra = extra_file.read_text("utf-8") if extra_file.is_file() else ""
         return Scanner(
             self.inputs,
-            ignore_rules(BUILT_IN_IGNORE, settings.inputs.ignore, extra),
+            self._ignored,
             always=named_files(settings),
             known={path: row.state for path, row in state.known.items()},
             quiet_times=self._quiet_times(settings),
@@ -431,6 +434,23 @@ def _items(settings: Settings) -> Iterator[tuple[object, object]]:
     for setting in settings.input_settings.values():
         for item in setting if isinstance(setting, tuple) else (setting,):
             yield item, getattr(item, "file", item)
+
+
+def _looks(path: Path) -> FileState | None:
+    try:
+        return FileState.of(path.stat())
+    except OSError:
+        return None
+
+
+def _patterns(path: Path) -> str:
+    """Return the text of .vipsyncignore; raise SettingsError where it cannot be read."""
+    try:
+        return decoded(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
 def _written(path: Path) -> tuple[int, int] | None:

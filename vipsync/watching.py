@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
+from vipsync.folder import IGNORED
 from vipsync.reconcile import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -77,4 +78,6 @@ class Watching:
 def _own_files(path: str) -> bool:
     """Overlook what vipsync writes itself: its words about the state are no news to it."""
     name = path.rstrip("/").rsplit("/", 1)[-1]
+    if name == IGNORED:
+        return False
     return name.startswith(".") or name in ("STATUS.txt", "session_data.json", "results.csv")
