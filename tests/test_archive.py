@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.full_disk import refusing_disk
 from vipsync.disk import archive
 from vipsync.disk.archive import Limits, Unpacked, disk_refuses, unpack
 from vipsync.errors import ArchiveRefused, DiskError, LocalFileError, Unreachable
@@ -421,6 +422,20 @@ def test_disk_errors(
         place.unpack(packed(GOOD))
     assert "Work goes on" in error.value.remedy
     assert not place.target.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks up paths in /proc/self/fd")
+def test_a_disk_that_permits_neither_writing_nor_deleting(tmp_path: Path) -> None:
+    """What is in the way is said; the empty folder that cannot be deleted is a leftover."""
+    source, staging = tmp_path / "a.tgz", tmp_path / "staging"
+    source.write_bytes(packed(GOOD))
+    staging.mkdir()
+    with refusing_disk(staging) as disk:
+        disk.errno, disk.refuses = errno.EACCES, lambda number: number > 1
+        with pytest.raises(DiskError, match="not permitted"):
+            unpack(source, tmp_path / "result", staging)
+    assert [path.name[:7] for path in staging.iterdir()] == ["unpack-"]
+    assert not (tmp_path / "result").exists()
 
 
 def test_real_limit_of_the_disk(place: Place) -> None:

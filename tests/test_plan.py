@@ -2081,6 +2081,34 @@ REQUESTS = [
         ),
     ),
     Row(
+        "finish: a marker that could not be deleted is tried again before anything is decided",
+        snapshot(
+            *RUNS,
+            session=OPEN,
+            memory=replace(polled("e1"), attempts=failed("DeleteMarker ", DiskError("full"))),
+            requests=asked("finish"),
+        ),
+        [],
+        ["person disk"],
+        due=5,
+    ),
+    Row(
+        'after = "download": a marker that could not be deleted is tried again first',
+        snapshot(
+            *READY,
+            *ENDED,
+            result(),
+            session=OPEN,
+            files=A,
+            memory=memory(attempts=failed("DeleteMarker ", DiskError("full"))),
+            outputs=HERE,
+            settings=settings(finish={"after": "download"}),
+        ),
+        [],
+        ["person disk"],
+        due=5,
+    ),
+    Row(
         "finish --without: a result is let go",
         snapshot(
             *ENDED,

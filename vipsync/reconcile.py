@@ -239,7 +239,10 @@ class Reconciler:
             work = Work(self, action, self._tools())
             if not isinstance(action, do.INLINE):
                 return work
-            self.settle(action, work.run())
+            outcome = work.run()
+            self.settle(action, outcome)
+            if isinstance(outcome, do.Failed):
+                self.queue.clear()  # the rest was planned as if this had been done
         return None
 
     def decide(self) -> None:

@@ -13,6 +13,7 @@ import errno
 import os
 import posixpath
 import re
+import shutil
 import tarfile
 import tempfile
 import unicodedata
@@ -88,13 +89,26 @@ def unpack(
     `target` exists: nothing is ever replaced.
     """
     _refuse_replacing(target)
-    with disk_errors(staging), tempfile.TemporaryDirectory("", "unpack-", staging) as fresh:
-        tree = _Tree(Path(fresh, "tree"), limits, stop)  # one below, since `fresh` is private: 0700
+    with disk_errors(staging), _fresh_folder(staging) as fresh:
+        tree = _Tree(fresh / "tree", limits, stop)  # one below, since `fresh` is private: 0700
         with opened(archive) as file:
             tree.fill(TarReader(file, stop))
         _flush_tree(tree)
         _place(tree.root, target)
     return Unpacked(tree.files, tree.size)
+
+
+@contextmanager
+def _fresh_folder(staging: Path) -> Iterator[Path]:
+    """Give a folder that goes with all that is in it; what cannot be deleted is a leftover.
+
+    tempfile.TemporaryDirectory calls itself without end where deleting is not permitted.
+    """
+    fresh = Path(tempfile.mkdtemp(prefix="unpack-", dir=staging))
+    try:
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 class _Tree:

@@ -108,8 +108,7 @@ def plan_after_download(draft: Draft, found: Sorted) -> None:
     done = all(_is_done(case, found, s) for case in s.cases.cases)
     if busy or not done or not s.state.executions or not _all_ended_well(s):
         return
-    if not missing(s):
-        draft.add(do.DeleteMarker())
+    if not missing(s) and draft.add(do.DeleteMarker()):
         finishing = replace(s.state.session, phase=Phase.FINISHING, set_aside=False)
         decide(draft, "finish after download", finishing)
 

@@ -38,6 +38,8 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
             text = "`cancel` waits until it is known whether VIP took the launch."
             draft.notice(Level.WAIT, request.command, text)
             continue
+        if not all(draft.add(action) for action in _effects(draft, request)):
+            continue  # one of them failed and waits: until it is done, nothing says that it is
         rows = _rows(draft, request, found, placer)
         changes = Changes(put=(*rows, DoneRequest(request.id)))
         draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
@@ -71,10 +73,6 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
             return [replace(session, paused=request.command == "pause")]
         case "finish":
             return _finish(draft, request)
-        case "finish --cancel":
-            if session.phase in (Phase.OPEN, Phase.FINISHING):
-                draft.add(do.WriteMarker())  # the next plan sees it, and goes on
-            return []
         case "launch":
             return _judge(_chosen(request, found), found, Verdict.GO, request.id, launched=False)
         case "rerun":
@@ -88,14 +86,28 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
             return []
 
 
+def _effects(draft: Draft, request: Request) -> list[do.Action]:
+    """Return what is to be done before a request counts as carried out."""
+    on_vip = draft.s.state.session.phase in (Phase.OPEN, Phase.FINISHING)
+    match request.command:
+        case "finish":
+            let_go_of = [
+                lease.session_id
+                for lease in draft.s.leases
+                if lease.folder.rstrip("/").rsplit("/", 1)[-1] in request.cases
+            ]
+            marker = [do.DeleteMarker()] if on_vip else []
+            return [*map(do.DropLease, let_go_of), *marker]
+        case "finish --cancel" if on_vip:
+            return [do.WriteMarker()]  # the next plan sees it, and goes on
+        case _:
+            return []
+
+
 def _finish(draft: Draft, request: Request) -> list[Row]:
     s, session = draft.s, draft.s.state.session
     rows: list[Row] = list(let_go(s.state.results, request.cases))
-    for lease in s.leases:
-        if lease.folder.rstrip("/").rsplit("/", 1)[-1] in request.cases:
-            draft.add(do.DropLease(lease.session_id))
     if session.phase in (Phase.OPEN, Phase.FINISHING):
-        draft.add(do.DeleteMarker())
         kill = session.kill or request.options.get("kill") == "yes"
         aside = session.set_aside and session.phase is Phase.FINISHING
         rows.append(replace(session, phase=Phase.FINISHING, kill=kill, set_aside=aside))

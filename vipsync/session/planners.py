@@ -327,8 +327,9 @@ def _close(draft: Draft, *, marked: bool) -> None:
     rows = closed_rows(s)
     if all(row == _now(row, s.state) for row in rows):
         return
-    if marked and not s.settings.finish.keep_input and not s.settings.finish.keep_output:
-        draft.add(do.DeleteMarker())
+    kept = s.settings.finish.keep_input or s.settings.finish.keep_output
+    if marked and not kept and not draft.add(do.DeleteMarker()):
+        return
     decide(draft, "finished", *rows)
 
 
