@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from vipsync import act, fetching, folder, holding, ledger, observe, record
+from vipsync import act, fetching, folder, holding, ledger, observe, reconcile, record
 from vipsync.client import connection, wire
 from vipsync.disk import archive, mirror, scan, tarstream
 from vipsync.plan import (
@@ -559,6 +559,23 @@ GUARDS = (
         "not same_folder(self._root, which)",
         "False",
         "tests/test_scan.py::test_root_replaced_during_the_scan",
+    ),
+    Guard(
+        "a request counts as carried out when its effect is there",
+        requests.plan_requests,
+        "if not all(",
+        "if False and not all(",
+        _row(
+            "finish: a marker that could not be deleted is tried again before anything is decided"
+        ),
+    ),
+    Guard(
+        "no decision follows a marker that could not be deleted just now",
+        reconcile.Reconciler.next_work,
+        "isinstance(outcome, do.Failed)",
+        "False",
+        "tests/test_disk_system.py"
+        "::test_a_request_whose_effect_or_end_is_refused_is_carried_out_once[read-only-once]",
     ),
     Guard(
         "an empty mount point never becomes a session",
