@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.harness import Bench
-from vipsync import loop
+from vipsync import loop, reconcile
 from vipsync.access import Connect
 from vipsync.disk.scan import Hints
 from vipsync.dispatch import Done, carry_out
 from vipsync.errors import KeyMissing
 from vipsync.reconcile import Reconciler, Timing, Work
+from vipsync.state import State
 
 
 class Noisy:
@@ -108,3 +110,36 @@ def test_work_waits_neither_for_words_nor_for_a_look_that_only_an_event_asks_for
     assert study.notices == []
     assert any(turn[:1] == ["work"] and "look" in turn for turn in turns)
     assert not [turn for turn in turns if "words" in turn and "work" in turn[turn.index("words") :]]
+
+
+@pytest.mark.parametrize("step", ["intent", "record", "replace"])
+def test_a_fault_in_one_folder_leaves_the_others_at_work(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It is said, the folder is let go, and tried again in a while: here the fault does not last."""
+    faulty, whole = bench.study("faulty", a="one"), bench.study("whole", b="two")
+    said: list[str] = []
+    bench.publish = lambda s: said.append(str(s.trouble)) if s.folder.root == faulty.root else None
+    bench.loop.turn()
+    mine = faulty.state.session.id
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile, step, failing_for(mine, getattr(reconcile, step)))
+        bench.run(300)
+    assert any("A fault in vipsync: ZeroDivisionError" in words for words in said)
+    assert len(said) < 200  # and not as often as the machine can
+    assert list(whole.outputs()) == ["1/b.mrui.tgz/b.txt"]
+    bench.run(300)
+    assert faulty.trouble() is None
+    assert len(faulty.outputs()) == 1
+
+
+def failing_for(session: str, really: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that fails with what it is given of one session."""
+
+    def fails(*given: Any, **options: Any) -> Any:
+        states = [getattr(one, "state", one) for one in given]
+        if any(isinstance(state, State) and state.session.id == session for state in states):
+            raise ZeroDivisionError
+        return really(*given, **options)
+
+    return fails

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from vipsync import actions as do
@@ -80,6 +81,7 @@ class Loop:
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
         self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._due: dict[Path, float] = {}
+        self._let_go: list[Reconciler] = []
         self._rested = 0.0
         self._found_at: float | None = None
         self._apart: float | None = None
@@ -137,7 +139,8 @@ class Loop:
             self._hand_out()  # events ask for no haste: transfers need not wait for the look
         looked = self._look_around(now)
         self._hand_out()
-        for session in looked:  # words can wait, what is to be sent need not
+        told, self._let_go = dict.fromkeys([*looked, *self._let_go]), []
+        for session in told:  # words can wait, what is to be sent need not
             with about(session.folder.root):
                 self._publish(session)
         if self._watching:
@@ -215,33 +218,39 @@ class Loop:
             session = waiting.pop(0)
             if not self._dispatch.has_room(session):
                 continue
-            if not self._started(session):
-                self._due[session.folder.root] = 0.0
-            elif session.queue:
-                waiting.append(session)
+            with self._alone(session):
+                if not self._dispatch.hand_out(session):
+                    self._due[session.folder.root] = 0.0
+                elif session.queue:
+                    waiting.append(session)
 
-    def _started(self, session: Reconciler) -> bool:
+    @contextmanager
+    def _alone(self, session: Reconciler) -> Iterator[None]:
+        """Let a session go whose ledger cannot be written, or that meets a fault of ours.
+
+        What it holds on disk is what is true. The others work on, and it is tried again in a while.
+        """
         with about(session.folder.root):
             try:
-                return self._dispatch.hand_out(session)
+                yield
             except VipsyncError as error:
                 self._give_up(session, error)
-                return False
+            except Exception as error:
+                logger.exception("a step failed unexpectedly")
+                self._give_up(session, fault(error))
 
     def _give_up(self, session: Reconciler, error: VipsyncError) -> None:
-        """Let a session go whose ledger cannot be written: what it holds on disk is what is true."""
         session.close()
         session.trouble = error
+        self._due[session.folder.root] = self.timing.clock() + TROUBLE_PAUSE
+        self._let_go.append(session)
 
     def _settle(self, work: Work, outcome: do.Outcome) -> None:
         session, root = work.session, work.session.folder.root
-        with about(root):
-            try:
-                session.settle(work.action, outcome)
-            except VipsyncError as error:
-                self._give_up(session, error)
+        with self._alone(session):
+            session.settle(work.action, outcome)
         plain = isinstance(work.action, NUMEROUS) and not isinstance(outcome, do.Failed)
-        if not plain or not session.queue:
+        if session.is_open and not (plain and session.queue):
             self._due[root] = 0.0
         if frees_slot(outcome):
             for waiting, other in self.sessions.items():

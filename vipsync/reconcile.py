@@ -259,7 +259,7 @@ class Reconciler:
         try:
             rows = record(action, outcome, self.ledger.state, self.timing.wall())
             self.ledger.commit(rows)
-        except VipsyncError:
+        except Exception:
             self.memory.under_way.discard(do.key(action))  # it is over, though nobody wrote it down
             raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
