@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -40,10 +41,15 @@ def line(row: Row) -> str:
 
 def main(arguments: list[str]) -> None:
     """Run the works that are named, or all, and print the table."""
-    names = [a for a in arguments if not a.startswith("-")] or list(WORKS)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(WORKS)}")
+    parser.add_argument("--json", action="store_true", help="print a document for programs")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.rows) - set(WORKS):
+        parser.error(f"there is no {', '.join(unknown)}")
     with tempfile.TemporaryDirectory(prefix="vipsync-bench-") as root:
-        found = [row for name in names for row in WORKS[name](Path(root))]
-    if "--json" in arguments:
+        found = [row for name in asked.rows or WORKS for row in WORKS[name](Path(root))]
+    if asked.json:
         print(json.dumps([row.document() for row in found], indent=2))
         return
     print("| work | aim | limit | vipsync | vip-client | × limit | peak memory | note |")
