@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.served import SETTINGS, Served, serve, wait_until
+from vipsync.plan.finishing import ASK_AGAIN
 
 KILLS_EACH = 25
 """Kills in the life of three folders; then others take their place."""
@@ -92,7 +93,7 @@ def live(served: Served, number: int, kills: int, chance: random.Random) -> None
         for folder in growing:
             _finish(folder)
         names = {folder.name for folder in folders}
-        wait_until(lambda: not names & set(served.on_vip()), seconds=300)
+        wait_until(lambda: not names & set(served.on_vip()), seconds=ASK_AGAIN + 300)
         process.terminate()  # this one may end what it writes
         process.communicate(timeout=60)
     for folder in folders:
