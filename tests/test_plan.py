@@ -1504,6 +1504,18 @@ FINISHING_ROWS = [
         [],
     ),
     Row(
+        "finishing: a result that went with the last round holds up nothing",
+        snapshot(
+            *ENDED[:-1],
+            replace(ENDED[-1], removed=True),
+            result(status=ResultStatus.WANTED, stamp="s"),
+            session=SET_ASIDE,
+            memory=memory(),
+        ),
+        ["Decide remove"],
+        [],
+    ),
+    Row(
         "finish --kill: it is killed",
         snapshot(*RUNS, session=replace(SET_ASIDE, kill=True), memory=polled("e1")),
         ["Kill e1"],
@@ -1690,7 +1702,7 @@ FINISHING_ROWS = [
         ),
         ["FetchResult e1/a.dat.tgz", "Decide close"],
         [],
-        check=lambda made: not put(made, Result),
+        check=lambda made: put(made, Result) == [result(local=RelPath(""), stamp="s")],
     ),
     Row(
         "removing: looked at after two seconds",

@@ -355,10 +355,12 @@ def closed(snapshot: Snapshot) -> Changes:
         opened_at=None,
         removal_asked_at=None,
     )
-    lost = [
-        replace(r, status=ResultStatus.REFUSED, reason=LOST)
+    last_shown = [
+        replace(r, status=ResultStatus.HERE)
+        if r.stamp  # it was here before VIP told another size
+        else replace(r, status=ResultStatus.REFUSED, reason=LOST)
         for r in open_results(snapshot)
-        if r.status is ResultStatus.WANTED and not r.stamp
+        if r.status is ResultStatus.WANTED
     ]
     removed = [replace(e, removed=True) for e in state.executions.values() if not e.removed]
     kept = snapshot.settings.finish.keep_input
@@ -366,7 +368,7 @@ def closed(snapshot: Snapshot) -> Changes:
     gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
     # What a later run would need is no longer there.
     last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
-    return Changes(put=(session, *lost, *removed, *gone, *last))
+    return Changes(put=(session, *last_shown, *removed, *gone, *last))
 
 
 def let_go(state_results: dict[VipPath, Result], names: tuple[str, ...]) -> list[Result]:

@@ -231,13 +231,14 @@ def _say_refused(draft: Draft, result: Result) -> None:
 
 
 def open_results(snapshot: Snapshot) -> list[Result]:
-    """Return the results that are wanted and were never complete on this machine."""
+    """Return the results on VIP that are wanted and not, or not as VIP shows them, on this machine."""
     executions = snapshot.state.executions
     return [
         r
         for r in snapshot.state.results.values()
         if r.status in (ResultStatus.WANTED, ResultStatus.REFUSED)
         and (e := executions.get(r.execution_id)) is not None
+        and not e.removed
         and wanted(e, snapshot)
         and not left_out(r, snapshot)
     ]
