@@ -253,7 +253,7 @@ class Observer:
     # settings
 
     def read_settings(self, state: State) -> None:
-        """Read settings and ignore patterns when they are quiet; keep the last valid ones meanwhile."""
+        """Read both files when they are quiet; keep the last valid ones while one has an error."""
         there = (_looks(self.folder.ignored), _looks(self.folder.settings))
         if self._reading is None or self._reading.states != there:
             pause = SETTINGS_QUIET if self._reading else 0.0
