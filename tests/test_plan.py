@@ -1504,6 +1504,19 @@ FINISHING_ROWS = [
         [],
     ),
     Row(
+        "finishing: a transfer that got no answer may still arrive, though a later one has",
+        snapshot(*READY, session=SET_ASIDE, memory=memory(unanswered_at=NOW - 119)),
+        [],
+        [],
+        due=1,
+    ),
+    Row(
+        "finishing: after two minutes it no longer does",
+        snapshot(*READY, session=SET_ASIDE, memory=memory(unanswered_at=NOW - 120)),
+        ["Decide remove"],
+        [],
+    ),
+    Row(
         "finishing: a result that went with the last round holds up nothing",
         snapshot(
             *ENDED[:-1],

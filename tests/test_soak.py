@@ -53,6 +53,7 @@ def test_each_story_comes_to_its_right_end_through_faults_and_deaths() -> None:
         pytest.param(1539, id="a wrong size of a result that is being edited"),
         pytest.param(2346, id="a wrong size while the removal that was asked for happens"),
         pytest.param(8154, id="the same, and another round after it"),
+        pytest.param(9401, id="a transfer without an answer that arrives in the next round"),
     ],
 )
 def test_a_story_that_once_ended_badly_comes_to_its_right_end(seed: int) -> None:

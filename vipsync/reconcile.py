@@ -31,7 +31,7 @@ from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import SLOT, Memory, Snapshot
 from vipsync.record import intent, record
-from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, State
+from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, SendStatus, State
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,12 @@ class Reconciler:
         self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
         self._id, self._new = self._hold.id, self.ledger.state.is_new
         self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
-        before = self.memory  # threads may still be at work
+        before, now = self.memory, self.timing.clock()  # threads may still be at work
+        sent = self.ledger.state.sent.values()
         self.memory = Memory(
+            unanswered_at=now
+            if any(r.status is SendStatus.TRYING for r in sent)
+            else before.unanswered_at,
             under_way=before.under_way,
             was_absent=before.was_absent,
             was_finishing=self.ledger.state.session.phase in (Phase.FINISHING, Phase.REMOVING),

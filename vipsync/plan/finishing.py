@@ -275,7 +275,12 @@ def _doubts(draft: Draft) -> bool:
         if e.status is ExecutionStatus.KILLED and not (e.listed or e.gone or e.removed)
     ]
     late = [*killed, *(["late transfers"] if trying else [])]
-    return bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])
+    waiting = [c for c in late if not draft.wait_for(c, LATE_WRITERS)]
+    if memory.unanswered_at is not None and draft.s.now < memory.unanswered_at + LATE_WRITERS:
+        # with its place free again, a transfer of this round would pass for one of the next
+        draft.wait(memory.unanswered_at + LATE_WRITERS)
+        return True
+    return bool(waiting)
 
 
 def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:

@@ -66,12 +66,14 @@ class Memory:
     """What a process remembers about one session while it runs. `version` counts what it learned.
 
     `was_absent`: the folder was away since its marker was last seen. `was_finishing`: so the ledger
-    said when it was opened.
+    said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
+    may go on with it (facts 3.5), even where a later one has succeeded.
     """
 
     version: int = 0
     was_absent: bool = False
     was_finishing: bool = False
+    unanswered_at: float | None = None
     attempts: dict[str, Attempt] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class Memory:
         self.under_way.discard(name)
         if isinstance(outcome, do.Failed):
             self._failed(action, outcome.error, now, spread)
+            if isinstance(action, (do.SendFile, do.SendPack)):
+                self.unanswered_at = now
         else:
             self.attempts.pop(name, None)
             if not isinstance(action, do.LOCAL):
