@@ -248,6 +248,9 @@ def test_a_removal_waits_for_late_writers() -> None:
         plan = plans.plan_removal(snapshot(row, session=OPEN, memory=seen), SITE)
         assert plan.actions == ()
         assert plan.due == NOW + 120
+    unanswered = replace(seen, unanswered_at=NOW - 20)
+    plan = plans.plan_removal(snapshot(session=OPEN, memory=unanswered), SITE)
+    assert (plan.actions, plan.due) == ((), NOW + 100)
     past = replace(trying, at=WALL - 121)
     assert kinds(plans.plan_removal(snapshot(past, session=OPEN, memory=seen), SITE)) == [
         "RemoveTree"

@@ -299,11 +299,13 @@ def _late_writers(draft: Draft) -> bool:
     s = draft.s
     late = [r.at for r in s.state.sent.values() if r.status is SendStatus.TRYING]
     late += [e.ended_at or s.wall for e in _executions(s) if e.status is ExecutionStatus.KILLED]
-    until = max(late, default=0.0) + LATE_WRITERS
-    if s.wall >= until:
+    left = [at + LATE_WRITERS - s.wall for at in late]
+    if s.memory.unanswered_at is not None:
+        left.append(s.memory.unanswered_at + LATE_WRITERS - s.now)
+    if max(left, default=0.0) <= 0:
         return False
     draft.notice(Level.WAIT, "finish", "A transfer or a stopped job may still write to VIP.")
-    draft.wait(s.now + until - s.wall)
+    draft.wait(s.now + max(left))
     return True
 
 
