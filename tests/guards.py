@@ -201,9 +201,16 @@ GUARDS = (
     Guard(
         "late writers are waited for",
         finishing._doubts,
-        "return bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])",
+        "return bool(waiting)",
         "return False",
         _row("finishing: the late writers of a killed execution are waited for, wanted or not"),
+    ),
+    Guard(
+        "a transfer without an answer is waited for",
+        finishing._doubts,
+        "memory.unanswered_at is not None",
+        "False",
+        _row("finishing: a transfer that got no answer may still arrive, though a later one has"),
     ),
     Guard(
         "inputs that others use are not removed",
