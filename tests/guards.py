@@ -72,6 +72,9 @@ def _hostile(name: str) -> str:
     return f"tests/test_archive.py::test_hostile[{name}-tar]"
 
 
+LATE_UPLOAD = (
+    "tests/test_doubts_system.py::test_a_late_upload_is_waited_for_by_the_next_process_too"
+)
 FINISHING = finishing.plan_finishing
 MARKER = finishing.plan_marker
 
@@ -211,6 +214,20 @@ GUARDS = (
         "memory.unanswered_at is not None",
         "False",
         _row("finishing: a transfer that got no answer may still arrive, though a later one has"),
+    ),
+    Guard(
+        "a transfer without an answer is waited for by the next process too",
+        reconcile.Reconciler._unanswered_at,
+        "at is None",
+        "True",
+        f"{LATE_UPLOAD}[after it]",
+    ),
+    Guard(
+        "a transfer whose process has ended is waited for",
+        holding._note_unanswered,
+        "row.status is SendStatus.TRYING",
+        "False",
+        f"{LATE_UPLOAD}[before the next try]",
     ),
     Guard(
         "inputs that others use are not removed",

@@ -196,13 +196,13 @@ def test_a_request_whose_answer_was_written_down_is_taken_away(
 def test_a_process_that_dies_again_and_again_gets_there(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each process manages two writes to the ledger: the end is the same."""
+    """Each process manages three writes to the ledger, as many as a transfer after a death needs."""
     bench, study = new_world(make_bench, "whole")
     first_half(bench, study)
     wanted = end(bench, study)
     bench, study = new_world(make_bench, "dying")
     for _ in range(100):
-        with killed_at_commit(3, before=True, patch=monkeypatch):
+        with killed_at_commit(4, before=True, patch=monkeypatch):
             try:
                 first_half(bench, study)
             except Killed:

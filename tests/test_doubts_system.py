@@ -357,6 +357,24 @@ def test_a_late_upload_is_waited_for_before_the_removal(bench: Bench) -> None:
     assert bench.vip_sessions() == []
 
 
+@pytest.mark.parametrize("tries", [1, 2], ids=["before the next try", "after it"])
+def test_a_late_upload_is_waited_for_by_the_next_process_too(bench: Bench, tries: int) -> None:
+    """Also where a later one has arrived: that the first got no answer is written down."""
+    bench.world.faults.arm(Kind.UPLOAD_TIMES_OUT, "*/INPUTS/a.mrui", seconds=100.0)
+    study = bench.study(a="one")
+    bench.until(lambda: bench.count("PUT /path/vip/Home/API/study/INPUTS/a") == tries)
+    ended_at = bench.clock.now()
+    for _ in range(2):
+        bench.restart()
+        bench.until(lambda: bool(study.outputs()))
+    assert bench.clock.now() - ended_at < 100
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    assert bench.clock.now() - ended_at > 100
+    bench.rest()
+    assert bench.vip_sessions() == []
+
+
 def test_one_case_that_vip_refuses_does_not_stop_the_others(bench: Bench) -> None:
     """A job's failure is its own: the rest of the folder goes on."""
 

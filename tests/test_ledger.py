@@ -234,6 +234,22 @@ def test_a_ledger_of_a_newer_version_is_left_alone(ledger: Ledger, path: Path) -
         Ledger(path, CLOSED)
 
 
+def test_a_ledger_of_an_earlier_version_is_read_and_gets_its_columns(
+    ledger: Ledger, path: Path
+) -> None:
+    """What it did not know is not known; also another process reads it, before and after."""
+    commit(ledger, replace(OPEN, unanswered_at=1.0))
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE Session DROP COLUMN unanswered_at")
+    assert read_state(path).session == OPEN
+    assert reopened(path).session == OPEN
+    assert read_state(path).session == OPEN
+    with closing(Ledger(path, CLOSED)) as again:
+        commit(again, replace(OPEN, unanswered_at=2.0))
+    assert reopened(path).session.unanswered_at == 2.0
+
+
 def test_a_ledger_that_cannot_be_opened_is_a_disk_error(tmp_path: Path) -> None:
     """The message names the file, and the remedy what to make sure of."""
     with pytest.raises(DiskError, match=r"ledger\.sqlite"):

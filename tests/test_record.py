@@ -135,7 +135,11 @@ CASES = [
         [known("a.dat", "one"), ANSWERED],
     ),
     Case(
-        "a transfer that failed stays in doubt", [TRYING], SEND, failure(TransferMismatch("x")), []
+        "a transfer that failed stays in doubt",
+        [TRYING],
+        SEND,
+        failure(TransferMismatch("x")),
+        [replace(OPEN, unanswered_at=WALL)],
     ),
     Case("there in its size: sent", [ANSWERED], LOOK, seen(("a.dat", 3)), [SENT]),
     Case("nothing new to say", [SENT], LOOK, seen(("a.dat", 3)), []),

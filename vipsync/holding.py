@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vipsync.adoption import marked_id, take_script_session
 from vipsync.disk.scan import network_file_system
 from vipsync.folder import HostLease, SessionFolder, new_id
 from vipsync.ledger import Ledger
-from vipsync.state import Session
+from vipsync.state import Changes, SendStatus, Session
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,11 @@ def take(folder: SessionFolder, known_id: str, wall: Callable[[], float]) -> Hol
             stack.enter_context(lease.held())
         ledger = Ledger(folder.ledger, Session(mine.id), network_disk=network)
         stack.callback(ledger.close)
+        _note_unanswered(ledger, wall())
         return Hold(mine.id, ledger, lease, stack.pop_all())
+
+
+def _note_unanswered(ledger: Ledger, now: float) -> None:
+    """Write down that transfers ended without an answer where the process ended before they did."""
+    if any(row.status is SendStatus.TRYING for row in ledger.state.sent.values()):
+        ledger.commit(Changes(put=(replace(ledger.state.session, unanswered_at=now),)))

@@ -2,7 +2,8 @@
 
 Each row class of `state` is a table with the fields of the class as columns; the first field is
 the key. Plain values are stored as they are, everything else as JSON. A commit is one transaction,
-on disk when it returns (must-get-right 17, 24).
+on disk when it returns (must-get-right 17, 24). A field that is added to a class allows None: that is
+what it holds where an earlier vipsync wrote the row.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from vipsync.model import FileState, RelPath
 from vipsync.state import Changes, Row, Session, State
 
 VERSION = 1
+"""Raised when an earlier vipsync must no longer write here. A new column alone does it no harm."""
 
 _ROWS: tuple[type[Row], ...] = get_args(Row)
 _PLAIN = (str, int, float, type(None))
@@ -72,6 +74,8 @@ class Ledger:
         with self._db:
             for table in _TABLES.values():
                 self._db.execute(table.create)
+                for column in table.missing(self._db):
+                    self._db.execute(f'ALTER TABLE {table.name} ADD COLUMN "{column}"')
             self._db.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -96,7 +100,7 @@ def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
 def _load(db: sqlite3.Connection, session: Session) -> State:
     state, same = State(session), dict[Any, Any]()
     for table in _TABLES.values():
-        state.put(table.row(values, same) for values in db.execute(table.select))
+        state.put(table.row(values, same) for values in db.execute(table.select(db)))
     return state
 
 
@@ -134,17 +138,27 @@ class _Table:
         hints = get_type_hints(kind)
         self.kind: Callable[..., Row] = kind
         self.columns = [_column(f.name, hints[f.name]) for f in fields(kind)]
+        self.name = kind.__name__
         names = ", ".join(f'"{c.name}"' for c in self.columns)
         marks = ", ".join("?" for _ in self.columns)
-        name, key = kind.__name__, self.columns[0].name
+        name, key = self.name, self.columns[0].name
         # The names are those of our own classes: no text from outside reaches these statements.
         self.create = f'CREATE TABLE IF NOT EXISTS {name} ({names}, PRIMARY KEY ("{key}"))'
-        self.select = f"SELECT {names} FROM {name} ORDER BY rowid"  # noqa: S608
         # An update keeps a row's place, as a dict does: the order of rows survives a restart.
         update = ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in self.columns)
         insert = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
         self.put = f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {update}'
         self.delete = f'DELETE FROM {name} WHERE "{key}" = ?'  # noqa: S608
+
+    def missing(self, db: sqlite3.Connection) -> list[str]:
+        """Name the columns that an earlier vipsync did not write."""
+        there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({self.name})")}
+        return [c.name for c in self.columns if c.name not in there]
+
+    def select(self, db: sqlite3.Connection) -> str:
+        missing = self.missing(db)
+        columns = ", ".join("NULL" if c.name in missing else f'"{c.name}"' for c in self.columns)
+        return f"SELECT {columns} FROM {self.name} ORDER BY rowid"  # noqa: S608
 
     def values(self, row: Row) -> tuple[object, ...]:
         return tuple(c.encode(getattr(row, c.name)) for c in self.columns)

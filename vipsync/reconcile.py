@@ -31,7 +31,7 @@ from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import SLOT, Memory, Snapshot
 from vipsync.record import intent, record
-from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, SendStatus, State
+from vipsync.state import Changes, LastSettings, Phase, ResultStatus, Row, State
 
 logger = logging.getLogger(__name__)
 
@@ -117,16 +117,21 @@ class Reconciler:
         self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
         self._id, self._new = self._hold.id, self.ledger.state.is_new
         self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
-        before, now = self.memory, self.timing.clock()  # threads may still be at work
-        sent = self.ledger.state.sent.values()
+        before = self.memory  # threads may still be at work
         self.memory = Memory(
-            unanswered_at=now
-            if any(r.status is SendStatus.TRYING for r in sent)
-            else before.unanswered_at,
+            unanswered_at=self._unanswered_at(),
             under_way=before.under_way,
             was_absent=before.was_absent,
             was_finishing=self.ledger.state.session.phase in (Phase.FINISHING, Phase.REMOVING),
         )
+
+    def _unanswered_at(self) -> float | None:
+        """Return when a transfer last ended without an answer, by this process' clock.
+
+        Now, where the wall clock was set back since.
+        """
+        at = self.ledger.state.session.unanswered_at
+        return None if at is None else self.timing.clock() - max(0.0, self.timing.wall() - at)
 
     def _folder_observer(self, folder: SessionFolder) -> Observer:
         timing = self.timing

@@ -68,7 +68,7 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
 def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) -> Changes:
     """Return what is true now that the action has come to this outcome."""
     if isinstance(outcome, do.Failed):
-        return _failed(action, outcome.error, state)
+        return _failed(action, outcome.error, state, wall)
     match action, outcome:
         case do.FetchPipeline(), do.PipelineFetched():
             return Changes(put=(CachedPipeline(action.pipeline_id, outcome.raw),))
@@ -112,7 +112,7 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return NOTHING
 
 
-def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
+def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -> Changes:
     """Say which failures are final; every other leaves the intent standing, in doubt."""
     match action:
         case do.StartExecution(launch=launch) if isinstance(error, SlotsFull):
@@ -124,7 +124,9 @@ def _failed(action: do.Action, error: VipsyncError, state: State) -> Changes:
             return Changes(put=(refused,))
         case do.SendPack() if isinstance(error, TransferMismatch):
             wrong = replace(state.sent[action.vip], status=SendStatus.WRONG)
-            return Changes(put=(wrong,))
+            return Changes(put=(replace(state.session, unanswered_at=wall), wrong))
+        case do.SendFile() | do.SendPack():
+            return Changes(put=(replace(state.session, unanswered_at=wall),))
         case do.RemoveTree():  # it failed while looking: nothing was asked for
             return _no_longer_asked(state)
         case do.FetchResult() if isinstance(error, TooLarge):

@@ -40,7 +40,8 @@ class Session:
     session_data.json says that `home` is this folder's. `adopting`: cases that are complete at the
     first full look count as launched before. `marked`: the marker was written, so that its absence
     means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
-    gone since (UTC s).
+    gone since (UTC s). `unanswered_at`: when a transfer last ended without a clear answer; VIP may go
+    on with it (facts 3.5), even where a later one has succeeded (UTC s).
     """
 
     id: str
@@ -60,6 +61,7 @@ class Session:
     set_aside: bool = False
     kill: bool = False
     removal_asked_at: float | None = None
+    unanswered_at: float | None = None
 
     @property
     def id_folder(self) -> VipPath:
