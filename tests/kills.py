@@ -104,7 +104,7 @@ def live(served: Served, number: int, kills: int, chance: random.Random) -> None
 def _running(served: Served, folders: list[Folder]) -> Iterator[subprocess.Popen[str]]:
     """Run a process that has begun to work."""
     asked = len(served.world.requests)
-    with served.process("run", folders[0].root.parent) as process:
+    with served.process("run", folders[0].root.parent, module="tests.hasty") as process:
         wait_until(lambda: len(served.world.requests) > asked)
         yield process
 

@@ -18,6 +18,8 @@ from vipsync import cli
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
 from vipsync.local.runner import Work, sample_outputs
 
+ROOT = Path(__file__).parent.parent
+
 KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
 """A key of the real form, so that a leak can be seen."""
 
@@ -82,12 +84,12 @@ class Served:
 
     @contextmanager
     def process(
-        self, *arguments: object, within: Sequence[str] = ()
+        self, *arguments: object, within: Sequence[str] = (), module: str = "vipsync"
     ) -> Iterator[subprocess.Popen[str]]:
         """Run the command in a process of its own; it is killed at the end."""
         with subprocess.Popen(
-            [*within, sys.executable, "-m", "vipsync", *map(str, arguments)],
-            env={**os.environ, **self.environ},
+            [*within, sys.executable, "-m", module, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **self.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -74,7 +74,7 @@ def test_killed_processes_leave_nothing_half(served: Served) -> None:
         with served.process("run", study) as process:
             time.sleep(chance.uniform(0.3, 1.0))  # the moment of death is what is tried here
             process.kill()
-    with served.process("run", study):
+    with served.process("run", study, module="tests.hasty"):
         _wait_for_results(study, 20)
         (study / "ON_VIP.txt").unlink()
         wait_until(lambda: "killed" not in served.on_vip())

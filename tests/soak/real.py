@@ -75,7 +75,7 @@ def _drop(study: Path, signals: dict[str, str]) -> None:
 
 def _run_and_kill(served: Served, study: Path, seconds: float) -> str:
     """Let a process work for a while, kill it, return what it said."""
-    with served.process("run", study) as process:
+    with served.process("run", study, module="tests.hasty") as process:
         time.sleep(seconds)  # the moment of death is what is tried here
         assert KEY not in _command_line(process.pid)
         process.kill()
@@ -83,7 +83,7 @@ def _run_and_kill(served: Served, study: Path, seconds: float) -> str:
 
 
 def _run_to_the_end(served: Served, study: Path, signals: dict[str, str]) -> str:
-    with served.process("run", study) as process:
+    with served.process("run", study, module="tests.hasty") as process:
         wait_until(lambda: len(_results(study)) == len(signals), PATIENCE)
         wait_until((study / "ON_VIP.txt").exists, PATIENCE)
         (study / "ON_VIP.txt").unlink()
