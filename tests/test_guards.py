@@ -26,6 +26,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     )
     assert path.exists(), done.stdout + done.stderr
     found: dict[str, str] = json.loads(path.read_bytes())
+    assert len(found) == len(GUARDS), done.stdout + done.stderr
     return found
 
 
