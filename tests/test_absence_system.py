@@ -383,6 +383,26 @@ def test_a_clock_that_is_set_back_ten_years_changes_nothing(bench: Bench) -> Non
     assert study.phase() is Phase.CLOSED
 
 
+@pytest.mark.parametrize("name", ["inputs", "outputs", ".vipsync"])
+def test_a_file_in_the_place_of_a_folder_is_said_to_be_one(bench: Bench, name: str) -> None:
+    """Nothing is done until it is moved away."""
+    study = bench.study(a="one")
+    place, away = study.root / name, study.root / "away"
+    if name == "inputs":
+        place.rename(away)
+    place.write_text("in the way")
+    bench.run(60)
+    assert study.says(f"{name} is a file, and should be a folder.")
+    assert study.says("Move the file to another place.")
+    assert place.read_text() == "in the way"
+    assert bench.changes() == []
+    place.unlink()
+    if name == "inputs":
+        away.rename(place)
+    bench.run(600)
+    assert len(study.outputs()) == 1
+
+
 def test_a_folder_without_permissions_is_said_to_be_unreadable(tmp_path: Path) -> None:
     """`chmod 000`, seen by a real process: nothing is removed or launched, and the words say why."""
     plain = _without_privileges()

@@ -90,8 +90,23 @@ def disk_error(path: Path, error: OSError) -> DiskError:
     )
 
 
+def no_folder(path: Path) -> FolderAbsent:
+    """Say that a folder is not there, or that a file is in its place."""
+    for place in (path, *path.parents):
+        if place.is_file():
+            return FolderAbsent(
+                f"{place} is a file, and should be a folder.",
+                "Move the file to another place. Nothing is done until then.",
+            )
+    return FolderAbsent(
+        f"{path} is not there.", "Is its disk connected? Nothing is done until then."
+    )
+
+
 def unreadable(path: Path, error: OSError) -> FolderAbsent:
     """Say what cannot be looked at; nothing is concluded from that."""
+    if isinstance(error, NotADirectoryError):
+        return no_folder(Path(error.filename or path))
     reason = error.strerror or str(error)
     return FolderAbsent(
         f"{error.filename or path} cannot be read: {reason}.",
@@ -128,7 +143,9 @@ class SessionFolder:
             return Identity(**json.loads(self._id_file.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
+            raise unreadable(self._id_file, error) from error
+        except (ValueError, TypeError) as error:
             raise FolderAbsent(
                 f"{self._id_file} cannot be read: {error}.", "Is the disk there and healthy?"
             ) from error

@@ -34,7 +34,7 @@ from vipsync.disk.scan import (
 )
 from vipsync.disk.walk import Ignored
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
-from vipsync.folder import SessionFolder
+from vipsync.folder import SessionFolder, no_folder
 from vipsync.model import (
     CaseSet,
     Descriptor,
@@ -300,9 +300,7 @@ class Observer:
     def _scan(self, settings: Settings, state: State, hints: Hints, *, healthy: bool) -> None:
         self._healthy = healthy
         if not self.inputs.is_dir():
-            raise FolderAbsent(
-                f"{self.inputs} is not there.", "Is its disk connected? Nothing is done until then."
-            )
+            raise no_folder(self.inputs)
         if self._scanner is None:
             self._scanner = self._new_scanner(settings, state)
             hints = None
