@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from vipsync import act, fetching, folder, holding, ledger, observe, reconcile, record
+from vipsync import act, fetching, folder, holding, ledger, reconcile, record
 from vipsync.client import connection, wire
 from vipsync.disk import archive, mirror, scan, tarstream
+from vipsync.observe import observer
 from vipsync.plan import (
     cycle,
     finishing,
@@ -572,7 +573,7 @@ GUARDS = (
     ),
     Guard(
         "another folder in its place is not ours",
-        observe.Observer._require_place,
+        observer.Observer._require_place,
         "not same_folder(self.folder.root, self._root)",
         "False",
         "tests/test_absence_system.py::test_a_copy_in_the_folders_place_is_not_the_folder",

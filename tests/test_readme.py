@@ -15,7 +15,7 @@ import pytest
 
 from vipsync.cli import vipsync
 from vipsync.model import Settings
-from vipsync.observe import LOCAL_SETTLE
+from vipsync.observe.observer import LOCAL_SETTLE
 from vipsync.settings.reading import parse
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")

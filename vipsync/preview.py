@@ -15,7 +15,7 @@ from vipsync.errors import NotASession
 from vipsync.folder import SessionFolder
 from vipsync.ledger import read_state
 from vipsync.model import Case, CaseSet, Group, RelPath, VipPath
-from vipsync.observe import Observer
+from vipsync.observe.observer import Observer
 from vipsync.plan.cycle import home_of, plan
 from vipsync.plan.draft import Plan
 from vipsync.plan.sending import SENDS, Placer, Send

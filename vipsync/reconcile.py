@@ -26,7 +26,7 @@ from vipsync.folder import SessionFolder, unreadable
 from vipsync.holding import Hold, take
 from vipsync.ledger import Ledger
 from vipsync.model import Settings
-from vipsync.observe import Observer, Observing
+from vipsync.observe.observer import Observer, Observing
 from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import SLOT, Memory, Snapshot

@@ -1,43 +1,32 @@
-"""Look at the folder: settings, files, marker, results, requests. Everything else follows from this.
+"""Look at one session folder. A folder that is not there, or not ours, raises FolderAbsent.
 
-An event only says where to look first; what a look finds is the truth. A folder that is not there,
-or not ours, raises FolderAbsent: absence is never taken for deletion.
+Absence is never taken for deletion.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vipsync.cases.descriptor import parse_descriptor
-from vipsync.cases.finding import find_cases
-from vipsync.disk.mirror import stamp
 from vipsync.disk.scan import (
-    BUILT_IN_IGNORE,
     Hints,
     Identity,
     Scanner,
     Seen,
     identity,
-    ignore_rules,
     network_file_system,
     same_folder,
     scan_interval,
 )
-from vipsync.disk.walk import Ignored
-from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
+from vipsync.errors import FolderAbsent, SettingsError
 from vipsync.folder import SessionFolder, no_folder
 from vipsync.model import (
     CaseSet,
-    Descriptor,
     FileState,
     InputFolder,
     PackedFolder,
@@ -45,34 +34,19 @@ from vipsync.model import (
     RelPath,
     Settings,
 )
+from vipsync.observe.in_force import InForce, SavedSettings
+from vipsync.observe.sorting import Sorting
+from vipsync.observe.stamps import Stamps
 from vipsync.plan.snapshot import Lender, Memory, Snapshot
-from vipsync.settings.reading import load, parse, places
-from vipsync.settings.toml_text import decoded
-from vipsync.sharing import leased_at, leases, lender, lending_folder, shared_inputs
-from vipsync.state import ResultStatus, State
-
-logger = logging.getLogger(__name__)
+from vipsync.sharing import leased_at, leases, lender
+from vipsync.state import State
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
-_Files = Mapping[RelPath, FileState]
-
-SETTINGS_QUIET = 1.0
-"""Seconds for which settings.toml and .vipsyncignore must be unchanged before they are read again."""
-
 LOCAL_SETTLE = 5.0
 NETWORK_SETTLE = 60.0
 FOLDER_SETTLE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What settings.toml and .vipsyncignore look like, and when they will have been quiet for long enough."""
-
-    states: tuple[FileState | None, ...]
-    due: float
-    taken: bool = False
 
 
 class Observing(Protocol):
@@ -126,22 +100,17 @@ class Observer:
         self.inputs: Path = folder.root
         self.outputs: Path = folder.root
         self.seen: Seen | None = None
-        self._overrides, self._environ = overrides or {}, environ
         self._clock, self._wall = clock, wall
-        self._reading: _Reading | None = None
-        self._patterns = ""
-        self._ignored: Ignored = lambda _path: False
-        self._lending: SessionFolder | None = None
+        self._saved = SavedSettings(folder, overrides or {}, environ, clock)
+        self._in_force: InForce | None = None
         self._lent: tuple[object, Lender] | None = None
         self._both: tuple[object, object, Mapping[RelPath, FileState]] | None = None
         self._healthy = False
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
         self._scanned_at = 0.0
-        self._cases: tuple[_Files, _Files, Settings, Descriptor | None, CaseSet, str] | None = None
-        self._descriptor: tuple[str, Descriptor | None, str] = ("", None, "")
-        self._stamps: dict[RelPath, str] = {}
-        self._stamped_at: float | None = None
+        self._sorting = Sorting()
+        self._stamps = Stamps(clock)
 
     def look(
         self,
@@ -157,15 +126,17 @@ class Observer:
         if check_place:
             self._require_place(state)
         self.read_settings(state)
-        settings = self.settings
-        if settings is None:
+        rules = self._in_force
+        if rules is None:
             raise SettingsError(self.settings_error)
-        self._scan(settings, state, inputs, healthy=healthy)
+        settings = rules.settings
+        self._scan(rules, state, inputs, healthy=healthy)
         seen = self.seen
         files: Mapping[RelPath, FileState] = seen.files if seen else {}
         hidden: Mapping[RelPath, FileState] = seen.hidden if seen else {}
-        descriptor, trouble = self._described(settings, state)
-        cases, case_trouble = self._sorted_into_cases(settings, descriptor)
+        pipeline = state.pipelines.get(settings.pipeline_id or "")
+        descriptor, trouble = self._sorting.described(pipeline)
+        cases, case_trouble = self._sorting.cases(seen, settings, descriptor)
         settle = self.settle(settings)
         return Snapshot(
             now=self._clock(),
@@ -181,17 +152,20 @@ class Observer:
             unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
             cases=cases,
             marker=self.folder.marker.exists(),
-            outputs=self._stamped(state, outputs),
+            outputs=self._stamps.look(
+                self.outputs, state.results.values(), outputs, healthy=healthy
+            ),
             requests=self.folder.asked(),
             settle=settle,
             windows=os.name == "nt",
-            lender=self._lender(state),
+            lender=self._lender(rules.lending, state),
             leases=leases(self.folder),
         )
 
     def look_everywhere(self) -> None:
         """Let the next look be a full one."""
-        self._scanned_at, self._stamped_at = float("-inf"), None
+        self._scanned_at = float("-inf")
+        self._stamps.look_everywhere()
 
     def overlooks(self, path: str) -> bool:
         """Tell whether a path below inputs/ makes no difference."""
@@ -207,15 +181,15 @@ class Observer:
             self._both = (files, hidden, ChainMap(dict(files), dict(hidden)))
         return self._both[2]
 
-    def _lender(self, state: State) -> Lender | None:
+    def _lender(self, lending: SessionFolder | None, state: State) -> Lender | None:
         """Return what the other folder lends; its ledger is read again when it was written to."""
-        if self._lending is None or self.seen is None:
+        if lending is None or self.seen is None:
             return None
-        ledger = self._lending.ledger
+        ledger = lending.ledger
         written = tuple(_written(p) for p in (ledger, ledger.with_name(f"{ledger.name}-wal")))
-        now = (written, self.seen.files, leased_at(self._lending, state.session.id))
+        now = (written, self.seen.files, leased_at(lending, state.session.id))
         if self._lent is None or self._lent[0] != now:
-            self._lent = (now, lender(self._lending, self.seen, state.session.id))
+            self._lent = (now, lender(lending, self.seen, state.session.id))
         return self._lent[1]
 
     @property
@@ -224,9 +198,7 @@ class Observer:
         due = self.next_scan
         if self.seen and self.seen.next_due is not None:
             due = min(due, self.seen.next_due)
-        if self._reading and not self._reading.taken:
-            due = min(due, self._reading.due)
-        return due
+        return min(due, self._saved.due)
 
     @property
     def next_scan(self) -> float:
@@ -250,59 +222,23 @@ class Observer:
             )
         self.folder.require(state.session.id)
 
-    # settings
-
     def read_settings(self, state: State) -> None:
-        """Read both files when they are quiet; keep the last valid ones while one has an error."""
-        there = (_looks(self.folder.ignored), _looks(self.folder.settings))
-        if self._reading is None or self._reading.states != there:
-            pause = SETTINGS_QUIET if self._reading else 0.0
-            self._reading = _Reading(there, self._clock() + pause)
-        if not self._reading.taken and self._clock() >= self._reading.due:
-            self._reading = replace(self._reading, taken=True)
-            self._take_settings(state)
-
-    def _take_settings(self, state: State) -> None:
-        """Use what the files say; where settings.toml has an error, what the ledger last took from it."""
-        patterns = None
-        try:
-            patterns = _patterns(self.folder.ignored)
-            self._use(load(self.folder.root, self._overrides, self._environ), patterns)
-            self.settings_text = self.folder.settings.read_text("utf-8", "replace")
-            self.settings_error = ""
-        except VipsyncError as error:
-            self.settings_error = str(error)
-            if self.settings is None and state.last_settings and patterns is not None:
-                with suppress(VipsyncError):
-                    self._use(self._last_valid(state), patterns)
-
-    def _last_valid(self, state: State) -> Settings:
-        return parse(
-            state.last_settings.encode(),
-            self.folder.root.name,
-            overrides=self._overrides,
-            environ=self._environ,
-        )
-
-    def _use(self, settings: Settings, patterns: str) -> None:
-        if (settings, patterns) == (self.settings, self._patterns):
-            return
-        ignored = ignore_rules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns)
-        inputs, outputs = places(self.folder.root, settings)
-        lending = lending_folder(self.folder, settings)
-        self.inputs = shared_inputs(lending) if lending else inputs
-        self.outputs, self._lending = outputs, lending
-        self.settings, self._patterns, self._ignored = settings, patterns, ignored
-        self._scanner = None
+        """Take the settings in force; where settings.toml has an error, what the ledger last took from it."""
+        self._saved.read(state.last_settings)
+        self.settings_error, self.settings_text = self._saved.error, self._saved.text
+        now = self._saved.in_force
+        if now and now is not self._in_force:
+            self._in_force, self._scanner = now, None
+            self.settings, self.inputs, self.outputs = now.settings, now.inputs, now.outputs
 
     # files
 
-    def _scan(self, settings: Settings, state: State, hints: Hints, *, healthy: bool) -> None:
+    def _scan(self, rules: InForce, state: State, hints: Hints, *, healthy: bool) -> None:
         self._healthy = healthy
         if not self.inputs.is_dir():
             raise no_folder(self.inputs)
         if self._scanner is None:
-            self._scanner = self._new_scanner(settings, state)
+            self._scanner = self._new_scanner(rules, state)
             hints = None
         now = self._clock()
         if now >= self.next_scan:
@@ -313,13 +249,13 @@ class Observer:
             if hints is None:
                 self._scanned_at = self._clock()
 
-    def _new_scanner(self, settings: Settings, state: State) -> Scanner:
+    def _new_scanner(self, rules: InForce, state: State) -> Scanner:
         return Scanner(
             self.inputs,
-            self._ignored,
-            always=named_files(settings),
+            rules.ignored,
+            always=named_files(rules.settings),
             known={path: row.state for path, row in state.known.items()},
-            quiet_times=self._quiet_times(settings),
+            quiet_times=self._quiet_times(rules.settings),
             clock=self._clock,
         )
 
@@ -342,70 +278,6 @@ class Observer:
             stale = (p for p in (*seen.files, *seen.hidden) if seen.stale(p))
             found.update(dict.fromkeys(stale, float("inf")))
         return found
-
-    # what the pipeline makes of them
-
-    def _described(self, settings: Settings, state: State) -> tuple[Descriptor | None, str]:
-        row = state.pipelines.get(settings.pipeline_id or "")
-        if row is None:
-            return None, ""
-        if self._descriptor[0] != row.raw:
-            try:
-                found = parse_descriptor(json.loads(row.raw), row.pipeline_id)
-                self._descriptor = (row.raw, found, "")
-            except VipsyncError as error:
-                self._descriptor = (row.raw, None, str(error))
-        return self._descriptor[1:]
-
-    def _sorted_into_cases(
-        self, settings: Settings, descriptor: Descriptor | None
-    ) -> tuple[CaseSet, str]:
-        """Sort files into cases; the last answer serves while nothing it was made of has changed.
-
-        Cases are made of names: what a file holds makes no other cases.
-        """
-        seen = self.seen
-        files, hidden = (seen.files, seen.hidden) if seen else ({}, {})
-        made_of = (files, hidden, settings, descriptor)
-        if self._cases:
-            was_files, was_hidden, *others = self._cases[:4]
-            alike = all(a is b for a, b in zip(others, (settings, descriptor), strict=True))
-            if alike and _same_names(was_files, files) and _same_names(was_hidden, hidden):
-                self._cases = (*made_of, *self._cases[4:])
-                return self._cases[4:]
-        cases, trouble = CaseSet(), ""
-        if seen and (descriptor or not settings.pipeline_id):
-            try:
-                everything = {*seen.files, *seen.hidden}
-                cases = find_cases(seen.files, everything, settings, descriptor)
-            except SettingsError as error:
-                trouble = str(error)
-        self._cases = (*made_of, cases, trouble)
-        return cases, trouble
-
-    # results
-
-    def _stamped(self, state: State, hints: Hints) -> Mapping[RelPath, str]:
-        """Return a stamp for each result that is here; look anew after events and on a timer."""
-        now = self._clock()
-        everything = (
-            self._stamped_at is None
-            or hints is None
-            or now - self._stamped_at >= scan_interval(0.0, healthy=self._healthy)
-        )
-        here = [r for r in state.results.values() if r.status is ResultStatus.HERE]
-        if not everything:
-            self._stamps = {p: s for p, s in self._stamps.items() if not _touched(p, hints or ())}
-        fresh = {} if everything else self._stamps
-        for result in here:
-            if result.local not in fresh:
-                found = stamp(self.outputs / result.local)
-                if found is not None:
-                    fresh[result.local] = found
-        self._stamps = fresh
-        if everything:
-            self._stamped_at = now
-        return dict(fresh)
 
 
 def _in_folders(cases: CaseSet) -> frozenset[RelPath]:
@@ -434,23 +306,6 @@ def _items(settings: Settings) -> Iterator[tuple[object, object]]:
             yield item, getattr(item, "file", item)
 
 
-def _looks(path: Path) -> FileState | None:
-    try:
-        return FileState.of(path.stat())
-    except OSError:
-        return None
-
-
-def _patterns(path: Path) -> str:
-    """Return the text of .vipsyncignore; raise SettingsError where it cannot be read."""
-    try:
-        return decoded(path.read_bytes(), str(path))
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
 def _written(path: Path) -> tuple[int, int] | None:
     try:
         info = path.stat()
@@ -468,16 +323,8 @@ def _same_where_equal(now: Seen, before: Seen | None) -> Seen:
     return replace(now, files=files, hidden=hidden)
 
 
-def _same_names(one: _Files, other: _Files) -> bool:
-    return one is other or one.keys() == other.keys()
-
-
 def _first_if_equal(before: Mapping[_K, _V], now: Mapping[_K, _V]) -> Mapping[_K, _V]:
     return before if now is before or now == before else now
-
-
-def _touched(path: RelPath, hints: frozenset[str] | tuple[str, ...]) -> bool:
-    return any(h == path or h.startswith(f"{path}/") or path.startswith(f"{h}/") for h in hints)
 
 
 def named_files(settings: Settings) -> list[str]:

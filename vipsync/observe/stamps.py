@@ -1,0 +1,52 @@
+"""What the results that are here look like; looked at anew after events, and now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from vipsync.disk.mirror import stamp
+from vipsync.disk.scan import Hints, scan_interval
+from vipsync.model import RelPath
+from vipsync.state import Result, ResultStatus
+
+
+class Stamps:
+    """A stamp for each result that is here; one that is missing has none."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: dict[RelPath, str] = {}
+        self._at: float | None = None
+
+    def look_everywhere(self) -> None:
+        """Let the next look be at all of them."""
+        self._at = None
+
+    def look(
+        self, outputs: Path, results: Iterable[Result], hints: Hints, *, healthy: bool
+    ) -> Mapping[RelPath, str]:
+        """Return the stamps; the hints name what to look at again, None means everything."""
+        now = self._clock()
+        everything = (
+            self._at is None
+            or hints is None
+            or now - self._at >= scan_interval(0.0, healthy=healthy)
+        )
+        known = self._known
+        fresh = (
+            {} if everything else {p: s for p, s in known.items() if not _touched(p, hints or ())}
+        )
+        for result in results:
+            if result.status is ResultStatus.HERE and result.local not in fresh:
+                found = stamp(outputs / result.local)
+                if found is not None:
+                    fresh[result.local] = found
+        self._known = fresh  # only now: a look that failed half way has shown nothing
+        if everything:
+            self._at = now
+        return dict(fresh)
+
+
+def _touched(path: RelPath, hints: Iterable[str]) -> bool:
+    return any(h == path or h.startswith(f"{path}/") or path.startswith(f"{h}/") for h in hints)
