@@ -205,8 +205,8 @@ GUARDS = (
     Guard(
         "late writers are waited for",
         finishing._doubts,
-        "return bool(waiting)",
-        "return False",
+        "    if waiting:\n        say_late_writers(draft)\n    return waiting",
+        "    return False",
         _row("finishing: the late writers of a killed execution are waited for, wanted or not"),
     ),
     Guard(

@@ -1507,7 +1507,7 @@ FINISHING_ROWS = [
         "finishing: a transfer that got no answer may still arrive, though a later one has",
         snapshot(*READY, session=SET_ASIDE, memory=memory(unanswered_at=NOW - 119)),
         [],
-        [],
+        ["wait finish"],
         due=1,
     ),
     Row(
@@ -1609,14 +1609,14 @@ FINISHING_ROWS = [
             memory=memory(),
         ),
         [],
-        [],
+        ["wait finish"],
         due=120,
     ),
     Row(
         "finishing: a transfer in doubt is waited for",
         snapshot(sent("a.dat", "one", SendStatus.TRYING), session=SET_ASIDE, memory=memory()),
         [],
-        [],
+        ["wait finish"],
         due=120,
     ),
     Row(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, VipPath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
+from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, say_late_writers, wanted
 from vipsync.plan.sending import SENDS, Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
@@ -275,12 +275,14 @@ def _doubts(draft: Draft) -> bool:
         if e.status is ExecutionStatus.KILLED and not (e.listed or e.gone or e.removed)
     ]
     late = [*killed, *(["late transfers"] if trying else [])]
-    waiting = [c for c in late if not draft.wait_for(c, LATE_WRITERS)]
+    waiting = bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])
     if memory.unanswered_at is not None and draft.s.now < memory.unanswered_at + LATE_WRITERS:
         # with its place free again, a transfer of this round would pass for one of the next
         draft.wait(memory.unanswered_at + LATE_WRITERS)
-        return True
-    return bool(waiting)
+        waiting = True
+    if waiting:
+        say_late_writers(draft)
+    return waiting
 
 
 def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:

@@ -13,9 +13,15 @@ from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import ExecutionStatus, InputFile, VipPath
 from vipsync.names import vip_relpath
-from vipsync.plan.draft import PATIENCE, Draft, Level, Plan
+from vipsync.plan.draft import PATIENCE, Draft, Plan
 from vipsync.plan.finishing import ASK_AGAIN, LOOK_AGAIN, decide, removal_targets
-from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
+from vipsync.plan.mirroring import (
+    LATE_WRITERS,
+    plan_following,
+    plan_results,
+    say_late_writers,
+    wanted,
+)
 from vipsync.plan.sending import Placer, plan_sending
 from vipsync.plan.snapshot import Memory, Snapshot, parent
 from vipsync.plan.starting import plan_launch, settle_doubts
@@ -304,7 +310,7 @@ def _late_writers(draft: Draft) -> bool:
         left.append(s.memory.unanswered_at + LATE_WRITERS - s.now)
     if max(left, default=0.0) <= 0:
         return False
-    draft.notice(Level.WAIT, "finish", "A transfer or a stopped job may still write to VIP.")
+    say_late_writers(draft)
     draft.wait(s.now + max(left))
     return True
 
