@@ -46,7 +46,7 @@ from vipsync.errors import (
     TransferMismatch,
     Unreachable,
 )
-from vipsync.model import ExecutionStatus, Job, RelPath, VipPath
+from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, VipPath
 from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
 from vipsync.plan.finishing import LOST
@@ -2279,6 +2279,31 @@ REQUESTS = [
         snapshot(session=OPEN, memory=memory(), requests=asked("pause"), settings_error="line 3"),
         ["Decide pause r1"],
         ["error settings"],
+    ),
+    Row(
+        "settings with an error that leaves no cases: a request about cases waits",
+        snapshot(
+            *RUNS,
+            session=OPEN,
+            memory=polled("e1"),
+            requests=asked("cancel"),
+            settings_error="line 3",
+        ),
+        [],
+        ["error settings", "wait cancel"],
+        due=29,
+    ),
+    Row(
+        "the pipeline is not known yet: a request about cases waits",
+        snapshot(
+            files=A,
+            descriptor=None,
+            cases=CaseSet(),
+            memory=memory(pipeline_at=None),
+            requests=asked("cancel"),
+        ),
+        ["FetchPipeline One/1"],
+        ["wait cancel"],
     ),
     Row(
         "a local trouble with one file stops only that",

@@ -10,7 +10,7 @@ from vipsync.model import Case
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.finishing import let_go
 from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import Request
+from vipsync.plan.snapshot import Request, Snapshot
 from vipsync.plan.sorting import Sorted, outdated, to_read
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.state import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Verdict
@@ -28,6 +28,10 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
         if request.id in draft.s.state.requests:  # the process died before it took it away
             draft.add(do.Decide(f"answered {request.id}", Changes(), (request.id,)))
             continue
+        if request.command in ABOUT_CASES and _knows_no_cases(draft.s):
+            text = f"`{request.command}` waits until it is known which cases there are."
+            draft.notice(Level.WAIT, request.command, text)
+            continue
         unread, settling = _unsure(request, found, placer)
         if unread or settling:
             text = f"`{request.command}` waits until its files were read."
@@ -44,6 +48,12 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
         changes = Changes(put=(*rows, DoneRequest(request.id)))
         draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
     return todo
+
+
+def _knows_no_cases(s: Snapshot) -> bool:
+    """Tell whether cases cannot be made now: an error in the settings, a pipeline not read yet."""
+    in_the_way = s.settings_error or (s.settings.pipeline_id and s.descriptor is None)
+    return bool(in_the_way) and not s.cases.cases
 
 
 def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Action], list[Case]]:
