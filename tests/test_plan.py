@@ -2285,6 +2285,8 @@ REQUESTS = [
         snapshot(
             *RUNS,
             session=OPEN,
+            files=A,
+            cases=CaseSet(),
             memory=polled("e1"),
             requests=asked("cancel"),
             settings_error="line 3",
@@ -2304,6 +2306,12 @@ REQUESTS = [
         ),
         ["FetchPipeline One/1"],
         ["wait cancel"],
+    ),
+    Row(
+        "the pipeline is not known yet, and there are no files: a request about cases is about none",
+        snapshot(descriptor=None, memory=memory(pipeline_at=None), requests=asked("launch")),
+        ["Decide launch r1"],
+        [],
     ),
     Row(
         "a local trouble with one file stops only that",

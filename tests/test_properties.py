@@ -140,7 +140,11 @@ def test_random_worlds_keep_every_promise() -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(455773, id="four executions in turn after one in doubt, then the end")]
+    "seed",
+    [
+        pytest.param(455773, id="four executions in turn after one in doubt, then the end"),
+        pytest.param(35604, id="a launch is asked for when there are no files any more"),
+    ],
 )
 def test_a_world_that_once_ended_badly_keeps_every_promise(seed: int) -> None:
     """What a long run found is lived again in each short one."""

@@ -51,9 +51,9 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
 
 
 def _knows_no_cases(s: Snapshot) -> bool:
-    """Tell whether cases cannot be made now: an error in the settings, a pipeline not read yet."""
+    """Tell whether files make no cases yet: an error in the settings, a pipeline not read."""
     in_the_way = s.settings_error or (s.settings.pipeline_id and s.descriptor is None)
-    return bool(in_the_way) and not s.cases.cases
+    return bool(s.files) and bool(in_the_way) and not s.cases.cases
 
 
 def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Action], list[Case]]:
