@@ -89,6 +89,13 @@ GUARDS = (
         "tests/test_act.py::test_a_folder_that_is_not_ours_alone_is_never_removed[both]",
     ),
     Guard(
+        "an execution that has ended is not killed",
+        act._kill,
+        " or seen.execution.status.ended",
+        "",
+        "tests/test_act.py::test_an_execution_that_has_ended_is_not_killed",
+    ),
+    Guard(
         "a name that is taken is not used",
         cycle._open,
         "seen.exists and seen.ids != (session.id,)",

@@ -498,6 +498,9 @@ class Rig:
                 cancelled = self.cancelled.intersection(vip.jobs.get(action.execution_id, ()))
                 assert self.may_kill or kills or cancelled, "killed what nobody wants killed"
                 assert action.execution_id in vip.jobs, "killed an execution of somebody else"
+                seen = vip.poll(action.execution_id)
+                if seen.status.ended:
+                    return do.Polled(seen)
                 vip.kill(action.execution_id)
             case do.ListResults():
                 return do.ResultsListed(vip.entries(action.execution.results_folder or VipPath("")))

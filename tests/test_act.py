@@ -317,6 +317,7 @@ def test_a_list_at_its_limit_is_not_whole(bench: Bench, monkeypatch: pytest.Monk
 
 def test_an_execution_is_polled_killed_and_forgotten(bench: Bench) -> None:
     """Each as VIP tells it; one that was deleted there is no error."""
+    bench.runner.seconds = 60.0
     id_ = started(bench).id
     seen = bench.act(do.Poll(id_))
     assert isinstance(seen, do.Polled)
@@ -329,6 +330,20 @@ def test_an_execution_is_polled_killed_and_forgotten(bench: Bench) -> None:
     assert after.execution.status is ExecutionStatus.KILLED
     bench.vip.delete_execution(id_, delete_files=False)
     assert bench.act(do.Poll(id_)) == do.Polled(None)
+
+
+def test_an_execution_that_has_ended_is_not_killed(bench: Bench) -> None:
+    """It would count as killed ever after (facts 5.11); what became of it is told instead."""
+    bench.runner.seconds = 60.0
+    id_ = started(bench).id
+    bench.clock.sleep(60)
+    seen = bench.act(do.Kill(id_))
+    assert isinstance(seen, do.Polled)
+    assert seen.execution
+    assert seen.execution.status is ExecutionStatus.FINISHED
+    assert bench.act(do.Poll(id_)) == seen
+    bench.vip.delete_execution(id_, delete_files=False)
+    assert bench.act(do.Kill(id_)) == do.Polled(None)
 
 
 def test_results_are_listed_to_their_depth(bench: Bench) -> None:

@@ -272,6 +272,13 @@ CASES = [
         [execution("e1", RUNNING, killed_by_us=True)],
     ),
     Case(
+        "not killed, for it has ended meanwhile",
+        [execution("e1", RUNNING)],
+        do.Kill("e1"),
+        do.Polled(told(status=FINISHED)),
+        [execution("e1", FINISHED, jobs=(), listed=False)],
+    ),
+    Case(
         "a kill that may not have arrived is asked for again",
         [execution("e1", RUNNING)],
         do.Kill("e1"),

@@ -35,6 +35,7 @@ class Bench:
     root: Path
     world: World
     clock: ManualClock
+    runner: FastRunner
     tools: Tools
 
     def act(self, action: do.Action, **tools: Any) -> do.Outcome:
@@ -78,7 +79,8 @@ def workbench(root: Path, **options: Any) -> Bench:
     """Make a folder with an id, and a VIP where its folders are there."""
     clock = ManualClock()
     chosen = replace(Options(startup_delay=0.0), **options)
-    world = World(root / "vip", chosen, clock, random.Random(1), FastRunner(clock))
+    runner = FastRunner(clock)
+    world = World(root / "vip", chosen, clock, random.Random(1), runner)
     world.pipelines.add(ECHO)
     folder = SessionFolder(root / "study")
     for place in ("inputs", "outputs"):
@@ -90,7 +92,7 @@ def workbench(root: Path, **options: Any) -> Bench:
     )
     for path in (API, HOME, ID_FOLDER, INPUTS, OUTPUTS, folder_of("e1")):
         client.make_folder(path)
-    return Bench(root, world, clock, tools)
+    return Bench(root, world, clock, runner, tools)
 
 
 def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:

@@ -136,8 +136,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.FetchLogs():
             return fetch_logs(action, tools)
         case do.Kill():
-            tools.vip.kill(action.execution_id)
-            return do.Done()
+            return _kill(action, tools)
         case do.RemoveTree():
             return _remove(action, tools)
         case do.CheckRemoved():
@@ -347,11 +346,20 @@ def _start(action: do.StartExecution, tools: Tools) -> do.Started:
     )
 
 
-def _poll(action: do.Poll, tools: Tools) -> do.Polled:
+def _poll(action: do.Poll | do.Kill, tools: Tools) -> do.Polled:
     try:
         return do.Polled(tools.vip.execution(action.execution_id))
     except ExecutionGone:
         return do.Polled(None)
+
+
+def _kill(action: do.Kill, tools: Tools) -> do.Polled | do.Done:
+    """Stop an execution that still runs: one that has ended would count as killed ever after (facts 5.11)."""
+    seen = _poll(action, tools)
+    if seen.execution is None or seen.execution.status.ended:
+        return seen
+    tools.vip.kill(action.execution_id)
+    return do.Done()
 
 
 def _list_results(action: do.ListResults, tools: Tools) -> do.ResultsListed:

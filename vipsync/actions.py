@@ -183,7 +183,7 @@ class FetchLogs:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Ask VIP to stop an execution."""
+    """Ask VIP to stop an execution, after it was seen running there once more."""
 
     execution_id: str
 

@@ -90,7 +90,7 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             )
         case do.FindExecutions(), do.ExecutionsSeen():
             return Changes(put=tuple(_found(outcome, state, wall)))
-        case do.Poll(), do.Polled():
+        case ((do.Poll() | do.Kill()), do.Polled()):
             return Changes(put=tuple(_polled(action.execution_id, outcome, state, wall)))
         case do.ListResults(), do.ResultsListed():
             return Changes(put=tuple(_listed(action.execution, outcome, state)))

@@ -157,7 +157,7 @@ class Memory:
             case do.FindExecutions(), do.ExecutionsSeen():
                 self.ours, self.found_at = outcome.executions, now
                 self.found_whole = outcome.whole
-            case do.Poll(), do.Polled():
+            case ((do.Poll() | do.Kill()), do.Polled()):
                 self.polled_at[action.execution_id] = now
                 if frees_slot(outcome):
                     self.slots_full_at = None
