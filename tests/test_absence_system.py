@@ -240,6 +240,29 @@ def test_a_broken_vipsyncignore_stops_uploads_and_launches_only(
     assert study.notices == []
 
 
+@pytest.mark.parametrize("broken", [b"\xff\xfeb\xdc", b"!\n"], ids=["no text", "no pattern"])
+def test_executions_are_followed_though_vipsyncignore_is_broken_from_the_start(
+    bench: Bench, broken: bytes
+) -> None:
+    """Another process starts while they run: results come, and what was ignored is not sent."""
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study()
+    ignored = study.root / ".vipsyncignore"
+    ignored.write_text("b.*\n")
+    study.drop(a="one", b="two")
+    bench.until(bench.executions)
+    ignored.write_bytes(broken)
+    bench.restart()
+    bench.run(900)
+    assert len(study.outputs()) == 1
+    assert study.says(".vipsyncignore")
+    assert set(bench.vip_inputs()) == {"a.mrui"}
+    ignored.write_text("b.*\n")
+    bench.run(60)
+    assert bench.executions() == [["a.mrui"]]
+    assert study.notices == []
+
+
 def test_settings_that_are_half_saved_are_not_read(bench: Bench) -> None:
     """An editor writes in two steps: nobody hears of the first half."""
     study = bench.study(a="one")

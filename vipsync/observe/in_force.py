@@ -81,7 +81,7 @@ class SavedSettings:
             self._take(last_valid)
 
     def _take(self, last_valid: str) -> None:
-        patterns = None
+        patterns = ""
         try:
             patterns = _patterns(self._folder.ignored)
             self._use(load(self._folder.root, self._overrides, self._environ), patterns)
@@ -89,9 +89,15 @@ class SavedSettings:
             self.error = ""
         except VipsyncError as error:
             self.error = str(error)
-            if self.in_force is None and last_valid and patterns is not None:
-                with suppress(VipsyncError):
-                    self._use(self._parsed(last_valid), patterns)
+            if self.in_force is None and last_valid:
+                self._fall_back(last_valid, patterns)
+
+    def _fall_back(self, last_valid: str, patterns: str) -> None:
+        """Use what counted last: while a file has an error nothing is sent, and executions are followed."""
+        for known in (patterns, ""):
+            with suppress(VipsyncError):
+                self._use(self._parsed(last_valid), known)
+                return
 
     def _parsed(self, text: str) -> Settings:
         return parse(
