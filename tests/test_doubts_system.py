@@ -375,6 +375,20 @@ def test_a_late_upload_is_waited_for_by_the_next_process_too(bench: Bench, tries
     assert bench.vip_sessions() == []
 
 
+def test_a_clock_that_was_set_back_makes_this_wait_two_minutes_long_at_most(bench: Bench) -> None:
+    """The next process starts ten years before the transfer got no answer."""
+    bench.world.faults.arm(Kind.UPLOAD_TIMES_OUT, "*/INPUTS/a.mrui", seconds=10.0)
+    study = bench.study(a="one")
+    bench.until(lambda: bool(study.outputs()))
+    bench.restart()
+    bench.loop.timing.wall = lambda: bench.clock.now() - 10 * 365 * 86400.0
+    started_at = bench.clock.now()
+    bench.run(1)
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    assert 120 <= bench.clock.now() - started_at < 150
+
+
 def test_one_case_that_vip_refuses_does_not_stop_the_others(bench: Bench) -> None:
     """A job's failure is its own: the rest of the folder goes on."""
 

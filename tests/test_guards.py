@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from tests.guards import GUARDS, Guard
+from tests.served import ROOT
 
 BROKEN = {"AttributeError", "NameError", "SyntaxError", "TypeError", "UnboundLocalError"}
 """What a check raises that was taken out wrongly: that shows nothing."""
@@ -21,9 +21,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """Run each guard's test without the guard, all in one process of their own."""
     path = tmp_path_factory.mktemp("guards") / "ends.json"
     command = [sys.executable, "-m", "tests.guards", str(path)]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert path.exists(), done.stdout + done.stderr
     found: dict[str, str] = json.loads(path.read_bytes())
     assert len(found) == len(GUARDS), done.stdout + done.stderr

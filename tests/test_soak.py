@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.served import ROOT
 from tests.soak.real import live_for_real
 from tests.soak.seeds import Told, live_seed
 
-ROOT = Path(__file__).parent.parent
 SEEDS = 200
 CALM = 20
 TRACED = 10

@@ -70,7 +70,7 @@ class SavedSettings:
     def read(self, last_valid: str) -> None:
         """Read both files if they have changed and are quiet now.
 
-        `last_valid` is the text that counts where settings.toml has an error from the start.
+        `last_valid` is the settings.toml that counts where one of them has an error from the start.
         """
         there = (_looks(self._folder.ignored), _looks(self._folder.settings))
         if self._reading is None or self._reading.states != there:

@@ -223,7 +223,7 @@ class Observer:
         self.folder.require(state.session.id)
 
     def read_settings(self, state: State) -> None:
-        """Take the settings in force; where settings.toml has an error, what the ledger last took from it."""
+        """Take the settings in force; at the start they may be what the ledger has kept of valid ones."""
         self._saved.read(state.last_settings)
         self.settings_error, self.settings_text = self._saved.error, self._saved.text
         now = self._saved.in_force

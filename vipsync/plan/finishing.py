@@ -11,7 +11,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, VipPath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, say_late_writers, wanted
+from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
 from vipsync.plan.sending import SENDS, Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
@@ -283,6 +283,16 @@ def _doubts(draft: Draft) -> bool:
     if waiting:
         say_late_writers(draft)
     return waiting
+
+
+def say_late_writers(draft: Draft) -> None:
+    """Say what a removal waits for."""
+    draft.notice(
+        Level.WAIT,
+        "finish",
+        "A transfer that got no answer, or a stopped job, may still write to VIP.",
+        "The removal waits for it, two minutes at most.",
+    )
 
 
 def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:

@@ -27,16 +27,6 @@ LATE_WRITERS = 120.0
 """Seconds for which a killed execution, or a transfer without an answer, may still write (facts 5.11, 3.5)."""
 
 
-def say_late_writers(draft: Draft) -> None:
-    """Say what a removal waits for."""
-    draft.notice(
-        Level.WAIT,
-        "finish",
-        "A transfer that got no answer, or a stopped job, may still write to VIP.",
-        "The removal waits for it, two minutes at most.",
-    )
-
-
 def plan_following(draft: Draft) -> None:
     """Add the polls that are due, the lists of ended executions, and the logs of failed jobs."""
     for execution in draft.s.state.executions.values():

@@ -14,14 +14,14 @@ from vipsync.errors import NameRefused
 from vipsync.model import ExecutionStatus, InputFile, VipPath
 from vipsync.names import vip_relpath
 from vipsync.plan.draft import PATIENCE, Draft, Plan
-from vipsync.plan.finishing import ASK_AGAIN, LOOK_AGAIN, decide, removal_targets
-from vipsync.plan.mirroring import (
-    LATE_WRITERS,
-    plan_following,
-    plan_results,
+from vipsync.plan.finishing import (
+    ASK_AGAIN,
+    LOOK_AGAIN,
+    decide,
+    removal_targets,
     say_late_writers,
-    wanted,
 )
+from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
 from vipsync.plan.sending import Placer, plan_sending
 from vipsync.plan.snapshot import Memory, Snapshot, parent
 from vipsync.plan.starting import plan_launch, settle_doubts
