@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ _OPEN = frozenset(
     )
 )
 _LOST = "the connection was dropped on purpose"
+# werkzeug parses a piece of Python for each route, which Python 3.11 cannot do in two threads at once
+# (CPython issue 106905: "AST constructor recursion depth mismatch").
+_BUILDING = threading.Lock()
 
 
 class _Tail(BaseConverter):
@@ -59,8 +63,9 @@ def create_app(world: World) -> WSGIApplication:
     app.register_error_handler(Refusal, _answer_refusal)
     app.register_error_handler(HTTPException, _answer_unmapped)
     app.register_error_handler(Exception, _answer_crash)
-    for routes in (PlatformRoutes(world), PathRoutes(world), ExecutionRoutes(world)):
-        routes.register(app)
+    with _BUILDING:
+        for routes in (PlatformRoutes(world), PathRoutes(world), ExecutionRoutes(world)):
+            routes.register(app)
     return _WithFaults(app, world)
 
 

@@ -29,10 +29,11 @@ class Server:
     def __init__(self, world: World, host: str = LOOPBACK, port: int = 0) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"{host} can be reached from elsewhere; use {LOOPBACK}")
+        app = create_app(world)
         listening = socket.create_server((host, port), family=_family(host))
         self._sockets: dict[int, Any] = {}
         self._waitress = waitress.server.create_server(
-            create_app(world),
+            app,
             map=self._sockets,
             sockets=[listening],
             threads=_THREADS,
