@@ -559,10 +559,8 @@ def test_a_signal_stops_a_slow_upload_within_ten_seconds(tmp_path: Path) -> None
         study = served.study(a="one")
         with served.process("run", study) as process:
             wait_until(lambda: any(r.path.endswith("a.mrui") for r in served.world.requests))
-            began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=10)
-            assert time.monotonic() - began < 10
         assert process.returncode == 130
         assert "Traceback" not in err
         assert "Interrupted" in err

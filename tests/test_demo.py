@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from vipsync.report.reporter import Reporter
 
 def test_the_demo_ends_in_a_minute_with_its_results(tmp_path: Path) -> None:
     """Three spectra are here, VIP was emptied, and the last line is the path of a picture."""
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "vipsync", "demo"],
         cwd=tmp_path,
@@ -27,7 +25,6 @@ def test_the_demo_ends_in_a_minute_with_its_results(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - began < 60
     study = tmp_path / "vipsync-demo"
     pictures = sorted(study.glob("outputs/*/*/spectrum.svg"))
     assert len(pictures) == 3
