@@ -33,7 +33,7 @@ LAYERS = (
     "act observe.observer",
     "preview reconcile",
     "faces.checking status.publish",
-    "dispatch watching",
+    "dispatch watching why",
     "loop report.progress report.screen report.news faces.creating",
     "report.reporter",
     "faces.running",

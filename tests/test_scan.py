@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.disk.scan import (
-    BUILT_IN_IGNORE,
     Scanner,
     identity,
-    ignore_rules,
     network_file_system,
     same_folder,
     scan_interval,
 )
-from vipsync.errors import FolderAbsent, SettingsError
+from vipsync.errors import FolderAbsent
 from vipsync.model import FileState, RelPath
 
-RULES = ignore_rules(BUILT_IN_IGNORE, [], "")
+RULES = IgnoreRules(BUILT_IN_IGNORE, [], "")
 SETTLE = 5.0
 
 
@@ -186,7 +185,7 @@ def test_known_files_obey_new_rules(root: Path) -> None:
     """A recorded file that is ignored by now is left out."""
     write(root / "a.log")
     known = {RelPath("a.log"): FileState(4, 1, 1, 1)}
-    assert Scanner(root, ignore_rules([], ["*.log"], ""), known=known).look().files == {}
+    assert Scanner(root, IgnoreRules([], ["*.log"], ""), known=known).look().files == {}
 
 
 def test_a_file_that_came_back(scanner: Scanner, root: Path, clock: Clock) -> None:
@@ -320,35 +319,6 @@ def test_scan_interval() -> None:
     assert scan_interval(0.1, healthy=False) == 10
     assert scan_interval(2.0, healthy=False) == 40
     assert scan_interval(2.0, healthy=True) == 300
-
-
-@pytest.mark.parametrize(
-    "name",
-    [".hidden", "~$report.docx", "a.tmp", "a.part", "a.partial", "a.filepart", "a.crdownload",
-     "a.lock", ".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir/a", "#recycle/a", ".Trash-1000/a",
-     ".smbdeleteAAA", ".~lock.a#", "__MACOSX/a", ".nfs0001", "sub/.git/config"],
-)  # fmt: skip
-def test_built_in_rules(name: str) -> None:
-    """Each kind of unfinished or left-over file is ignored by default."""
-    assert RULES(name)
-    assert RULES(f"patient/{name}")
-
-
-def test_later_rules_win() -> None:
-    """.vipsyncignore comes after the settings, which come after the built-in patterns."""
-    rules = ignore_rules(BUILT_IN_IGNORE, ["*.log"], "# kept on purpose\n!keep.log\n!*.lock\n")
-    assert [rules(name) for name in ("a.log", "keep.log", "a.lock", "a.tmp")] == [
-        True,
-        False,
-        False,
-        True,
-    ]
-
-
-def test_pattern_that_is_none() -> None:
-    """An ignore pattern that cannot be read is a settings error that says where to look."""
-    with pytest.raises(SettingsError, match="vipsyncignore"):
-        ignore_rules([], ["!"], "")
 
 
 @pytest.mark.parametrize(

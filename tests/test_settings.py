@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
 
-from vipsync.disk.scan import BUILT_IN_IGNORE
+from vipsync.disk.ignoring import BUILT_IN_IGNORE
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import (
     PORTAL,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from vipsync.disk.scan import BUILT_IN_IGNORE, Scanner, Seen, ignore_rules
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
+from vipsync.disk.scan import Scanner, Seen
 from vipsync.model import RelPath
 
 NFD = unicodedata.normalize("NFD", "é")
@@ -26,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def scanner_of(root: Path, *, always: Collection[str] = ()) -> Scanner:
-    return Scanner(root, ignore_rules(BUILT_IN_IGNORE, [], ""), always=always)
+    return Scanner(root, IgnoreRules(BUILT_IN_IGNORE, [], ""), always=always)
 
 
 def look(root: Path, *, always: Collection[str] = ()) -> Seen:
@@ -81,7 +82,7 @@ def test_ignored_folders_are_not_entered(root: Path) -> None:
     write(root / ".cache" / "deep" / "a")
     write(root / "kept")
     listing = Broken(root)
-    rules = ignore_rules(BUILT_IN_IGNORE, [], "")
+    rules = IgnoreRules(BUILT_IN_IGNORE, [], "")
     assert set(Scanner(root, rules, listing=listing).look().files) == {"kept"}
     assert listing.listed == ["."]
 
@@ -114,7 +115,7 @@ def test_hidden_file_settles_too(root: Path) -> None:
     """An ignored file that a setting names waits until it is quiet, like any other."""
     write(root / ".basis")
     now = [0.0]
-    rules = ignore_rules(BUILT_IN_IGNORE, [], "")
+    rules = IgnoreRules(BUILT_IN_IGNORE, [], "")
     scanner = Scanner(root, rules, always=[".basis"], clock=lambda: now[0])
     assert not scanner.look().settled(RelPath(".basis"), 5.0)
     now[0] = 5.0

@@ -247,7 +247,7 @@ def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
 def why(face: Face, path: Path) -> int:
-    """Say what is known of one file: rule, case, state, what comes next."""
+    """Say what is known of one file: rule, case, state, last try, what comes next."""
     return faces.looking.why_path(face, path)
 
 

@@ -1,10 +1,10 @@
-"""What would happen next in a folder, and what is known of one file: looks, and changes nothing."""
+"""What would happen next in a folder: looks, and changes nothing."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,7 @@ from vipsync.plan.draft import Plan
 from vipsync.plan.sending import SENDS, Placer, Send
 from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.plan.sorting import sort_cases
-from vipsync.plan.standing import CaseReport
-from vipsync.state import CachedPipeline, Phase, Result, ResultStatus, Sent, Session, State
-from vipsync.status.status import status_of
+from vipsync.state import CachedPipeline, Phase, Session, State
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -42,13 +40,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the next cycles would do. `sends` are the files and archives that go up, biggest first."""
+    """What the next cycles would do. `sends` are the files and archives that go up, biggest first.
+
+    `ignored_by` names the rule that leaves a path out, "" where none does.
+    """
 
     snapshot: Snapshot
     plan: Plan
     sends: tuple[Send, ...] = ()
     cases: tuple[Case, ...] = ()
     groups: tuple[Group, ...] = ()
+    ignored_by: Callable[[str], str] = lambda path: ""
 
     @property
     def jobs(self) -> int:
@@ -103,7 +105,7 @@ def preview(
     looked = observer.look(state, Memory(), check_place=False)
     snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
     groups, sends, cases = _work(snapshot)
-    return Preview(snapshot, plan(snapshot), sends, cases, groups)
+    return Preview(snapshot, plan(snapshot), sends, cases, groups, observer.ignored_by)
 
 
 def _with_warnings(snapshot: Snapshot) -> CaseSet:
@@ -154,72 +156,3 @@ def _as_if_open(snapshot: Snapshot) -> State:
         vip_output_dir=VipPath(f"{home}/OUTPUTS"),
     )
     return replace(state, session=session)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of one file below inputs/ or outputs/."""
-
-    path: str
-    lines: tuple[str, ...]
-
-
-def why(found: Preview, path: RelPath) -> Known:
-    """Say which cases use an input, where it lies on VIP, and what comes next for it."""
-    snapshot = found.snapshot
-    using = [c for c in snapshot.cases.cases if path in c.own or path in c.shared]
-    status = status_of(snapshot, found.plan, "")
-    reports = {r.id: r for r in status.cases}
-    lines = [_size(snapshot, path)]
-    lines += [_case_line(c, path, reports[c.id]) for c in using]
-    if not using and snapshot.settings.pipeline_id and not snapshot.descriptor:
-        lines.append("The pipeline's definition was not read yet: ask `vipsync check`.")
-    elif not using:
-        nearest = next((u.nearest for u in snapshot.cases.unused if u.path == path), "")
-        hint = f"; the nearest pattern is {nearest}" if nearest else ""
-        lines.append(f"No setting of settings.toml uses it{hint}.")
-    lines += [_sent_line(row) for row in snapshot.state.sent.values() if row.path == path]
-    lines += [f"It would be sent next, to {s.vip}." for s in found.sends if path in sources(s)]
-    return Known(f"inputs/{path}", tuple(lines))
-
-
-def _size(snapshot: Snapshot, path: RelPath) -> str:
-    state = snapshot.files.get(path)
-    if state is None:
-        reason = snapshot.unreadable.get(path, "it is not there, or an ignore rule covers it")
-        return f"Not seen: {reason}."
-    known = snapshot.state.known.get(path)
-    content = f", sha256 {known.sha256}" if known and known.state == state else ""
-    return f"{state.size:,} bytes{content}."
-
-
-def _case_line(case: Case, path: RelPath, report: CaseReport) -> str:
-    role = "its own file" if path in case.own else "a shared file"
-    execution = f" in {report.execution}" if report.execution else ""
-    reason = f": {report.reason}" if report.reason else ""
-    return f"Case {case.id} ({role}): {report.state}{execution}{reason}."
-
-
-def _sent_line(row: Sent) -> str:
-    return f"On VIP as {row.vip}: {row.status}."
-
-
-def why_result(found: Preview, path: RelPath) -> Known:
-    """Say where a file or folder below outputs/ came from, and whether it is still what came."""
-    state = found.snapshot.state
-    mine = [
-        r
-        for r in state.results.values()
-        if r.local and (r.local == path or path.startswith(f"{r.local}/"))
-    ]
-    lines = [line for result in mine for line in _result_lines(result, found.snapshot)]
-    return Known(f"outputs/{path}", tuple(lines) or ("vipsync did not bring it here.",))
-
-
-def _result_lines(result: Result, snapshot: Snapshot) -> Iterator[str]:
-    packed = ", unpacked here" if result.unpacked else ""
-    yield f"A result of {result.execution_id}: {result.vip}, {result.size:,} bytes{packed}."
-    reason = f": {result.reason}" if result.reason else ""
-    yield f"State: {result.status}{reason}."
-    if result.status is ResultStatus.HERE and snapshot.outputs.get(result.local) != result.stamp:
-        yield "It was changed or removed here since it came; a changed one is left alone."

@@ -18,7 +18,8 @@ from tests.bench import contestants as who
 from tests.bench.measured import Measure, call, command, median
 from tests.bench.server import KEY, RESULTS, Conditions, Server, served
 from vipsync.disk.archive import unpack
-from vipsync.disk.scan import BUILT_IN_IGNORE, Scanner, ignore_rules
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
+from vipsync.disk.scan import Scanner
 
 ROUNDS = 3
 STARTS = 7
@@ -223,7 +224,7 @@ def scanning(root: Path, count: int) -> Row:
         if number % 500 == 0:
             folder.mkdir(parents=True)
         (folder / f"{number}.dat").touch()
-    scanner = Scanner(here, ignore_rules(BUILT_IN_IGNORE, (), ""), quiet_times=(0.0,))
+    scanner = Scanner(here, IgnoreRules(BUILT_IN_IGNORE, (), ""), quiet_times=(0.0,))
     scanner.look()
     scanner.look(None)
     for _ in range(ROUNDS):

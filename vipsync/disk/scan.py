@@ -13,12 +13,10 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-from pathspec import GitIgnoreSpec
 
 from vipsync.disk.walk import (
     Ignored,
@@ -33,18 +31,11 @@ from vipsync.disk.walk import (
     under,
     why,
 )
-from vipsync.errors import FolderAbsent, SettingsError
+from vipsync.errors import FolderAbsent
 from vipsync.model import FileState, RelPath
 
 Hints = frozenset[str] | None
 """Paths below the root, as on disk, to look at with all that lies in them. None: everything."""
-
-BUILT_IN_IGNORE = (
-    ".*", "~$*", "*.tmp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.lock",
-    ".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir", r"\#recycle", ".Trash*", ".smbdelete*",
-    ".~lock*", "__MACOSX", ".nfs*",
-)  # fmt: skip
-"""Names of files that are not finished, or that systems leave behind."""
 
 HEALTHY_INTERVAL = 300.0
 """Seconds between full scans while events arrive."""
@@ -56,18 +47,6 @@ _NETWORK = frozenset(
         "smb3", "smbfs", "sshfs", "vboxsf", "virtiofs", "vmhgfs",
     }
 )  # fmt: skip
-
-
-def ignore_rules(builtin: Sequence[str], extra: Sequence[str], vipsyncignore: str) -> Ignored:
-    """Compile gitignore patterns; later ones win over earlier ones."""
-    lines = [*builtin, *extra, *vipsyncignore.splitlines()]
-    try:
-        return GitIgnoreSpec.from_lines(lines).match_file
-    except ValueError as error:
-        raise SettingsError(
-            f"An ignore pattern cannot be read: {error}",
-            "Mend it in settings.toml, [inputs] ignore, or in .vipsyncignore.",
-        ) from error
 
 
 def scan_interval(last_scan: float, *, healthy: bool) -> float:

@@ -11,12 +11,13 @@ from vipsync.faces.checking import check, planned, worst
 from vipsync.faces.face import Face, sessions_of
 from vipsync.folder import SessionFolder
 from vipsync.names import relpath
-from vipsync.preview import Finding, preview, why, why_result
+from vipsync.preview import Finding, preview
 from vipsync.report import screen
 from vipsync.settings.reading import load, places
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.status import Status, exit_code, status_of
 from vipsync.status.words import STALE, duration
+from vipsync.why import why, why_result
 
 
 def check_folders(face: Face, directory: Path) -> int:

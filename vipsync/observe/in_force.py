@@ -7,8 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vipsync.disk.scan import BUILT_IN_IGNORE, ignore_rules
-from vipsync.disk.walk import Ignored
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.model import FileState, Settings
@@ -26,7 +25,7 @@ class InForce:
 
     settings: Settings
     patterns: str
-    ignored: Ignored
+    ignored: IgnoreRules
     inputs: Path
     outputs: Path
     lending: SessionFolder | None
@@ -111,7 +110,7 @@ class SavedSettings:
         now = self.in_force
         if now and (settings, patterns) == (now.settings, now.patterns):
             return
-        ignored = ignore_rules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns)
+        ignored = IgnoreRules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns)
         inputs, outputs = places(self._folder.root, settings)
         lending = lending_folder(self._folder, settings)
         inputs = shared_inputs(lending) if lending else inputs

@@ -171,6 +171,10 @@ class Observer:
         """Tell whether a path below inputs/ makes no difference."""
         return self._scanner is not None and self._scanner.overlooks(path)
 
+    def ignored_by(self, path: str) -> str:
+        """Return the ignore rule that leaves a path below inputs/ out; "" where none does."""
+        return self._in_force.ignored.rule(path) if self._in_force else ""
+
     def _together(
         self, files: Mapping[RelPath, FileState], hidden: Mapping[RelPath, FileState]
     ) -> Mapping[RelPath, FileState]:

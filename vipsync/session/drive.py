@@ -17,8 +17,9 @@ from vipsync import actions as do
 from vipsync.act import Stopped
 from vipsync.backup import BACKUP
 from vipsync.client.vip_client import VipClient
+from vipsync.disk.ignoring import IgnoreRules
 from vipsync.disk.mirror import stamp
-from vipsync.disk.scan import Hints, Scanner, Seen, ignore_rules
+from vipsync.disk.scan import Hints, Scanner, Seen
 from vipsync.dispatch import Dispatch
 from vipsync.errors import FolderError, NameTaken, NotASession, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder, disk_error
@@ -102,7 +103,7 @@ class SessionObserver:
         if root in outputs.parents:
             rules.append(_anchored(outputs.relative_to(root).as_posix()))
         return Scanner(
-            self.inputs, ignore_rules(rules, (), ""), quiet_times=(0.0,), clock=self._clock
+            self.inputs, IgnoreRules(rules, (), ""), quiet_times=(0.0,), clock=self._clock
         )
 
     def look(
