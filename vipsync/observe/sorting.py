@@ -50,9 +50,9 @@ class Sorting:
                 self._cases = (*made_of, *self._cases[4:])
                 return self._cases[4:]
         cases, trouble = CaseSet(), ""
-        if seen and (descriptor or not settings.pipeline_id):
+        if seen and descriptor:
+            everything = {*seen.files, *seen.hidden}
             try:
-                everything = {*seen.files, *seen.hidden}
                 cases = find_cases(seen.files, everything, settings, descriptor)
             except SettingsError as error:
                 trouble = str(error)

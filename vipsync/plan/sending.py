@@ -249,19 +249,18 @@ def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
     used_only = snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id
     if used_only or snapshot.lender:
         return []
-    before: defaultdict[RelPath, list[Sent]] = defaultdict(list)
-    for row in snapshot.state.sent.values():
-        before[row.path].append(row)
+    files = snapshot.files
+    went = {
+        row.path
+        for row in snapshot.state.sent.values()
+        if row.status in (SendStatus.SENT, SendStatus.REMOVED)
+        and row.path in files
+        and (row.state == files[row.path] or row.sha256 == placer.sha256(row.path))
+    }
     return [
         path
-        for path, state in snapshot.files.items()
-        if path not in snapshot.unsettled
-        and path not in snapshot.named
-        and not any(
-            row.status in (SendStatus.SENT, SendStatus.REMOVED)
-            and (row.state == state or row.sha256 == placer.sha256(path))
-            for row in before[path]
-        )
+        for path in files
+        if path not in went and path not in snapshot.unsettled and path not in snapshot.named
     ]
 
 
