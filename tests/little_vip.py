@@ -70,6 +70,10 @@ class LittleVip:
         marks = f"{home}/vipsync-"
         return tuple(sorted(p.removeprefix(marks) for p in self.folders if p.startswith(marks)))
 
+    def others(self, home: VipPath) -> list[RemoteEntry]:
+        """Return what lies in a session's folder besides ids."""
+        return [e for e in self.entries(home) if not e.path.startswith(f"{home}/vipsync-")]
+
     def store(self, path: VipPath, parts: Parts, size: int) -> None:
         """Store a file; what is there is never replaced (facts 3.6)."""
         assert parent(path) in self.folders, f"sent to {path}, whose folder is not there"

@@ -455,7 +455,8 @@ class Rig:
             case do.LookAtHome():
                 above = {VipPath("/vip/Home"), parent(action.home), action.home} & vip.folders
                 found = tuple(sorted(above))
-                return do.HomeSeen(action.home in above, vip.ids(action.home), found, PLATFORM, KEY)
+                ids, empty = vip.ids(action.home), not vip.others(action.home)
+                return do.HomeSeen(action.home in above, ids, empty, found, PLATFORM, KEY)
             case do.Open():
                 self.check_opening()
                 self.marker, self.stray_marker, self.may_finish = True, True, False
@@ -466,12 +467,19 @@ class Rig:
                 asked = [r for r in self.requests.values() if r.command == "finish"]
                 self.may_finish = self.may_finish or bool(asked)
                 self.may_kill = self.may_kill or any(r.options["kill"] == "yes" for r in asked)
-            case do.MakeFolder() | do.SendFile() | do.SendPack() | do.StartExecution() if (
-                self.vanished
-            ):
+            case (
+                do.MakeFolder()
+                | do.ClaimHome()
+                | do.SendFile()
+                | do.SendPack()
+                | do.StartExecution()
+            ) if self.vanished:
                 return do.Failed(GenericVipError("it is no longer there"))
             case do.MakeFolder():
                 assert parent(action.path) in vip.folders
+                vip.folders.add(action.path)
+            case do.ClaimHome():
+                assert action.named or not vip.others(action.home), "somebody's folder was taken"
                 vip.folders.add(action.path)
             case do.HashFile():
                 if self.here.get(action.path) != action.state:
@@ -583,7 +591,7 @@ class Rig:
                     assert not session.paused, "work while paused"
                 case do.Poll() | do.Kill():
                     assert session.phase is not Phase.CLOSED
-                case do.MakeFolder():
+                case do.MakeFolder() | do.ClaimHome():
                     assert self.marker or session.phase is not Phase.CLOSED
                     assert f"{action.path}/".startswith(f"{HOME}/") or action.path == API
                 case do.FetchResult():

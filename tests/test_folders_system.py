@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -13,6 +14,7 @@ from tests.harness import SETTINGS, Bench, Study
 from vipsync.errors import FolderAbsent, FolderCopied
 from vipsync.faces.running import FolderLogs
 from vipsync.local import DEFAULT_KEY, Kind, User
+from vipsync.local.faults import FOR_EVER
 from vipsync.state import Phase
 from vipsync.status.publish import Publisher
 
@@ -214,6 +216,112 @@ def test_an_older_ledger_removes_no_results_that_it_does_not_know(bench: Bench) 
     bench.rest()
     assert bench.vip_sessions() == []
     assert len(study.outputs()) == 2
+
+
+def somebodys_data(bench: Bench) -> Path:
+    """Put a session of that name on VIP, as vip-client makes it: without an id."""
+    data = bench.home / "study" / "INPUTS" / "precious.dat"
+    data.parent.mkdir(parents=True)
+    data.write_text("months of work")
+    return data
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["one process", "started again"])
+def test_a_folder_that_somebody_makes_before_us_is_not_taken(bench: Bench, again: bool) -> None:
+    """Nobody's when it was looked at, somebody's when VIP can be reached again: it stays theirs."""
+    study = bench.study(a="one")
+    bench.world.faults.arm(Kind.REQUEST_LOST, "PUT *", times=FOR_EVER)
+    bench.until(lambda: study.phase() is Phase.OPEN)
+    bench.run(30)
+    bench.world.faults.clear()
+    if again:
+        bench.stop()
+    data = somebodys_data(bench)
+    bench.run(600)
+    assert study.says("The name is taken")
+    assert (study.phase(), bench.vip_sessions()) == (Phase.CLOSED, ["study"])
+    study.marker.unlink()
+    bench.run(600)
+    assert data.read_text() == "months of work"
+    study.settings.write_text(SAME)
+    bench.run(600)
+    assert bench.executions() == [["a.mrui"]]
+    assert set(bench.vip_inputs("same")) == {"a.mrui"}
+
+
+def test_what_was_looked_at_long_ago_is_looked_at_again(bench: Bench) -> None:
+    """A marker that came back made it look once; the session opens much later."""
+    study = bench.study(a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    study.marker.write_text("put back by a backup")
+    bench.run(60)
+    somebodys_data(bench)
+    bench.run(3600)
+    study.drop(b="two")
+    bench.run(600)
+    assert study.says("The name is taken")
+    assert [p.name for p in (bench.home / "study").iterdir()] == ["INPUTS"]
+
+
+@pytest.fixture
+def two_accounts(make_bench: Callable[..., Bench]) -> Bench:
+    """Serve two accounts; `key` is that of the first."""
+    other = User("Other", "other", email="other@localhost")
+    users = MappingProxyType({DEFAULT_KEY: User(), "another-key": other})
+    return make_bench(users=users, quota_user=1)
+
+
+def refuse_once(study: Study) -> None:
+    """Let VIP refuse the key of now, so that it is read again."""
+    study.bench.world.faults.arm(Kind.UNAUTHORIZED, "*")
+    study.bench.until(lambda: study.session.memory.trouble is not None)
+
+
+def test_a_key_that_changes_while_finishing_proves_nothing(two_accounts: Bench) -> None:
+    """That the next account does not have the folder is no removal."""
+    bench, study = two_accounts, two_accounts.study(a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.until(lambda: study.phase() is Phase.FINISHING)
+    refuse_once(study)
+    bench.key = "another-key"
+    bench.run(600)
+    assert study.says("This key does not see the session")
+    assert (study.phase() is Phase.CLOSED, bench.vip_sessions()) == (False, ["study"])
+
+
+def test_a_key_that_changes_between_two_runs_starts_nothing(two_accounts: Bench) -> None:
+    """What was sent to one account is not launched in another."""
+    bench = two_accounts
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study(settings=f"{SETTINGS}\n[launch]\nnb_runs = 2\n", a="one")
+    bench.until(lambda: study.session.memory.slots_full_at is not None)
+    refuse_once(study)
+    bench.key = "another-key"
+    bench.run(2000)
+    assert study.says("This key does not see the session")
+    assert len(bench.executions()) == 1
+    bench.key = DEFAULT_KEY
+    bench.restart()
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["a.mrui"]]
+
+
+def test_another_key_in_the_settings_is_taken_at_once(two_accounts: Bench) -> None:
+    """Without a restart; what belongs to the account before stays there."""
+    bench, study = two_accounts, two_accounts.study(a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    bench.key = "another-key"
+    study.settings.write_text(f'api_key = "OTHER_KEY"\n{SETTINGS}')
+    bench.run(60)
+    study.drop(b="two")
+    bench.rest()
+    assert bench.vip_sessions() == []
+    assert {e.owner.name for e in bench.world.executions.all()} == {User().name, "Other"}
 
 
 def test_the_key_of_another_account_removes_nothing(make_bench: Callable[..., Bench]) -> None:

@@ -160,14 +160,14 @@ OPENING = [
     ),
     Row(
         "nobody's folder: open, with everything pinned",
-        snapshot(files=A, memory=newcomer(home=seen_home(exists=False))),
+        snapshot(files=A, memory=newcomer(home=seen_home(exists=False), home_at=NOW)),
         ["Open"],
         [],
         check=lambda made: made.actions[0] == do.Open(replace(OPENED, opened_at=WALL, marked=True)),
     ),
     Row(
         "our folder, from a removal that left a part: open, owned",
-        snapshot(files=A, memory=newcomer(home=seen_home(ID))),
+        snapshot(files=A, memory=newcomer(home=seen_home(ID), home_at=NOW)),
         ["Open"],
         [],
         check=lambda made: made.actions[0] == do.Open(replace(OPEN, opened_at=WALL, marked=True)),
@@ -212,6 +212,23 @@ OPENING = [
         [],
     ),
     Row(
+        "nobody's folder a while ago: look again before it is opened",
+        snapshot(files=A, memory=newcomer(home=seen_home(exists=False), home_at=NOW - 11)),
+        ["LookAtHome ~"],
+        [],
+    ),
+    Row(
+        "open, and somebody was there before our id: it was never ours",
+        snapshot(
+            session=OPENED,
+            files=A,
+            memory=newcomer(home=seen_home(empty=False), home_at=NOW),
+        ),
+        ["Decide the name was taken meanwhile"],
+        ["person session_name"],
+        check=lambda made: session_after(made).phase is Phase.CLOSED,
+    ),
+    Row(
         "open, nothing there yet: the folder above comes first",
         snapshot(
             session=OPENED,
@@ -228,7 +245,7 @@ OPENING = [
             files=A,
             memory=newcomer(home=seen_home(exists=False), folders={VipPath("/vip/Home/API"), HOME}),
         ),
-        ["MakeFolder ~/vipsync-s1"],
+        ["ClaimHome ~"],
         [],
     ),
     Row(
@@ -1975,7 +1992,7 @@ ADOPTION = [
             marker=False,
             memory=memory(home=seen_home()),
         ),
-        ["WriteMarker", "MakeFolder ~/vipsync-s1"],
+        ["WriteMarker", "ClaimHome ~"],
         [],
     ),
     Row(
@@ -2002,7 +2019,7 @@ ADOPTION = [
             session=replace(ADOPTED, adopting=False),
             memory=memory(home=seen_home()),
         ),
-        ["MakeFolder ~/vipsync-s1"],
+        ["ClaimHome ~"],
         [],
     ),
     Row(

@@ -194,10 +194,10 @@ def judged(path: str, content: str, verdict: Verdict, request: str = "") -> Judg
 # what a process remembers
 
 
-def seen_home(*ids: str, exists: bool = True, key: str = KEY) -> do.HomeSeen:
-    """Return a look at the session's folder that found these ids."""
+def seen_home(*ids: str, exists: bool = True, key: str = KEY, empty: bool = True) -> do.HomeSeen:
+    """Return a look at the session's folder that found these ids, and other things unless `empty`."""
     folders = (VipPath("/vip/Home"), API, HOME) if exists else (VipPath("/vip/Home"),)
-    return do.HomeSeen(exists, ids, folders, PLATFORM, key)
+    return do.HomeSeen(exists, ids, empty, folders, PLATFORM, key)
 
 
 def memory(listed: Mapping[str, int] | None = None, **changes: Any) -> Memory:

@@ -28,6 +28,7 @@ class Access:
     client: VipClient | None = None
     portal: str = ""
     key_print: str = ""
+    _named: str = ""
 
     @property
     def account(self) -> tuple[str, str]:
@@ -37,19 +38,25 @@ class Access:
     def renew(self, settings: Settings, session: Session, memory: Memory, now: float) -> None:
         """Have a client; a missing key holds back what needs VIP, and nothing else.
 
-        While data are on VIP, the portal is the one where they are. `now`: monotonic s.
+        While data are on VIP, the portal is the one where they are. What was seen with one key says
+        nothing about another one. `now`: monotonic s.
         """
         portal = settings.portal
         if session.phase is not Phase.CLOSED and session.portal:
             portal = session.portal
         refused = memory.trouble is not None and memory.trouble.error.exit_code == KEY_TROUBLE
-        if self.client and self.portal == portal and not refused:
+        wanted = (portal, settings.api_key)
+        if self.client and (self.portal, self._named) == wanted and not refused:
             return
         if memory.trouble and memory.trouble.not_before > now:
             return
+        before = self.account
         try:
             self.client, self.key_print = self.connect(settings, portal, session.id)
-            self.portal = portal
         except VipsyncError as error:
             self.client = None
             memory.trouble = Attempt(PATIENCE, error, now + KEY_RETRY)
+            return
+        self.portal, self._named = wanted
+        if self.account != before:
+            memory.forget_account()

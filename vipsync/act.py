@@ -113,6 +113,8 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.MakeFolder():
             tools.vip.make_folder(action.path)
             return do.Done()
+        case do.ClaimHome():
+            return _claim(action, tools)
         case do.HashFile():
             return _hash(action, tools)
         case do.SendFile():
@@ -155,9 +157,23 @@ def _look_at_home(action: do.LookAtHome, tools: Tools) -> do.HomeSeen:
     entries = _entries(tools, action.home, whole=True)
     if entries is None:
         there = (above,) if tools.vip.exists(above) else ()
-        return do.HomeSeen(False, (), (parent(above), *there), platform, tools.key_print)
-    folders = (parent(above), above, action.home)
-    return do.HomeSeen(True, _ids(entries), folders, platform, tools.key_print)
+        return do.HomeSeen(False, (), True, (parent(above), *there), platform, tools.key_print)
+    ids, folders = _ids(entries), (parent(above), above, action.home)
+    empty = len(ids) == len(entries)
+    return do.HomeSeen(True, ids, empty, folders, platform, tools.key_print)
+
+
+def _claim(action: do.ClaimHome, tools: Tools) -> do.Done:
+    """Make the folder with our id: making one that is there is no error, so this looks first (facts 3.5)."""
+    entries = tools.vip.list_folder(action.home, whole=True)
+    others = [entry for entry in entries if entry.path != action.path]
+    if _ids(tuple(others)) or (others and not action.named):
+        raise NameTaken(
+            f"{action.home} on VIP belongs to another session.",
+            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+        )
+    tools.vip.make_folder(action.path)
+    return do.Done()
 
 
 def _ids(entries: tuple[RemoteEntry, ...]) -> tuple[str, ...]:

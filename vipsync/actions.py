@@ -91,6 +91,18 @@ class MakeFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimHome:
+    """Put our id into the session's folder, in which nothing lies that could be somebody else's.
+
+    `named`: a session_data.json says that what lies there is ours.
+    """
+
+    home: VipPath
+    path: VipPath
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HashFile:
     """Read a local file to learn whether its content is another one."""
 
@@ -215,6 +227,7 @@ Action = (
     | ReturnLease
     | DropLease
     | MakeFolder
+    | ClaimHome
     | HashFile
     | SendFile
     | SendPack
@@ -282,11 +295,12 @@ class PipelineFetched:
 class HomeSeen:
     """Whose ids lie in the session's folder; `exists` is False where the folder is not there.
 
-    `folders`: those of its path that are there.
+    `empty`: nothing lies in it but ids. `folders`: those of its path that are there.
     """
 
     exists: bool
     ids: tuple[str, ...]
+    empty: bool
     folders: tuple[VipPath, ...]
     platform: Platform
     key_print: str

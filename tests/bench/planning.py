@@ -55,7 +55,7 @@ class Session:
         self.files = {RelPath(p): FileState(1000 + n, n, n, n) for n, p in enumerate(paths)}
         self.state = State(OPEN)
         home = do.HomeSeen(
-            True, (ID,), (VipPath("/vip/Home"), parent(OPEN.home), OPEN.home), PLATFORM, KEY
+            True, (ID,), False, (VipPath("/vip/Home"), parent(OPEN.home), OPEN.home), PLATFORM, KEY
         )
         self.memory = Memory(pipeline_at=NOW, ours=())
         self.memory.note(do.LookAtHome(OPEN.home), home, NOW, lambda: 0.5)

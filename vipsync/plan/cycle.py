@@ -36,6 +36,9 @@ from vipsync.state import LaunchStatus, Phase, Session
 API_HOME = "/vip/Home/API"
 """Where sessions lie on VIP (users 4)."""
 
+LOOKED = 10.0
+"""Seconds for which a look at a folder on VIP counts that may be anybody's."""
+
 
 def plan(snapshot: Snapshot) -> Plan:
     """Return what is to be done now, in order."""
@@ -188,6 +191,9 @@ def _open(draft: Draft) -> None:
     if seen.exists and seen.ids != (session.id,):
         _say_taken(draft, home)
         return
+    if s.now > s.memory.home_at + LOOKED:
+        draft.add(do.LookAtHome(home))
+        return
     opened = replace(
         session,
         phase=Phase.OPEN,
@@ -250,8 +256,8 @@ def _proven(draft: Draft) -> bool:
     if seen is None:
         return False
     ours = session.id in seen.ids
-    if len(seen.ids) > ours:
-        _say_taken(draft, session.home)
+    if len(seen.ids) > ours or not (ours or seen.empty or session.owned or session.named):
+        _taken(draft, session)
         return False
     same_key = seen.key_print == session.key_print
     if ours or (session.phase is Phase.REMOVING and same_key):
@@ -264,6 +270,13 @@ def _proven(draft: Draft) -> bool:
         _say_unseen(draft, session, same_key=same_key)
         _look_again(draft, session.home, 60.0)
     return False
+
+
+def _taken(draft: Draft, session: Session) -> None:
+    """Leave a folder alone that is somebody's; a session of which nothing lies there was never open."""
+    _say_taken(draft, session.home)
+    if not (session.owned or session.named or session.adopting):
+        decide(draft, "the name was taken meanwhile", *closed(draft.s).put)
 
 
 def _expects_data(snapshot: Snapshot) -> bool:
@@ -280,11 +293,14 @@ def _owned(draft: Draft, session: Session, seen: do.HomeSeen) -> bool:
 
 def _make_home(draft: Draft, session: Session) -> None:
     """Make the session's folder and our id in it, then look again whose it is."""
-    for folder in (VipPath(API_HOME), session.home, session.id_folder):
+    for folder in (VipPath(API_HOME), session.home):
         if folder not in draft.s.memory.folders:
             draft.add(do.MakeFolder(folder))
             return
-    _look_again(draft, session.home, 0.0)
+    if session.id_folder not in draft.s.memory.folders:
+        draft.add(do.ClaimHome(session.home, session.id_folder, session.named))
+    else:
+        _look_again(draft, session.home, 0.0)
 
 
 def _say_unseen(draft: Draft, session: Session, *, same_key: bool) -> None:

@@ -144,6 +144,10 @@ class Memory:
                 self.folders.add(action.path)
                 self.missing.discard(action.path)
                 self.listings[action.path] = Listing(self.version, {}, now)
+            case do.ClaimHome(), do.Done():
+                self.folders.add(action.path)
+            case do.ClaimHome(), do.Failed():
+                self.home = None  # what was seen of it is no longer true
             case do.LookAtFolder(), do.FolderSeen():
                 self._see_folder(action.path, outcome, now)
             case ((do.SendFile() | do.SendPack()), _):
@@ -206,6 +210,13 @@ class Memory:
 
     def try_slots_again(self) -> None:
         """Forget that VIP had no slot: an execution of another folder has ended."""
+        self.slots_full_at = None
+        self.version += 1
+
+    def forget_account(self) -> None:
+        """Know nothing of what one key showed: another one may open another account."""
+        self.forget_home()
+        self.ours, self.found_at, self.found_whole = None, None, False
         self.slots_full_at = None
         self.version += 1
 

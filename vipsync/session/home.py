@@ -40,8 +40,10 @@ def plan_home(draft: Draft, site: Site) -> bool:
     if seen is None:
         return False
     ours = session.id in seen.ids
-    if len(seen.ids) > ours or (_nobodys(seen) and not _may_take(s, site)):
+    if len(seen.ids) > ours or (_nobodys(seen) and not _may_take(s, site, seen)):
         _say_taken(draft, home)
+        if session.phase is Phase.OPEN and not (session.owned or site.known):
+            decide(draft, "the name was taken meanwhile", *_forgotten(s))
     elif not ours and session.owned and seen.key_print != session.key_print:
         say_unseen(draft, home)
     elif not ours and session.owned:
@@ -49,7 +51,7 @@ def plan_home(draft: Draft, site: Site) -> bool:
     elif _opened(session, site, seen, s.wall) != session:
         _open(draft, _opened(session, site, seen, s.wall), marked=site.marked)
     elif not ours:
-        _make(draft, session)
+        _make(draft, session, named=site.known)
     else:
         return True
     return False
@@ -73,10 +75,10 @@ def _nobodys(seen: do.HomeSeen) -> bool:
     return seen.exists and not seen.ids
 
 
-def _may_take(s: Snapshot, site: Site) -> bool:
+def _may_take(s: Snapshot, site: Site, seen: do.HomeSeen) -> bool:
     """Tell whether a folder without an id can be ours: we were about to put it there, or a backup says so."""
     session = s.state.session
-    making = session.phase is Phase.OPEN and not session.owned
+    making = session.phase is Phase.OPEN and not session.owned and seen.empty
     return site.known or making
 
 
@@ -124,13 +126,16 @@ def _open(draft: Draft, opened: Session, *, marked: bool) -> None:
         decide(draft, "open", opened)
 
 
-def _make(draft: Draft, session: Session) -> None:
+def _make(draft: Draft, session: Session, *, named: bool) -> None:
     """Make the session's folder and our id in it, then look again whose it is."""
-    for folder in (VipPath(API_HOME), session.home, session.id_folder):
+    for folder in (VipPath(API_HOME), session.home):
         if folder not in draft.s.memory.folders:
             draft.add(do.MakeFolder(folder))
             return
-    draft.add(do.LookAtHome(session.home))
+    if session.id_folder not in draft.s.memory.folders:
+        draft.add(do.ClaimHome(session.home, session.id_folder, named))
+    else:
+        draft.add(do.LookAtHome(session.home))
 
 
 def _say_taken(draft: Draft, home: VipPath) -> None:
