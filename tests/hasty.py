@@ -1,19 +1,22 @@
 """`python -m tests.hasty ...` is the command `vipsync`, for stories in real time that kill it.
 
-It waits for late writers in proportion to the embedded VIP of these stories, whose transfers time
-out in at most a second, and not in 45 (facts 3.5).
+It waits for late writers and doubtful launches in proportion to the embedded VIP of these stories,
+whose transfers time out in at most a second, and not in 45 (facts 3.5).
 """
 
 from __future__ import annotations
 
 from vipsync.cli import main
-from vipsync.plan import finishing, mirroring
+from vipsync.plan import finishing, mirroring, starting
 from vipsync.session import planners
 
 LATE_WRITERS = 3.0
+DOUBT = 10.0
 
 if __name__ == "__main__":
     for module in (mirroring, finishing, planners):
         assert module.LATE_WRITERS > LATE_WRITERS
         module.LATE_WRITERS = LATE_WRITERS  # type: ignore[attr-defined]
+    assert starting.DOUBT > DOUBT
+    starting.DOUBT = DOUBT
     main()

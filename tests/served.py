@@ -74,7 +74,9 @@ class Served:
 
     def launches(self) -> int:
         """Return how many executions were posted."""
-        posted = [r for r in self.world.requests if (r.method, r.path) == ("POST", "/executions")]
+        posted = [
+            r for r in list(self.world.requests) if (r.method, r.path) == ("POST", "/executions")
+        ]
         return len(posted)
 
     def on_vip(self) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.served import SETTINGS, Served, serve, wait_until
 
-SETTLE_A_SECOND = SETTINGS.replace('settle = "100ms"', 'settle = "1s"')
+SETTLE_SECONDS = SETTINGS.replace('settle = "100ms"', 'settle = "3s"')
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_slow_writer_a_burst_and_the_marker(served: Served) -> None:
     """A file that grows is sent once and whole, a burst is one execution, the end leaves VIP clean."""
-    study = served.study("live", SETTLE_A_SECOND)
+    study = served.study("live", SETTLE_SECONDS)
     inputs, uploads = study / "inputs", _uploads(served)
     with served.process("run", study):
         wait_until(lambda: (study / ".vipsync" / "ledger.sqlite").exists())
-        content = _write_slowly(inputs / "slow.mrui", pieces=8, pause=0.5)
+        content = _write_slowly(inputs / "slow.mrui", pieces=16, pause=0.25)
         _wait_for_results(study, 1)
         assert _stored(served, "live", "slow.mrui") == content
         assert _uploads(served) == uploads + 1
@@ -105,4 +105,4 @@ def _stored(served: Served, session: str, name: str) -> bytes:
 
 
 def _uploads(served: Served) -> int:
-    return sum(r.method == "PUT" and r.path.endswith(".mrui") for r in served.world.requests)
+    return sum(r.method == "PUT" and r.path.endswith(".mrui") for r in list(served.world.requests))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import logging
 import random
-import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.memory import traced
 from vipsync.client.connection import MAX_LOG
 from vipsync.client.vip_client import Download, VipClient
 from vipsync.errors import (
@@ -608,13 +607,3 @@ def test_large_file_takes_little_memory(tmp_path: Path) -> None:
         assert peak() < size / 10
         vip.delete(f"{HOME}/big.bin")
         assert not vip.exists(f"{HOME}/big.bin")
-
-
-@contextmanager
-def traced() -> Iterator[Callable[[], int]]:
-    """Count memory from here on; yield what tells the most there was at once, in bytes."""
-    tracemalloc.start()
-    try:
-        yield lambda: tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()

@@ -12,6 +12,8 @@ import pytest
 from tests.guards import GUARDS, Guard
 from tests.served import ROOT
 
+pytestmark = pytest.mark.timeout(1200)  # the first one waits for all of them
+
 BROKEN = {"AttributeError", "NameError", "SyntaxError", "TypeError", "UnboundLocalError"}
 """What a check raises that was taken out wrongly: that shows nothing."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.harness import Bench
+from tests.memory import traced
 from tests.served import KEY, Served
 from vipsync import cli
 from vipsync.local import FOR_EVER, Kind
@@ -230,11 +230,9 @@ def test_a_server_that_lies_for_a_while_does_no_harm(bench: Bench, name: str) ->
 @pytest.mark.nightly
 def test_an_answer_without_end_takes_little_memory(bench: Bench) -> None:
     """It is given up at 64 MB of JSON."""
-    tracemalloc.start()
-    live(bench, LIES["endless"], running)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 250 * 2**20
+    with traced() as peak:
+        live(bench, LIES["endless"], running)
+        assert peak() < 250 * 2**20
 
 
 @pytest.mark.nightly

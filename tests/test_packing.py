@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.memory import traced
 from vipsync.disk.archive import unpack
 from vipsync.disk.packing import Kind, PackMember, pack
 from vipsync.errors import DiskError, LocalFileError, Unreachable
@@ -197,8 +197,6 @@ def test_memory_is_constant(tmp_path: Path, kind: Kind) -> None:
     """A large file is packed with a few blocks of memory."""
     with (tmp_path / "large").open("wb") as file:
         file.truncate(2**26)
-    tracemalloc.start()
-    pack(tmp_path, [PackMember("large", 2**26)], kind, tmp_path / "packed")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 2**23
+    with traced() as peak:
+        pack(tmp_path, [PackMember("large", 2**26)], kind, tmp_path / "packed")
+        assert peak() < 2**23

@@ -133,6 +133,7 @@ def test_a_new_file_starts_only_its_own_case(rig: Rig, name: str) -> None:
     assert more == {((name, "other content"),): rig.settings.launch.nb_runs}
 
 
+@pytest.mark.timeout(1200)
 def test_random_worlds_keep_every_promise() -> None:
     """Twenty thousand stories, disturbed on both sides, each come to rest in at most 50 rounds."""
     found = list(planner.run(range(WORLDS), jobs=os.cpu_count() or 1))

@@ -5,11 +5,11 @@ import os
 import random
 import shutil
 import tarfile
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from tests.memory import traced
 from tests.test_archive import FORMATS, GOOD, GOOD_TREE, Member, Place, packed
 from vipsync.disk.tarstream import TarReader, looks_like_tar, opened
 from vipsync.errors import ArchiveRefused, LocalFileError
@@ -151,11 +151,10 @@ def header(name: str, kind: bytes, size: int) -> bytes:
 def test_enormous_header(path: Path, kind: bytes) -> None:
     """A header that claims gigabytes is refused before memory is taken."""
     content = gzip.compress(header("x", kind, 2**33) + bytes(2**26))
-    tracemalloc.start()
-    with pytest.raises(ArchiveRefused, match="large a header"):
-        read_all(path, content)
-    assert tracemalloc.get_traced_memory()[1] < 2**23
-    tracemalloc.stop()
+    with traced() as peak:
+        with pytest.raises(ArchiveRefused, match="large a header"):
+            read_all(path, content)
+        assert peak() < 2**23
 
 
 def test_endless_headers(path: Path) -> None:
@@ -182,14 +181,11 @@ def test_negative_size(path: Path) -> None:
 def test_memory_is_constant(path: Path, form: str) -> None:
     """A member of 64 MB is read with a few blocks of memory, whatever its name and neighbours."""
     path.write_bytes(packed([Member("zeros", bytes(2**26))], form))
-    tracemalloc.start()
-    with opened(path) as file:
+    with traced() as peak, opened(path) as file:
         reader = TarReader(file)
         total = sum(len(block) for member in reader.members() for block in reader.body(member))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert total == 2**26
-    assert peak < 2**24
+        assert total == 2**26
+        assert peak() < 2**24
 
 
 @pytest.mark.parametrize("form", FORMATS)

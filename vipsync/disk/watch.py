@@ -178,9 +178,9 @@ class Watcher:
             self._source.stop()
 
     def _note(self, key: Hashable, path: str | None) -> None:
-        if key not in self._trees:
-            return
         with self._lock:
+            if key not in self._trees:
+                return
             first = not self._pending
             paths = self._pending.setdefault(key, set())
             if path is None or (paths is not None and len(paths) >= BURST):
