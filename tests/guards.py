@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from vipsync import act, fetching, folder, holding, ledger, reconcile, record
+from vipsync import access, act, fetching, folder, holding, ledger, reconcile, record
 from vipsync.client import connection, wire
 from vipsync.disk import archive, mirror, scan, tarstream
 from vipsync.observe import observer
@@ -710,6 +710,49 @@ GUARDS = (
         "_contains(inputs, outputs) or _contains(outputs, inputs)",
         "False",
         "tests/test_settings.py::test_places_that_overlap_are_refused[data-data]",
+    ),
+    Guard(
+        "our id goes into an empty folder only",
+        act._claim,
+        "_ids(tuple(others)) or (others and not action.named)",
+        "False",
+        "tests/test_folders_system.py"
+        "::test_a_folder_that_somebody_makes_before_us_is_not_taken[one process]",
+    ),
+    Guard(
+        "a folder without an id is ours only while it is empty",
+        cycle._proven,
+        "not (ours or seen.empty or session.owned or session.named)",
+        "False",
+        _row("open, and somebody was there before our id: it was never ours"),
+    ),
+    Guard(
+        "what was seen long ago is looked at again before the session opens",
+        cycle._open,
+        "s.now > s.memory.home_at + LOOKED",
+        "False",
+        _row("nobody's folder a while ago: look again before it is opened"),
+    ),
+    Guard(
+        "one key proves nothing for another",
+        access.Access.renew,
+        "self.account != before",
+        "False",
+        "tests/test_folders_system.py::test_a_key_that_changes_while_finishing_proves_nothing",
+    ),
+    Guard(
+        "what a thread still writes is no leftover",
+        reconcile.Reconciler.open,
+        "not before.under_way",
+        "True",
+        "tests/test_absence_system.py::test_a_halt_while_an_archive_is_unpacked_leaves_it_whole",
+    ),
+    Guard(
+        "a tree that lost files is not placed",
+        archive._require_whole,
+        "found != tree.files",
+        "False",
+        "tests/test_archive.py::test_a_tree_that_lost_files_meanwhile_is_not_placed",
     ),
 )
 

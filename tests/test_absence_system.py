@@ -8,14 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.harness import SCAN, SETTINGS, Bench, Study
 from tests.mounts import mount, unmount
 from tests.served import serve
+from vipsync.actions import FetchResult, Outcome, ResultHere
+from vipsync.dispatch import Done
 from vipsync.errors import FolderAbsent
+from vipsync.reconcile import Work
 from vipsync.state import Phase
 
 Accident = Callable[[Study], Callable[[], None]]
@@ -86,6 +90,49 @@ def emptied(study: Study) -> Callable[[], None]:
 
 def _back(away: Path, root: Path) -> None:
     away.rename(root)
+
+
+@dataclass
+class Interrupting:
+    """Carries out work at once; while the first archive is unpacked, something else happens."""
+
+    meanwhile: Callable[[], None]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def submit(self, work: Work, done: Done) -> None:
+        if not isinstance(work.action, FetchResult):
+            done(work, work.run())
+            return
+        staging, once = work.tools.staging, iter([self.meanwhile])
+
+        def stop() -> None:
+            if any(staging.glob("unpack-*/tree/*")):
+                next(once, lambda: None)()
+
+        self.outcomes.append(replace(work, tools=replace(work.tools, stop=stop)).run())
+        done(work, self.outcomes[-1])
+
+
+def test_a_halt_while_an_archive_is_unpacked_leaves_it_whole(bench: Bench) -> None:
+    """What a thread still writes is no leftover when the folder is back."""
+    study = bench.study(a="one")
+
+    def away_for_a_moment() -> None:
+        away = study.root.with_name("away")
+        (study.root / "inputs").rename(away)
+        bench.clock.sleep(SCAN + 1)
+        study.session.look()
+        assert isinstance(study.session.trouble, FolderAbsent)
+        away.rename(study.root / "inputs")
+        bench.clock.sleep(SCAN + 1)
+        study.session.look()
+        assert study.session.trouble is None
+
+    bench.executor = Interrupting(away_for_a_moment)
+    bench.restart()
+    bench.rest()
+    assert [type(outcome) for outcome in bench.executor.outcomes] == [ResultHere]
+    assert len(study.outputs()) == 1
 
 
 @pytest.mark.parametrize(

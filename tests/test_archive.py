@@ -500,6 +500,21 @@ def test_stop(place: Place, calls: int) -> None:
     assert not place.target.exists()
 
 
+def test_a_tree_that_lost_files_meanwhile_is_not_placed(place: Place) -> None:
+    """Whoever tidies up where it is written must not make half a result of it."""
+    calls = iter(range(1000))
+
+    def stop() -> None:
+        if next(calls) == 2:
+            first = next(p for p in place.staging.glob("*/tree/**/*") if p.is_file())
+            first.unlink()
+
+    members = [Member(name, b"content") for name in "abcd"]
+    with pytest.raises(DiskError, match="1 files went"):
+        place.unpack(packed(members), stop=stop)
+    assert not place.target.exists()
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_flushed_before_visible(place: Place, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
     """Every file and folder is on the disk before the target is there, then its own name is."""

@@ -116,8 +116,9 @@ class Reconciler:
         observer = self._new_observer(self.folder)
         self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
         self._id, self._new = self._hold.id, self.ledger.state.is_new
-        self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
         before = self.memory  # threads may still be at work
+        if not before.under_way:
+            self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
         self.memory = Memory(
             unanswered_at=self._unanswered_at(),
             under_way=before.under_way,

@@ -94,6 +94,7 @@ def unpack(
         with opened(archive) as file:
             tree.fill(TarReader(file, stop))
         _flush_tree(tree)
+        _require_whole(tree)
         _place(tree.root, target)
     return Unpacked(tree.files, tree.size)
 
@@ -365,6 +366,16 @@ def _flush_tree(tree: _Tree) -> None:
         for name in files:
             _flush(Path(folder, name))
         _flush(Path(folder))
+
+
+def _require_whole(tree: _Tree) -> None:
+    """Raise DiskError where what was written is no longer all there: somebody tidied up here."""
+    found = sum(len(files) for _, _, files in os.walk(tree.root))
+    if found != tree.files:
+        raise DiskError(
+            f"{tree.files - found} files went while an archive was unpacked in {tree.root}.",
+            "It is unpacked again.",
+        )
 
 
 def _flushed_disk_of(folder: Path) -> bool:
