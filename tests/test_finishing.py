@@ -22,9 +22,10 @@ from tests.worlds import (
     settings,
     snapshot,
 )
+from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.finishing import closed, let_go, missing, removal_targets
-from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.snapshot import Attempt, Snapshot
 from vipsync.state import (
     Followed,
     Phase,
@@ -127,14 +128,16 @@ def test_kept_inputs_stay_as_they_were_sent() -> None:
 
 
 def test_results_are_let_go_by_name_or_path() -> None:
-    """Those that are not here; one that is here cannot be let go."""
-    wanted = result("a.tgz", ResultStatus.WANTED)
+    """Those that cannot come; one that is here or on its way cannot be let go."""
+    coming = result("a.tgz", ResultStatus.WANTED)
+    failing = result("f/a.tgz", ResultStatus.WANTED)
     refused = result("b.tgz", ResultStatus.REFUSED)
     here = result("c.tgz")
-    rows = {row.vip: row for row in (wanted, refused, here)}
-    gone = let_go(rows, ("a.tgz", refused.vip, "c.tgz", "tgz", "d.tgz"))
+    found = finishing(execution(), coming, failing, refused, here)
+    found.memory.attempts[f"FetchResult {failing.vip}"] = Attempt(1, Unreachable("cut"), 0.0)
+    gone = let_go(found, ("a.tgz", refused.vip, "c.tgz", "tgz", "d.tgz"))
     assert gone == [
-        replace(wanted, status=ResultStatus.LET_GO),
+        replace(failing, status=ResultStatus.LET_GO),
         replace(refused, status=ResultStatus.LET_GO),
     ]
-    assert let_go(rows, ()) == []
+    assert let_go(found, ()) == []

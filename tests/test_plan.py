@@ -249,6 +249,13 @@ OPENING = [
         [],
     ),
     Row(
+        "open, and another id lies beside ours: nothing is sent",
+        snapshot(session=OPEN, files=A, memory=memory(home=seen_home(ID, "other"), home_at=NOW)),
+        [],
+        ["person session_name"],
+        rest=True,
+    ),
+    Row(
         "our id was made: look again whose folder it is, send nothing before",
         snapshot(
             session=OPENED,
@@ -2162,6 +2169,19 @@ REQUESTS = [
         ["DeleteMarker", "Decide finish r1"],
         ["person ~/OUTPUTS/e1/a.dat.tgz"],
         check=lambda made: put(made, Result) == [result(status=ResultStatus.LET_GO)],
+    ),
+    Row(
+        "finish --without: a result of that name that is on its way is not let go",
+        snapshot(
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=SET_ASIDE,
+            memory=memory(),
+            requests=asked("finish", "a.dat.tgz"),
+        ),
+        ["DeleteMarker", "Decide finish r1"],
+        [],
+        check=lambda made: put(made, Result) == [],
     ),
     Row(
         "finish of a closed session changes nothing",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, VipPath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.mirroring import LATE_WRITERS, kill, open_results, wanted
+from vipsync.plan.mirroring import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.sending import SENDS, Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
@@ -388,11 +388,13 @@ def closed(snapshot: Snapshot) -> Changes:
     return Changes(put=(session, *last_shown, *removed, *gone, *last))
 
 
-def let_go(state_results: dict[VipPath, Result], names: tuple[str, ...]) -> list[Result]:
-    """Return the results that a person lets go by their path or file name on VIP."""
+def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Result]:
+    """Return the results that a person lets go, by the end of their path on VIP.
+
+    Only what cannot come: another one of that name may just be on its way.
+    """
     return [
         replace(r, status=ResultStatus.LET_GO)
-        for r in state_results.values()
-        if r.status is not ResultStatus.HERE
-        and any(r.vip == n or r.vip.endswith(f"/{n}") for n in names)
+        for r in snapshot.state.results.values()
+        if any(r.vip == n or r.vip.endswith(f"/{n}") for n in names) and cannot_come(r, snapshot)
     ]

@@ -197,9 +197,7 @@ def plan_results(draft: Draft) -> None:
 
 def _fetch(draft: Draft, result: Result, execution: Followed) -> list[do.FetchResult]:
     """Return what brings a result here; say why where nothing does."""
-    outputs = draft.s.settings.outputs
-    platform = draft.s.memory.home.platform if draft.s.memory.home else None
-    limit = platform.max_download if platform else None
+    outputs, limit = draft.s.settings.outputs, _largest(draft.s)
     if limit is not None and result.size > limit:
         _say_too_large(draft, result, limit)
         return []
@@ -211,14 +209,42 @@ def _fetch(draft: Draft, result: Result, execution: Followed) -> list[do.FetchRe
     return [do.FetchResult(result.vip, result.size, local, outputs.unzip, outputs.keep_archive)]
 
 
+def _largest(snapshot: Snapshot) -> int | None:
+    """Return the bytes of the largest result that VIP lets through; None where that is not known."""
+    home = snapshot.memory.home
+    return home.platform.max_download if home else None
+
+
+def cannot_come(result: Result, snapshot: Snapshot) -> bool:
+    """Tell whether VIP, this machine or a limit stands in the way of a result."""
+    if result.status is not ResultStatus.WANTED:
+        return result.status is ResultStatus.REFUSED
+    limit = _largest(snapshot)
+    if limit is not None and result.size > limit:
+        return True
+    if f"{do.FetchResult.__name__} {result.vip}" in snapshot.memory.attempts:
+        return True
+    try:
+        local_path(result.vip, snapshot.state.executions[result.execution_id], snapshot)
+    except ForeignPath:
+        return True
+    return False
+
+
 def _say_too_large(draft: Draft, result: Result, limit: int) -> None:
     draft.notice(
         Level.PERSON,
         result.vip,
         f"{result.vip} has {result.size:,} bytes; VIP lets through {limit:,} at most.",
         "Ask VIP's support for it, or let it go with "
-        f"`vipsync finish --without {PurePosixPath(result.vip).name}`.",
+        f"`vipsync finish DIR --without {_called(result)}`.",
     )
+
+
+def _called(result: Result) -> str:
+    """Return how a person tells a result from those of the same name: with the folder it is in."""
+    path = PurePosixPath(result.vip)
+    return f"{path.parent.name}/{path.name}"
 
 
 def _say_refused(draft: Draft, result: Result) -> None:
@@ -226,7 +252,7 @@ def _say_refused(draft: Draft, result: Result) -> None:
         Level.PERSON,
         result.vip,
         f"{result.vip} cannot come: {result.reason}",
-        f"Let it go with `vipsync finish --without {PurePosixPath(result.vip).name}`.",
+        f"Let it go with `vipsync finish DIR --without {_called(result)}`.",
     )
 
 
