@@ -225,7 +225,7 @@ GUARDS = (
     ),
     Guard(
         "a transfer without an answer is waited for by the next process too",
-        reconcile.Reconciler._unanswered_at,
+        reconcile.Reconciler._by_this_clock,
         "at is None",
         "True",
         f"{LATE_UPLOAD}[after it]",

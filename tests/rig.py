@@ -360,7 +360,14 @@ class Rig:
     def die(self) -> None:
         """Let the process die, and another one take its place."""
         self.rounds = 0
-        self.memory = Memory()
+        session = self.state.session
+        self.memory = Memory(
+            unanswered_at=self._by_this_clock(session.unanswered_at),
+            asked_before=self._by_this_clock(session.removal_asked_at),
+        )
+
+    def _by_this_clock(self, at: float | None) -> float | None:
+        return None if at is None else at - WALL
 
     def _meet(self, action: do.Action, fate: str) -> bool:
         """Carry one action out as fate has it; False where the process dies."""

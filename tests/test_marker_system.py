@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from tests import told
 from tests.harness import SETTINGS, Bench, Study
+from vipsync.folder import SessionFolder
+from vipsync.ledger import Ledger
 from vipsync.local import FOR_EVER, Kind
-from vipsync.state import Phase, Verdict
+from vipsync.state import Changes, Phase, Session, Verdict
 from vipsync.status.publish import Publisher
 
 
@@ -320,6 +324,21 @@ def test_a_removal_that_never_happened_is_asked_for_again_after_ten_minutes(benc
     assert 600 <= bench.clock.now() - asked_at < 660
     bench.rest()
     assert bench.vip_sessions() == []
+
+
+def test_a_clock_that_was_set_back_asks_for_no_removal_again(bench: Bench) -> None:
+    """The wall clock says that the removal will be asked for tomorrow: it was."""
+    bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=500)
+    study = bench.study(a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    bench.stop()
+    with closing(Ledger(SessionFolder(study.root).ledger, Session(""))) as ledger:
+        ahead = replace(ledger.state.session, removal_asked_at=bench.clock.now() + 86_400)
+        ledger.commit(Changes(put=(ahead,)))
+    bench.until(lambda: study.session.is_open and study.phase() is Phase.CLOSED)
+    assert bench.count("DELETE") == 1
 
 
 def test_the_marker_is_said_to_be_gone_only_when_it_is(bench: Bench) -> None:

@@ -402,6 +402,22 @@ def test_what_is_to_be_kept_stays_on_vip(scripts: Scripts) -> None:
     assert scripts.sessions_on_vip() == []
 
 
+def test_finish_called_again_asks_for_no_second_removal(scripts: Scripts) -> None:
+    """It could happen so late that it hits the next data set; only VIP's slowness is waited for."""
+    session = scripts.ready().run_session()
+    scripts.world.faults.arm(Kind.REMOVAL_LATE, seconds=100)
+    scripts.world.faults.arm(Kind.REMOVAL_LATE, seconds=300)
+    session.finish(timeout=20)
+    session.finish(timeout=20)
+    scripts.clock.sleep(90)
+    session.finish(timeout=20)
+    assert scripts.count("DELETE") == 1
+    scripts.ready().upload_inputs()
+    there = scripts.on_vip()
+    scripts.clock.sleep(300)
+    assert scripts.on_vip() == there == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+
+
 def test_a_removal_that_does_not_happen_is_said_after_the_timeout(scripts: Scripts) -> None:
     """The session stays open, and the next finish ends it."""
     session = scripts.ready("study", "a.mrui").run_session()
@@ -409,7 +425,7 @@ def test_a_removal_that_does_not_happen_is_said_after_the_timeout(scripts: Scrip
     session.finish(timeout=20)
     assert scripts.says("There may still be temporary data on VIP")
     assert statuses(session) == ["Finished"]
-    session.finish()
+    session.finish(timeout=700)  # it is not asked for again before ten minutes
     assert statuses(session) == ["Removed"]
 
 

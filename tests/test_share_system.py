@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.harness import SETTINGS, SPECTRUM, Bench, Study, touch
 from tests.told import cases, states, status
+from vipsync import VipSession
+from vipsync.dispatch import Serial
 from vipsync.folder import SessionFolder
+from vipsync.local import DEFAULT_KEY, InProcess
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
+from vipsync.reconcile import Timing
+from vipsync.session.account import Account
 from vipsync.sharing import leases
 from vipsync.state import Phase
 
@@ -111,6 +118,28 @@ def test_touching_the_lenders_files_changes_nothing(bench: Bench) -> None:
     bench.run(120)
     assert len(bench.executions()) == 2
     assert asked(borrower) == []
+
+
+def test_a_script_that_finishes_the_lender_leaves_what_is_lent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said who runs with the inputs; nothing is removed."""
+    bench.job_seconds = lambda job: 1800.0 if "second" in job.pipeline.identifier else 10.0
+    lender, _ = pair(bench, a="1")
+    bench.until(lambda: len(bench.executions()) == 2)
+    bench.run(100)
+    bench.stop()
+    monkeypatch.chdir(lender.root)
+    timing = Timing(bench.clock.now, bench.clock.now, lambda: 0.5, bench.clock.sleep)
+    transport = InProcess(bench.world)
+    account = Account(
+        DEFAULT_KEY, "https://vip.test", transport=transport, timing=timing, executor=Serial()
+    )
+    said: list[str] = []
+    VipSession("lender", output_dir="outputs", account=account, say=said.append).finish()
+    account.client.close()
+    assert [line for line in said if "others run executions with its inputs" in line]
+    assert bench.count("DELETE") == 0
 
 
 def test_finish_of_the_lender_waits_for_the_borrowers_executions(bench: Bench) -> None:

@@ -119,19 +119,17 @@ class Reconciler:
         before = self.memory  # threads may still be at work
         if not before.under_way:
             self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
+        session = self.ledger.state.session
         self.memory = Memory(
-            unanswered_at=self._unanswered_at(),
+            unanswered_at=self._by_this_clock(session.unanswered_at),
+            asked_before=self._by_this_clock(session.removal_asked_at),
             under_way=before.under_way,
             was_absent=before.was_absent,
-            was_finishing=self.ledger.state.session.phase in (Phase.FINISHING, Phase.REMOVING),
+            was_finishing=session.phase in (Phase.FINISHING, Phase.REMOVING),
         )
 
-    def _unanswered_at(self) -> float | None:
-        """Return when a transfer last ended without an answer, by this process' clock.
-
-        Now, where the wall clock was set back since.
-        """
-        at = self.ledger.state.session.unanswered_at
+    def _by_this_clock(self, at: float | None) -> float | None:
+        """Return when something was, on the monotonic clock: now, where the wall clock was set back since."""
         return None if at is None else self.timing.clock() - max(0.0, self.timing.wall() - at)
 
     def _folder_observer(self, folder: SessionFolder) -> Observer:

@@ -341,10 +341,10 @@ def _remove(draft: Draft) -> None:
 
 def removal_asked(snapshot: Snapshot, target: VipPath) -> float | None:
     """Return when a removal was last asked for (monotonic s), by this process or the one before."""
-    session, asked = snapshot.state.session, snapshot.memory.removal_asked.get(target)
-    if asked is None and session.removal_asked_at is not None:
-        age = snapshot.wall - session.removal_asked_at
-        return snapshot.now - age if 0 <= age < ASK_AGAIN else None
+    memory = snapshot.memory
+    asked, before = memory.removal_asked.get(target), memory.asked_before
+    if asked is None and before is not None and snapshot.state.session.removal_asked_at is not None:
+        return before if snapshot.now < before + ASK_AGAIN else None
     return asked
 
 

@@ -67,13 +67,15 @@ class Memory:
 
     `was_absent`: the folder was away since its marker was last seen. `was_finishing`: so the ledger
     said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
-    may go on with it (facts 3.5), even where a later one has succeeded.
+    may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when the
+    process before this one asked for a removal. Both are by this process' clock.
     """
 
     version: int = 0
     was_absent: bool = False
     was_finishing: bool = False
     unanswered_at: float | None = None
+    asked_before: float | None = None
     attempts: dict[str, Attempt] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)

@@ -32,6 +32,7 @@ from vipsync.session.home import Site
 from vipsync.session.report import SessionReport
 from vipsync.settings.reading import load
 from vipsync.settings.reading import places as places_of
+from vipsync.sharing import leases
 from vipsync.state import Phase, ResultStatus, State
 
 NEVER_SENT = (".DS_Store", "Thumbs.db", ".vipsync/", "/vip_outputs/")
@@ -130,6 +131,7 @@ class SessionObserver:
             outputs=self._looks(state),
             marker=self.folder.marker.exists(),
             settle=0.0,
+            leases=leases(self.folder),
         )
 
     @property

@@ -85,7 +85,8 @@ def _may_take(s: Snapshot, site: Site, seen: do.HomeSeen) -> bool:
 def _forgotten(s: Snapshot) -> tuple[Row, ...]:
     """Return what is true when another program removed the session's folder."""
     gone = [replace(row, status=SendStatus.REMOVED) for row in s.state.sent.values()]
-    return (replace(s.state.session, phase=Phase.CLOSED, owned=False), *gone)
+    session = replace(s.state.session, phase=Phase.CLOSED, owned=False, removal_asked_at=None)
+    return (session, *gone)
 
 
 def _opened(session: Session, site: Site, seen: do.HomeSeen, wall: float) -> Session:

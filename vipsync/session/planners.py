@@ -18,12 +18,13 @@ from vipsync.plan.finishing import (
     ASK_AGAIN,
     LOOK_AGAIN,
     decide,
+    removal_asked,
     removal_targets,
     say_late_writers,
 )
 from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
 from vipsync.plan.sending import Placer, plan_sending
-from vipsync.plan.snapshot import Memory, Snapshot, parent
+from vipsync.plan.snapshot import Lease, Memory, Snapshot, parent
 from vipsync.plan.starting import plan_launch, settle_doubts
 from vipsync.session.home import Site, home_at, look_at_home, plan_home, say_unseen
 from vipsync.state import (
@@ -271,10 +272,17 @@ def plan_removal(s: Snapshot, site: Site) -> Plan:
         _take_to_remove(draft, site)
     elif not targets:
         _close(draft, marked=site.marked)
+    elif lent(s):
+        pass  # what others run with stays, and what is left is said
     elif _may_remove(draft, site) and not _late_writers(draft):
         for target in targets:
             _remove(draft, target)
     return draft.finished()
+
+
+def lent(s: Snapshot) -> tuple[Lease, ...]:
+    """Return which other sessions run with inputs that are to go."""
+    return () if s.settings.finish.keep_input else s.leases
 
 
 def _take_to_remove(draft: Draft, site: Site) -> None:
@@ -289,7 +297,7 @@ def _take_to_remove(draft: Draft, site: Site) -> None:
 def _may_remove(draft: Draft, site: Site) -> bool:
     """Tell whether the folder is ours, or surely gone already."""
     session = draft.s.state.session
-    if draft.s.memory.removal_asked:
+    if any(removal_asked(draft.s, target) is not None for target in removal_targets(draft.s)):
         return True
     seen = look_at_home(draft, session.home)
     if seen is None or seen.exists:
@@ -318,7 +326,7 @@ def _late_writers(draft: Draft) -> bool:
 def _remove(draft: Draft, target: VipPath) -> None:
     """Ask for a removal, look until it has happened, ask again after ten minutes."""
     s, memory, session = draft.s, draft.s.memory, draft.s.state.session
-    asked = memory.removal_asked.get(target)
+    asked = removal_asked(s, target)
     if asked is None or s.now >= asked + ASK_AGAIN:
         draft.add(do.RemoveTree(target, session.home, session.id_folder))
         return
@@ -370,6 +378,7 @@ def closed_rows(s: Snapshot) -> list[Row]:
                 set_aside=False,
                 kill=False,
                 opened_at=None,
+                removal_asked_at=None,
             )
         )
     return rows

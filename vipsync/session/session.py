@@ -195,6 +195,9 @@ class VipSession(SessionSteps):
             if not plans.all_over(step.state):
                 self._refuse_finish(step.state)
                 return self
+            if lent := plans.lent(step.snapshot):
+                self._refuse_lent(lent)
+                return self
             if not keep_output:
                 self._name_missing(step.snapshot)
             self._remove(step, timeout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from vipsync.errors import PropertyError
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
-from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.snapshot import Lease, Snapshot
 from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.backup import (
@@ -207,6 +207,13 @@ class SessionSteps(SessionProperties):
         self._report.line(
             "(!) This session cannot be finished since the pipeline might still generate data: "
             f"{', '.join(running)}."
+        )
+
+    def _refuse_lent(self, leases: Iterable[Lease]) -> None:
+        who = ", ".join(f"{lease.folder} (on {lease.host})" for lease in leases)
+        self._report.line(
+            "(!) This session cannot be finished since others run executions with its inputs: "
+            f"{who}. Wait for them, or use keep_input=True."
         )
 
     def _name_missing(self, s: Snapshot) -> None:
