@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+
+import pytest
 
 from tests.harness import SETTINGS, Bench, Study
 from tests.test_results_per_case import failing
@@ -10,6 +13,7 @@ from tests.told import cases, started, states, status, table
 from vipsync.local import Kind
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
+from vipsync.state import Phase
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 SHARED = SETTINGS + 'parameters = "p.txt"\n'
@@ -62,6 +66,94 @@ def test_launch_starts_what_was_set_aside(bench: Bench) -> None:
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
     assert states(study)["b.mrui"] is CaseState.DONE
+
+
+def test_launch_leaves_alone_what_a_person_dropped(bench: Bench) -> None:
+    """Without names it starts what waits; a cancelled case starts when it is named."""
+    study = bench.study(settings=MANUAL, a="1", b="2")
+    bench.rest()
+    study.ask("cancel", "b.mrui")
+    bench.rest()
+    study.ask("launch")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    study.ask("launch", "b.mrui")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_launch_of_an_adopted_folder_repeats_nothing(bench: Bench) -> None:
+    """What counts as launched before is no case that waits."""
+    study = bench.study(a="1")
+    bench.rest()
+    bench.stop()
+    shutil.rmtree(study.root / ".vipsync")
+    bench.rest()
+    assert states(study)["a.mrui"] is not CaseState.MANUAL
+    study.ask("launch")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+
+
+def held_up(bench: Bench) -> None:
+    """Let another session have the only slot of the account for long."""
+    long(bench, "z")
+    other = bench.study("other", SETTINGS)
+    before = len(bench.executions())
+    other.drop(z="z")
+    bench.until(lambda: len(bench.executions()) > before)
+
+
+@pytest.mark.parametrize("command", ["rerun", "launch"])
+@pytest.mark.parametrize("back", [False, True], ids=["deleted", "put back"])
+def test_what_was_asked_for_and_not_started_is_set_aside(
+    make_bench: Callable[..., Bench], command: str, back: bool
+) -> None:
+    """The marker's end is the end of it too; with the marker back it is asked for again."""
+    bench = make_bench(quota_user=1)
+    study = bench.study(settings=MANUAL, a="1", b="2")
+    bench.rest()
+    study.ask("launch", "a.mrui")
+    bench.rest()
+    held_up(bench)
+    study.ask(command, "a.mrui" if command == "rerun" else "b.mrui")
+    bench.run(60)
+    if back:
+        long(bench, "a", "b", "z")
+        study.marker.unlink()
+        bench.until(lambda: study.phase() is Phase.FINISHING and study.state.session.set_aside)
+        study.marker.touch()
+        bench.run(3000)
+        expected = 3
+    else:
+        study.marker.unlink()
+        bench.until(lambda: study.phase() is Phase.CLOSED)
+        bench.run(3000)
+        expected = 2
+    assert len(bench.executions()) == expected
+    assert study.marker.exists() == back
+
+
+def test_an_end_that_is_taken_back_starts_nothing_of_an_earlier_one(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """What was set aside weeks ago still waits for `launch`."""
+    bench = make_bench(quota_user=1)
+    long(bench, "a", "b", "c")
+    study = bench.study(a="1")
+    bench.until(bench.executions)
+    study.drop(b="2")
+    bench.run(100)
+    study.marker.unlink()
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+    study.drop(c="3")
+    bench.until(lambda: len(bench.executions()) == 2)
+    study.marker.unlink()
+    bench.until(lambda: study.state.session.set_aside)
+    study.marker.touch()
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["c.mrui"]]
+    assert states(study)["b.mrui"] is CaseState.ASIDE
 
 
 # rerun

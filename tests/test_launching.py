@@ -107,6 +107,26 @@ def test_names_and_listed_words_count() -> None:
     assert len({case_content(case, seen, placer) for case in seen.cases.cases}) == 2
 
 
+REGISTER = pipeline("Register", "fixed:File moving:File", "out=[moving]-on-[fixed].tgz")
+
+
+@pytest.mark.parametrize(
+    ("fixed", "moving"), [("*.nii", "*.nii"), ("{a}.nii", "{b}.nii"), (("x.nii", "y.nii"),) * 2]
+)
+def test_files_that_change_places_make_another_case(fixed: object, moving: object) -> None:
+    """X on y is not y on x, though both are made of the same files."""
+    files = {"x.nii": "1", "y.nii": "2"}
+    seen = snapshot(
+        *(known(path, content) for path, content in files.items()),
+        files=files,
+        settings=settings(
+            pipeline_id=REGISTER.pipeline_id, input_settings={"fixed": fixed, "moving": moving}
+        ),
+        descriptor=REGISTER,
+    )
+    assert len(set(sort_cases(seen, Placer(seen)).content.values())) == 4
+
+
 def test_a_case_that_nobody_read_has_no_content() -> None:
     """Its hash decides, not its size or time."""
     seen = replace(BASE, state=State(CLOSED))

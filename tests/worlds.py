@@ -187,8 +187,9 @@ def result(
 
 
 def judged(path: str, content: str, verdict: Verdict, request: str = "") -> Judged:
-    """Return a verdict on the case that this file makes."""
-    return Judged(content_of(path, content), path, verdict, request)
+    """Return a verdict of now on the case that this file makes."""
+    at = WALL if verdict is Verdict.ASIDE else None
+    return Judged(content_of(path, content), path, verdict, request, at)
 
 
 # what a process remembers

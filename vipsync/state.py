@@ -234,12 +234,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdict on a case with this content; `request` is the one that asked for it."""
+    """The verdict on a case with this content; `request` is the one that asked for its launch.
+
+    `at`: when it was set aside (UTC s).
+    """
 
     content: str
     case_id: str
     verdict: Verdict
     request: str = ""
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,11 +92,28 @@ def plan_older_ledger(draft: Draft) -> None:
 
 
 def gone_on(state: State) -> Changes:
-    """Return what is true when finishing is taken back: nothing is set aside any more."""
-    aside = [j for j in state.judged.values() if j.verdict is Verdict.ASIDE]
+    """Return what is true when finishing is taken back: nothing of this round is set aside any more."""
+    since = state.session.opened_at or 0.0
+    aside = [
+        row
+        for row in state.judged.values()
+        if row.verdict is Verdict.ASIDE and row.at is not None and row.at >= since
+    ]
+    unsent = [
+        row
+        for row in state.sent.values()
+        if row.status is SendStatus.REMOVED and not row.sha256 and row.at >= since
+    ]
     session = replace(state.session, phase=Phase.OPEN, kill=False, set_aside=False)
-    unsent = [r for r in state.sent.values() if r.status is SendStatus.REMOVED and not r.sha256]
-    return Changes(put=(session,), drop=(*aside, *unsent))
+    asked = [_asked_for(row, state) for row in aside if row.request]
+    freed = [row for row in aside if not row.request]
+    return Changes(put=(session, *asked), drop=(*freed, *unsent))
+
+
+def _asked_for(aside: Judged, state: State) -> Judged:
+    """Return the verdict of a person that a case had before it was set aside."""
+    launched = any(c.content == aside.content for x in state.launches.values() for c in x.cases)
+    return replace(aside, verdict=Verdict.AGAIN if launched else Verdict.GO, at=None)
 
 
 def plan_after_download(draft: Draft, found: Sorted) -> None:
@@ -153,12 +170,18 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
         return []
     if found.settling and not draft.wait_for("setting aside", _quiet_time(found, s)):
         return []
-    judged = _judge(found, s, Verdict.ASIDE)
+    judged = [*_judge(found, s, Verdict.ASIDE), *_asked_aside(found, s)]
     unread = _readable(draft, to_read(found, placer))
     if not unread:
         files = set_aside(s, placer)
         decide(draft, "set aside", replace(session, set_aside=True), *judged, *files)
     return unread
+
+
+def _asked_aside(found: Sorted, snapshot: Snapshot) -> list[Judged]:
+    """Set aside the launches that a person asked for, and that no longer came to it."""
+    asked = (snapshot.state.judged.get(found.content[case.id]) for case in found.new)
+    return [replace(row, verdict=Verdict.ASIDE, at=snapshot.wall) for row in asked if row]
 
 
 def _set_aside_withdrawn(draft: Draft, found: Sorted) -> None:
@@ -206,8 +229,9 @@ def _readable(draft: Draft, unread: list[do.Action]) -> list[do.Action]:
 
 
 def _judge(found: Sorted, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
+    at = snapshot.wall if verdict is Verdict.ASIDE else None
     return [
-        Judged(content, case_id, verdict)
+        Judged(content, case_id, verdict, at=at)
         for case_id, content in sorted(found.content.items())
         if content not in found.launches and content not in snapshot.state.judged
     ]

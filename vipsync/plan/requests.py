@@ -84,7 +84,8 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
         case "finish":
             return _finish(draft, request)
         case "launch":
-            return _judge(_chosen(request, found), found, Verdict.GO, request.id, launched=False)
+            which = _chosen(request, found) if request.cases else _waiting(draft, found)
+            return _judge(which, found, Verdict.GO, request.id, launched=False)
         case "rerun":
             which = _to_rerun(request, found, placer)
             named = [case_id for case_id in which if case_id in request.cases]
@@ -127,6 +128,16 @@ def _finish(draft: Draft, request: Request) -> list[Row]:
 def _chosen(request: Request, found: Sorted) -> list[str]:
     """Return the complete cases that a request names; without names, all of them."""
     return [c for c in sorted(found.content) if _names(request, c)]
+
+
+def _waiting(draft: Draft, found: Sorted) -> list[str]:
+    """Return the cases that wait for `launch`: not those that ran before, or that a person dropped."""
+    judged, over = draft.s.state.judged, (Verdict.BEFORE, Verdict.DROPPED)
+    return [
+        case_id
+        for case_id, content in sorted(found.content.items())
+        if content not in judged or judged[content].verdict not in over
+    ]
 
 
 def _to_rerun(request: Request, found: Sorted, placer: Placer) -> list[str]:

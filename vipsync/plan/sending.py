@@ -280,7 +280,8 @@ def set_aside(snapshot: Snapshot, placer: Placer) -> list[Sent]:
     for path in to_upload(snapshot, placer):
         with suppress(NameRefused):
             vip = _unused_place(path, snapshot)
-            rows.append(Sent(vip, path, snapshot.files[path], SendStatus.REMOVED))
+            state = snapshot.files[path]
+            rows.append(Sent(vip, path, state, SendStatus.REMOVED, at=snapshot.wall))
     return rows
 
 

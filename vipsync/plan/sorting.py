@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from vipsync import actions as do
-from vipsync.model import Case, Text
+from vipsync.model import Case, Settings, Text
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
 from vipsync.state import Launch, LaunchStatus, Verdict
 
+_NAME = re.compile(r"\{[^{}]*\}")
 _TEXT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -30,10 +32,13 @@ _kept = lru_cache(maxsize=1 << 18)(digest)
 """The digest of a value made of tuples: those of all cases are asked for by every plan."""
 
 
-def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
+def case_content(
+    case: Case, snapshot: Snapshot, placer: Placer, exchangeable: Collection[str] = ()
+) -> str | None:
     """Return what identifies a case: the content of its own files, its names and varying texts.
 
-    None while a file's hash is not known. The text of its pattern does not count.
+    Which parameter has which file counts where they could change places. None while a file's hash
+    is not known. The text of its pattern does not count.
     """
     hashes = tuple(map(placer.sha256, case.own))
     if None in hashes:
@@ -45,7 +50,27 @@ def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
         if isinstance(value, Text) and isinstance(varying.get(name), tuple)
     )
     own = tuple(zip(case.own, hashes, strict=True))
-    return _kept((own, tuple(sorted(case.names.values())), texts))
+    names = tuple(sorted(case.names.values()))
+    places = _places(case, exchangeable)
+    return _kept((own, names, texts, places) if places else (own, names, texts))
+
+
+def _places(case: Case, exchangeable: Collection[str]) -> tuple[str, ...]:
+    """Return the files of these parameters, in their order; nothing where that is the usual one."""
+    values = (case.values.get(name) for name in exchangeable)
+    paths = tuple(v.path for v in values if v is not None and not isinstance(v, Text))
+    return () if paths == tuple(sorted(paths)) else paths
+
+
+def exchangeable(settings: Settings) -> tuple[str, ...]:
+    """Name the parameters that could have each other's files: their patterns differ at most by names."""
+    holders: defaultdict[str, set[str]] = defaultdict(set)
+    for name, setting in settings.input_settings.items():
+        for item in setting if isinstance(setting, tuple) else (setting,):
+            text = getattr(item, "file", getattr(item, "folder", item))
+            if isinstance(text, str):
+                holders[_NAME.sub("*", text).casefold()].add(name)
+    return tuple(sorted({n for names in holders.values() if len(names) > 1 for n in names}))
 
 
 def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
@@ -93,13 +118,14 @@ def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
         launches=_by_content(launches, LaunchStatus.INTENDED, LaunchStatus.STARTED),
         refused=_by_content(launches, LaunchStatus.REFUSED),
     )
+    alike = exchangeable(snapshot.settings)
     for case in snapshot.cases.cases:
         if not case.complete:
             continue
         if snapshot.unsettled and any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
             found.settling.append(case)
             continue
-        content = case_content(case, snapshot, placer)
+        content = case_content(case, snapshot, placer, alike)
         if content is None:
             found.unknown.append(case)
             continue
