@@ -1275,10 +1275,21 @@ FOLLOWING = [
         [],
     ),
     Row(
-        "an execution that VIP forgot is followed no more",
+        "an execution that VIP forgot: what stayed of it is listed",
         snapshot(
             launched("a.dat", "one"),
             execution(status=RUNNING, gone=True),
+            session=OPEN,
+            memory=memory(),
+        ),
+        ["ListResults e1"],
+        [],
+    ),
+    Row(
+        "an execution that VIP forgot is followed no more",
+        snapshot(
+            launched("a.dat", "one"),
+            execution(status=RUNNING, gone=True, listed=True),
             session=OPEN,
             memory=memory(),
         ),

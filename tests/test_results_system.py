@@ -9,10 +9,11 @@ import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
-from vipsync.local import FOR_EVER, Job, Kind
+from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.state import Phase
 
@@ -119,6 +120,25 @@ def test_a_result_that_vanishes_from_vip_stays_here(bench: Bench) -> None:
     bench.rest()
     assert "1/a.mrui.tgz/a.txt" in study.outputs()
     assert finished(bench, study)
+
+
+def test_results_of_an_execution_that_vip_forgot_come_before_the_end(bench: Bench) -> None:
+    """A person removed it from VIP's list and left its files (facts 5.12), while nobody looked."""
+    bench.job_seconds = lambda _job: 100.0
+    study = bench.study(a="one")
+    bench.until(lambda: any(e.results_folder for e in study.state.executions.values()))
+    bench.stop()
+    bench.clock.sleep(600)
+    bench.world.settle()
+    (ended,) = bench.world.executions.all()
+    with httpx.Client(transport=bench.transport, base_url="https://vip.test") as portal:
+        route = f"/rest/executions/{ended.identifier}/delete"
+        portal.put(route, json={"deleteFiles": False}, headers={"apikey": DEFAULT_KEY})
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    assert study.phase() is Phase.CLOSED
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
 
 
 def test_a_result_above_the_limit_blocks_the_end_until_it_is_let_go(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,22 @@ def test_touching_the_lenders_files_changes_nothing(bench: Bench) -> None:
     bench.run(120)
     assert len(bench.executions()) == 2
     assert asked(borrower) == []
+
+
+def test_further_runs_have_what_the_first_one_had(make_bench: Callable[..., Bench]) -> None:
+    """The lender is being finished between two runs: it waits for both, and the second one is whole."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 300.0
+    bench.world.pipelines.add({**SPECTRUM, "name": "second"})
+    every = '[launch]\nwhen = "manual"\n[inputs]\nupload = "all"\n'
+    lender = bench.study("lender", SETTINGS + every, a="1")
+    borrower = bench.study("borrower", f"{BORROW}[launch]\nnb_runs = 2\n")
+    bench.until(lambda: signals(bench))
+    lender.marker.unlink()
+    bench.run(2000)
+    assert signals(bench) == [("second/1", "/vip/Home/API/lender/INPUTS/a.mrui")] * 2
+    assert states(borrower) == {"a.mrui": CaseState.DONE}
+    assert (lender.phase(), leased(lender)) == (Phase.CLOSED, [])
 
 
 def test_a_script_that_finishes_the_lender_leaves_what_is_lent(

@@ -261,9 +261,10 @@ def _kill(draft: Draft) -> None:
 
 def missing(snapshot: Snapshot) -> list[str]:
     """Name what is not here yet and blocks the removal: executions, results."""
-    executions = [e for e in snapshot.state.executions.values() if not e.removed and not e.gone]
+    executions = [e for e in snapshot.state.executions.values() if not e.removed]
     running = [e.id for e in executions if not e.over]
-    unlisted = [e.id for e in executions if e.over and not e.listed and wanted(e, snapshot)]
+    ended = [e for e in executions if e.over and (e.results_folder or not e.gone)]
+    unlisted = [e.id for e in ended if not e.listed and wanted(e, snapshot)]
     return [*running, *unlisted, *(r.vip for r in open_results(snapshot))]
 
 

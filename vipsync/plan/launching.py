@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.cases.grouping import group_cases
-from vipsync.model import Case, Descriptor, Group, VipPath
+from vipsync.model import Case, Descriptor, Group, InputValue, VipPath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.sending import Placer
 from vipsync.plan.sorting import (
@@ -48,16 +48,24 @@ def plan_cases(
         return todo
     for following in runs_to_come(draft.s.state)[:1]:
         cases = _cases_of(following, found, placer)
-        missing = [
-            a for c in cases for value in c.values.values() for a in placer.place(value).todo
-        ]
-        if not missing:
+        values = [value for case in cases for value in case.values.values()]
+        missing = [action for value in values for action in placer.place(value).todo]
+        if placer.blocked(values):
+            _start_as_before(draft, following)
+        elif not missing:
             again = _launches(cases, found, placer, descriptor)
             start(draft, _where_inputs_are(following, again))
         return [*todo, *missing]
     if ready and not _company_comes(draft, ready, held_up, found.settling):
         _start_first(draft, _launches(ready, found, placer, descriptor))
     return todo
+
+
+def _start_as_before(draft: Draft, following: Launch) -> None:
+    """Start a further run with what the first one had, which nobody removes while the lease is there."""
+    lender = draft.s.lender
+    if lender and lender.leased_at is not None:
+        start(draft, following)
 
 
 def _cases_of(launch: Launch, found: Sorted, placer: Placer) -> list[Case]:
@@ -123,7 +131,7 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
             expected=group.expected.get(case.id, ()),
             settings=settings_digest(case, s, placer),
             job=job,
-            values={name: placer.place(case.values[name]).vip or "" for name in lists},
+            values={name: _place(case.values[name], placer) for name in lists},
         )
         for case, job in zip(group.cases, job_numbers(group, s.descriptor), strict=True)
     )
@@ -138,7 +146,7 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
         cases=cases,
         pipeline_id=s.settings.pipeline_id or "",
         values={
-            parameter: tuple(placer.place(value).vip or "" for value in values)
+            parameter: tuple(_place(value, placer) for value in values)
             for parameter, values in group.values.items()
         },
         results_location=location,
@@ -148,6 +156,14 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
         at=s.wall,
         shared=tuple((path, placer.sha256(path) or "") for path in group.cases[0].shared),
     )
+
+
+def _place(value: InputValue, placer: Placer) -> str:
+    """Return where a value is on VIP, where all that a launch needs must be by now."""
+    place = placer.place(value).vip
+    if place is None:
+        raise AssertionError(f"{value} is not on VIP, and something is launched with it")
+    return place
 
 
 def job_numbers(group: Group, descriptor: Descriptor | None) -> tuple[int, ...]:
@@ -176,7 +192,8 @@ def plan_lease(draft: Draft, found: Sorted, placer: Placer) -> None:
         draft.wait(s.now + s.settings.monitor.refresh_time, lasting=True)
     running = any(not e.over for e in s.state.executions.values())
     intended = any(x.status is LaunchStatus.INTENDED for x in s.state.launches.values())
-    if running or intended:
+    held = s.lender.leased_at is not None
+    if running or intended or (held and runs_to_come(s.state)):
         if s.lender.leased_at is None or s.wall - s.lender.leased_at > LEASE_RENEWAL:
             draft.add(do.TakeLease(s.lender.folder, s.wall))
     elif s.lender.leased_at is not None and not found.wanted(placer):

@@ -30,7 +30,10 @@ LATE_WRITERS = 120.0
 def plan_following(draft: Draft) -> None:
     """Add the polls that are due, the lists of ended executions, and the logs of failed jobs."""
     for execution in draft.s.state.executions.values():
-        if execution.gone or execution.removed:
+        if execution.removed:
+            continue
+        if execution.gone:
+            _list_what_stayed(draft, execution)
             continue
         if not execution.status.ended:
             _poll(draft, execution)
@@ -43,6 +46,12 @@ def plan_following(draft: Draft) -> None:
         elif execution.listed and draft.s.state.session.phase is Phase.OPEN:
             _list_again(draft, execution)
         _fetch_logs(draft, execution)
+
+
+def _list_what_stayed(draft: Draft, execution: Followed) -> None:
+    """List the results once of an execution that VIP has forgotten: its files may be there (facts 5.12)."""
+    if execution.results_folder and not execution.listed and wanted(execution, draft.s):
+        draft.add(do.ListResults(execution))
 
 
 def _list_again(draft: Draft, execution: Followed) -> None:
