@@ -112,6 +112,22 @@ def test_an_archive_waits_until_every_member_is_quiet(bench: Bench) -> None:
     assert len(bench.executions()) == 1
 
 
+@pytest.mark.parametrize("whole", ['{ zip = "{sub}/dicom/" }', '"{sub}/dicom/"'])
+def test_a_folder_that_is_emptied_file_by_file_is_left_alone_until_it_is_quiet(
+    bench: Bench, whole: str
+) -> None:
+    """What is gone restarts the clock as what changes does: only the last state is launched."""
+    study = bench.study(settings=SETTINGS.replace('"*.mrui"', whole))
+    scan(study, a="1", b="2", c="3", d="4")
+    bench.rest()
+    for name in "abc":
+        (study.root / "inputs" / "sub-01" / "dicom" / f"{name}.dcm").unlink()
+        bench.run(20)
+    assert len(bench.executions()) == 1
+    bench.rest()
+    assert len(bench.executions()) == 2
+
+
 @pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, Kind.ANSWER_REFUSED, Kind.ANSWER_ERROR])
 def test_an_archive_whose_answer_was_lost_is_not_sent_twice(bench: Bench, kind: Kind) -> None:
     """It lies there in its size after our own intent: that is the archive."""

@@ -22,6 +22,7 @@ from vipsync.disk.walk import (
     Ignored,
     Listing,
     Rules,
+    Tree,
     Walk,
     absent,
     asked_for,
@@ -112,14 +113,16 @@ class Seen:
     """What a look found; the mappings are never changed afterwards.
 
     `hidden` are ignored files that were asked for all the same. `unreadable` says why for files and
-    folders; what was known below them is kept in `files`. `next_due` is the clock time at which a
-    look can find another file quiet, `longest` the most seconds that `settled` can be asked for.
+    folders; what was known below them is kept in `files`. `vanished` are the files that went lately,
+    with the clock time at which that was seen. `next_due` is the clock time at which a look can find
+    another file quiet, `longest` the most seconds that `settled` can be asked for.
     """
 
     files: Mapping[RelPath, FileState]
     hidden: Mapping[RelPath, FileState]
     unreadable: Mapping[str, str]
     moving: Mapping[RelPath, Quiet]
+    vanished: Mapping[RelPath, float]
     disk: Mapping[RelPath, str]
     identity: Identity
     longest: float
@@ -189,6 +192,7 @@ class Scanner:
         self._listing = listing
         self._tree = self._rules.tree_of(known or {})
         self._moving: dict[RelPath, Quiet] = {}
+        self._vanished: dict[RelPath, float] = {}
 
     def overlooks(self, path: str) -> bool:
         """Tell whether a look would leave this path out; a folder's path ends in `/`."""
@@ -207,7 +211,9 @@ class Scanner:
         if not same_folder(self._root, which):
             raise absent(self._root, "another folder took its place during the scan")
         ended = self._clock()
-        self._tree = renewed_tree(self._tree, walk.found, scope)
+        before = self._tree
+        self._tree = renewed_tree(before, walk.found, scope)
+        self._vanished = self._still_missed(before, ended)
         self._moving = self._still_moving(walk, started, ended)
         if scope is None:
             self.last_duration = ended - started
@@ -249,16 +255,27 @@ class Scanner:
         moving.update(dict.fromkeys(walk.changed, Quiet(ended, ended)))
         return moving
 
+    def _still_missed(self, before: Tree, now: float) -> dict[RelPath, float]:
+        """Add what has gone since the last look; forget what came back, or went long ago."""
+        files, longest = self._tree.files, self._quiet_times[-1]
+        gone = (
+            {} if files is before.files else dict.fromkeys(before.files.keys() - files.keys(), now)
+        )
+        kept = {p: at for p, at in self._vanished.items() if p not in files and now < at + longest}
+        return kept | gone
+
     def _seen(self, which: Identity) -> Seen:
         tree, moving = self._tree, self._moving
         blocked = tree.unreadable
         waiting = {moving[path] for path in moving if not (blocked and under(path, blocked))}
-        next_due = min(map(self._next_due, waiting), default=math.inf)
+        missed = (at + self._quiet_times[-1] for at in self._vanished.values())
+        next_due = min((*map(self._next_due, waiting), *missed), default=math.inf)
         return Seen(
             files=tree.files,
             hidden=tree.hidden,
             unreadable={printable(path): reason for path, reason in blocked.items()},
             moving=moving,
+            vanished=self._vanished,
             disk=tree.disk,
             identity=which,
             longest=self._quiet_times[-1],

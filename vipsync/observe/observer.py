@@ -272,27 +272,41 @@ class Observer:
         seen = self.seen
         if seen is None:
             return {}
-        inside = _in_folders(cases) if seen.moving else frozenset()
-        found = seen.unsettled(settle)
-        if inside:
-            for path, due in seen.unsettled(max(settle, FOLDER_SETTLE)).items():
-                if path in inside:
-                    found[path] = due
+        folders = _folders(cases) if seen.moving or seen.vanished else frozenset()
+        found, whole = seen.unsettled(settle), max(settle, FOLDER_SETTLE)
+        if folders:
+            inside = frozenset(member for folder in folders for member in folder.members)
+            moving = seen.unsettled(whole)
+            found.update({path: due for path, due in moving.items() if path in inside})
+        emptied = _emptied(seen.vanished) if folders else {}
+        for folder in folders:
+            due = emptied.get(folder.path, -whole) + whole
+            if self._clock() < due:
+                found.update(dict.fromkeys(folder.members, due))
         if seen.unreadable:
             stale = (p for p in (*seen.files, *seen.hidden) if seen.stale(p))
             found.update(dict.fromkeys(stale, float("inf")))
         return found
 
 
-def _in_folders(cases: CaseSet) -> frozenset[RelPath]:
-    """Return the files that are sent as part of a folder, which is quiet as a whole or not at all."""
-    folders = {
+def _folders(cases: CaseSet) -> frozenset[InputFolder | PackedFolder]:
+    """Return the folders that are sent: each is quiet as a whole or not at all."""
+    return frozenset(
         value
         for case in cases.cases
         for value in case.values.values()
         if isinstance(value, InputFolder | PackedFolder)
-    }
-    return frozenset(member for folder in folders for member in folder.members)
+    )
+
+
+def _emptied(vanished: Mapping[RelPath, float]) -> dict[str, float]:
+    """Return the folders that lost files lately, at any depth, with when the last one was missed."""
+    found: dict[str, float] = {}
+    for path, at in vanished.items():
+        folder = path
+        while folder := RelPath(folder.rpartition("/")[0]):
+            found[folder] = max(at, found.get(folder, at))
+    return found
 
 
 def _sends_folders(settings: Settings) -> bool:
