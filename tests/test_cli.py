@@ -519,6 +519,19 @@ def test_manual_cases_start_on_launch(call: Caller, served: Served) -> None:
     assert results(study) == ["b.txt"]
 
 
+def test_launch_starts_a_case_on_vip_in_a_folder_that_never_ran(
+    call: Caller, served: Served
+) -> None:
+    """`launch` reads the pipeline where nobody did yet: without it there are no cases to start."""
+    on_vip = SETTINGS.replace('"*.mrui"', '"/vip/Home/a.mrui"')
+    study = served.study(settings=on_vip + '\n[launch]\nwhen = "manual"\n')
+    home = served.world.root / "users/local_user"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "a.mrui").write_text("one")
+    assert call("launch", study).code == 0
+    assert results(study) == ["a.txt"]
+
+
 def test_cancel_stops_what_runs_and_says_who_shares_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
