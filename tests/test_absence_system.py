@@ -455,3 +455,17 @@ def _without_privileges() -> list[str]:
     if shutil.which("setpriv") is None:
         pytest.skip("root reads everything, and there is no setpriv to take that away")
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def test_an_input_whose_content_went_away_keeps_nothing_else_waiting(bench: Bench) -> None:
+    """A link that leads nowhere, as git-annex leaves it: it is named, others start, and rest comes."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    gone = study.root / "inputs/b.mrui"
+    gone.unlink()
+    gone.symlink_to("/nowhere/b.mrui")
+    bench.rest()
+    assert study.says("a link that leads nowhere")
+    study.drop(c="three")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"], ["c.mrui"]]

@@ -317,7 +317,8 @@ class Snapshot:
     """Everything that a plan is made from. `now` is monotonic, `wall` is UTC, both in seconds.
 
     `files` are those that settings may use; `named` are among them only because a setting names
-    them. `unsettled` says for each file that still changes when it may be quiet (monotonic s).
+    them. `unsettled` says for each file that still changes when it may be quiet (monotonic s); for
+    one that cannot be read now, never (inf).
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP.
     """
