@@ -205,6 +205,21 @@ def test_broken_settings_stop_uploads_and_launches_only(bench: Bench, text: str)
     assert bench.count("DELETE") == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_settings_in_any_encoding_are_remembered_while_they_are_broken(
+    bench: Bench, encoding: str
+) -> None:
+    """What editors on Windows save is kept as text: another process goes on following by it."""
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study(a="one")
+    study.settings.write_text(SETTINGS, encoding=encoding)
+    bench.until(bench.executions)
+    study.settings.write_text("pipeline_id = ")
+    bench.restart()
+    bench.run(1000)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+
+
 def test_vipsyncignore_counts_from_the_moment_it_is_saved(bench: Bench) -> None:
     """No start anew is needed, neither when it is made nor when it is deleted."""
     study = bench.study(a="one")
