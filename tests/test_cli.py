@@ -288,6 +288,37 @@ def test_plan_lists_what_would_be_sent_and_started(call: Caller, served: Served)
     assert "2 jobs: a.mrui, b.mrui" in said
 
 
+def test_plan_lists_what_goes_up_without_a_pipeline(call: Caller, served: Served) -> None:
+    """A folder that only uploads has files to send too, which `check` counts; sent ones are left out."""
+    study = served.study(settings='session_name = "study"\n[inputs]\nsettle = "100ms"\n', a="one")
+    said = call("plan", study).out
+    assert "a.mrui → /vip/Home/API/study/INPUTS/a.mrui (3 bytes)" in said
+    assert "1 file, 3 bytes, would be sent" in call("check", study).out
+    assert call("run", "--once", study).code == 0
+    assert "0 files, 0 bytes, would be sent." in call("plan", study).out
+
+
+def test_plan_lists_what_goes_up_though_no_case_needs_it(call: Caller, served: Served) -> None:
+    """`upload = "all"`: every other file is named too, once."""
+    everything = SETTINGS.replace("[inputs]", '[inputs]\nupload = "all"')
+    study = served.study(settings=everything, a="one")
+    (study / "inputs/notes.txt").write_text("n")
+    said = call("plan", study).out
+    assert "2 files, 4 bytes, would be sent" in said
+    assert "notes.txt → /vip/Home/API/study/INPUTS/notes.txt (1 byte" in said
+
+
+def test_plan_names_a_file_whose_content_may_be_new(call: Caller, served: Served) -> None:
+    """Of the same size as what was sent: only reading it tells whether it goes up again."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    (study / "inputs/a.mrui").write_text("uno")
+    said = call("plan", study).out
+    assert "0 files, 0 bytes, would be sent, 1 more may be once read." in said
+    assert "a.mrui: was touched; it is sent if its content is new" in said
+    assert "sent if its content is new" in call("why", study / "inputs/a.mrui").out
+
+
 def test_plan_says_how_much_packing_would_help(call: Caller, served: Served) -> None:
     """Many files for a parameter that takes an archive: the line that packs them, and what it saves."""
     served.world.pipelines.add(ARCHIVE)

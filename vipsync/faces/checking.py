@@ -149,6 +149,8 @@ def _files(looked: Preview) -> Iterator[Finding]:
 def _cases(looked: Preview) -> Iterator[Finding]:
     cases = looked.snapshot.cases.cases
     if not cases:
+        if looked.sends or looked.unread:
+            yield Finding("next", f"{sends_text(looked)}.")
         return
     complete = sum(case.complete for case in cases)
     waiting = [c for c in cases if not c.complete]
@@ -164,8 +166,10 @@ def _waits(case: Case) -> str:
 
 
 def sends_text(looked: Preview) -> str:
-    """Say how much would be sent."""
-    return f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
+    """Say how much would be sent, and how much may be."""
+    sure = f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
+    unread = len(looked.unread)
+    return f"{sure}, {unread:,} more may be once read" if unread else sure
 
 
 def _some(lines: Iterable[str]) -> tuple[str, ...]:
@@ -190,8 +194,9 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 
 def planned(looked: Preview) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
-    sends = _some(f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends)
-    yield Finding("send", f"{sends_text(looked)}.", details=sends)
+    sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
+    unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
+    yield Finding("send", f"{sends_text(looked)}.", details=_some([*sends, *unread]))
     yield from map(_packing, looked.advice)
     runs = looked.snapshot.settings.launch.nb_runs
     each = f", {runs} times each" if runs > 1 else ""
