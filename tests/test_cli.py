@@ -361,6 +361,15 @@ series = "{subject}/dicom/"
 """
 
 
+@pytest.mark.parametrize("name", ["", "inputs", "outputs/"])
+def test_why_of_a_whole_folder_says_what_to_name(call: Caller, served: Served, name: str) -> None:
+    """The session itself and its two folders are no files: a person is told what to ask for."""
+    study = served.study(a="one")
+    said = call("why", f"{study}/{name}")
+    assert said.code == 1
+    assert "Name a file inside inputs/ or outputs/." in said.err
+
+
 def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     """An input names its case and its place on VIP, a result the execution it came from."""
     study = served.study(a="one")
