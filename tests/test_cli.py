@@ -253,6 +253,19 @@ def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) ->
     assert "signals" in said.out
 
 
+@pytest.mark.parametrize(("key", "code"), [("directory", 3), ("share", 1)])
+def test_check_names_the_setting_whose_folder_is_missing(
+    call: Caller, served: Served, key: str, code: int
+) -> None:
+    """Inputs that are not there are no fault of the pipeline."""
+    elsewhere = SETTINGS.replace("[inputs]", f'[inputs]\n{key} = "../absent"')
+    said = call("check", served.study(settings=elsewhere, a="one"))
+    assert said.code == code
+    subject = "inputs" if key == "directory" else "share"
+    assert re.search(rf"^\W*{subject}\b.*absent", said.out, re.MULTILINE)
+    assert "pipeline" not in said.out
+
+
 def test_no_key_ends_with_4_and_says_how_to_get_one(call: Caller, served: Served) -> None:
     """Check and run name `vipsync login`."""
     study = served.study(a="one")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, transfer_seconds
-from vipsync.errors import VipsyncError
+from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.model import Case, Settings
 from vipsync.plan.cycle import home_of
@@ -48,7 +48,7 @@ def check(
     yield found
     looked, problem = _preview(folder, client, overrides)
     if problem:
-        yield _wrong("pipeline", problem)
+        yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
     yield from _pipeline(looked)
@@ -56,6 +56,15 @@ def check(
     yield from _files(looked)
     yield from _cases(looked)
     yield from _notices(looked)
+
+
+def _subject(problem: VipsyncError, settings: Settings) -> str:
+    """Say of what a look at the folder found something wrong."""
+    if not isinstance(problem, FolderAbsent | SettingsError):
+        return "pipeline"
+    if settings.inputs.share:
+        return "share"
+    return "inputs" if isinstance(problem, FolderAbsent) else "settings"
 
 
 def _wrong(subject: str, error: VipsyncError) -> Finding:
