@@ -585,6 +585,25 @@ def test_launch_starts_a_case_on_vip_in_a_folder_that_never_ran(
     assert results(study) == ["a.txt"]
 
 
+def test_a_command_that_has_nothing_to_do_says_so(call: Caller, served: Served) -> None:
+    """Done cases are neither launched nor cancelled, and nothing is left behind for later."""
+    study = served.study(a="one", b="two")
+    assert call("run", "--once", study).code == 0
+    for command in (("launch", study, "a.mrui"), ("launch", study), ("cancel", study, "--all")):
+        said = call(*command)
+        assert said.code == 0
+        assert f"There is nothing to {command[0]}: " in said.out
+        assert " done." in said.out
+    assert SessionFolder(study).asked() == ()
+    (study / "inputs/c.mrui").write_text("three")
+    said = call("cancel", study, "--all")
+    assert "nothing" not in said.out
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 1
+    assert call("launch", study, "c.mrui").code == 0
+    assert served.launches() == 2
+
+
 def test_cancel_stops_what_runs_and_says_who_shares_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

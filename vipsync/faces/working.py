@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vipsync.errors import NotASession
-from vipsync.faces.asking import Asker, chosen_cases, jobs_of_cases, new_request, sharers
+from vipsync.faces.asking import (
+    Asker,
+    changed_by,
+    chosen_cases,
+    jobs_of_cases,
+    new_request,
+    sharers,
+    stand,
+)
 from vipsync.faces.checking import worst
 from vipsync.faces.face import Face, the_session
 from vipsync.faces.running import Run
@@ -81,6 +89,9 @@ def act_on_cases(face: Face, directory: Path, chosen: Chosen, *, sure: bool) -> 
     cases = chosen_cases(looked, chosen.cases, chosen.which)
     if not cases:
         face.reporter.say("There is no such case; nothing to do.")
+        return 0
+    if chosen.command != "rerun" and not changed_by(chosen.command, looked, cases):
+        face.reporter.say(f"There is nothing to {chosen.command}: {stand(looked, cases)}.")
         return 0
     if chosen.command == "rerun":
         jobs = jobs_of_cases(looked, cases)
