@@ -137,6 +137,23 @@ def test_a_copied_folder_becomes_a_session_of_its_own(call: Caller, served: Serv
     assert served.launches() == 2
 
 
+def test_a_session_with_data_on_vip_is_not_made_fresh(call: Caller, served: Served) -> None:
+    """Nobody else knows of them: they are to be removed first. Once they are gone, it may be."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    before = SessionFolder(study).identity()
+    said = call("init", "--fresh", study)
+    assert said.code == 3
+    assert f"vipsync finish {study}" in said.err
+    assert SessionFolder(study).identity() == before
+    assert (study / "ON_VIP.txt").exists()
+    shutil.rmtree(served.world.root / "users/local_user/API/study")
+    assert call("init", "--fresh", study).code == 0
+    assert call("run", "--once", study).code == 0
+    assert call("finish", study).code == 0
+    assert call("init", "--fresh", study).code == 0
+
+
 def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
     """`init --adopt` writes settings from session_data.json, with its values as comments."""
     study = served.root / "old"

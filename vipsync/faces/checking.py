@@ -116,7 +116,7 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         return
     home = home_of(looked.snapshot.settings.session_name)
     try:
-        taken = client.exists(home) and not _ours(client, home, session.id)
+        taken = client.exists(home) and not is_ours(client, home, session.id)
     except VipsyncError as error:
         yield _wrong("session_name", error)
         return
@@ -129,7 +129,8 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         )
 
 
-def _ours(client: VipClient, home: str, session_id: str) -> bool:
+def is_ours(client: VipClient, home: str, session_id: str) -> bool:
+    """Tell whether a session's folder on VIP, which must be there, carries this id."""
     names = {PurePosixPath(e.path).name for e in client.list_folder(home, whole=True)}
     return bool(session_id) and f"vipsync-{session_id}" in names
 
