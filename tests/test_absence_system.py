@@ -252,6 +252,21 @@ def test_broken_settings_stop_uploads_and_launches_only(bench: Bench, text: str)
     assert bench.count("DELETE") == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_settings_in_any_encoding_are_remembered_while_they_are_broken(
+    bench: Bench, encoding: str
+) -> None:
+    """What editors on Windows save is kept as text: another process goes on following by it."""
+    bench.job_seconds = lambda _job: 300.0
+    study = bench.study(a="one")
+    study.settings.write_text(SETTINGS, encoding=encoding)
+    bench.until(bench.executions)
+    study.settings.write_text("pipeline_id = ")
+    bench.restart()
+    bench.run(1000)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+
+
 def test_vipsyncignore_counts_from_the_moment_it_is_saved(bench: Bench) -> None:
     """No start anew is needed, neither when it is made nor when it is deleted."""
     study = bench.study(a="one")
@@ -502,3 +517,17 @@ def _without_privileges() -> list[str]:
     if shutil.which("setpriv") is None:
         pytest.skip("root reads everything, and there is no setpriv to take that away")
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def test_an_input_whose_content_went_away_keeps_nothing_else_waiting(bench: Bench) -> None:
+    """A link that leads nowhere, as git-annex leaves it: it is named, others start, and rest comes."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    gone = study.root / "inputs/b.mrui"
+    gone.unlink()
+    gone.symlink_to("/nowhere/b.mrui")
+    bench.rest()
+    assert study.says("a link that leads nowhere")
+    study.drop(c="three")
+    bench.rest()
+    assert bench.executions() == [["a.mrui", "b.mrui"], ["c.mrui"]]

@@ -137,6 +137,23 @@ def test_a_copied_folder_becomes_a_session_of_its_own(call: Caller, served: Serv
     assert served.launches() == 2
 
 
+def test_a_session_with_data_on_vip_is_not_made_fresh(call: Caller, served: Served) -> None:
+    """Nobody else knows of them: they are to be removed first. Once they are gone, it may be."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    before = SessionFolder(study).identity()
+    said = call("init", "--fresh", study)
+    assert said.code == 3
+    assert f"vipsync finish {study}" in said.err
+    assert SessionFolder(study).identity() == before
+    assert (study / "ON_VIP.txt").exists()
+    shutil.rmtree(served.world.root / "users/local_user/API/study")
+    assert call("init", "--fresh", study).code == 0
+    assert call("run", "--once", study).code == 0
+    assert call("finish", study).code == 0
+    assert call("init", "--fresh", study).code == 0
+
+
 def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
     """`init --adopt` writes settings from session_data.json, with its values as comments."""
     study = served.root / "old"
@@ -253,6 +270,19 @@ def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) ->
     assert "signals" in said.out
 
 
+@pytest.mark.parametrize(("key", "code"), [("directory", 3), ("share", 1)])
+def test_check_names_the_setting_whose_folder_is_missing(
+    call: Caller, served: Served, key: str, code: int
+) -> None:
+    """Inputs that are not there are no fault of the pipeline."""
+    elsewhere = SETTINGS.replace("[inputs]", f'[inputs]\n{key} = "../absent"')
+    said = call("check", served.study(settings=elsewhere, a="one"))
+    assert said.code == code
+    subject = "inputs" if key == "directory" else "share"
+    assert re.search(rf"^\W*{subject}\b.*absent", said.out, re.MULTILINE)
+    assert "pipeline" not in said.out
+
+
 def test_no_key_ends_with_4_and_says_how_to_get_one(call: Caller, served: Served) -> None:
     """Check and run name `vipsync login`."""
     study = served.study(a="one")
@@ -286,6 +316,37 @@ def test_plan_lists_what_would_be_sent_and_started(call: Caller, served: Served)
     said = call("plan", study).out
     assert "a.mrui → /vip/Home/API/study/INPUTS/a.mrui (3 bytes)" in said
     assert "2 jobs: a.mrui, b.mrui" in said
+
+
+def test_plan_lists_what_goes_up_without_a_pipeline(call: Caller, served: Served) -> None:
+    """A folder that only uploads has files to send too, which `check` counts; sent ones are left out."""
+    study = served.study(settings='session_name = "study"\n[inputs]\nsettle = "100ms"\n', a="one")
+    said = call("plan", study).out
+    assert "a.mrui → /vip/Home/API/study/INPUTS/a.mrui (3 bytes)" in said
+    assert "1 file, 3 bytes, would be sent" in call("check", study).out
+    assert call("run", "--once", study).code == 0
+    assert "0 files, 0 bytes, would be sent." in call("plan", study).out
+
+
+def test_plan_lists_what_goes_up_though_no_case_needs_it(call: Caller, served: Served) -> None:
+    """`upload = "all"`: every other file is named too, once."""
+    everything = SETTINGS.replace("[inputs]", '[inputs]\nupload = "all"')
+    study = served.study(settings=everything, a="one")
+    (study / "inputs/notes.txt").write_text("n")
+    said = call("plan", study).out
+    assert "2 files, 4 bytes, would be sent" in said
+    assert "notes.txt → /vip/Home/API/study/INPUTS/notes.txt (1 byte" in said
+
+
+def test_plan_names_a_file_whose_content_may_be_new(call: Caller, served: Served) -> None:
+    """Of the same size as what was sent: only reading it tells whether it goes up again."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    (study / "inputs/a.mrui").write_text("uno")
+    said = call("plan", study).out
+    assert "0 files, 0 bytes, would be sent, 1 more may be once read." in said
+    assert "a.mrui: was touched; it is sent if its content is new" in said
+    assert "sent if its content is new" in call("why", study / "inputs/a.mrui").out
 
 
 def test_plan_says_how_much_packing_would_help(call: Caller, served: Served) -> None:
@@ -328,6 +389,15 @@ session_name = "study"
 [input_settings]
 series = "{subject}/dicom/"
 """
+
+
+@pytest.mark.parametrize("name", ["", "inputs", "outputs/"])
+def test_why_of_a_whole_folder_says_what_to_name(call: Caller, served: Served, name: str) -> None:
+    """The session itself and its two folders are no files: a person is told what to ask for."""
+    study = served.study(a="one")
+    said = call("why", f"{study}/{name}")
+    assert said.code == 1
+    assert "Name a file inside inputs/ or outputs/." in said.err
 
 
 def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
@@ -517,6 +587,38 @@ def test_manual_cases_start_on_launch(call: Caller, served: Served) -> None:
     assert "Did you mean b.mrui?" in said.err
     assert call("launch", study, "b.mrui").code == 0
     assert results(study) == ["b.txt"]
+
+
+def test_launch_starts_a_case_on_vip_in_a_folder_that_never_ran(
+    call: Caller, served: Served
+) -> None:
+    """`launch` reads the pipeline where nobody did yet: without it there are no cases to start."""
+    on_vip = SETTINGS.replace('"*.mrui"', '"/vip/Home/a.mrui"')
+    study = served.study(settings=on_vip + '\n[launch]\nwhen = "manual"\n')
+    home = served.world.root / "users/local_user"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "a.mrui").write_text("one")
+    assert call("launch", study).code == 0
+    assert results(study) == ["a.txt"]
+
+
+def test_a_command_that_has_nothing_to_do_says_so(call: Caller, served: Served) -> None:
+    """Done cases are neither launched nor cancelled, and nothing is left behind for later."""
+    study = served.study(a="one", b="two")
+    assert call("run", "--once", study).code == 0
+    for command in (("launch", study, "a.mrui"), ("launch", study), ("cancel", study, "--all")):
+        said = call(*command)
+        assert said.code == 0
+        assert f"There is nothing to {command[0]}: " in said.out
+        assert " done." in said.out
+    assert SessionFolder(study).asked() == ()
+    (study / "inputs/c.mrui").write_text("three")
+    said = call("cancel", study, "--all")
+    assert "nothing" not in said.out
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 1
+    assert call("launch", study, "c.mrui").code == 0
+    assert served.launches() == 2
 
 
 def test_cancel_stops_what_runs_and_says_who_shares_it(

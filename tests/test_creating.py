@@ -95,7 +95,7 @@ def test_fresh_says_which_data_nobody_will_remove(tmp_path: Path) -> None:
     home = VipPath("/vip/Home/API/study")
     Ledger(folder.ledger, Session("first", phase=Phase.OPEN, home=home)).close()
     made = creating.refresh(folder.root)
-    assert "/vip/Home/API/study stays on VIP" in made.next_steps[0]
+    assert "/vip/Home/API/study on VIP nobody removes" in made.next_steps[0]
 
 
 def test_fresh_leaves_results_that_lie_elsewhere_to_their_session(tmp_path: Path) -> None:

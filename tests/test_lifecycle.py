@@ -252,6 +252,58 @@ def test_manual_launch_waits_for_the_request(bench: Bench) -> None:
     assert bench.executions() == [["a.mrui"]]
 
 
+ALL_ON_VIP = SETTINGS.replace('"*.mrui"', '"/vip/Home/data/a.mrui"')
+
+
+def put_on_vip(bench: Bench) -> None:
+    """Let the file be there that these settings name."""
+    (bench.home.parent / "data").mkdir(parents=True)
+    (bench.home.parent / "data/a.mrui").write_text("one")
+
+
+def test_a_session_whose_inputs_are_all_on_vip_starts_once(bench: Bench) -> None:
+    """A case that needs no file of this machine is launched though inputs/ is empty."""
+    put_on_vip(bench)
+    study = bench.study(settings=ALL_ON_VIP)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert "1/a.mrui.tgz/a.txt" in study.outputs()
+    bench.restart()
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    assert len(bench.executions()) == 1
+    assert bench.vip_sessions() == []
+
+
+def test_a_launch_of_a_case_on_vip_waits_until_it_is_known(bench: Bench) -> None:
+    """A request that comes before the pipeline was ever read is about the case that it makes."""
+    put_on_vip(bench)
+    study = bench.study(settings=ALL_ON_VIP + '\n[launch]\nwhen = "manual"\n')
+    (study.root / ".vipsync/requests").mkdir(parents=True)
+    study.ask("launch")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+
+
+def test_an_empty_folder_whose_settings_wait_for_files_asks_nothing_of_vip(bench: Bench) -> None:
+    """A pattern without files makes no case, so nobody needs to know the pipeline yet."""
+    bench.study()
+    bench.rest()
+    bench.run(3600)
+    assert not bench.world.requests
+
+
+def test_an_empty_folder_that_may_need_no_files_asks_for_its_pipeline_once(bench: Bench) -> None:
+    """A name without a pattern may be a word, which only the definition tells; it is read once."""
+    study = bench.study(settings=SETTINGS.replace("*.mrui", "a.mrui"))
+    bench.rest()
+    bench.run(3600)
+    assert bench.count("GET /pipelines") == 1
+    assert bench.changes() == []
+    assert study.marker.exists() is False
+
+
 def test_more_jobs_than_agreed_wait_for_a_person(bench: Bench) -> None:
     """Above confirm_above nothing starts, and the plan says how to go on."""
     study = bench.study(settings=SETTINGS + "\n[launch]\nconfirm_above = 1\n", a="one", b="two")

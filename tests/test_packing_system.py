@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def test_a_folder_becomes_one_archive_named_after_its_path(bench: Bench, kind: s
     assert len(bench.executions()) == 1
     assert states(study) == {"sub-01": CaseState.DONE, "sub-02": CaseState.DONE}
     assert list((study.root / ".vipsync").rglob("*.pack")) == []
+
+
+def test_names_that_the_disk_spells_decomposed_are_packed(bench: Bench) -> None:
+    """As macOS writes them: folders and members go into the archive, by the names that all use."""
+    study = bench.study(settings=settings("zip"))
+    scan(study, unicodedata.normalize("NFD", "Zoé"), **{unicodedata.normalize("NFD", "é1"): "1"})
+    bench.rest()
+    (sent,) = bench.vip_inputs().values()
+    assert members(sent, "zip") == {"dicom/é1.dcm": b"1"}
+    assert list(states(study).values()) == [CaseState.DONE]
 
 
 def test_touching_the_members_sends_and_launches_nothing(bench: Bench) -> None:

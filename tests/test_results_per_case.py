@@ -36,6 +36,12 @@ def paired(bench: Bench) -> str:
     return SETTINGS.replace('"*.mrui"', '"{name}.mrui"') + 'word = "{name}"\n'
 
 
+def logs(study: Study, job: int) -> str:
+    """Return what the only execution's reasons call the logs of a job."""
+    (folder,) = {case.folder for case in cases(study).values()}
+    return f"outputs/{folder}/logs/job-{job}.*.txt"
+
+
 def asked(study: Study) -> list[str]:
     """Return what a person is asked to look at."""
     notices = status(study).notices
@@ -83,14 +89,23 @@ def test_finished_with_a_failed_job_says_which_case_failed_and_why(bench: Bench)
     found = cases(study)
     assert found["b.mrui"].state is CaseState.FAILED
     assert found["b.mrui"].reason == (
-        "exit code 50: Execution was not successful (logs/job-2.stderr.txt)"
+        f"exit code 50: Execution was not successful ({logs(study, 2)})"
     )
-    log = study.root / "outputs" / found["b.mrui"].folder / "logs/job-2.stderr.txt"
+    (log,) = study.root.glob(logs(study, 2))
     assert log.read_text() == "exit code 50\n"
     assert (found["a.mrui"].state, found["c.mrui"].state) == (CaseState.DONE, CaseState.DONE)
     assert asked(study) == ["b.mrui"]
     assert status(study).exit_code == 3
     assert status(study).sentence.startswith("Needs you: b.mrui: failed: exit code 50")
+
+
+def test_the_logs_that_are_named_are_there_whichever_stream_the_job_wrote(bench: Bench) -> None:
+    """A job that has written to stdout alone has no other log, and its reason leads to that one."""
+    bench.world.faults.arm(Kind.JOB_FAILS, "*", times=1)
+    study = bench.study(a="one")
+    bench.rest()
+    assert f"({logs(study, 1)})" in cases(study)["a.mrui"].reason
+    assert [log.name for log in study.root.glob(logs(study, 1))] == ["job-1.stdout.txt"]
 
 
 def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Bench) -> None:
@@ -101,7 +116,7 @@ def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Ben
     reasons = {cases(study)[name].reason for name in ("b.mrui", "c.mrui")}
     assert reasons == {
         "one of these: exit code 50: Execution was not successful "
-        "(logs/job-2.stderr.txt, logs/job-3.stderr.txt)"
+        f"({logs(study, 2)}, {logs(study, 3)})"
     }
 
 
@@ -118,8 +133,8 @@ def test_where_lists_are_paired_each_case_has_its_own_job(bench: Bench) -> None:
         CaseState.DONE,
         CaseState.FAILED,
     ]
-    assert "(logs/job-2.stderr.txt)" in cases(study)["b"].reason
-    assert "(logs/job-4.stderr.txt)" in cases(study)["d"].reason
+    assert f"({logs(study, 2)})" in cases(study)["b"].reason
+    assert f"({logs(study, 4)})" in cases(study)["d"].reason
     bench.rest()
     assert cases(study)["a"].state is CaseState.DONE
 
@@ -267,7 +282,8 @@ def test_status_json_carries_the_same(bench: Bench) -> None:
     bench.rest()
     text = status_json([status(study)])
     assert '"state": "failed"' in text
-    assert '"reason": "exit code 50: Execution was not successful (logs/job-2.stderr.txt)"' in text
+    reason = f"exit code 50: Execution was not successful ({logs(study, 2)})"
+    assert f'"reason": "{reason}"' in text
     assert f'"folder": "{cases(study)["b.mrui"].folder}"' in text
 
 

@@ -173,13 +173,19 @@ def test_linked_root(root: Path) -> None:
 
 
 def test_only_regular_files(root: Path) -> None:
-    """A pipe and a socket are left out without a word."""
+    """A pipe and a socket are never opened, and it is said why they do not count, unless ignored."""
     os.mkfifo(root / "pipe")
+    os.mkfifo(root / ".pipe.tmp")
+    (root / "link").symlink_to("pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "socket"))
         seen = look(root)
     assert not seen.files
-    assert not seen.unreadable
+    assert seen.unreadable == {
+        "pipe": "neither a file nor a folder: a named pipe",
+        "link": "neither a file nor a folder: a named pipe",
+        "socket": "neither a file nor a folder: a socket",
+    }
 
 
 def test_nfd_names(root: Path) -> None:

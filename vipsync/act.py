@@ -303,7 +303,9 @@ def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
     archive = tools.folder.transfers / f"{name}.pack"
     archive.unlink(missing_ok=True)
     base = f"{action.folder}/"
-    members = [PackMember(p.removeprefix(base), s.size) for p, s in action.members]
+    members = [
+        PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members
+    ]
     folder = _local(tools, action.folder)
     for path, state in action.members:
         _unchanged(_local(tools, path), state)

@@ -9,7 +9,8 @@
     │   ├── NotASession                     no settings.toml there
     │   ├── FolderHeld                      another process works in it
     │   ├── FolderAbsent                    unmounted, emptied, unreadable or replaced: never "deleted"
-    │   └── FolderCopied                    the same id also lies elsewhere
+    │   ├── FolderCopied                    the same id also lies elsewhere
+    │   └── StillOnVip                      nobody else knows of its data on VIP
     ├── NameTaken                           the session's folder on VIP belongs to somebody else
     ├── ItemError                           concerns one file, case or result; the others go on
     │   ├── LocalFileError                  a local file changed, vanished or cannot be read
@@ -109,6 +110,12 @@ class FolderAbsent(FolderError):
 
 class FolderCopied(FolderError):
     """The id of this folder also lies in the folder it was copied from."""
+
+    exit_code = 3
+
+
+class StillOnVip(FolderError):
+    """The session has data on VIP that no other folder knows of: they would be left there for good."""
 
     exit_code = 3
 

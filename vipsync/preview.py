@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
-from vipsync.errors import NotASession
+from vipsync.errors import NameRefused, NotASession
 from vipsync.folder import SessionFolder
 from vipsync.ledger import read_state
-from vipsync.model import Case, CaseSet, Group, RelPath, VipPath
+from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath
 from vipsync.observe.observer import Observer
 from vipsync.plan.cycle import home_of, plan
 from vipsync.plan.draft import Plan
-from vipsync.plan.sending import SENDS, Placer, Send
+from vipsync.plan.sending import SENDS, Placer, Send, to_upload
 from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.plan.sorting import sort_cases
 from vipsync.state import CachedPipeline, Phase, Session, State
@@ -42,12 +43,14 @@ class Finding:
 class Preview:
     """What the next cycles would do. `sends` are the files and archives that go up, biggest first.
 
+    `unread` are files that are read before it is known whether they go up: only their content tells.
     `ignored_by` names the rule that leaves a path out, "" where none does.
     """
 
     snapshot: Snapshot
     plan: Plan
     sends: tuple[Send, ...] = ()
+    unread: tuple[RelPath, ...] = ()
     cases: tuple[Case, ...] = ()
     groups: tuple[Group, ...] = ()
     ignored_by: Callable[[str], str] = lambda path: ""
@@ -104,8 +107,8 @@ def preview(
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
     snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
-    groups, sends, cases = _work(snapshot)
-    return Preview(snapshot, plan(snapshot), sends, cases, groups, observer.ignored_by)
+    made = Preview(snapshot, plan(snapshot), ignored_by=observer.ignored_by)
+    return _with_work(made)
 
 
 def _with_warnings(snapshot: Snapshot) -> CaseSet:
@@ -128,20 +131,35 @@ def _state(folder: SessionFolder) -> State:
     return State(Session(""))
 
 
-def _work(
-    snapshot: Snapshot,
-) -> tuple[tuple[Group, ...], tuple[Send, ...], tuple[Case, ...]]:
-    """Return the executions that would start, and what would go up for them."""
+def _with_work(looked: Preview) -> Preview:
+    """Return it with the executions that would start, and with what would go up."""
+    snapshot = looked.snapshot
+    if snapshot.settings_error or (snapshot.settings.pipeline_id and not snapshot.descriptor):
+        return looked
     opened = replace(snapshot, state=_as_if_open(snapshot))
     placer = Placer(opened)
     found = sort_cases(opened, placer)
     cases = tuple(sorted((*found.new, *found.unknown), key=lambda case: case.id))
-    if snapshot.descriptor is None or snapshot.settings_error:
-        return (), (), ()
-    groups = group_cases(cases, snapshot.descriptor, snapshot.settings.launch.max_jobs)
-    todo = {a: None for c in cases for v in c.values.values() for a in placer.place(v).todo}
-    sends = [a for a in todo if isinstance(a, SENDS)]
-    return groups, tuple(sorted(sends, key=lambda a: (-a.state.size, a.vip))), cases
+    most = snapshot.settings.launch.max_jobs
+    todo = _todo(cases, placer)
+    sends = [action for action in todo if isinstance(action, SENDS)]
+    return replace(
+        looked,
+        cases=cases,
+        groups=group_cases(cases, snapshot.descriptor, most) if snapshot.descriptor else (),
+        sends=tuple(sorted(sends, key=lambda a: (-a.state.size, a.vip))),
+        unread=tuple(sorted(a.path for a in todo if isinstance(a, do.HashFile))),
+    )
+
+
+def _todo(cases: Iterable[Case], placer: Placer) -> tuple[do.Action, ...]:
+    """Return what brings to VIP what these cases need, and what goes up without a case."""
+    found: dict[do.Action, None] = {}
+    alone = (InputFile(path) for path in to_upload(placer.s, placer))
+    for value in (*(v for case in cases for v in case.values.values()), *alone):
+        with suppress(NameRefused):
+            found.update(dict.fromkeys(placer.place(value).todo))
+    return tuple(found)
 
 
 def _as_if_open(snapshot: Snapshot) -> State:

@@ -56,6 +56,8 @@ def _lines(found: Preview, path: RelPath) -> Iterator[str]:
     for send in found.sends:
         if path in sources(send):
             yield f"It would be sent next, to {send.vip}."
+    if path in found.unread:
+        yield "It was touched: it is read next, and sent if its content is new."
 
 
 def _seen(found: Preview, path: RelPath) -> str:

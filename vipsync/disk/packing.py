@@ -29,10 +29,14 @@ _LEVEL = 6  # part of the promise of the same bytes
 
 @dataclass(frozen=True, slots=True)
 class PackMember:
-    """Name a file by its POSIX path inside the folder, with the bytes it had when it was seen."""
+    """Name a file by its POSIX path inside the folder, with the bytes it had when it was seen.
+
+    `place` is where it lies, if the disk spells that path in another way (NFD).
+    """
 
     name: str
     size: int
+    place: Path | None = None
 
 
 def pack(
@@ -58,7 +62,8 @@ def pack(
     with _FORMATS[kind](out) as add:
         for member in sorted(members, key=lambda member: member.name):
             sha256 = hashlib.sha256()
-            blocks = _unchanged_blocks(folder / member.name, member, sha256.update, stop)
+            place = member.place or folder / member.name
+            blocks = _unchanged_blocks(place, member, sha256.update, stop)
             add(f"{root}/{member.name}" if root else member.name, member.size, blocks)
             hashes[member.name] = sha256.hexdigest()
     return hashes

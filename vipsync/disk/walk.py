@@ -27,6 +27,7 @@ Ignored = Callable[[str], bool]
 Listing = Callable[[str], AbstractContextManager[Iterator[os.DirEntry[str]]]]
 
 _GONE = (FileNotFoundError, NotADirectoryError)
+_KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 _V = TypeVar("_V")
 
 
@@ -215,6 +216,9 @@ class Walk:
             self._keep(place, key, info)
             if disk != key:
                 self.found.disk[key] = disk
+        else:
+            kind = _KINDS.get(stat.S_IFMT(info.st_mode), "a device")
+            self._block(key, f"neither a file nor a folder: {kind}")
 
     def _followed(self, disk: str, place: _Place) -> tuple[str, ...]:
         """Return the trail behind a link, which may lead neither outside nor back to where it lies."""

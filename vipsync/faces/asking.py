@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -14,14 +15,15 @@ from vipsync.faces.checking import worst
 from vipsync.faces.running import Run
 from vipsync.folder import SessionFolder, disk_error
 from vipsync.ledger import read_state
+from vipsync.model import Case
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request
-from vipsync.plan.sorting import outdated, sort_cases
+from vipsync.plan.sorting import Sorted, outdated, sort_cases
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.preview import Preview
 from vipsync.reconcile import Reconciler
 from vipsync.report.reporter import Reporter
-from vipsync.state import Phase, State
+from vipsync.state import Phase, State, Verdict
 from vipsync.status.publish import read_status
 
 BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
@@ -198,6 +200,36 @@ def _unknown(name: str, every: Iterable[str]) -> SettingsError:
     near = get_close_matches(name, list(every), 1)
     hint = f"Did you mean {near[0]}?" if near else "`vipsync status DIR` lists the cases."
     return SettingsError(f"There is no case {name}.", hint)
+
+
+def changed_by(command: str, looked: Preview, cases: Sequence[str]) -> bool:
+    """Tell whether a launch or a cancellation of these cases would start or stop anything."""
+    placer = Placer(looked.snapshot)
+    found = sort_cases(looked.snapshot, placer)
+    complete = [c for c in looked.snapshot.cases.cases if c.complete and c.id in cases]
+    if command == "launch":
+        return any(found.content.get(case.id) not in found.launches for case in complete)
+    return any(case in found.new or _can_stop(case, found, placer) for case in complete)
+
+
+def _can_stop(case: Case, found: Sorted, placer: Placer) -> bool:
+    """Tell whether a case is still to be launched, or runs."""
+    state, content = placer.s.state, found.content.get(case.id, "")
+    launches = found.launches.get(content, ())
+    if not launches:
+        judged = state.judged.get(content)
+        return judged is None or judged.verdict not in (Verdict.DROPPED, Verdict.BEFORE)
+    executions = [state.executions.get(launch.execution_id) for launch in launches]
+    to_come = any(launch.run < launch.runs for launch in launches)
+    return to_come or not all(execution and execution.over for execution in executions)
+
+
+def stand(looked: Preview, cases: Sequence[str]) -> str:
+    """Say where cases stand, in a few words."""
+    snapshot = looked.snapshot
+    reports = case_reports(snapshot, sort_cases(snapshot, Placer(snapshot)))
+    states = Counter(report.state.value for report in reports if report.id in cases)
+    return ", ".join(f"{number} {state}" for state, number in states.items())
 
 
 def jobs_of_cases(looked: Preview, cases: Sequence[str]) -> int:

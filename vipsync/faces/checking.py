@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, transfer_seconds
-from vipsync.errors import VipsyncError
+from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder
 from vipsync.model import Case, Settings
 from vipsync.plan.cycle import home_of
@@ -48,7 +48,7 @@ def check(
     yield found
     looked, problem = _preview(folder, client, overrides)
     if problem:
-        yield _wrong("pipeline", problem)
+        yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
     yield from _pipeline(looked)
@@ -56,6 +56,15 @@ def check(
     yield from _files(looked)
     yield from _cases(looked)
     yield from _notices(looked)
+
+
+def _subject(problem: VipsyncError, settings: Settings) -> str:
+    """Say of what a look at the folder found something wrong."""
+    if not isinstance(problem, FolderAbsent | SettingsError):
+        return "pipeline"
+    if settings.inputs.share:
+        return "share"
+    return "inputs" if isinstance(problem, FolderAbsent) else "settings"
 
 
 def _wrong(subject: str, error: VipsyncError) -> Finding:
@@ -107,7 +116,7 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         return
     home = home_of(looked.snapshot.settings.session_name)
     try:
-        taken = client.exists(home) and not _ours(client, home, session.id)
+        taken = client.exists(home) and not is_ours(client, home, session.id)
     except VipsyncError as error:
         yield _wrong("session_name", error)
         return
@@ -120,7 +129,8 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         )
 
 
-def _ours(client: VipClient, home: str, session_id: str) -> bool:
+def is_ours(client: VipClient, home: str, session_id: str) -> bool:
+    """Tell whether a session's folder on VIP, which must be there, carries this id."""
     names = {PurePosixPath(e.path).name for e in client.list_folder(home, whole=True)}
     return bool(session_id) and f"vipsync-{session_id}" in names
 
@@ -149,6 +159,8 @@ def _files(looked: Preview) -> Iterator[Finding]:
 def _cases(looked: Preview) -> Iterator[Finding]:
     cases = looked.snapshot.cases.cases
     if not cases:
+        if looked.sends or looked.unread:
+            yield Finding("next", f"{sends_text(looked)}.")
         return
     complete = sum(case.complete for case in cases)
     waiting = [c for c in cases if not c.complete]
@@ -164,8 +176,10 @@ def _waits(case: Case) -> str:
 
 
 def sends_text(looked: Preview) -> str:
-    """Say how much would be sent."""
-    return f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
+    """Say how much would be sent, and how much may be."""
+    sure = f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
+    unread = len(looked.unread)
+    return f"{sure}, {unread:,} more may be once read" if unread else sure
 
 
 def _some(lines: Iterable[str]) -> tuple[str, ...]:
@@ -190,8 +204,9 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 
 def planned(looked: Preview) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
-    sends = _some(f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends)
-    yield Finding("send", f"{sends_text(looked)}.", details=sends)
+    sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
+    unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
+    yield Finding("send", f"{sends_text(looked)}.", details=_some([*sends, *unread]))
     yield from map(_packing, looked.advice)
     runs = looked.snapshot.settings.launch.nb_runs
     each = f", {runs} times each" if runs > 1 else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from vipsync.model import Descriptor
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
 from vipsync.settings.template import settings_text, to_fill_in
-from vipsync.state import Phase
+from vipsync.state import Phase, Session
 from vipsync.status.publish import TABLE
 from vipsync.status.status import count
 
@@ -119,13 +120,13 @@ def refresh(root: Path) -> Made:
         )
     with folder.held():
         outputs = _outputs_inside(folder)
-        left = _left_on_vip(folder, before.path)
+        left = session_on_vip(folder)
         aside = _set_aside(folder, outputs)
         fresh = folder.claim(new_id())
     return Made(
         f"{folder.root} is a session of its own now, {fresh.id}; nothing was deleted.",
         (
-            *left,
+            *([f"What may be left of {left.home} on VIP nobody removes."] if left else []),
             f"What belonged to session {before.id} lies in {aside}.",
             f"Give it a session_name of its own in {folder.settings}, where it names one: "
             "a name on VIP belongs to one session.",
@@ -149,14 +150,14 @@ def _outputs_inside(folder: SessionFolder) -> Path:
     return outputs
 
 
-def _left_on_vip(folder: SessionFolder, old_path: str) -> list[str]:
-    """Say which data nobody will remove, where this folder is the only one that knows of them."""
-    if old_path != str(folder.root) or not folder.ledger.exists():
-        return []
+def session_on_vip(folder: SessionFolder) -> Session | None:
+    """Return the open session of which this folder is the only one, None for a copy and a closed one."""
+    mine = folder.identity()
+    here = (str(folder.root), socket.gethostname())
+    if mine is None or (mine.path, mine.host) != here or not folder.ledger.exists():
+        return None
     session = read_state(folder.ledger).session
-    if session.phase is Phase.CLOSED:
-        return []
-    return [f"{session.home} stays on VIP, and nobody removes it: do so on the portal."]
+    return None if session.phase is Phase.CLOSED else session
 
 
 def _set_aside(folder: SessionFolder, outputs: Path) -> Path:

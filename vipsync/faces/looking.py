@@ -112,6 +112,11 @@ def why_path(face: Face, path: Path) -> int:
     inputs, outputs = places(folder.root, settings)
     looked = preview(folder, None, face.overrides)
     real = path.parent.resolve() / path.name
+    if path.resolve() in (folder.root.resolve(), inputs, outputs):
+        raise SettingsError(
+            f"{path} is a whole folder; `why` tells of one file.",
+            "Name a file inside inputs/ or outputs/.",
+        )
     if real.is_relative_to(inputs):
         known = why(looked, relpath(real.relative_to(inputs).as_posix()))
     elif real.is_relative_to(outputs):
@@ -133,7 +138,7 @@ def why_path(face: Face, path: Path) -> int:
 
 def _session_above(path: Path) -> SessionFolder:
     """Return the session folder in which a path lies, else the one around the current folder."""
-    for start in (path.absolute(), Path.cwd() / "here"):
+    for start in (path.absolute() / "it", Path.cwd() / "here"):
         for above in start.parents:
             if SessionFolder(above).is_session():
                 return SessionFolder(above)

@@ -8,18 +8,21 @@ from pydantic import SecretStr
 
 from vipsync.backup import Backup
 from vipsync.client.vip_client import VipClient
-from vipsync.errors import KeyMissing, PipelineUnavailable, Unreachable
+from vipsync.errors import KeyMissing, PipelineUnavailable, StillOnVip, Unreachable
 from vipsync.faces import creating
+from vipsync.faces.checking import is_ours
 from vipsync.faces.face import Face
 from vipsync.folder import SessionFolder
 from vipsync.model import Descriptor
 from vipsync.report import screen
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
+from vipsync.settings.reading import load
 
 
 def init(face: Face, root: Path, pipeline_id: str | None, mode: str) -> int:
     """Make a session folder, or make one of what is there."""
     if mode == "fresh":
+        _refuse_to_leave_data(face, SessionFolder(root))
         made = creating.refresh(root)
     elif mode == "adopt":
         backup = creating.backup_to_adopt(SessionFolder(root))
@@ -32,6 +35,20 @@ def init(face: Face, root: Path, pipeline_id: str | None, mode: str) -> int:
     for step in made.next_steps:
         face.reporter.say(f"  {step}")
     return 0
+
+
+def _refuse_to_leave_data(face: Face, folder: SessionFolder) -> None:
+    """Raise StillOnVip where VIP has data of a session that nobody could remove any more."""
+    session = creating.session_on_vip(folder)
+    if session is None:
+        return
+    portal = session.portal or face.portal_here
+    client, _ = face.connect(load(folder.root, face.overrides), portal, session.id)
+    if client.exists(session.home) and is_ours(client, session.home, session.id):
+        raise StillOnVip(
+            f"{folder.root} is no copy, and {session.home} on VIP holds its data; nothing was changed.",
+            f"`vipsync finish {folder.root}` brings the results here and removes them; then call it again.",
+        )
 
 
 def _adopted_pipeline(

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vipsync.errors import NotASession
-from vipsync.faces.asking import Asker, chosen_cases, jobs_of_cases, new_request, sharers
+from vipsync.faces.asking import (
+    Asker,
+    changed_by,
+    chosen_cases,
+    jobs_of_cases,
+    new_request,
+    sharers,
+    stand,
+)
 from vipsync.faces.checking import worst
 from vipsync.faces.face import Face, the_session
 from vipsync.faces.running import Run
 from vipsync.folder import SessionFolder, find_sessions
 from vipsync.plan.snapshot import Request
-from vipsync.preview import preview
+from vipsync.preview import Preview, preview
 from vipsync.state import Phase
 from vipsync.status.status import count
 
@@ -77,10 +85,13 @@ class Chosen:
 def act_on_cases(face: Face, directory: Path, chosen: Chosen, *, sure: bool) -> int:
     """Launch, run again or cancel cases, after saying how much that is."""
     folder = the_session(directory)
-    looked = preview(folder, None, face.overrides)
+    looked = _with_pipeline(face, folder)
     cases = chosen_cases(looked, chosen.cases, chosen.which)
     if not cases:
         face.reporter.say("There is no such case; nothing to do.")
+        return 0
+    if chosen.command != "rerun" and not changed_by(chosen.command, looked, cases):
+        face.reporter.say(f"There is nothing to {chosen.command}: {stand(looked, cases)}.")
         return 0
     if chosen.command == "rerun":
         jobs = jobs_of_cases(looked, cases)
@@ -95,3 +106,13 @@ def act_on_cases(face: Face, directory: Path, chosen: Chosen, *, sure: bool) -> 
     asker = Asker(folder, face.connect, face.reporter, face.overrides)
     work = asker.cancel if chosen.command == "cancel" else asker.launch
     return work(chosen.request)
+
+
+def _with_pipeline(face: Face, folder: SessionFolder) -> Preview:
+    """Return what is there, with the pipeline read from VIP where the ledger has none: cases need it."""
+    looked = preview(folder, None, face.overrides)
+    settings = looked.snapshot.settings
+    if looked.snapshot.descriptor or not settings.pipeline_id:
+        return looked
+    client, _ = face.connect(settings, settings.portal, "")
+    return preview(folder, client, face.overrides)

@@ -129,7 +129,7 @@ def _fetch_pipeline(draft: Draft) -> bool:
     pipeline_id = s.settings.pipeline_id
     if not pipeline_id:
         return True
-    wanted = s.state.session.phase is not Phase.CLOSED or bool(s.files) or s.marker
+    wanted = s.state.session.phase is not Phase.CLOSED or s.may_have_cases or s.marker
     if wanted and (s.memory.pipeline_at is None or s.descriptor is None):
         draft.add(do.FetchPipeline(pipeline_id))
         return False

@@ -17,6 +17,9 @@ PATIENCE = 5
 """Failures in a row after which a person is told, and `run --once` no longer waits."""
 
 
+_NEVER = float("inf")
+
+
 class Level(StrEnum):
     """How much a notice asks of a person."""
 
@@ -99,7 +102,12 @@ class Draft:
         return self.s.now - self.s.memory.since.get(condition, self.s.now)
 
     def wait(self, until: float, *, lasting: bool = False) -> None:
-        """Look again at `until`; `lasting`: though nothing is expected to advance by then."""
+        """Look again at `until`; `lasting`: though nothing is expected to advance by then.
+
+        What waits for ever, such as a file that cannot be read, advances nothing and is not waited for.
+        """
+        if until == _NEVER:
+            return
         self.due = until if self.due is None else min(self.due, until)
         self.advances = self.advances or not lasting
 

@@ -51,9 +51,9 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
 
 
 def _knows_no_cases(s: Snapshot) -> bool:
-    """Tell whether files make no cases yet: an error in the settings, a pipeline not read."""
+    """Tell whether there are no cases yet that may be: an error in the settings, a pipeline not read."""
     in_the_way = s.settings_error or (s.settings.pipeline_id and s.descriptor is None)
-    return bool(s.files) and bool(in_the_way) and not s.cases.cases
+    return s.may_have_cases and bool(in_the_way) and not s.cases.cases
 
 
 def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Action], list[Case]]:

@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vipsync import actions as do
+from vipsync.cases.values import ON_VIP
 from vipsync.errors import DiskError, Scope, SlotsFull, TransferMismatch, VipsyncError
 from vipsync.model import (
     CaseSet,
     Descriptor,
     Execution,
+    FileSetting,
     FileState,
+    PackSetting,
     RelPath,
     Settings,
     VipPath,
@@ -250,6 +253,23 @@ def _stops_everything(action: do.Action, error: VipsyncError) -> bool:
     return error.scope is Scope.SESSION and not local
 
 
+_VARIES = frozenset("*{")
+"""What VIP takes in no value: it stands for what files are called."""
+
+
+def _need_files(settings: Settings) -> bool:
+    """Tell whether some setting is sure to speak of files on this machine.
+
+    Without the pipeline's definition a word in a setting may be a word, or the name of a file.
+    """
+    return any(
+        isinstance(item, FileSetting | PackSetting)
+        or (isinstance(item, str) and _VARIES & set(item) and not item.strip().startswith(ON_VIP))
+        for setting in settings.input_settings.values()
+        for item in (setting if isinstance(setting, tuple) else (setting,))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a command asked of the process that holds the folder."""
@@ -299,7 +319,8 @@ class Snapshot:
     """Everything that a plan is made from. `now` is monotonic, `wall` is UTC, both in seconds.
 
     `files` are those that settings may use; `named` are among them only because a setting names
-    them. `unsettled` says for each file that still changes when it may be quiet (monotonic s).
+    them. `unsettled` says for each file that still changes when it may be quiet (monotonic s); for
+    one that cannot be read now, never (inf).
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP.
     """
@@ -324,3 +345,8 @@ class Snapshot:
     lender: Lender | None = None
     leases: tuple[Lease, ...] = ()
     first_in_queue: bool = True
+
+    @property
+    def may_have_cases(self) -> bool:
+        """Tell whether there may be cases: files are here, or the settings may need none of them."""
+        return bool(self.files) or not _need_files(self.settings)

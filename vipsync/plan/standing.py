@@ -109,16 +109,16 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
         if launch.request == launches[-1].request:
             execution = snapshot.state.executions.get(launch.execution_id)
             mine = next(c for c in launch.cases if c.content == content)
-            state, reason = outcome(mine, launch, execution)
             folder = results_name(execution, snapshot) if execution else ""
+            state, reason = outcome(mine, launch, execution, folder)
             reports.append(CaseReport(case.id, state, reason, launch.execution_id, folder))
     return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
 
 
 def outcome(
-    mine: LaunchedCase, launch: Launch, execution: Followed | None
+    mine: LaunchedCase, launch: Launch, execution: Followed | None, folder: str = ""
 ) -> tuple[CaseState, str]:
-    """Tell what became of a case in one launch, and why.
+    """Tell what became of a case in one launch, and why; `folder` below outputs/ holds its logs.
 
     Finished is never taken for success (facts 5.8, 7.5).
     """
@@ -135,8 +135,8 @@ def outcome(
     jobs = [job for job in execution.jobs if mine.job in (0, job.number)]
     exact = mine.job != 0 or len(launch.cases) == 1
     if execution.over:
-        return _end(execution, jobs, sorted(wanted - came), exact=exact)
-    return _so_far(jobs, exact=exact)
+        return _end(execution, jobs, sorted(wanted - came), folder, exact=exact)
+    return _so_far(jobs, folder, exact=exact)
 
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
@@ -144,7 +144,7 @@ def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
     return frozenset(path.rsplit("/", 1)[-1] for path in paths)
 
 
-def _so_far(jobs: list[Job], *, exact: bool) -> tuple[CaseState, str]:
+def _so_far(jobs: list[Job], folder: str, *, exact: bool) -> tuple[CaseState, str]:
     """Tell where a case stands whose execution has not ended."""
     found = {job.state for job in jobs}
     if not jobs or found & {JobState.QUEUED, JobState.RUNNING}:
@@ -152,12 +152,12 @@ def _so_far(jobs: list[Job], *, exact: bool) -> tuple[CaseState, str]:
     if JobState.HELD in found:
         return CaseState.HELD, "VIP gave up on it; its support can release it"
     if JobState.FAILED in found and exact:
-        return CaseState.FAILED, _failure(jobs, exact=exact)
+        return CaseState.FAILED, _failure(jobs, folder, exact=exact)
     return CaseState.RUNNING, ""
 
 
 def _end(
-    execution: Followed, jobs: list[Job], lacking: list[str], *, exact: bool
+    execution: Followed, jobs: list[Job], lacking: list[str], folder: str, *, exact: bool
 ) -> tuple[CaseState, str]:
     """Tell how a case ended of which not every expected output came."""
     if execution.status is ExecutionStatus.KILLED:
@@ -166,7 +166,7 @@ def _end(
         by = "by a person, or by VIP's engine, which could not work with the values"
         return CaseState.FAILED, f"the execution was stopped before any job began: {by}"
     if any(job.state is JobState.FAILED for job in jobs):
-        return CaseState.FAILED, _failure(jobs, exact=exact)
+        return CaseState.FAILED, _failure(jobs, folder, exact=exact)
     if lacking:
         return CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come"
     if execution.status is ExecutionStatus.FINISHED:
@@ -174,12 +174,15 @@ def _end(
     return CaseState.FAILED, f"the execution ended as {execution.status}"
 
 
-def _failure(jobs: list[Job], *, exact: bool) -> str:
-    """Say why jobs failed and where their logs lie; of several, one may be the case's own."""
+def _failure(jobs: list[Job], folder: str, *, exact: bool) -> str:
+    """Say why jobs failed and where their logs lie; of several, one may be the case's own.
+
+    A job that wrote nothing to a stream has no log of it: the reason may be in either.
+    """
     failed = [job for job in jobs if job.state is JobState.FAILED]
     whys: defaultdict[str, list[str]] = defaultdict(list)
     for job in failed:
-        logs = [f"logs/job-{job.number}.stderr.txt"] if job.left_logs else []
+        logs = [f"outputs/{folder}/logs/job-{job.number}.*.txt"] if job.left_logs else []
         whys[f"exit code {job.exit_code}: {job.exit_message}"] += logs
     found = "; ".join(f"{why} ({_some(logs)})" if logs else why for why, logs in whys.items())
     return found if exact or len(failed) == 1 else f"one of these: {found}"
