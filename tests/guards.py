@@ -249,7 +249,7 @@ GUARDS = (
         FINISHING,
         "session.phase is Phase.FINISHING and session.set_aside",
         "session.phase is Phase.FINISHING",
-        _row("finishing, settings with an error: nothing is removed before cases are set aside"),
+        _row("finishing: those that nobody read are read first"),
     ),
     Guard(
         "a removal is asked for again after ten minutes only",

@@ -326,6 +326,40 @@ def test_a_removal_that_never_happened_is_asked_for_again_after_ten_minutes(benc
     assert bench.vip_sessions() == []
 
 
+def test_a_marker_that_is_back_before_anything_was_asked_takes_the_end_back(bench: Bench) -> None:
+    """Decided on is not begun: VIP could not be reached until then."""
+    study = bench.study(a="one")
+    bench.rest()
+    looks = "GET /rest/path/vip/Home/API/study*"
+    bench.world.faults.arm(Kind.REFUSED, looks, times=FOR_EVER)
+    study.marker.unlink()
+    bench.until(lambda: study.phase() is Phase.REMOVING)
+    bench.run(100)
+    study.marker.touch()
+    bench.world.faults.clear()
+    study.drop(b="two")
+    bench.run(1000)
+    assert study.phase() is Phase.OPEN
+    assert bench.count("DELETE") == 0
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_an_end_waits_while_the_settings_have_an_error(bench: Bench) -> None:
+    """What is being typed may be what is to stay on VIP."""
+    bench.job_seconds = lambda _job: 600.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    study.marker.unlink()
+    bench.until(lambda: study.phase() is Phase.FINISHING)
+    study.settings.write_text(f"{SETTINGS}\n[finish]\nkeep_output = ture\n")
+    bench.run(2000)
+    assert (bench.count("DELETE"), len(study.outputs())) == (0, 1)
+    study.settings.write_text(f"{SETTINGS}\n[finish]\nkeep_output = true\n")
+    bench.run(2000)
+    assert study.phase() is Phase.CLOSED
+    assert [name for name in bench.vip_files() if "OUTPUTS" in name]
+
+
 def test_a_clock_that_was_set_back_asks_for_no_removal_again(bench: Bench) -> None:
     """The wall clock says that the removal will be asked for tomorrow: it was."""
     bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=500)

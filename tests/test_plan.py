@@ -2209,8 +2209,34 @@ REQUESTS = [
         check=lambda made: put(made, Session) == [],
     ),
     Row(
+        "finish --cancel before the removal was asked for: the marker is back first",
+        snapshot(
+            session=REMOVING, marker=False, memory=memory(), requests=asked("finish --cancel")
+        ),
+        ["WriteMarker", "Decide finish --cancel r1"],
+        [],
+    ),
+    Row(
+        "removing, nothing was asked of VIP yet, and the marker is back: go on",
+        snapshot(session=REMOVING, marker=True, memory=memory()),
+        ["Decide go on"],
+        [],
+        check=lambda made: session_after(made).phase is Phase.OPEN,
+    ),
+    Row(
+        "settings with an error: an end that was under way waits too",
+        snapshot(session=SET_ASIDE, memory=memory(), settings_error="line 3"),
+        [],
+        ["error settings"],
+        rest=True,
+    ),
+    Row(
         "finish --cancel once the removal was asked for: too late",
-        snapshot(session=REMOVING, memory=memory(), requests=asked("finish --cancel")),
+        snapshot(
+            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            memory=memory(),
+            requests=asked("finish --cancel"),
+        ),
         ["Decide finish --cancel r1"],
         [],
         check=lambda made: put(made, Session) == [],

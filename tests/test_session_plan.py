@@ -24,7 +24,6 @@ from tests.worlds import (
     newcomer,
     result,
     seen_home,
-    sent,
     snapshot,
     there,
 )
@@ -39,7 +38,6 @@ from vipsync.state import (
     LaunchStatus,
     Phase,
     ResultStatus,
-    SendStatus,
     Session,
 )
 
@@ -245,16 +243,14 @@ def test_only_the_sessions_own_folder_is_removed(case: str) -> None:
 def test_a_removal_waits_for_late_writers() -> None:
     """A transfer without an end, or a stopped job, could still write what would be left behind."""
     seen = newcomer(home=seen_home(ID), home_path=HOME)
-    trying = sent("a.dat", "one", SendStatus.TRYING)
-    killed = execution("e1", ExecutionStatus.KILLED)
-    for row in (trying, killed):
-        plan = plans.plan_removal(snapshot(row, session=OPEN, memory=seen), SITE)
-        assert plan.actions == ()
-        assert plan.due == NOW + 120
+    for ended_at in (WALL, WALL + 86_400):  # or the clock was set back since
+        killed = execution("e1", ExecutionStatus.KILLED, ended_at=ended_at)
+        plan = plans.plan_removal(snapshot(killed, session=OPEN, memory=seen), SITE)
+        assert (plan.actions, plan.due) == ((), NOW + 120)
     unanswered = replace(seen, unanswered_at=NOW - 20)
     plan = plans.plan_removal(snapshot(session=OPEN, memory=unanswered), SITE)
     assert (plan.actions, plan.due) == ((), NOW + 100)
-    past = replace(trying, at=WALL - 121)
+    past = execution("e1", ExecutionStatus.KILLED, ended_at=WALL - 121)
     assert kinds(plans.plan_removal(snapshot(past, session=OPEN, memory=seen), SITE)) == [
         "RemoveTree"
     ]

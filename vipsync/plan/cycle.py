@@ -119,7 +119,7 @@ def _follow(draft: Draft) -> None:
     plan_results(draft)
     if draft.s.memory.ours is None:  # an older ledger does not know all of its executions
         draft.add(do.FindExecutions(mark(session)))
-    else:
+    elif not draft.s.settings_error:  # what is to stay on VIP may stand in what is broken
         plan_finishing(draft)
 
 

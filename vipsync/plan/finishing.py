@@ -26,6 +26,7 @@ from vipsync.state import (
     ResultStatus,
     Row,
     SendStatus,
+    Session,
     State,
     Verdict,
 )
@@ -35,6 +36,9 @@ ASK_AGAIN = 600.0
 
 OLD_LEASE = 86400.0
 """Seconds after which a lease that was not renewed is reported."""
+
+LEAVING = (Phase.FINISHING, Phase.REMOVING)
+"""The phases of a session that is on its way to closed."""
 
 LOST = "it was removed from VIP before it was here"
 
@@ -76,8 +80,13 @@ def plan_marker(draft: Draft) -> None:
             decide(draft, "finish", replace(session, phase=Phase.FINISHING, set_aside=False))
         else:
             draft.wait(draft.s.now + min(grace, 0.5))
-    elif session.phase is Phase.FINISHING and draft.s.marker:
+    elif draft.s.marker and not removal_began(session) and session.phase in LEAVING:
         draft.add(do.Decide("go on", gone_on(draft.s.state)))
+
+
+def removal_began(session: Session) -> bool:
+    """Tell whether VIP may have been asked to remove something: from then on there is no way back."""
+    return session.phase is Phase.REMOVING and session.removal_asked_at is not None
 
 
 def plan_older_ledger(draft: Draft) -> None:
@@ -343,7 +352,8 @@ def _remove(draft: Draft) -> None:
         asked = removal_asked(s, target)
         if asked is None or s.now >= asked + ASK_AGAIN:
             if s.marker:
-                _say_marked(draft)
+                if removal_began(session):
+                    _say_marked(draft)
                 continue
             draft.add(do.RemoveTree(target, session.home, session.id_folder))
             continue

@@ -8,7 +8,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.finishing import let_go
+from vipsync.plan.finishing import let_go, removal_began
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request, Snapshot
 from vipsync.plan.sorting import Sorted, outdated, to_read
@@ -99,7 +99,8 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
 
 def _effects(draft: Draft, request: Request) -> list[do.Action]:
     """Return what is to be done before a request counts as carried out."""
-    on_vip = draft.s.state.session.phase in (Phase.OPEN, Phase.FINISHING)
+    session = draft.s.state.session
+    on_vip = session.phase is not Phase.CLOSED and not removal_began(session)
     match request.command:
         case "finish":
             let_go_of = [

@@ -311,16 +311,16 @@ def _may_remove(draft: Draft, site: Site) -> bool:
 def _late_writers(draft: Draft) -> bool:
     """Tell whether a transfer or a killed job may still write what would be left behind (design 7)."""
     s = draft.s
-    late = [r.at for r in s.state.sent.values() if r.status is SendStatus.TRYING]
-    late += [e.ended_at or s.wall for e in _executions(s) if e.status is ExecutionStatus.KILLED]
-    left = [at + LATE_WRITERS - s.wall for at in late]
-    if s.memory.unanswered_at is not None:
-        left.append(s.memory.unanswered_at + LATE_WRITERS - s.now)
-    if max(left, default=0.0) <= 0:
-        return False
-    say_late_writers(draft)
-    draft.wait(s.now + max(left))
-    return True
+    killed = (e for e in _executions(s) if e.status is ExecutionStatus.KILLED)
+    lately = [e.id for e in killed if s.wall - (e.ended_at or s.wall) < LATE_WRITERS]
+    waiting = bool([id_ for id_ in lately if not draft.wait_for(f"killed {id_}", LATE_WRITERS)])
+    unanswered = s.memory.unanswered_at
+    if unanswered is not None and s.now < unanswered + LATE_WRITERS:
+        draft.wait(unanswered + LATE_WRITERS)
+        waiting = True
+    if waiting:
+        say_late_writers(draft)
+    return waiting
 
 
 def _remove(draft: Draft, target: VipPath) -> None:
