@@ -219,3 +219,19 @@ def test_a_lost_ledger_and_marker_touch_nothing(bench: Bench) -> None:
     bench.run(120)
     assert bench.vip_files() == before
     assert study.says("The name is taken")
+
+
+def test_a_workflow_that_vip_does_not_describe_is_let_go_by_name(bench: Bench) -> None:
+    """It blocks the end until a person says that it is gone (facts 5.7)."""
+    study = bench.study()
+    told: dict[str, object] = {"status": "Finished", "start": None, "outputs": []}
+    backup(study, workflows={"workflow-zzzzzz": told})
+    (bench.home / "study" / "INPUTS").mkdir(parents=True)
+    bench.run(600)
+    study.marker.unlink()
+    bench.run(6000)
+    assert study.phase() is Phase.FINISHING
+    assert study.says("VIP does not describe workflow-zzzzzz")
+    study.ask("finish", "workflow-zzzzzz")
+    bench.run(2000)
+    assert (study.phase(), bench.vip_sessions()) == (Phase.CLOSED, [])

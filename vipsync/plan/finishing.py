@@ -19,10 +19,10 @@ from vipsync.plan.standing import CaseState, outcome
 from vipsync.plan.starting import runs_to_come
 from vipsync.state import (
     Changes,
+    Followed,
     Judged,
     LaunchStatus,
     Phase,
-    Result,
     ResultStatus,
     Row,
     SendStatus,
@@ -251,6 +251,7 @@ def plan_finishing(draft: Draft) -> None:
     session = draft.s.state.session
     if session.phase is Phase.FINISHING and session.set_aside:
         _kill(draft)
+        _say_unknown(draft)
         if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
             decide(draft, "remove", replace(session, phase=Phase.REMOVING))
     elif session.phase is Phase.REMOVING and session.removal_asked_at is None and missing(draft.s):
@@ -266,6 +267,24 @@ def _kill(draft: Draft) -> None:
         return
     for execution in s.state.executions.values():
         kill(draft, execution)
+
+
+def _unknown(execution: Followed, snapshot: Snapshot) -> bool:
+    """Tell whether VIP does not describe an execution, and never did in this process (facts 5.7)."""
+    memory, asked = snapshot.memory, f"{do.Poll.__name__} {execution.id}"
+    return asked in memory.attempts and execution.id not in memory.polled_at and not execution.over
+
+
+def _say_unknown(draft: Draft) -> None:
+    """Say how an execution can be let go that VIP does not describe."""
+    for execution in draft.s.state.executions.values():
+        if _unknown(execution, draft.s) and draft.hopeless(do.Poll(execution.id)):
+            draft.notice(
+                Level.PERSON,
+                execution.id,
+                f"VIP does not describe {execution.id}: nobody knows whether it runs.",
+                f"If it is gone: `vipsync finish DIR --without {execution.id}`.",
+            )
 
 
 def missing(snapshot: Snapshot) -> list[str]:
@@ -423,13 +442,19 @@ def closed(snapshot: Snapshot) -> Changes:
     return Changes(put=(session, *last_shown, *removed, *gone, *last))
 
 
-def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Result]:
-    """Return the results that a person lets go, by the end of their path on VIP.
+def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
+    """Return what a person lets go: executions by id, results by the end of their path on VIP.
 
     Only what cannot come: another one of that name may just be on its way.
     """
-    return [
+    unknown = [
+        replace(e, gone=True, listed=True)
+        for e in snapshot.state.executions.values()
+        if e.id in names and _unknown(e, snapshot)
+    ]
+    results = [
         replace(r, status=ResultStatus.LET_GO)
         for r in snapshot.state.results.values()
         if any(r.vip == n or r.vip.endswith(f"/{n}") for n in names) and cannot_come(r, snapshot)
     ]
+    return [*unknown, *results]

@@ -118,7 +118,7 @@ def _effects(draft: Draft, request: Request) -> list[do.Action]:
 
 def _finish(draft: Draft, request: Request) -> list[Row]:
     s, session = draft.s, draft.s.state.session
-    rows: list[Row] = list(let_go(s, request.cases))
+    rows = let_go(s, request.cases)
     if session.phase in (Phase.OPEN, Phase.FINISHING):
         kill = session.kill or request.options.get("kill") == "yes"
         aside = session.set_aside and session.phase is Phase.FINISHING
