@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from vipsync.cli import vipsync
 from vipsync.faces import looking, making
 from vipsync.folder import SessionFolder
 from vipsync.ledger import read_state
-from vipsync.local import Kind
+from vipsync.local import Job, Kind
 from vipsync.state import Phase
 
 
@@ -469,6 +469,76 @@ def test_status_is_one_json_document(call: Caller, served: Served) -> None:
     found = json.loads(call("status", "--json", study).out)
     assert [c["state"] for c in found[0]["cases"]] == ["done"]
     assert found[0]["sentence"].startswith("Everything is here")
+
+
+def no_key(_served: Served, _study: Path) -> dict[str, str]:
+    """Give a key that VIP does not know."""
+    return {"VIP_API_KEY": KEY}
+
+
+def name_taken(served: Served, _study: Path) -> dict[str, str]:
+    """Put somebody else's folder in the session's place."""
+    (served.world.root / "users" / "local_user" / "API" / "study").mkdir(parents=True)
+    return {}
+
+
+@pytest.mark.parametrize(("in_the_way", "code"), [(no_key, 4), (name_taken, 3)])
+def test_status_goes_on_saying_why_the_last_run_stopped(
+    call: Caller,
+    served: Served,
+    in_the_way: Callable[[Served, Path], dict[str, str]],
+    code: int,
+) -> None:
+    """No look at the folder can see it: it is told with its time, until a run has met it no more."""
+    study = served.study(a="one")
+    environ = in_the_way(served, study)
+    assert call("run", "--once", study, environ=environ).code == code
+    told = {
+        n["text"] for n in json.loads((study / ".vipsync" / "status.json").read_text())["notices"]
+    }
+    for _ in range(2):
+        said = call("status", study)
+        assert said.code == code
+        assert any(f"{text} (at the last run, 2" in said.out for text in told)
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "other"))
+    assert call("run", "--once", study).code == 0
+    assert call("status", study).code == 0
+    assert "at the last run" not in call("status", study).out
+
+
+def test_status_forgets_what_the_folder_shows_to_be_mended(call: Caller, served: Served) -> None:
+    """A typo and a name that were corrected since the last run are judged anew."""
+    study = served.study(settings=SETTINGS.replace("settle", "setle"), a="one")
+    assert call("run", "--once", study).code == 1
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "study"))
+    assert call("status", study).code == 0
+    name_taken(served, study)
+    assert call("run", "--once", study).code == 3
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "other"))
+    assert call("status", study).code == 0
+
+
+def test_status_goes_on_saying_what_is_wrong_with_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One is above the server's limit, which needs a person; another was changed here, and is packed."""
+    with serve(tmp_path, work=one_large, max_direct_transfer=1000) as served:
+        call = Caller(served, monkeypatch, capsys)
+        study = served.study(a="one", b="two")
+        assert call("run", "--once", study).code == 3
+        (result,) = (study / "outputs").glob("*/a.mrui.tgz")
+        result.write_text("mine")
+        assert call("run", "--once", study).code == 3
+        said = call("status", study)
+        assert said.code == 3
+        assert "VIP lets through 1,000 at most." in said.out
+        assert "a.mrui.tgz was changed on this machine" in said.out
+        assert "a.mrui.tgz is here, but packed" in said.out
+
+
+def one_large(job: Job) -> Mapping[str, bytes]:
+    """Return a large result for the signal b, and no real archive for any."""
+    return {"result": b"x" * (2000 if "b" in str(job.invocation["signal"]) else 10)}
 
 
 def test_status_of_a_broken_folder_is_still_json(call: Caller, served: Served) -> None:

@@ -15,6 +15,7 @@ from vipsync.preview import Finding, preview
 from vipsync.report import screen
 from vipsync.settings.reading import load, places
 from vipsync.status.publish import read_status, status_json, troubled
+from vipsync.status.remembered import remembered
 from vipsync.status.status import Status, exit_code, status_of
 from vipsync.status.words import STALE, duration
 from vipsync.why import why, why_result
@@ -86,7 +87,8 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     except VipsyncError as error:
         return troubled(folder, error, now), "vipsync is not running in this folder."
     confirmed = told.confirmed if told else None
-    fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed)
+    before = remembered(told, looked.snapshot, looked.plan)
+    fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
     never = "" if folder.ledger.exists() else "has not run yet and "
     return fresh, f"vipsync {never}is not running in this folder."
 

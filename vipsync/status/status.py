@@ -66,9 +66,13 @@ class Status:
 
 
 def status_of(
-    snapshot: Snapshot, plan: Plan, folder: str, confirmed: float | None = None
+    snapshot: Snapshot,
+    plan: Plan,
+    folder: str,
+    confirmed: float | None = None,
+    remembered: Iterable[Notice] = (),
 ) -> Status:
-    """Return the state of a folder."""
+    """Return the state of a folder; `remembered` is what was said of it and this look cannot see."""
     state = snapshot.state
     found = sort_cases(snapshot, Placer(snapshot))
     cases = case_reports(snapshot, found)
@@ -76,13 +80,13 @@ def status_of(
         _execution(e, snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
-    notices = (*plan.notices, *_case_notices(cases))
+    notices = (*plan.notices, *_case_notices(cases), *remembered)
     counts = Counter(str(case.state) for case in cases)
     on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
     names = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
     status = Status(
         folder=folder,
-        session=state.session.session_name or snapshot.settings.session_name,
+        session=session_name(snapshot),
         id=state.session.id,
         phase=str(state.session.phase),
         sentence="",
@@ -104,6 +108,13 @@ def status_of(
     )
     sentence = _sentence(status, snapshot)
     return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
+
+
+def session_name(snapshot: Snapshot) -> str:
+    """Return the name of the session on VIP: the one it was opened with, else that of the settings."""
+    session = snapshot.state.session
+    pinned = session.session_name if session.phase is not Phase.CLOSED else ""
+    return pinned or snapshot.settings.session_name
 
 
 def exit_code(notices: Iterable[Notice]) -> int:
