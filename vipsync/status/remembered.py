@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.snapshot import Snapshot
-from vipsync.status.status import Status, session_name
+from vipsync.status.status import WISHED, Status, session_name
 from vipsync.status.words import when
 
 FOLDER = "folder"
 """The subject of what keeps the whole folder from being looked at."""
 
-_SEEN_ANEW = frozenset({FOLDER, "settings", "inputs", "pipeline", "paused"})
+_SEEN_ANEW = frozenset({FOLDER, *WISHED, "settings", "inputs", "pipeline", "paused"})
 """Subjects that the folder and its ledger answer by themselves."""
 
 
