@@ -85,12 +85,21 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     try:
         looked = preview(folder, None, face.overrides)
     except VipsyncError as error:
-        return troubled(folder, error, now), "vipsync is not running in this folder."
+        return troubled(folder, error, now, told), _last_looked(
+            now - told.written if told else None
+        )
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
     never = "" if folder.ledger.exists() else "has not run yet and "
     return fresh, f"vipsync {never}is not running in this folder."
+
+
+def _last_looked(age: float | None) -> str:
+    """Say when vipsync last looked at a folder that nobody holds: it lets go of one in trouble."""
+    if age is None or not 0 <= age < STALE:
+        return "vipsync is not running in this folder."
+    return f"vipsync last looked here {duration(age)} ago."
 
 
 def _is_held(folder: SessionFolder) -> bool:

@@ -10,10 +10,7 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.status.status import WISHED, Status, session_name
 from vipsync.status.words import when
 
-FOLDER = "folder"
-"""The subject of what keeps the whole folder from being looked at."""
-
-_SEEN_ANEW = frozenset({FOLDER, *WISHED, "settings", "inputs", "pipeline", "paused"})
+_SEEN_ANEW = frozenset({*WISHED, "settings", "inputs", "pipeline", "paused"})
 """Subjects that the folder and its ledger answer by themselves."""
 
 

@@ -132,6 +132,8 @@ def _others(status: Status) -> Iterator[str]:
 
 
 def _on_vip(status: Status) -> Iterator[str]:
+    if not status.phase:
+        return
     if status.phase == Phase.CLOSED:
         yield "Nothing of this session is on VIP."
     else:
