@@ -150,7 +150,7 @@ def test_what_is_missing_in_the_folder_is_written_into_it(bench: Bench) -> None:
     (study.root / "inputs").rename(study.root / "elsewhere")
     bench.run(60)
     assert words.read_text().startswith(f"{study.root / 'inputs'} is not there.")
-    assert "1 files sent, 3 bytes, in /vip/Home/API/study\n" in words.read_text()
+    assert "1 file sent, 3 bytes, in /vip/Home/API/study\n" in words.read_text()
     told = read_status(SessionFolder(study.root))
     assert told is not None
     assert (told.exit_code, told.files) == (3, 1)

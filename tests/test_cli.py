@@ -541,6 +541,43 @@ def one_large(job: Job) -> Mapping[str, bytes]:
     return {"result": b"x" * (2000 if "b" in str(job.invocation["signal"]) else 10)}
 
 
+def test_status_says_nothing_of_vip_that_is_not_known(call: Caller, served: Served) -> None:
+    """A folder that never ran, or is not there, has no data there and no marker to delete."""
+    study = served.study(settings="no toml", a="one")
+    for directory in (study, served.root / "none"):
+        assert "VIP" not in call("status", directory).out
+
+
+def test_a_session_that_lost_its_settings_gets_them_back(call: Caller, served: Served) -> None:
+    """No new session is made of it: what lies on VIP is told, and `init` writes them as they were."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    settings = study / "settings.toml"
+    before = settings.read_bytes()
+    settings.unlink()
+    said = call("status", study)
+    assert said.code == 1
+    assert f"{study} has lost its settings.toml. Put it back." in said.out
+    assert "1 file sent, 3 bytes, in /vip/Home/API/study" in said.out
+    assert f"`vipsync init {study}` writes the one that was last valid" in said.out
+    assert call("init", study).code == 0
+    assert settings.read_bytes() == before
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 1
+
+
+def test_settings_in_another_encoding_are_kept_as_text(call: Caller, served: Served) -> None:
+    """An editor wrote UTF-16: what is written back says the same."""
+    study = served.study(a="one")
+    settings = study / "settings.toml"
+    text = settings.read_text()
+    settings.write_text(text, encoding="utf-16")
+    assert call("run", "--once", study).code == 0
+    settings.unlink()
+    assert call("init", study).code == 0
+    assert settings.read_text() == text
+
+
 def test_status_of_a_broken_folder_is_still_json(call: Caller, served: Served) -> None:
     """What cannot be read is told in the sentence, and by the exit code."""
     study = served.study(settings="no toml", a="one")

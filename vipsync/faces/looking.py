@@ -111,9 +111,12 @@ def _is_held(folder: SessionFolder) -> bool:
 
 def _can_look(folder: SessionFolder) -> bool:
     try:
-        return folder.settings.read_bytes() is not None
-    except OSError:
+        folder.settings.read_bytes()
+    except PermissionError:
         return False
+    except OSError:
+        return True  # what is missing is what there is to tell
+    return True
 
 
 def why_path(face: Face, path: Path) -> int:

@@ -84,7 +84,7 @@ class SavedSettings:
         try:
             patterns = _patterns(self._folder.ignored)
             self._use(load(self._folder.root, self._overrides, self._environ), patterns)
-            self.text = self._folder.settings.read_text("utf-8", "replace")
+            self.text = decoded(self._folder.settings.read_bytes(), Settings.SOURCE)
             self.error = ""
         except VipsyncError as error:
             self.error = str(error)

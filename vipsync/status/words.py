@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.state import Phase
-from vipsync.status.status import Status
+from vipsync.status.status import Status, count
 
 STALE = 600.0
 """Seconds after which STATUS.txt no longer speaks of a running vipsync."""
@@ -138,6 +138,7 @@ def _on_vip(status: Status) -> Iterator[str]:
         yield "Nothing of this session is on VIP."
     else:
         since = f" since {when(status.since)}" if status.since else ""
-        yield f"On VIP{since}: {status.files:,} files sent, {size(status.size)}, in {status.where}"
+        sent = f"{count(status.files, 'file')} sent, {size(status.size)}"
+        yield f"On VIP{since}: {sent}, in {status.where}"
         yield "Delete ON_VIP.txt to remove them there, once every result is here."
     yield ""
