@@ -137,6 +137,23 @@ def test_a_copied_folder_becomes_a_session_of_its_own(call: Caller, served: Serv
     assert served.launches() == 2
 
 
+def test_a_copied_folder_is_said_to_be_one(call: Caller, served: Served) -> None:
+    """Who looks at it is not told of the data and the marker of the original; nothing is changed."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    copy = served.root / "copy"
+    shutil.copytree(study, copy)
+    before = tree(copy)
+    for command in ("status", "plan", "check"):
+        said = call(command, copy)
+        assert said.code == 3
+        assert f"{copy} is a copy of {study}" in said.out + said.err
+        assert f"`vipsync init --fresh {copy}`" in said.out + said.err
+        assert "Delete ON_VIP.txt" not in said.out
+    assert tree(copy) == before
+    assert call("status", study).code == 0
+
+
 def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
     """`init --adopt` writes settings from session_data.json, with its values as comments."""
     study = served.root / "old"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vipsync.errors import DiskError, NotASession, SettingsError, VipsyncError
+from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.faces.checking import check, planned, worst
 from vipsync.faces.face import Face, sessions_of
 from vipsync.folder import SessionFolder
@@ -27,17 +27,28 @@ def check_folders(face: Face, directory: Path) -> int:
     for folder in sessions_of([directory]):
         findings = []
         face.reporter.say(str(folder.root), "bold")
-        for finding in check(folder, face.connect, face.overrides):
+        for finding in _checked(folder, face):
             findings.append(finding)
             face.reporter.show(screen.finding(finding))
         codes.append(worst(finding.exit_code for finding in findings))
     return worst(codes)
 
 
+def _checked(folder: SessionFolder, face: Face) -> Iterator[Finding]:
+    """Check a folder; of a copy nothing more is said than that it is one."""
+    try:
+        folder.refuse_copy()
+    except VipsyncError as error:
+        yield Finding("folder", error.message, error.remedy, error.exit_code)
+        return
+    yield from check(folder, face.connect, face.overrides)
+
+
 def plan_folders(face: Face, directory: Path) -> int:
     """Say what the next cycle would do."""
     codes = []
     for folder in sessions_of([directory]):
+        folder.refuse_copy()
         settings = load(folder.root, face.overrides)
         client, trouble = None, None
         try:
@@ -79,6 +90,10 @@ def _statuses(directory: Path, face: Face) -> list[tuple[Status, str]]:
 def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     """Return what the process that holds the folder says, else what the ledger and the files say."""
     told, now = read_status(folder), time.time()
+    try:
+        folder.refuse_copy()
+    except FolderCopied as error:
+        return troubled(folder, error, now), _last_looked(None)
     recent = told is not None and 0 <= now - told.written < STALE
     if told and (_is_held(folder) or (recent and not _can_look(folder))):
         return told, f"vipsync runs here; {duration(now - told.written)} ago"
