@@ -91,7 +91,13 @@ def status_of(
         _execution(e, snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
-    notices = (*plan.notices, *_case_notices(cases), *_wished(cases, state.results), *remembered)
+    notices = (
+        *plan.notices,
+        *_case_notices(cases),
+        *_pinned(snapshot),
+        *_wished(cases, state.results),
+        *remembered,
+    )
     counts = Counter(str(case.state) for case in cases)
     on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
     names = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
@@ -142,6 +148,23 @@ def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
         for case in cases
         if case.state in bad
     ]
+
+
+def _pinned(snapshot: Snapshot) -> Iterator[Notice]:
+    """Say which settings do not count yet: name and portal stay while data are on VIP."""
+    session, settings = snapshot.state.session, snapshot.settings
+    if session.phase is Phase.CLOSED:
+        return
+    for key, now, pinned in (
+        ("session_name", settings.session_name, session.session_name),
+        ("portal", settings.portal, session.portal),
+    ):
+        if pinned and now != pinned:
+            text = (
+                f'{key} = "{now}" counts once this session is finished; until then {pinned} does.'
+            )
+            remedy = "To finish it, delete ON_VIP.txt, or call `vipsync finish DIR`."
+            yield Notice(Level.INFO, "settings", text, remedy, 0)
 
 
 def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
