@@ -611,6 +611,9 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     study = served.study(a="one")
     assert call("pause", study, environ={"VIP_API_KEY": ""}).code == 0
     assert call("run", "--once", study).code == 0
+    words = (study / "STATUS.txt").read_text()
+    assert words.count("nothing is sent or started") == 1
+    assert "paused: `vipsync resume DIR` lets vipsync send and start again.\n" in words
     assert served.launches() == 0
     assert "Paused" in call("status", study).out
     assert call("resume", study).code == 0

@@ -73,7 +73,7 @@ def details(status: Status) -> Iterator[str]:
 
 
 def to_do(status: Status) -> Iterator[str]:
-    """Return the lines that ask something of a person."""
+    """Return the lines that ask something of a person, then what else is not in sync, and why."""
     asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
     if asking:
         yield "What you should do:"
@@ -84,9 +84,11 @@ def to_do(status: Status) -> Iterator[str]:
             if notice.remedy:
                 yield f"    {notice.remedy}"
         yield ""
-    for notice in status.notices:
-        if notice.level in (Level.WAIT, Level.INFO):
-            yield f"{notice.subject}: {notice.text}"
+    others = [n for n in status.notices if n not in asking]
+    for notice in others:
+        yield f"{notice.subject}: {notice.text} {notice.remedy}".rstrip()
+    if others:
+        yield ""
 
 
 def _cases(status: Status) -> Iterator[str]:
