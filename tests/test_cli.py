@@ -516,7 +516,7 @@ def test_status_goes_on_saying_why_the_last_run_stopped(
     for _ in range(2):
         said = call("status", study)
         assert said.code == code
-        assert any(f"{text} (at the last run, 2" in said.out for text in told)
+        assert any(f"{text.removesuffix('.')} (at the last run, 2" in said.out for text in told)
     (study / "settings.toml").write_text(SETTINGS.replace("{name}", "other"))
     assert call("run", "--once", study).code == 0
     assert call("status", study).code == 0
@@ -548,7 +548,7 @@ def test_status_goes_on_saying_what_is_wrong_with_results(
         assert call("run", "--once", study).code == 3
         said = call("status", study)
         assert said.code == 3
-        assert "VIP lets through 1,000 at most." in said.out
+        assert "VIP lets through 1,000 at most (at the last run, 2" in said.out
         assert "a.mrui.tgz was changed on this machine" in said.out
         assert "a.mrui.tgz is here, but packed" in said.out
 

@@ -93,16 +93,14 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     try:
         folder.refuse_copy()
     except FolderCopied as error:
-        return troubled(folder, error, now), _last_looked(None)
+        return troubled(folder, error, now), _last_wrote(None)
     recent = told is not None and 0 <= now - told.written < STALE
     if told and (_is_held(folder) or (recent and not _can_look(folder))):
         return told, f"vipsync runs here; {duration(now - told.written)} ago"
     try:
         looked = preview(folder, None, face.overrides)
     except VipsyncError as error:
-        return troubled(folder, error, now, told), _last_looked(
-            now - told.written if told else None
-        )
+        return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
@@ -110,11 +108,11 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     return fresh, f"vipsync {never}is not running in this folder."
 
 
-def _last_looked(age: float | None) -> str:
-    """Say when vipsync last looked at a folder that nobody holds: it lets go of one in trouble."""
+def _last_wrote(age: float | None) -> str:
+    """Say when vipsync last wrote into a folder that nobody holds: it lets go of one in trouble."""
     if age is None or not 0 <= age < STALE:
         return "vipsync is not running in this folder."
-    return f"vipsync last looked here {duration(age)} ago."
+    return f"vipsync last wrote here {duration(age)} ago."
 
 
 def _is_held(folder: SessionFolder) -> bool:

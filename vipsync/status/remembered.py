@@ -35,4 +35,5 @@ def _is_seen(notice: Notice, anew: set[str]) -> bool:
 
 def _dated(written: float, notices: Iterable[Notice]) -> Iterator[Notice]:
     for notice in notices:
-        yield replace(notice, text=f"{notice.text} (at the last run, {when(written)})")
+        text = f"{notice.text.removesuffix('.')} (at the last run, {when(written)})."
+        yield replace(notice, text=text)
