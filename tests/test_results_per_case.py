@@ -247,6 +247,10 @@ def test_a_result_that_was_let_go_is_not_said_to_be_here(make_bench: Callable[..
         "1 result let go, and not on this machine: b.mrui.tgz. "
         "Everything else is here: 2 cases done, 1 result; VIP is clean."
     )
+    assert {row["case"]: row["status"] for row in table(study)} == {
+        "a.mrui": "done",
+        "b.mrui": "done, result let go",
+    }
     assert status(study).exit_code == 0
 
 
