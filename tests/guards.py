@@ -619,7 +619,7 @@ GUARDS = (
     ),
     Guard(
         "a copied folder does nothing",
-        folder.SessionFolder.check_place,
+        folder.SessionFolder.refuse_copy,
         "there and there.id == mine.id and not _same_file(old.root, self.root)",
         "False",
         "tests/test_folder.py::test_a_copied_folder_is_refused",

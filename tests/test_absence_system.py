@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +20,10 @@ from tests.served import serve
 from vipsync.actions import FetchResult, Outcome, ResultHere
 from vipsync.dispatch import Done
 from vipsync.errors import FolderAbsent
-from vipsync.reconcile import Work
+from vipsync.folder import SessionFolder
+from vipsync.reconcile import Reconciler, Work
 from vipsync.state import Phase
+from vipsync.status.publish import Publisher, read_status
 
 Accident = Callable[[Study], Callable[[], None]]
 """Do something to a folder; the function that is returned mends it."""
@@ -181,6 +184,57 @@ def test_a_deleted_inputs_folder_halts(bench: Bench) -> None:
     study.drop(b="two")
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_what_is_missing_in_the_folder_is_written_into_it(bench: Bench) -> None:
+    """STATUS.txt and `status` say so while it lasts, with what is on VIP; then all is well again."""
+    bench.publish = publishing()
+    study = bench.study(a="one")
+    bench.rest()
+    words = study.root / "STATUS.txt"
+    assert words.read_text().startswith("Everything is here")
+    (study.root / "inputs").rename(study.root / "elsewhere")
+    bench.run(60)
+    assert words.read_text().startswith(f"{study.root / 'inputs'} is not there.")
+    assert "1 file sent, 3 bytes, in /vip/Home/API/study\n" in words.read_text()
+    told = read_status(SessionFolder(study.root))
+    assert told is not None
+    assert (told.exit_code, told.files) == (3, 1)
+    (study.root / "elsewhere").rename(study.root / "inputs")
+    bench.rest()
+    assert words.read_text().startswith("Everything is here")
+
+
+@pytest.mark.parametrize(
+    "accident", [unmounted, empty_mount_point, another_session, lost_hidden_folder, emptied]
+)
+def test_nothing_is_written_where_the_folder_is_not(bench: Bench, accident: Accident) -> None:
+    """What is in its place is left as it is, and so is what was taken away."""
+    bench.publish = publishing()
+    bench.study("other", a="other")
+    bench.rest()
+    bench.stop()
+    bench.studies.clear()
+    study = bench.study(a="one")
+    bench.rest()
+    mend = accident(study)
+    before = everything(bench.root)
+    bench.run(600)
+    assert everything(bench.root) == before
+    mend()
+    bench.rest()
+    assert study.trouble() is None
+
+
+def publishing() -> Callable[[Reconciler], object]:
+    """Return what writes down for people how each folder is."""
+    publishers: defaultdict[Path, Publisher] = defaultdict(Publisher)
+    return lambda session: publishers[session.folder.root].publish(session)
+
+
+def everything(root: Path) -> dict[Path, bytes | None]:
+    """Return all files and folders below a folder."""
+    return {p: p.read_bytes() if p.is_file() else None for p in root.rglob("*")}
 
 
 def test_inputs_elsewhere_that_are_not_mounted_are_never_made(bench: Bench, tmp_path: Path) -> None:

@@ -213,6 +213,7 @@ def test_rerun_outdated_runs_only_those_with_older_settings(bench: Bench) -> Non
     study.drop(b="2")
     bench.rest()
     assert study.says("1 of 2 cases ran with older settings")
+    assert study.says("`vipsync rerun DIR --outdated` runs them again.")
     study.ask("rerun", which="outdated")
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["b.mrui"], ["a.mrui"]]

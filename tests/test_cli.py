@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from vipsync.cli import vipsync
 from vipsync.faces import looking, making
 from vipsync.folder import SessionFolder
 from vipsync.ledger import read_state
-from vipsync.local import Kind
+from vipsync.local import Job, Kind
 from vipsync.state import Phase
 
 
@@ -152,6 +152,23 @@ def test_a_session_with_data_on_vip_is_not_made_fresh(call: Caller, served: Serv
     assert call("run", "--once", study).code == 0
     assert call("finish", study).code == 0
     assert call("init", "--fresh", study).code == 0
+
+
+def test_a_copied_folder_is_said_to_be_one(call: Caller, served: Served) -> None:
+    """Who looks at it is not told of the data and the marker of the original; nothing is changed."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    copy = served.root / "copy"
+    shutil.copytree(study, copy)
+    before = tree(copy)
+    for command in ("status", "plan", "check"):
+        said = call(command, copy)
+        assert said.code == 3
+        assert f"{copy} is a copy of {study}" in said.out + said.err
+        assert f"`vipsync init --fresh {copy}`" in said.out + said.err
+        assert "Delete ON_VIP.txt" not in said.out
+    assert tree(copy) == before
+    assert call("status", study).code == 0
 
 
 def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
@@ -541,6 +558,113 @@ def test_status_is_one_json_document(call: Caller, served: Served) -> None:
     assert found[0]["sentence"].startswith("Everything is here")
 
 
+def no_key(_served: Served, _study: Path) -> dict[str, str]:
+    """Give a key that VIP does not know."""
+    return {"VIP_API_KEY": KEY}
+
+
+def name_taken(served: Served, _study: Path) -> dict[str, str]:
+    """Put somebody else's folder in the session's place."""
+    (served.world.root / "users" / "local_user" / "API" / "study").mkdir(parents=True)
+    return {}
+
+
+@pytest.mark.parametrize(("in_the_way", "code"), [(no_key, 4), (name_taken, 3)])
+def test_status_goes_on_saying_why_the_last_run_stopped(
+    call: Caller,
+    served: Served,
+    in_the_way: Callable[[Served, Path], dict[str, str]],
+    code: int,
+) -> None:
+    """No look at the folder can see it: it is told with its time, until a run has met it no more."""
+    study = served.study(a="one")
+    environ = in_the_way(served, study)
+    assert call("run", "--once", study, environ=environ).code == code
+    told = {
+        n["text"] for n in json.loads((study / ".vipsync" / "status.json").read_text())["notices"]
+    }
+    for _ in range(2):
+        said = call("status", study)
+        assert said.code == code
+        assert any(f"{text.removesuffix('.')} (at the last run, 2" in said.out for text in told)
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "other"))
+    assert call("run", "--once", study).code == 0
+    assert call("status", study).code == 0
+    assert "at the last run" not in call("status", study).out
+
+
+def test_status_forgets_what_the_folder_shows_to_be_mended(call: Caller, served: Served) -> None:
+    """A typo and a name that were corrected since the last run are judged anew."""
+    study = served.study(settings=SETTINGS.replace("settle", "setle"), a="one")
+    assert call("run", "--once", study).code == 1
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "study"))
+    assert call("status", study).code == 0
+    name_taken(served, study)
+    assert call("run", "--once", study).code == 3
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "other"))
+    assert call("status", study).code == 0
+
+
+def test_status_goes_on_saying_what_is_wrong_with_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One is above the server's limit, which needs a person; another was changed here, and is packed."""
+    with serve(tmp_path, work=one_large, max_direct_transfer=1000) as served:
+        call = Caller(served, monkeypatch, capsys)
+        study = served.study(a="one", b="two")
+        assert call("run", "--once", study).code == 3
+        (result,) = (study / "outputs").glob("*/a.mrui.tgz")
+        result.write_text("mine")
+        assert call("run", "--once", study).code == 3
+        said = call("status", study)
+        assert said.code == 3
+        assert "VIP lets through 1,000 at most (at the last run, 2" in said.out
+        assert "a.mrui.tgz was changed on this machine" in said.out
+        assert "a.mrui.tgz is here, but packed" in said.out
+
+
+def one_large(job: Job) -> Mapping[str, bytes]:
+    """Return a large result for the signal b, and no real archive for any."""
+    return {"result": b"x" * (2000 if "b" in str(job.invocation["signal"]) else 10)}
+
+
+def test_status_says_nothing_of_vip_that_is_not_known(call: Caller, served: Served) -> None:
+    """A folder that never ran, or is not there, has no data there and no marker to delete."""
+    study = served.study(settings="no toml", a="one")
+    for directory in (study, served.root / "none"):
+        assert "VIP" not in call("status", directory).out
+
+
+def test_a_session_that_lost_its_settings_gets_them_back(call: Caller, served: Served) -> None:
+    """No new session is made of it: what lies on VIP is told, and `init` writes them as they were."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    settings = study / "settings.toml"
+    before = settings.read_bytes()
+    settings.unlink()
+    said = call("status", study)
+    assert said.code == 1
+    assert f"{study} has lost its settings.toml. Put it back." in said.out
+    assert "1 file sent, 3 bytes, in /vip/Home/API/study" in said.out
+    assert f"`vipsync init {study}` writes the one that was last valid" in said.out
+    assert call("init", study).code == 0
+    assert settings.read_bytes() == before
+    assert call("run", "--once", study).code == 0
+    assert served.launches() == 1
+
+
+def test_settings_in_another_encoding_are_kept_as_text(call: Caller, served: Served) -> None:
+    """An editor wrote UTF-16: what is written back says the same."""
+    study = served.study(a="one")
+    settings = study / "settings.toml"
+    text = settings.read_text()
+    settings.write_text(text, encoding="utf-16")
+    assert call("run", "--once", study).code == 0
+    settings.unlink()
+    assert call("init", study).code == 0
+    assert settings.read_text() == text
+
+
 def test_status_of_a_broken_folder_is_still_json(call: Caller, served: Served) -> None:
     """What cannot be read is told in the sentence, and by the exit code."""
     study = served.study(settings="no toml", a="one")
@@ -557,6 +681,9 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     study = served.study(a="one")
     assert call("pause", study, environ={"VIP_API_KEY": ""}).code == 0
     assert call("run", "--once", study).code == 0
+    words = (study / "STATUS.txt").read_text()
+    assert words.count("nothing is sent or started") == 1
+    assert "paused: `vipsync resume DIR` lets vipsync send and start again.\n" in words
     assert served.launches() == 0
     assert "Paused" in call("status", study).out
     assert call("resume", study).code == 0

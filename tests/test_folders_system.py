@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
+from tests.told import status
 from vipsync.errors import FolderAbsent, FolderCopied
 from vipsync.faces.running import FolderLogs
 from vipsync.local import DEFAULT_KEY, Kind, User
@@ -65,6 +66,33 @@ def test_two_folders_that_open_at_the_same_moment_do_not_share(bench: Bench) -> 
     assert launched in ([], ["a.mrui"], ["b.mrui"])
     assert one.says("The name is taken") or two.says("The name is taken")
     assert bench.count("DELETE") == 0
+
+
+def test_another_name_or_portal_counts_after_the_end_and_is_said_to(bench: Bench) -> None:
+    """While the session is open both stay as they were, which is no fault; then the new ones count."""
+    study = bench.study(a="one")
+    bench.rest()
+    text = study.settings.read_text()
+    study.settings.write_text(
+        f'session_name = "other"\n{text}'.replace("https://vip.test", "https://new.test")
+    )
+    bench.run(60)
+    bench.rest()
+    assert [n.text for n in status(study).notices] == [
+        'session_name = "other" counts once this session is finished; until then study does.',
+        'portal = "https://new.test" counts once this session is finished; '
+        "until then https://vip.test does.",
+    ]
+    assert status(study).exit_code == 0
+    study.drop(b="two")
+    bench.rest()
+    assert bench.vip_sessions() == ["study"]
+    study.ask("finish")
+    bench.rest()
+    assert status(study).notices == ()
+    study.drop(c="three")
+    bench.rest()
+    assert bench.vip_sessions() == ["other"]
 
 
 def test_a_copied_folder_does_nothing(bench: Bench) -> None:

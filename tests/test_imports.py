@@ -23,7 +23,7 @@ LAYERS = (
     "plan.draft plan.sending",
     "plan.sorting plan.starting plan.launching plan.mirroring record",
     "plan.finishing plan.standing",
-    "plan.requests status.status status.words status.results_table plan.cycle",
+    "plan.requests status.status status.words status.remembered status.results_table plan.cycle",
     # what touches the machine and VIP
     "settings.toml_text settings.keys settings.checks client.refusals client.wire disk.*",
     "client.connection settings.reading client.vip_client client.connecting",

@@ -19,7 +19,7 @@ from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.status.status import ExecutionReport, Status
-from vipsync.status.words import duration
+from vipsync.status.words import duration, status_text
 
 STATUS = Status(
     "/s",
@@ -66,6 +66,21 @@ def test_the_picture_shows_transfers_executions_and_notices() -> None:
     assert "Running, 2 done, 1 failed, 1 running" in picture
     assert "! a.mrui: failed: exit code 50" in picture
     assert "See its log." in picture
+
+
+def test_status_txt_keeps_notices_apart_from_the_time_it_was_written() -> None:
+    """First what a person should do, then what else is to be known with its remedy, each with a gap."""
+    told = Notice(Level.INFO, "settings", "2 of 3 ran with older ones.", "Run them again.", 0)
+    lines = status_text(replace(STATUS, notices=(*STATUS.notices, told)), "host").splitlines()
+    assert lines[2:9] == [
+        "What you should do:",
+        "- a.mrui: failed: exit code 50",
+        "    See its log.",
+        "",
+        "settings: 2 of 3 ran with older ones. Run them again.",
+        "",
+        "Written 1970-01-01 00:00 UTC by vipsync on host.",
+    ]
 
 
 def test_the_picture_stays_within_a_narrow_terminal() -> None:

@@ -198,6 +198,77 @@ def test_an_execution_that_was_stopped_on_the_portal_is_stopped(bench: Bench) ->
     assert asked(study) == []
 
 
+def test_what_a_person_stopped_is_not_said_to_be_here(bench: Bench) -> None:
+    """The sentence counts it and names the command that starts it; it is no fault, so the code is 0."""
+    bench.job_seconds = lambda job: 10.0 if "a" in str(job.invocation["signal"]) else 9000.0
+    study = bench.study(a="one", b="two", c="three")
+    bench.until(study.outputs)
+    study.ask("cancel", "b.mrui")
+    bench.rest()
+    assert status(study).sentence == (
+        "2 cases were stopped: b.mrui, c.mrui. `vipsync rerun DIR --failed` starts such cases again. "
+        "Everything else is here: 1 case done, 1 result; the data are still on VIP."
+    )
+    assert status(study).exit_code == 0
+    bench.job_seconds = lambda _job: 10.0
+    study.ask("rerun", which="failed")
+    bench.rest()
+    assert status(study).sentence.startswith("Everything is here: 3 cases done, 3 results")
+
+
+def test_where_all_was_stopped_nothing_is_waited_for(bench: Bench) -> None:
+    """Cases that ran and were stopped at the end of the session are told once VIP is clean."""
+    bench.job_seconds = lambda _job: 9000.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    bench.run(60)
+    study.ask("finish", kill="yes")
+    bench.rest()
+    assert status(study).sentence == (
+        "1 case was stopped: a.mrui. `vipsync rerun DIR --failed` starts such cases again. VIP is clean."
+    )
+    assert status(study).exit_code == 0
+
+
+def test_a_case_that_was_dropped_from_the_queue_is_told(make_bench: Callable[..., Bench]) -> None:
+    """`launch` starts it, as the sentence says."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 900.0
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    study.drop(b="two")
+    bench.run(120)
+    study.ask("cancel", "b.mrui")
+    bench.rest()
+    assert status(study).sentence.startswith(
+        "1 case was cancelled: b.mrui. `vipsync launch DIR` starts such cases. Everything else is here: "
+    )
+    study.ask("launch")
+    bench.rest()
+    assert status(study).sentence.startswith("Everything is here: 2 cases done")
+
+
+def test_a_result_that_was_let_go_is_not_said_to_be_here(make_bench: Callable[..., Bench]) -> None:
+    """It is named and counted apart from those that are here."""
+    bench = make_bench(max_direct_transfer=1000)
+    bench.runner.work = lambda job: {
+        "fit": b"x" * (3000 if "b" in str(job.invocation["signal"]) else 10)
+    }
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    study.ask("finish", "b.mrui.tgz")
+    bench.rest()
+    assert status(study).sentence == (
+        "1 result let go, and not on this machine: b.mrui.tgz. "
+        "Everything else is here: 2 cases done, 1 result; VIP is clean."
+    )
+    assert {row["case"]: row["status"] for row in table(study)} == {
+        "a.mrui": "done",
+        "b.mrui": "done, result let go",
+    }
+    assert status(study).exit_code == 0
+
+
 def test_an_engine_that_dies_on_its_values_is_a_failure(bench: Bench) -> None:
     """Killed without a job was not, or not surely, stopped by a person (facts 5.5): it is asked for."""
     bench.world.faults.arm(Kind.ENGINE_CRASHES)

@@ -310,7 +310,7 @@ def cancel(
 @click.pass_obj
 def pause(face: Face, directory: Path) -> int:
     """Send and start nothing more; following and mirroring go on."""
-    words = "Paused: nothing is sent or started; results still come. `vipsync resume` goes on."
+    words = "Paused: nothing is sent or started; results still come. `vipsync resume DIR` goes on."
     return faces.working.decide(face, directory, "pause", words)
 
 
@@ -320,7 +320,7 @@ def pause(face: Face, directory: Path) -> int:
 def resume(face: Face, directory: Path) -> int:
     """Send and start again after a pause."""
     return faces.working.decide(
-        face, directory, "resume", "Resumed: `vipsync run` sends and starts."
+        face, directory, "resume", "Resumed: `vipsync run DIR` sends and starts."
     )
 
 
@@ -336,7 +336,7 @@ def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool,
         return faces.working.finish(face, directory, without, kill=kill)
     if kill or without:
         raise click.UsageError("--cancel goes with no other option.")
-    words = "The session stays open, unless its removal has begun: see `vipsync status`."
+    words = "The session stays open, unless its removal has begun: see `vipsync status DIR`."
     return faces.working.decide(face, directory, "finish --cancel", words)
 
 

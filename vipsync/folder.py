@@ -163,10 +163,14 @@ class SessionFolder:
         return mine
 
     def check_place(self) -> None:
-        """Notice a folder that was moved, and refuse one that was copied.
+        """Notice a folder that was moved, and refuse one that was copied. Raise FolderCopied."""
+        self.refuse_copy()
+        mine = self.identity()
+        if mine and mine.path != str(self.root):
+            self.claim(mine.id)
 
-        Raise FolderCopied where the old place still holds the same id.
-        """
+    def refuse_copy(self) -> None:
+        """Raise FolderCopied where the place of before still holds the same id; change nothing."""
         mine = self.identity()
         if mine is None or mine.path == str(self.root):
             return
@@ -178,7 +182,6 @@ class SessionFolder:
                     f"{self.root} is a copy of {mine.path}: both carry the session {mine.id}.",
                     f"Make a session of its own of it with `vipsync init --fresh {self.root}`.",
                 )
-        self.claim(mine.id)
 
     def require(self, session_id: str) -> None:
         """Raise FolderAbsent unless the folder is there and carries this id."""
@@ -204,7 +207,7 @@ class SessionFolder:
         except Timeout as error:
             raise FolderHeld(
                 f"Another vipsync already works in {self.root}.",
-                "It will see what you changed; `vipsync status` shows what it does.",
+                "It will see what you changed; `vipsync status DIR` shows what it does.",
             ) from error
         except OSError as error:
             raise disk_error(self.hidden, error) from error

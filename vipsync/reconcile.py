@@ -11,6 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vipsync import actions as do
@@ -18,9 +19,9 @@ from vipsync.access import Access, Connect
 from vipsync.act import Tools, act
 from vipsync.adoption import adopted_rows
 from vipsync.backup import read_backup
-from vipsync.disk.scan import Hints
+from vipsync.disk.scan import Hints, Identity, identity, same_folder
 from vipsync.disk.walk import printable
-from vipsync.errors import FolderAbsent, VipsyncError
+from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
 from vipsync.fetching import part_name
 from vipsync.folder import SessionFolder, unreadable
 from vipsync.holding import Hold, take
@@ -89,6 +90,7 @@ class Reconciler:
         self._new = False
         self._basis: object = None
         self._id = ""
+        self._root: Identity | None = None
         self.planner = planner
         self._new_observer = observer or self._folder_observer
         self._overrides, self._environ = overrides, environ
@@ -116,6 +118,7 @@ class Reconciler:
         observer = self._new_observer(self.folder)
         self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
         self._id, self._new = self._hold.id, self.ledger.state.is_new
+        self._root = identity(self.folder.root)
         before = self.memory  # threads may still be at work
         if not before.under_way:
             self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
@@ -149,6 +152,16 @@ class Reconciler:
     def is_open(self) -> bool:
         """Tell whether this process holds the folder."""
         return self._hold is not None
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the folder itself is the one that was held, whatever is missing in it."""
+        if self._root is None or isinstance(self.trouble, (FolderHeld, FolderCopied)):
+            return False
+        with suppress(FolderAbsent):
+            self.folder.require(self._id)
+            return same_folder(self.folder.root, self._root)
+        return False
 
     @property
     def portal(self) -> str:

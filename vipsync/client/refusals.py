@@ -63,7 +63,7 @@ _REMEDIES: Mapping[type[VipError], str] = {
     SlotsFull: "It must wait until another execution has ended; the portal's support can raise the limit.",
     InvalidInput: "Correct this value in settings.toml.",
     PathForbidden: "Use a path below /vip/Home, or below a group that this account has joined.",
-    ExecutionGone: "It was deleted on VIP; `vipsync rerun` starts its cases again.",
+    ExecutionGone: "It was deleted on VIP; `vipsync rerun DIR CASE` starts its cases again.",
     GenericVipError: "Try again in some minutes; if it stays so, write to the portal's support.",
 }
 

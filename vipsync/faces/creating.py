@@ -47,11 +47,25 @@ def describe(client: VipClient, pipeline_id: str) -> Descriptor:
 
 
 def create(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
-    """Make a session folder with its settings.toml, all or nothing."""
+    """Make a session folder with its settings.toml, all or nothing.
+
+    A session that lost its settings.toml gets back the one that was last valid.
+    """
     folder = SessionFolder(root)
     refuse_settings(folder)
+    if descriptor is None and (kept := _kept_settings(folder)):
+        write_atomic(folder.settings, kept.encode())
+        return Made(
+            f"{folder.settings} is back as it was when it was last valid.",
+            (f"Look at it, and ask `vipsync check {folder.root}`.",),
+        )
     _write_folder(folder, settings_text(descriptor, _name(folder), portal))
     return Made(f"{folder.root} is a session folder now.", tuple(_steps(folder, descriptor)))
+
+
+def _kept_settings(folder: SessionFolder) -> str:
+    """Return the last valid settings.toml that the ledger keeps, empty where there is none."""
+    return read_state(folder.ledger).last_settings if folder.ledger.exists() else ""
 
 
 def _steps(folder: SessionFolder, descriptor: Descriptor | None) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vipsync.errors import DiskError, NotASession, SettingsError, VipsyncError
+from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.faces.checking import check, planned, worst
 from vipsync.faces.face import Face, sessions_of
 from vipsync.folder import SessionFolder
@@ -15,6 +15,7 @@ from vipsync.preview import Finding, preview
 from vipsync.report import screen
 from vipsync.settings.reading import load, places
 from vipsync.status.publish import read_status, status_json, troubled
+from vipsync.status.remembered import remembered
 from vipsync.status.status import Status, exit_code, status_of
 from vipsync.status.words import STALE, duration
 from vipsync.why import why, why_result
@@ -26,17 +27,28 @@ def check_folders(face: Face, directory: Path) -> int:
     for folder in sessions_of([directory]):
         findings = []
         face.reporter.say(str(folder.root), "bold")
-        for finding in check(folder, face.connect, face.overrides):
+        for finding in _checked(folder, face):
             findings.append(finding)
             face.reporter.show(screen.finding(finding))
         codes.append(worst(finding.exit_code for finding in findings))
     return worst(codes)
 
 
+def _checked(folder: SessionFolder, face: Face) -> Iterator[Finding]:
+    """Check a folder; of a copy nothing more is said than that it is one."""
+    try:
+        folder.refuse_copy()
+    except VipsyncError as error:
+        yield Finding("folder", error.message, error.remedy, error.exit_code)
+        return
+    yield from check(folder, face.connect, face.overrides)
+
+
 def plan_folders(face: Face, directory: Path) -> int:
     """Say what the next cycle would do."""
     codes = []
     for folder in sessions_of([directory]):
+        folder.refuse_copy()
         settings = load(folder.root, face.overrides)
         client, trouble = None, None
         try:
@@ -78,17 +90,29 @@ def _statuses(directory: Path, face: Face) -> list[tuple[Status, str]]:
 def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     """Return what the process that holds the folder says, else what the ledger and the files say."""
     told, now = read_status(folder), time.time()
+    try:
+        folder.refuse_copy()
+    except FolderCopied as error:
+        return troubled(folder, error, now), _last_wrote(None)
     recent = told is not None and 0 <= now - told.written < STALE
     if told and (_is_held(folder) or (recent and not _can_look(folder))):
         return told, f"vipsync runs here; {duration(now - told.written)} ago"
     try:
         looked = preview(folder, None, face.overrides)
     except VipsyncError as error:
-        return troubled(folder, error, now), "vipsync is not running in this folder."
+        return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
     confirmed = told.confirmed if told else None
-    fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed)
+    before = remembered(told, looked.snapshot, looked.plan)
+    fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
     never = "" if folder.ledger.exists() else "has not run yet and "
     return fresh, f"vipsync {never}is not running in this folder."
+
+
+def _last_wrote(age: float | None) -> str:
+    """Say when vipsync last wrote into a folder that nobody holds: it lets go of one in trouble."""
+    if age is None or not 0 <= age < STALE:
+        return "vipsync is not running in this folder."
+    return f"vipsync last wrote here {duration(age)} ago."
 
 
 def _is_held(folder: SessionFolder) -> bool:
@@ -100,9 +124,12 @@ def _is_held(folder: SessionFolder) -> bool:
 
 def _can_look(folder: SessionFolder) -> bool:
     try:
-        return folder.settings.read_bytes() is not None
-    except OSError:
+        folder.settings.read_bytes()
+    except PermissionError:
         return False
+    except OSError:
+        return True  # what is missing is what there is to tell
+    return True
 
 
 def why_path(face: Face, path: Path) -> int:

@@ -84,8 +84,7 @@ class SavedSettings:
         try:
             patterns = _patterns(self._folder.ignored)
             self._use(load(self._folder.root, self._overrides, self._environ), patterns)
-            settings = self._folder.settings
-            self.text = decoded(settings.read_bytes(), str(settings))
+            self.text = decoded(self._folder.settings.read_bytes(), Settings.SOURCE)
             self.error = ""
         except VipsyncError as error:
             self.error = str(error)

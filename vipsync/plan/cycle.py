@@ -100,7 +100,9 @@ def _say_outdated(draft: Draft, found: Sorted, placer: Placer) -> None:
     launched = [c for c in found.content.values() if c in found.launches]
     if old:
         text = f"{len(old)} of {len(launched)} cases ran with older settings or shared files."
-        draft.notice(Level.INFO, "settings", text, "`vipsync rerun --outdated` runs them again.", 0)
+        draft.notice(
+            Level.INFO, "settings", text, "`vipsync rerun DIR --outdated` runs them again.", 0
+        )
     versions = Counter([found.launches[content][-1].pipeline_id for content in launched])
     if len(versions) > 1:
         mixed = ", ".join(f"{n} with {pipeline}" for pipeline, n in sorted(versions.items()))
@@ -142,7 +144,8 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
     if session.adopting:
         return []
     if session.paused:
-        draft.notice(Level.INFO, "paused", "Paused: nothing is sent or started.", exit_code=0)
+        text = "`vipsync resume DIR` lets vipsync send and start again."
+        draft.notice(Level.INFO, "paused", text, exit_code=0)
         settle_doubts(draft)
         return []
     if session.phase is Phase.CLOSED:

@@ -36,6 +36,10 @@ class Problem(NamedTuple):
     text: str
 
 
+_LEDGER = ".vipsync/ledger.sqlite"
+"""What a session folder has that was run before."""
+
+
 def load(
     folder: Path,
     overrides: Mapping[str, object] | None = None,
@@ -257,6 +261,9 @@ def _not_a_session(folder: Path) -> NotASession:
                 f"{folder} has {name}, but no {Settings.SOURCE}.",
                 f"Rename it to {Settings.SOURCE}; Windows hides the ending .txt until asked to show it.",
             )
+    if (folder / _LEDGER).is_file():
+        remedy = f"Put it back. `vipsync init {folder}` writes the one that was last valid."
+        return NotASession(f"{folder} has lost its {Settings.SOURCE}.", remedy)
     remedy = f"Make a session folder with: vipsync init {folder}"
     return NotASession(f"{folder} has no {Settings.SOURCE}.", remedy)
 

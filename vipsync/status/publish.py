@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class Publisher:
 
     def publish(self, session: Reconciler) -> Status | None:
         """Write what has changed; return the state of the folder, None where it is not there."""
-        self.status = _status(session)
+        self.status = _status(session, self.status)
         try:
             self._publish(session)
             self._unwritten = False
@@ -55,15 +56,24 @@ class Publisher:
         return self.status
 
     def _publish(self, session: Reconciler) -> None:
-        status, folder = self.status, session.folder
-        if status is None or not session.is_open:
+        if self.status is None:
             return
+        if session.is_open:
+            self._say(session.folder, self.status)
+            self._export(session, self.status)
+        elif session.is_there:  # something in it is missing, and it was let go
+            with session.folder.held():
+                self._say(session.folder, self.status)
+
+    def _say(self, folder: SessionFolder, status: Status) -> None:
         now, (before, words) = status.written, self._words
         unchanged = _lasting(status) == words
         if not unchanged or now - before >= EVERY or now < before:
             self._words = (now, _lasting(status))
             write_atomic(folder.status, status_text(status, socket.gethostname()).encode())
             write_atomic(folder.report, _STATUS.dump_json(status, indent=1))
+
+    def _export(self, session: Reconciler, status: Status) -> None:
         observer = session.observer
         if observer is None or observer.settings is None or not session.ledger.state.executions:
             return
@@ -97,23 +107,31 @@ def _lasting(status: Status) -> object:
     )
 
 
-def _status(session: Reconciler) -> Status | None:
+def _status(session: Reconciler, before: Status | None) -> Status | None:
     if session.trouble:
-        return troubled(session.folder, session.trouble, session.timing.wall())
+        known = before or (read_status(session.folder) if session.is_there else None)
+        return troubled(session.folder, session.trouble, session.timing.wall(), known)
     if session.snapshot is None or session.plan is None:
         return None
     root = str(session.folder.root)
     return status_of(session.snapshot, session.plan, root, session.confirmed)
 
 
-def troubled(folder: SessionFolder, error: VipsyncError, wall: float) -> Status:
-    """Return the state of a folder that cannot be looked at."""
-    return Status(
-        folder=str(folder.root),
-        session=folder.root.name,
-        id="",
-        phase="",
+def troubled(
+    folder: SessionFolder, error: VipsyncError, wall: float, before: Status | None = None
+) -> Status:
+    """Return the state of a folder that cannot be looked at; what was known `before` is kept."""
+    root = str(folder.root)
+    known = before or Status(folder=root, session=folder.root.name, id="", phase="", sentence="")
+    return replace(
+        known,
+        folder=root,
         sentence=str(error),
+        notices=(),
+        starting=0,
+        sending=0,
+        fetching=0,
+        minutes_left=None,
         written=wall,
         exit_code=error.exit_code,
     )

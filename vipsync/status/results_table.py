@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from vipsync.plan.standing import outcome
-from vipsync.state import Followed, Launch, LaunchedCase, LaunchStatus, State
+from vipsync.state import Followed, Launch, LaunchedCase, LaunchStatus, ResultStatus, State
 from vipsync.status.status import Status
 
 COLUMNS = (
@@ -40,12 +40,24 @@ def results_table(state: State, status: Status) -> str:
 def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
     folders = {e.id: e.folder for e in status.executions}
     started = _by_time(x for x in state.launches.values() if x.status is LaunchStatus.STARTED)
+    let_go = {
+        (r.execution_id, _name(r.vip))
+        for r in state.results.values()
+        if r.status is ResultStatus.LET_GO
+    }
     latest = {case.id: (case.content, x.request) for x in started for case in x.cases}
     for launch in started:
         execution = state.executions.get(launch.execution_id)
         for case in launch.cases:
             last = latest[case.id] == (case.content, launch.request)
-            yield _row(case, launch, execution, folders, last=last)
+            stands = str(outcome(case, launch, execution)[0])
+            if any((launch.execution_id, _name(e.name or "")) in let_go for e in case.expected):
+                stands += f", result {ResultStatus.LET_GO}"
+            yield _row(case, launch, execution, stands, folders, last=last)
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
 
 
 def _by_time(launches: Iterable[Launch]) -> list[Launch]:
@@ -56,6 +68,7 @@ def _row(
     case: LaunchedCase,
     launch: Launch,
     execution: Followed | None,
+    stands: str,
     folders: dict[str, str],
     *,
     last: bool,
@@ -71,7 +84,7 @@ def _row(
         launch.execution_id,
         _time(launch.at),
         _time(execution.ended_at if execution else None),
-        str(outcome(case, launch, execution)[0]),
+        stands,
         folders.get(launch.execution_id, ""),
         "yes" if last else "no",
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from vipsync import actions as do
-from vipsync.model import JobState
+from vipsync.model import JobState, VipPath
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.mirroring import results_name, wanted
 from vipsync.plan.sending import Placer
@@ -17,6 +17,7 @@ from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.state import (
     Followed,
     Phase,
+    Result,
     ResultStatus,
     SendStatus,
 )
@@ -65,10 +66,24 @@ class Status:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
+_AGAIN = {
+    CaseState.STOPPED: "`vipsync rerun DIR --failed` starts such cases again.",
+    CaseState.DROPPED: "`vipsync launch DIR` starts such cases.",
+}
+"""How cases are started after all that a person has stopped, or dropped from the queue."""
+
+WISHED = frozenset({*map(str, _AGAIN), str(ResultStatus.LET_GO)})
+"""Subjects of what is not here because a person wished so."""
+
+
 def status_of(
-    snapshot: Snapshot, plan: Plan, folder: str, confirmed: float | None = None
+    snapshot: Snapshot,
+    plan: Plan,
+    folder: str,
+    confirmed: float | None = None,
+    remembered: Iterable[Notice] = (),
 ) -> Status:
-    """Return the state of a folder."""
+    """Return the state of a folder; `remembered` is what was said of it and this look cannot see."""
     state = snapshot.state
     found = sort_cases(snapshot, Placer(snapshot))
     cases = case_reports(snapshot, found)
@@ -76,13 +91,19 @@ def status_of(
         _execution(e, snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
-    notices = (*plan.notices, *_case_notices(cases))
+    notices = (
+        *plan.notices,
+        *_case_notices(cases),
+        *_pinned(snapshot),
+        *_wished(cases, state.results),
+        *remembered,
+    )
     counts = Counter(str(case.state) for case in cases)
     on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
     names = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
     status = Status(
         folder=folder,
-        session=state.session.session_name or snapshot.settings.session_name,
+        session=session_name(snapshot),
         id=state.session.id,
         phase=str(state.session.phase),
         sentence="",
@@ -106,6 +127,13 @@ def status_of(
     return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
 
 
+def session_name(snapshot: Snapshot) -> str:
+    """Return the name of the session on VIP: the one it was opened with, else that of the settings."""
+    session = snapshot.state.session
+    pinned = session.session_name if session.phase is not Phase.CLOSED else ""
+    return pinned or snapshot.settings.session_name
+
+
 def exit_code(notices: Iterable[Notice]) -> int:
     """Return the code for what is not in order: no key before no VIP before settings before a person."""
     codes = {n.exit_code for n in notices if n.level in (Level.ERROR, Level.PERSON)}
@@ -120,6 +148,40 @@ def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
         for case in cases
         if case.state in bad
     ]
+
+
+def _pinned(snapshot: Snapshot) -> Iterator[Notice]:
+    """Say which settings do not count yet: name and portal stay while data are on VIP."""
+    session, settings = snapshot.state.session, snapshot.settings
+    if session.phase is Phase.CLOSED:
+        return
+    for key, now, pinned in (
+        ("session_name", settings.session_name, session.session_name),
+        ("portal", settings.portal, session.portal),
+    ):
+        if pinned and now != pinned:
+            text = (
+                f'{key} = "{now}" counts once this session is finished; until then {pinned} does.'
+            )
+            remedy = "To finish it, delete ON_VIP.txt, or call `vipsync finish DIR`."
+            yield Notice(Level.INFO, "settings", text, remedy, 0)
+
+
+def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
+    """Say what is not here because a person wished so, which is no fault."""
+    for state, remedy in _AGAIN.items():
+        names = [case.id for case in cases if case.state is state]
+        if names:
+            were = f"{count(len(names), 'case')} {'was' if len(names) == 1 else 'were'}"
+            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", remedy, 0)
+    names = [r.vip.rsplit("/", 1)[-1] for r in results.values() if r.status is ResultStatus.LET_GO]
+    if names:
+        text = f"{count(len(names), 'result')} let go, and not on this machine: {_some(names)}."
+        yield Notice(Level.INFO, str(ResultStatus.LET_GO), text, exit_code=0)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _execution(execution: Followed, snapshot: Snapshot) -> ExecutionReport:
@@ -195,6 +257,18 @@ def _results_to_come(snapshot: Snapshot) -> bool:
 
 
 def _rest(status: Status, snapshot: Snapshot) -> str:
+    """Say what is here and what is not where nothing goes on."""
+    wished = _by_wish(status)
+    return f"{wished} {_else(status, snapshot, rest=bool(wished))}".strip()
+
+
+def _by_wish(status: Status) -> str:
+    """Say what is not here because a person wished so, empty where nothing is."""
+    found = [n for n in status.notices if n.subject in WISHED]
+    return " ".join(f"{n.text} {n.remedy}".strip() for n in found)
+
+
+def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
     waiting = status.counts.get(CaseState.WAITING, 0)
     here = sum(r.status is ResultStatus.HERE for r in snapshot.state.results.values())
     done = status.counts.get(CaseState.DONE, 0)
@@ -202,10 +276,13 @@ def _rest(status: Status, snapshot: Snapshot) -> str:
         return f"Waiting for files: {count(waiting, 'case')} incomplete."
     by_hand = status.counts.get(CaseState.MANUAL, 0) + status.counts.get(CaseState.ASIDE, 0)
     if by_hand:
-        return f"Waiting for `vipsync launch`: {count(by_hand, 'case')}."
+        return f"Waiting for `vipsync launch DIR`: {count(by_hand, 'case')}."
+    on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
     if done or here:
-        on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
-        return f"Everything is here: {count(done, 'case')} done, {count(here, 'result')}; {on_vip}."
+        every = "Everything else" if rest else "Everything"
+        return f"{every} is here: {count(done, 'case')} done, {count(here, 'result')}; {on_vip}."
+    if rest:
+        return f"{on_vip[:1].upper()}{on_vip[1:]}."
     if snapshot.files and snapshot.settings.pipeline_id and not snapshot.descriptor:
         return "The pipeline's definition was not read yet."
     return "Waiting for files in inputs/."

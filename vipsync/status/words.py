@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.state import Phase
-from vipsync.status.status import Status
+from vipsync.status.status import Status, count
 
 STALE = 600.0
 """Seconds after which STATUS.txt no longer speaks of a running vipsync."""
@@ -73,7 +73,7 @@ def details(status: Status) -> Iterator[str]:
 
 
 def to_do(status: Status) -> Iterator[str]:
-    """Return the lines that ask something of a person."""
+    """Return the lines that ask something of a person, then what else is not in sync, and why."""
     asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
     if asking:
         yield "What you should do:"
@@ -84,9 +84,11 @@ def to_do(status: Status) -> Iterator[str]:
             if notice.remedy:
                 yield f"    {notice.remedy}"
         yield ""
-    for notice in status.notices:
-        if notice.level in (Level.WAIT, Level.INFO):
-            yield f"{notice.subject}: {notice.text}"
+    others = [n for n in status.notices if n not in asking]
+    for notice in others:
+        yield f"{notice.subject}: {notice.text} {notice.remedy}".rstrip()
+    if others:
+        yield ""
 
 
 def _cases(status: Status) -> Iterator[str]:
@@ -132,10 +134,13 @@ def _others(status: Status) -> Iterator[str]:
 
 
 def _on_vip(status: Status) -> Iterator[str]:
+    if not status.phase:
+        return
     if status.phase == Phase.CLOSED:
         yield "Nothing of this session is on VIP."
     else:
         since = f" since {when(status.since)}" if status.since else ""
-        yield f"On VIP{since}: {status.files:,} files sent, {size(status.size)}, in {status.where}"
+        sent = f"{count(status.files, 'file')} sent, {size(status.size)}"
+        yield f"On VIP{since}: {sent}, in {status.where}"
         yield "Delete ON_VIP.txt to remove them there, once every result is here."
     yield ""
