@@ -263,7 +263,7 @@ def test_a_removal_that_the_backup_remembers_is_not_asked_for_beside_a_marker(
     study = bench.study(settings=UPLOAD_ONLY, a="one")
     bench.rest()
     study.marker.unlink()
-    bench.until(lambda: study.phase() is Phase.REMOVING)
+    bench.until(lambda: bench.count("DELETE"))
     bench.stop()
     old = shutil.copytree(study.root, bench.root / "old")
     bench.rest()

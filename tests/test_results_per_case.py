@@ -241,9 +241,9 @@ def test_a_case_that_was_dropped_from_the_queue_is_told(make_bench: Callable[...
     study.ask("cancel", "b.mrui")
     bench.rest()
     assert status(study).sentence.startswith(
-        "1 case was cancelled: b.mrui. `vipsync launch DIR` starts such cases. Everything else is here: "
+        "1 case was cancelled: b.mrui. `vipsync launch DIR CASE` starts one. Everything else is here: "
     )
-    study.ask("launch")
+    study.ask("launch", "b.mrui")
     bench.rest()
     assert status(study).sentence.startswith("Everything is here: 2 cases done")
 

@@ -68,7 +68,7 @@ def plan_marker(draft: Draft) -> None:
             Level.PERSON,
             "ON_VIP.txt",
             "The folder was away and came back without its marker: nothing is concluded from that.",
-            "Where the data on VIP may go, say so with `vipsync finish`.",
+            "Where the data on VIP may go, say so with `vipsync finish DIR`.",
         )
     elif session.phase is Phase.OPEN and not draft.s.marker:
         grace = draft.s.settings.finish.grace
@@ -306,7 +306,7 @@ def _leased(draft: Draft) -> bool:
             text += f" It has not said so for {age / 3600:.0f} h."
             remedy = (
                 "If that session is gone: "
-                f"`vipsync finish --without {lease.folder.rstrip('/').rsplit('/', 1)[-1]}`."
+                f"`vipsync finish DIR --without {lease.folder.rstrip('/').rsplit('/', 1)[-1]}`."
             )
         draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
         draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)

@@ -216,7 +216,7 @@ def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
             "launch",
             f"{jobs} jobs are ready to start, more than confirm_above = "
             f"{s.settings.launch.confirm_above}.",
-            "Start them with `vipsync launch`, or raise confirm_above in settings.toml.",
+            "Start them with `vipsync launch DIR`, or raise confirm_above in settings.toml.",
         )
     if launches:
         age = {x.name: max(draft.since(f"case {c.id}") for c in x.cases) for x in launches}

@@ -120,7 +120,7 @@ def _needs_person(draft: Draft, execution: Followed) -> bool:
         Level.PERSON,
         execution.id,
         text,
-        "Ask VIP's support to release it, or stop it with `vipsync cancel`.",
+        "Ask VIP's support to release it, or stop it with `vipsync cancel DIR CASE`.",
     )
     return not (held and active)
 

@@ -84,7 +84,7 @@ def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
         return _launched(case, content, launches, snapshot)
     match judged.verdict if judged else None:
         case Verdict.ASIDE:
-            words = "`vipsync launch` starts it"
+            words = "`vipsync launch DIR` starts it"
             return CaseReport(case.id, CaseState.ASIDE, words)
         case Verdict.BEFORE:
             return CaseReport(case.id, CaseState.BEFORE, "before this folder was adopted")
@@ -95,7 +95,7 @@ def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
             if refused and case not in found.new:
                 return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
             if snapshot.settings.launch.when == "manual" and judged is None:
-                return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch` starts it")
+                return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch DIR` starts it")
             if snapshot.lender and placer.blocked(case.values.values()):
                 words = f"waits until {snapshot.lender.folder} has sent its files"
                 return CaseReport(case.id, CaseState.WAITING, words)

@@ -68,7 +68,7 @@ class Status:
 
 _AGAIN = {
     CaseState.STOPPED: "`vipsync rerun DIR --failed` starts such cases again.",
-    CaseState.DROPPED: "`vipsync launch DIR` starts such cases.",
+    CaseState.DROPPED: "`vipsync launch DIR CASE` starts one.",
 }
 """How cases are started after all that a person has stopped, or dropped from the queue."""
 
