@@ -228,3 +228,11 @@ def test_a_closed_session_knows_nothing_of_its_folder() -> None:
     made.forget_home()
     assert (made.home, made.fresh, made.folders, made.removed) == (None, False, set(), set())
     assert (made.listings, made.removal_asked) == ({}, {})
+
+
+def test_another_key_forgets_what_was_seen_and_no_removal() -> None:
+    """VIP may still carry out what was asked for with the first one."""
+    made = memory(removal_asked={HOME: 7.0}, ours=(), found_whole=True, slots_full_at=3.0)
+    made.forget_account()
+    assert (made.home, made.ours, made.found_whole, made.slots_full_at) == (None, None, False, None)
+    assert (made.removal_asked, made.asked_before) == ({}, 7.0)

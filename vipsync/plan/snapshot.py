@@ -70,8 +70,9 @@ class Memory:
 
     `was_absent`: the folder was away since its marker was last seen. `was_finishing`: so the ledger
     said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
-    may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when the
-    process before this one asked for a removal. Both are by this process' clock.
+    may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when a
+    removal was asked for by the process before this one, or before what was seen was forgotten.
+    Both are by this process' clock.
     """
 
     version: int = 0
@@ -230,6 +231,8 @@ class Memory:
         self.home, self.fresh = None, False
         self.folders, self.missing, self.removed = set(), set(), set()
         self.listings, self.touched = {}, {}
+        if self.removal_asked:
+            self.asked_before = max(self.removal_asked.values())
         self.removal_asked, self.removal_looked = {}, {}
 
 
