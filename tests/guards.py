@@ -27,6 +27,7 @@ from vipsync.plan import (
     finishing,
     launching,
     mirroring,
+    removing,
     requests,
     sending,
     sorting,
@@ -76,7 +77,7 @@ def _hostile(name: str) -> str:
 LATE_UPLOAD = (
     "tests/test_doubts_system.py::test_a_late_upload_is_waited_for_by_the_next_process_too"
 )
-FINISHING = finishing.plan_finishing
+FINISHING = removing.plan_removal
 MARKER = finishing.plan_marker
 
 GUARDS = (
@@ -118,7 +119,7 @@ GUARDS = (
     ),
     Guard(
         "nothing outside the session's folder is removed",
-        finishing.removal_targets,
+        removing.removal_targets,
         ' and p.startswith(f"{session.home}/")',
         "",
         _row("an output folder outside the session's is never removed"),
@@ -169,14 +170,14 @@ GUARDS = (
     ),
     Guard(
         "running executions are waited for",
-        finishing.missing,
+        removing.missing,
         "[*running, *unlisted, ",
         "[*unlisted, ",
         _row("finishing: a running execution is waited for"),
     ),
     Guard(
         "the last results are listed before anything is removed",
-        finishing.missing,
+        removing.missing,
         "[*running, *unlisted, ",
         "[*running, ",
         _row("finishing: an execution that was not listed is listed first"),
@@ -197,28 +198,28 @@ GUARDS = (
     ),
     Guard(
         "nothing is removed while a launch is in doubt",
-        finishing._doubts,
+        removing._doubts,
         "any(x.status is LaunchStatus.INTENDED for x in state.launches.values())",
         "False",
         _row("finishing: nothing is removed while a launch is in doubt"),
     ),
     Guard(
         "nothing is removed while a transfer is under way",
-        finishing._doubts,
+        removing._doubts,
         "any(name.startswith(sends) for name in memory.under_way)",
         "False",
         _row("finishing: a transfer under way is waited for"),
     ),
     Guard(
         "late writers are waited for",
-        finishing._doubts,
+        removing._doubts,
         "    if waiting:\n        say_late_writers(draft)\n    return waiting",
         "    return False",
         _row("finishing: the late writers of a killed execution are waited for, wanted or not"),
     ),
     Guard(
         "a transfer without an answer is waited for",
-        finishing._doubts,
+        removing._doubts,
         "memory.unanswered_at is not None",
         "False",
         _row("finishing: a transfer that got no answer may still arrive, though a later one has"),
@@ -253,14 +254,14 @@ GUARDS = (
     ),
     Guard(
         "a removal is asked for again after ten minutes only",
-        finishing._remove,
+        removing._remove,
         "s.now >= asked + ASK_AGAIN",
         "True",
         _row("removing: asked again after ten minutes, not before"),
     ),
     Guard(
         "a removal is confirmed by looking",
-        finishing._remove,
+        removing._remove,
         "targets = [t for t in removal_targets(s) if t not in memory.removed]",
         "targets = [t for t in removal_targets(s) if t not in memory.removal_asked]",
         "tests/test_marker_system.py::test_the_removal_is_confirmed_before_the_session_is_closed",

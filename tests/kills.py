@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.served import SETTINGS, Served, serve, wait_until
-from vipsync.plan.finishing import ASK_AGAIN
+from vipsync.plan.removing import ASK_AGAIN
 
 KILLS_EACH = 25
 """Kills in the life of three folders; then others take their place."""

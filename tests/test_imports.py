@@ -22,7 +22,9 @@ LAYERS = (
     "state actions plan.snapshot",
     "plan.draft plan.sending",
     "plan.sorting plan.starting plan.launching plan.mirroring record",
-    "plan.finishing plan.standing",
+    "plan.standing",
+    "plan.removing",
+    "plan.finishing",
     "plan.requests status.status status.words status.remembered status.results_table plan.cycle",
     # what touches the machine and VIP
     "settings.toml_text settings.keys settings.checks client.refusals client.wire disk.*",

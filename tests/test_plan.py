@@ -49,7 +49,7 @@ from vipsync.errors import (
 from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, VipPath
 from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
-from vipsync.plan.finishing import LOST
+from vipsync.plan.removing import LOST
 from vipsync.plan.snapshot import Attempt, Listing, Request, Snapshot
 from vipsync.plan.starting import next_run
 from vipsync.state import (

@@ -13,19 +13,17 @@ from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import InputFile, VipPath
 from vipsync.names import vip_relpath
-from vipsync.plan.draft import Draft, Level, Plan
+from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.finishing import (
-    closed,
-    decide,
     plan_adoption,
     plan_after_download,
-    plan_finishing,
     plan_marker,
     plan_older_ledger,
     plan_set_aside,
 )
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.mirroring import plan_following, plan_results
+from vipsync.plan.removing import closed, plan_removal
 from vipsync.plan.requests import plan_requests
 from vipsync.plan.sending import Placer, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
@@ -122,7 +120,7 @@ def _follow(draft: Draft) -> None:
     if draft.s.memory.ours is None:  # an older ledger does not know all of its executions
         draft.add(do.FindExecutions(mark(session)))
     elif not draft.s.settings_error:  # what is to stay on VIP may stand in what is broken
-        plan_finishing(draft)
+        plan_removal(draft)
 
 
 def _fetch_pipeline(draft: Draft) -> bool:

@@ -12,12 +12,14 @@ from enum import StrEnum
 from vipsync import actions as do
 from vipsync.errors import DiskError
 from vipsync.plan.snapshot import Attempt, Snapshot
+from vipsync.state import Changes, Row
 
 PATIENCE = 5
 """Failures in a row after which a person is told, and `run --once` no longer waits."""
 
 
-_NEVER = float("inf")
+NEVER = float("inf")
+"""When a file will be quiet that cannot be read."""
 
 
 class Level(StrEnum):
@@ -106,7 +108,7 @@ class Draft:
 
         What waits for ever, such as a file that cannot be read, advances nothing and is not waited for.
         """
-        if until == _NEVER:
+        if until == NEVER:
             return
         self.due = until if self.due is None else min(self.due, until)
         self.advances = self.advances or not lasting
@@ -155,3 +157,8 @@ def _up_to_decision(actions: Iterable[do.Action]) -> Iterator[do.Action]:
         if isinstance(action, (do.Decide, do.Open)):
             return
         marking = marking or isinstance(action, do.WriteMarker)
+
+
+def decide(draft: Draft, why: str, *put: Row) -> None:
+    """Add a decision: rows to write, and no effect."""
+    draft.add(do.Decide(why, Changes(put=put)))

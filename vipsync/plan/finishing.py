@@ -1,7 +1,6 @@
-"""The session's way from open to closed: the marker, the grace, the last results, the removal.
+"""The session's way from open to finishing and back: the marker, the grace, what is set aside.
 
-Nothing is removed from VIP without a marker that was really seen and really is gone, never before
-its results are here, and never data of another session. PURE: no I/O, no clock.
+Nothing is concluded without a marker that was really seen and really is gone. PURE: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -9,49 +8,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vipsync import actions as do
-from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, VipPath
-from vipsync.plan.draft import Draft, Level
-from vipsync.plan.mirroring import LATE_WRITERS, cannot_come, kill, open_results, wanted
-from vipsync.plan.sending import SENDS, Placer, set_aside
+from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder
+from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.removing import missing, removal_began
+from vipsync.plan.sending import Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.plan.starting import runs_to_come
 from vipsync.state import (
     Changes,
-    Followed,
     Judged,
     LaunchStatus,
     Phase,
-    ResultStatus,
-    Row,
     SendStatus,
-    Session,
     State,
     Verdict,
 )
 
-ASK_AGAIN = 600.0
-"""Seconds after which a removal that did not happen is asked for again (facts 3.7)."""
-
-OLD_LEASE = 86400.0
-"""Seconds after which a lease that was not renewed is reported."""
-
 LEAVING = (Phase.FINISHING, Phase.REMOVING)
 """The phases of a session that is on its way to closed."""
-
-LOST = "it was removed from VIP before it was here"
-
-LOOK_AGAIN = 2.0
-"""Seconds between looks whether a removal has happened: it mostly takes a few (facts 3.7)."""
-
-LOOK_LESS = 2
-"""What part of the time that has passed since it was asked for goes by until the next look."""
-
-
-def decide(draft: Draft, why: str, *put: Row) -> None:
-    """Add a decision: rows to write, and no effect."""
-    draft.add(do.Decide(why, Changes(put=put)))
 
 
 def plan_marker(draft: Draft) -> None:
@@ -82,11 +58,6 @@ def plan_marker(draft: Draft) -> None:
             draft.wait(draft.s.now + min(grace, 0.5))
     elif draft.s.marker and not removal_began(session) and session.phase in LEAVING:
         draft.add(do.Decide("go on", gone_on(draft.s.state)))
-
-
-def removal_began(session: Session) -> bool:
-    """Tell whether VIP may have been asked to remove something: from then on there is no way back."""
-    return session.phase is Phase.REMOVING and session.removal_asked_at is not None
 
 
 def plan_older_ledger(draft: Draft) -> None:
@@ -244,217 +215,3 @@ def _judge(found: Sorted, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
         for case_id, content in sorted(found.content.items())
         if content not in found.launches and content not in snapshot.state.judged
     ]
-
-
-def plan_finishing(draft: Draft) -> None:
-    """Take a finishing session on: wait for executions and results, then remove, then close."""
-    session = draft.s.state.session
-    if session.phase is Phase.FINISHING and session.set_aside:
-        _kill(draft)
-        _say_unknown(draft)
-        if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
-            decide(draft, "remove", replace(session, phase=Phase.REMOVING))
-    elif session.phase is Phase.REMOVING and session.removal_asked_at is None and missing(draft.s):
-        # Another process decided on the removal; since then VIP has shown something new.
-        decide(draft, "something is missing", replace(session, phase=Phase.FINISHING))
-    elif session.phase is Phase.REMOVING:
-        _remove(draft)
-
-
-def _kill(draft: Draft) -> None:
-    s = draft.s
-    if not s.state.session.kill and s.settings.finish.running != "kill":
-        return
-    for execution in s.state.executions.values():
-        kill(draft, execution)
-
-
-def _unknown(execution: Followed, snapshot: Snapshot) -> bool:
-    """Tell whether VIP does not describe an execution, and never did in this process (facts 5.7)."""
-    memory, asked = snapshot.memory, f"{do.Poll.__name__} {execution.id}"
-    return asked in memory.attempts and execution.id not in memory.polled_at and not execution.over
-
-
-def _say_unknown(draft: Draft) -> None:
-    """Say how an execution can be let go that VIP does not describe."""
-    for execution in draft.s.state.executions.values():
-        if _unknown(execution, draft.s) and draft.hopeless(do.Poll(execution.id)):
-            draft.notice(
-                Level.PERSON,
-                execution.id,
-                f"VIP does not describe {execution.id}: nobody knows whether it runs.",
-                f"If it is gone: `vipsync finish DIR --without {execution.id}`.",
-            )
-
-
-def missing(snapshot: Snapshot) -> list[str]:
-    """Name what is not here yet and blocks the removal: executions, results."""
-    executions = [e for e in snapshot.state.executions.values() if not e.removed]
-    running = [e.id for e in executions if not e.over]
-    ended = [e for e in executions if e.over and (e.results_folder or not e.gone)]
-    unlisted = [e.id for e in ended if not e.listed and wanted(e, snapshot)]
-    return [*running, *unlisted, *(r.vip for r in open_results(snapshot))]
-
-
-def _leased(draft: Draft) -> bool:
-    """Tell whether other sessions still run with our inputs, and say who."""
-    for lease in draft.s.leases:
-        age = draft.s.wall - lease.at
-        text = f"{lease.folder} (on {lease.host}) runs executions with these inputs."
-        remedy = "The removal waits for them."
-        if age > OLD_LEASE:
-            text += f" It has not said so for {age / 3600:.0f} h."
-            remedy = (
-                "If that session is gone: "
-                f"`vipsync finish DIR --without {lease.folder.rstrip('/').rsplit('/', 1)[-1]}`."
-            )
-        draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
-        draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)
-    return bool(draft.s.leases)
-
-
-def _doubts(draft: Draft) -> bool:
-    """Tell whether a transfer or a launch may still have an effect on VIP (design 7)."""
-    state, memory = draft.s.state, draft.s.memory
-    if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
-        return True
-    sends = tuple(f"{kind.__name__} " for kind in SENDS)
-    if any(name.startswith(sends) for name in memory.under_way):
-        return True
-    trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
-    killed = [
-        f"killed {e.id}"
-        for e in state.executions.values()
-        if e.status is ExecutionStatus.KILLED and not (e.listed or e.gone or e.removed)
-    ]
-    late = [*killed, *(["late transfers"] if trying else [])]
-    waiting = bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])
-    if memory.unanswered_at is not None and draft.s.now < memory.unanswered_at + LATE_WRITERS:
-        # with its place free again, a transfer of this round would pass for one of the next
-        draft.wait(memory.unanswered_at + LATE_WRITERS)
-        waiting = True
-    if waiting:
-        say_late_writers(draft)
-    return waiting
-
-
-def say_late_writers(draft: Draft) -> None:
-    """Say what a removal waits for."""
-    draft.notice(
-        Level.WAIT,
-        "finish",
-        "A transfer that got no answer, or a stopped job, may still write to VIP.",
-        "The removal waits for it, two minutes at most.",
-    )
-
-
-def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:
-    """Return the folders on VIP that go when the session is finished: never outside its own."""
-    session, finish = snapshot.state.session, snapshot.settings.finish
-    if not finish.keep_input and not finish.keep_output:
-        return (session.home,)
-    kept = [
-        (finish.keep_input, session.vip_input_dir),
-        (finish.keep_output, session.vip_output_dir),
-    ]
-    return tuple(p for keep, p in kept if not keep and p.startswith(f"{session.home}/"))
-
-
-def _remove(draft: Draft) -> None:
-    """Ask for each removal, look until it has happened, ask again after ten minutes."""
-    s, memory, session = draft.s, draft.s.memory, draft.s.state.session
-    targets = [t for t in removal_targets(s) if t not in memory.removed]
-    if not targets:
-        draft.add(do.Decide("close", closed(s)))
-        return
-    for target in targets:
-        asked = removal_asked(s, target)
-        if asked is None or s.now >= asked + ASK_AGAIN:
-            if s.marker:
-                if removal_began(session):
-                    _say_marked(draft)
-                continue
-            draft.add(do.RemoveTree(target, session.home, session.id_folder))
-            continue
-        overdue = s.now - asked >= s.settings.finish.timeout
-        if overdue:
-            draft.notice(
-                Level.PERSON,
-                target,
-                f"VIP has not removed {target} yet.",
-                "vipsync goes on looking and asks again; tell VIP's support if it lasts.",
-            )
-        looked = max(asked, memory.removal_looked.get(target, 0.0))
-        rarely = max(LOOK_AGAIN, (looked - asked) / LOOK_LESS)
-        due = min(looked + rarely, asked + ASK_AGAIN)
-        if s.now >= due:
-            draft.add(do.CheckRemoved(target))
-        else:
-            draft.wait(due, lasting=overdue)
-
-
-def removal_asked(snapshot: Snapshot, target: VipPath) -> float | None:
-    """Return when a removal was last asked for (monotonic s), by this process or the one before."""
-    memory = snapshot.memory
-    asked, before = memory.removal_asked.get(target), memory.asked_before
-    if asked is None and before is not None and snapshot.state.session.removal_asked_at is not None:
-        return before if snapshot.now < before + ASK_AGAIN else None
-    return asked
-
-
-def _say_marked(draft: Draft) -> None:
-    """Ask for no removal beside a marker: a backup, or a person, has put it there."""
-    draft.notice(
-        Level.PERSON,
-        "ON_VIP.txt",
-        "The marker is back, though the removal from VIP had begun: it is not asked for.",
-        "Delete the marker, and the removal goes on.",
-    )
-
-
-def closed(snapshot: Snapshot) -> Changes:
-    """Return what is true once nothing of the session is on VIP any more."""
-    state = snapshot.state
-    session = replace(
-        state.session,
-        phase=Phase.CLOSED,
-        owned=False,
-        named=False,
-        marked=False,
-        set_aside=False,
-        kill=False,
-        opened_at=None,
-        removal_asked_at=None,
-    )
-    last_shown = [
-        replace(r, status=ResultStatus.HERE)
-        if r.stamp  # it was here before VIP told another size
-        else replace(r, status=ResultStatus.REFUSED, reason=LOST)
-        for r in open_results(snapshot)
-        if r.status is ResultStatus.WANTED
-    ]
-    removed = [replace(e, removed=True) for e in state.executions.values() if not e.removed]
-    kept = snapshot.settings.finish.keep_input
-    sent = () if kept else state.sent.values()
-    gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
-    # What a later run would need is no longer there.
-    last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
-    return Changes(put=(session, *last_shown, *removed, *gone, *last))
-
-
-def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
-    """Return what a person lets go: executions by id, results by the end of their path on VIP.
-
-    Only what cannot come: another one of that name may just be on its way.
-    """
-    unknown = [
-        replace(e, gone=True, listed=True)
-        for e in snapshot.state.executions.values()
-        if e.id in names and _unknown(e, snapshot)
-    ]
-    results = [
-        replace(r, status=ResultStatus.LET_GO)
-        for r in snapshot.state.results.values()
-        if any(r.vip == n or r.vip.endswith(f"/{n}") for n in names) and cannot_come(r, snapshot)
-    ]
-    return [*unknown, *results]

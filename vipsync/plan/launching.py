@@ -12,7 +12,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.cases.grouping import group_cases
 from vipsync.model import Case, Descriptor, Group, InputValue, VipPath
-from vipsync.plan.draft import Draft, Level
+from vipsync.plan.draft import NEVER, Draft, Level
 from vipsync.plan.sending import Placer
 from vipsync.plan.sorting import (
     Sorted,
@@ -22,9 +22,6 @@ from vipsync.plan.sorting import (
 )
 from vipsync.plan.starting import mark, runs_to_come, settle_doubts, start
 from vipsync.state import Launch, LaunchedCase, LaunchStatus, Session
-
-_NEVER = float("inf")
-"""When a file will be quiet that cannot be read."""
 
 LEASE_RENEWAL = 600.0
 """Seconds after which a lease on another session's inputs is written anew."""
@@ -103,8 +100,8 @@ def _company_comes(
     if any(oldest - ages[case.id] <= window for case in held_up):
         return True  # what they need is in this plan, and its end wakes the next one
     changing = [draft.s.unsettled[p] for c in settling for p in c.own if p in draft.s.unsettled]
-    due = min(changing, default=_NEVER)
-    if due < _NEVER and oldest < window:
+    due = min(changing, default=NEVER)
+    if due < NEVER and oldest < window:
         draft.wait(due)
         return True
     return False

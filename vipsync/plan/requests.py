@@ -8,7 +8,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.finishing import let_go, removal_began
+from vipsync.plan.removing import let_go, removal_began
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request, Snapshot
 from vipsync.plan.sorting import Sorted, outdated, to_read

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from vipsync import actions as do
 from vipsync.model import VipPath
 from vipsync.plan.cycle import API_HOME, home_of
-from vipsync.plan.draft import Draft, Level
-from vipsync.plan.finishing import decide
+from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
 from vipsync.state import Phase, Row, SendStatus, Session
 

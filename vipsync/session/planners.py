@@ -13,16 +13,15 @@ from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import ExecutionStatus, InputFile, VipPath
 from vipsync.names import vip_relpath
-from vipsync.plan.draft import PATIENCE, Draft, Plan
-from vipsync.plan.finishing import (
+from vipsync.plan.draft import PATIENCE, Draft, Plan, decide
+from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
+from vipsync.plan.removing import (
     ASK_AGAIN,
     LOOK_AGAIN,
-    decide,
     removal_asked,
     removal_targets,
     say_late_writers,
 )
-from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
 from vipsync.plan.sending import Placer, plan_sending
 from vipsync.plan.snapshot import Lease, Memory, Snapshot, parent
 from vipsync.plan.starting import plan_launch, settle_doubts

@@ -24,7 +24,7 @@ from tests.worlds import (
 )
 from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, VipPath
-from vipsync.plan.finishing import closed, let_go, missing, removal_targets
+from vipsync.plan.removing import closed, let_go, missing, removal_targets
 from vipsync.plan.snapshot import Attempt, Snapshot
 from vipsync.state import (
     Followed,
