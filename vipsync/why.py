@@ -104,7 +104,7 @@ def _unused(snapshot: Snapshot, path: RelPath) -> str:
     if not settings.pipeline_id:
         return "There is no pipeline_id: every file is sent, and nothing is started."
     if not snapshot.descriptor:
-        return "The pipeline's definition was not read yet: ask `vipsync check DIR`."
+        return "The pipeline's definition was not read yet: `vipsync run DIR` reads it."
     nearest = next((u.nearest for u in snapshot.cases.unused if u.path == path), "")
     hint = f"; the nearest pattern is {nearest}" if nearest else ""
     all_the_same = (
