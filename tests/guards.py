@@ -33,6 +33,7 @@ from vipsync.plan import (
     sorting,
     starting,
 )
+from vipsync.session import planners
 from vipsync.settings import keys, reading
 
 
@@ -733,6 +734,34 @@ GUARDS = (
         "s.now > s.memory.home_at + LOOKED",
         "False",
         _row("nobody's folder a while ago: look again before it is opened"),
+    ),
+    Guard(
+        "an answer to the key of before is not believed",
+        reconcile.Reconciler.settle,
+        "not self.is_open or other_key",
+        "not self.is_open",
+        "tests/test_folders_system.py::test_an_answer_to_the_key_of_before_proves_nothing",
+    ),
+    Guard(
+        "a removal that was asked for is not forgotten",
+        record._failed,
+        "removal_asked_at=action.asked",
+        "removal_asked_at=None",
+        "tests/test_marker_system.py::test_a_removal_that_was_asked_for_is_not_forgotten",
+    ),
+    Guard(
+        "a script leaves what is lent",
+        planners.plan_removal,
+        "elif lent(s):",
+        "elif False:",
+        "tests/test_session_plan.py::test_what_is_lent_is_not_removed",
+    ),
+    Guard(
+        "only what cannot come is let go",
+        removing.let_go,
+        "and cannot_come(r, snapshot)",
+        "",
+        "tests/test_removing.py::test_results_are_let_go_by_name_or_path",
     ),
     Guard(
         "one key proves nothing for another",

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.test_results_per_case import failing
 from tests.told import cases, started, states, status, table
 from vipsync.local import Kind
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
-from vipsync.state import Phase
+from vipsync.state import LaunchStatus, Phase
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 SHARED = SETTINGS + 'parameters = "p.txt"\n'
@@ -132,6 +132,30 @@ def test_what_was_asked_for_and_not_started_is_set_aside(
         expected = 2
     assert len(bench.executions()) == expected
     assert study.marker.exists() == back
+
+
+@pytest.mark.parametrize("command", ["rerun", "launch"])
+def test_a_launch_in_doubt_that_did_not_arrive_is_set_aside(bench: Bench, command: str) -> None:
+    """The session is finished meanwhile, and nothing opens it again; `launch` starts it."""
+    study = bench.study(settings=MANUAL, a="1", b="2")
+    bench.rest()
+    study.ask("launch", "a.mrui")
+    bench.rest()
+    bench.world.faults.arm(Kind.REQUEST_LOST, "POST /rest/executions")
+    study.ask(command, "a.mrui" if command == "rerun" else "b.mrui")
+    bench.until(
+        lambda: any(x.status is LaunchStatus.INTENDED for x in study.state.launches.values())
+    )
+    bench.run(20)
+    study.marker.unlink()
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+    bench.rest()
+    assert (bench.executions(), study.marker.exists()) == ([["a.mrui"]], False)
+    aside = "a.mrui" if command == "rerun" else "b.mrui"
+    assert states(study)[aside] is CaseState.ASIDE
+    study.ask("launch", aside)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], [aside]]
 
 
 def test_an_end_that_is_taken_back_starts_nothing_of_an_earlier_one(
@@ -352,3 +376,23 @@ def says_outdated(study: Study) -> bool:
     """Tell whether the one older case is reported, as a piece of news and no more."""
     told = [n for n in study.notices if "older settings" in n.text]
     return [n.level for n in told] == [Level.INFO]
+
+
+PAIRS = {
+    **SPECTRUM,
+    "name": "register",
+    "custom": {"vip:dot": ["signal", "parameters"]},
+}
+
+
+def test_a_list_that_grows_launches_what_is_new_alone(bench: Bench) -> None:
+    """A file that then stands in two lists makes no other case of the one it was in."""
+    bench.world.pipelines.add(PAIRS)
+    text = SETTINGS.replace("spectrum/1", "register/1").replace('"*.mrui"', '["2.mrui"]')
+    study = bench.study(settings=f'{text}parameters = ["1.mrui"]\n')
+    study.write({f"{n}.mrui": f"{n}" for n in (1, 2, 3)})
+    bench.rest()
+    text = text.replace('["2.mrui"]', '["2.mrui", "3.mrui"]')
+    study.settings.write_text(f'{text}parameters = ["1.mrui", "2.mrui"]\n')
+    bench.run(600)
+    assert bench.executions() == [["2.mrui"], ["3.mrui"]]

@@ -147,6 +147,9 @@ def test_a_session_with_data_on_vip_is_not_made_fresh(call: Caller, served: Serv
     assert f"vipsync finish {study}" in said.err
     assert SessionFolder(study).identity() == before
     assert (study / "ON_VIP.txt").exists()
+    moved = study.rename(study.with_name("moved"))
+    assert call("init", "--fresh", moved).code == 3
+    moved.rename(study)
     shutil.rmtree(served.world.root / "users/local_user/API/study")
     assert call("init", "--fresh", study).code == 0
     assert call("run", "--once", study).code == 0

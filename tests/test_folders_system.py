@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,10 +13,13 @@ import pytest
 
 from tests.harness import SETTINGS, Bench, Study
 from tests.told import status
+from vipsync.actions import LookAtHome, Outcome
+from vipsync.dispatch import Done
 from vipsync.errors import FolderAbsent, FolderCopied
 from vipsync.faces.running import FolderLogs
 from vipsync.local import DEFAULT_KEY, Kind, User
 from vipsync.local.faults import FOR_EVER
+from vipsync.reconcile import Work
 from vipsync.state import Phase
 from vipsync.status.publish import Publisher
 
@@ -335,6 +339,50 @@ def test_a_key_that_changes_between_two_runs_starts_nothing(two_accounts: Bench)
     bench.restart()
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["a.mrui"]]
+
+
+@dataclass
+class LateLooks:
+    """Carries out work at once; looks at the session's folder are answered when they are let go."""
+
+    hold: bool = False
+    held: list[tuple[Work, Done, Outcome]] = field(default_factory=list)
+
+    def submit(self, work: Work, done: Done) -> None:
+        outcome = work.run()
+        if self.hold and isinstance(work.action, LookAtHome):
+            self.held.append((work, done, outcome))
+        else:
+            done(work, outcome)
+
+
+def test_an_answer_to_the_key_of_before_proves_nothing(two_accounts: Bench) -> None:
+    """It was on its way when the key changed: what it shows is the other account's."""
+    bench = two_accounts
+    bench.key = "another-key"
+    theirs = bench.study("elsewhere", SAME, x="x")
+    bench.rest()
+    bench.stop()
+    bench.studies.remove(theirs)
+    bench.key = DEFAULT_KEY
+    study = bench.study("study", SAME, a="one")
+    bench.rest()
+    looks = LateLooks()
+    bench.executor = looks
+    bench.restart()
+    looks.hold = True
+    study.drop(b="two")
+    bench.run(20)
+    bench.key = "another-key"
+    study.settings.write_text(f'api_key = "OTHER_KEY"\n{SAME}')
+    bench.run(10)
+    looks.hold = False
+    assert looks.held
+    for work, done, outcome in looks.held:
+        done(work, outcome)
+    bench.run(300)
+    assert study.says("belongs to another session")
+    assert not list((bench.world.root / "users" / "other").rglob("b.mrui"))
 
 
 def test_another_key_in_the_settings_is_taken_at_once(two_accounts: Bench) -> None:

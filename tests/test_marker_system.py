@@ -13,6 +13,7 @@ from tests.harness import SETTINGS, Bench, Study
 from vipsync.folder import SessionFolder
 from vipsync.ledger import Ledger
 from vipsync.local import FOR_EVER, Kind
+from vipsync.plan.standing import CaseState
 from vipsync.state import Changes, Phase, Session, Verdict
 from vipsync.status.publish import Publisher
 
@@ -342,6 +343,59 @@ def test_a_marker_that_is_back_before_anything_was_asked_takes_the_end_back(benc
     assert study.phase() is Phase.OPEN
     assert bench.count("DELETE") == 0
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+def test_a_removal_that_was_asked_for_is_not_forgotten(bench: Bench) -> None:
+    """Asking again failed; a marker that is put back then does not open what is still to go."""
+    study = bench.study(a="one")
+    bench.rest()
+    bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=900)
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    bench.run(590)
+    looks = "GET /rest/path/vip/Home/API/study*"
+    bench.world.faults.arm(Kind.REFUSED, looks, times=FOR_EVER)
+    bench.run(60)
+    study.marker.touch()
+    bench.world.faults.clear()
+    study.drop(b="two")
+    bench.run(200)
+    assert (study.phase(), bench.executions()) == (Phase.REMOVING, [["a.mrui"]])
+    study.marker.unlink()
+    bench.run(3000)
+    assert len(study.outputs()) == 2
+
+
+def test_a_removal_of_a_part_is_not_taken_back(make_bench: Callable[..., Bench]) -> None:
+    """With the inputs kept, the results go all the same once that was asked for."""
+    bench = make_bench(removal_delay=20.0)
+    study = bench.study(settings=f"{SETTINGS}\n[finish]\nkeep_input = true\n", a="one")
+    bench.rest()
+    study.marker.unlink()
+    bench.until(lambda: bench.count("DELETE"))
+    study.marker.touch()
+    bench.run(60)
+    study.drop(b="two")
+    bench.run(300)
+    study.marker.unlink(missing_ok=True)
+    bench.run(600)
+    assert [name for name in bench.vip_files() if "OUTPUTS" in name] == []
+
+
+def test_an_end_waits_until_it_is_known_which_cases_there_are(bench: Bench) -> None:
+    """With a typo in pipeline_id nothing could be set aside, and old files would start later."""
+    study = bench.study(a="one")
+    bench.rest()
+    study.settings.write_text(SETTINGS.replace("spectrum/1", "spectrum/l"))
+    study.drop(b="two")
+    bench.run(100)
+    study.marker.unlink()
+    bench.run(100)
+    assert study.phase() is Phase.FINISHING
+    study.settings.write_text(SETTINGS)
+    bench.run(600)
+    assert (study.phase(), bench.executions()) == (Phase.CLOSED, [["a.mrui"]])
+    assert told.states(study)["b.mrui"] is CaseState.ASIDE
 
 
 def test_an_end_waits_while_the_settings_have_an_error(bench: Bench) -> None:

@@ -123,6 +123,20 @@ def test_an_archive_waits_until_every_member_is_quiet(bench: Bench) -> None:
     assert len(bench.executions()) == 1
 
 
+def test_a_folder_that_lost_a_file_once_is_quiet_at_every_start(bench: Bench) -> None:
+    """What went while nobody looked, or long ago, restarts no clock."""
+    study = bench.study(settings=settings("zip"))
+    scan(study, a="1", b="2")
+    bench.rest()
+    (study.root / "inputs" / "sub-01" / "dicom" / "b.dcm").unlink()
+    bench.run(400)
+    bench.clock.sleep(1e6)
+    bench.restart()
+    bench.until(lambda: study.session.snapshot)
+    assert study.session.snapshot is not None
+    assert study.session.snapshot.unsettled == {}
+
+
 @pytest.mark.parametrize("whole", ['{ zip = "{sub}/dicom/" }', '"{sub}/dicom/"'])
 def test_a_folder_that_is_emptied_file_by_file_is_left_alone_until_it_is_quiet(
     bench: Bench, whole: str

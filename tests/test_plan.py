@@ -2182,7 +2182,7 @@ REQUESTS = [
         check=lambda made: put(made, Result) == [result(status=ResultStatus.LET_GO)],
     ),
     Row(
-        "finish --without: a result of that name that is on its way is not let go",
+        "finish --without: a result of that name that is on its way is waited for",
         snapshot(
             *ENDED,
             result(status=ResultStatus.WANTED),
@@ -2190,9 +2190,8 @@ REQUESTS = [
             memory=memory(),
             requests=asked("finish", "a.dat.tgz"),
         ),
-        ["DeleteMarker", "Decide finish r1"],
-        [],
-        check=lambda made: put(made, Result) == [],
+        ["FetchResult e1/a.dat.tgz"],
+        ["wait finish"],
     ),
     Row(
         "finish of a closed session changes nothing",

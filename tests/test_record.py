@@ -412,16 +412,17 @@ def test_the_intent_of_a_launch_comes_before_it() -> None:
 
 
 def test_a_removal_is_written_down_before_it_is_asked_for() -> None:
-    """Another process then looks, in place of asking again; where all is gone nothing else is asked."""
+    """Another process then looks, in place of asking again; what was asked for is never forgotten."""
     asked = intent(do.RemoveTree(HOME, HOME, HOME), ledger([]), WALL).put
     assert asked == (replace(OPEN, removal_asked_at=WALL),)
-    for action, outcome in (
-        (do.CheckRemoved(OUTPUTS), do.RemovalSeen(gone=True)),
-        (do.RemoveTree(HOME, HOME, HOME), failure(NameTaken("another id"))),
-    ):
-        assert record(action, outcome, ledger(asked), WALL).put == (OPEN,)
-    gone = record(do.CheckRemoved(HOME), do.RemovalSeen(gone=True), ledger(asked), WALL)
-    assert gone == NOTHING
+    taken = failure(NameTaken("another id"))
+    for earlier in (None, WALL - 600):
+        again = do.RemoveTree(HOME, HOME, HOME, earlier)
+        now = replace(OPEN, removal_asked_at=earlier)
+        assert record(again, taken, ledger(asked), WALL).put == (now,)
+    for place in (HOME, OUTPUTS):
+        gone = record(do.CheckRemoved(place), do.RemovalSeen(gone=True), ledger(asked), WALL)
+        assert gone == NOTHING
 
 
 def test_a_decision_is_its_own_intent() -> None:

@@ -141,6 +141,35 @@ def test_results_of_an_execution_that_vip_forgot_come_before_the_end(bench: Benc
     assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
 
 
+def test_what_cannot_come_is_let_go_without_a_running_process(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """The request waits until VIP has said what cannot come: a process that just began knows nothing."""
+    bench = make_bench(max_direct_transfer=5)
+    study = bench.study(a="one")
+    bench.rest()
+    bench.stop()
+    study.ask("finish", "a.mrui.tgz")
+    bench.rest()
+    assert (study.phase(), study.outputs()) == (Phase.CLOSED, {})
+
+
+def test_results_that_vip_cannot_list_are_let_go_by_their_execution(bench: Bench) -> None:
+    """A name in the folder may break VIP's list for good (facts 3.3)."""
+    study = bench.study(a="one")
+    bench.until(lambda: any(e.results_folder for e in study.state.executions.values()))
+    (execution,) = study.state.executions.values()
+    listing = f"GET /rest/path{execution.results_folder}*"
+    bench.world.faults.arm(Kind.REFUSED, listing, times=FOR_EVER)
+    bench.rest()
+    study.marker.unlink()
+    bench.run(3000)
+    assert study.says(f"VIP does not list the results of {execution.id}")
+    study.ask("finish", execution.id)
+    bench.run(2000)
+    assert study.phase() is Phase.CLOSED
+
+
 def test_a_result_above_the_limit_blocks_the_end_until_it_is_let_go(
     make_bench: Callable[..., Bench],
 ) -> None:

@@ -30,7 +30,7 @@ from tests.worlds import (
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.draft import Level, Plan
-from vipsync.plan.snapshot import Listing
+from vipsync.plan.snapshot import Lease, Listing
 from vipsync.session import planners as plans
 from vipsync.session.home import Site
 from vipsync.state import (
@@ -238,6 +238,16 @@ def test_only_the_sessions_own_folder_is_removed(case: str) -> None:
     seen = newcomer(home=home, home_path=HOME, folders=set(home.folders))
     plan = plans.plan_removal(snapshot(session=session, memory=seen), site)
     assert kinds(plan) == expected
+
+
+def test_what_is_lent_is_not_removed() -> None:
+    """Another session runs with it; with the inputs kept, the results may go."""
+    lease = Lease("s2", "/data/other", "host", WALL)
+    seen = newcomer(home=seen_home(ID), home_path=HOME)
+    moment = snapshot(session=OPEN, memory=seen, leases=(lease,))
+    assert kinds(plans.plan_removal(moment, SITE)) == []
+    kept = replace(SETTINGS, finish=replace(SETTINGS.finish, keep_input=True))
+    assert kinds(plans.plan_removal(replace(moment, settings=kept), SITE)) == ["RemoveTree"]
 
 
 def test_a_removal_waits_for_late_writers() -> None:

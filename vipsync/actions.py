@@ -202,11 +202,15 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTree:
-    """Remove a folder of this session from VIP, after its id was seen there once more."""
+    """Remove a folder of this session from VIP, after its id was seen there once more.
+
+    `asked`: when a removal was last asked for before this one (UTC s).
+    """
 
     path: VipPath
     home: VipPath
     id_folder: VipPath
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,8 +273,9 @@ class Reconciler:
 
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""
-        if not self.is_open:
-            # The folder went away meanwhile: the next start looks before it acts.
+        other_key = isinstance(outcome, do.HomeSeen) and outcome.key_print != self._access.key_print
+        if not self.is_open or other_key:
+            # The folder went away meanwhile, or another account is asked now: the next look tells.
             self.memory.under_way.discard(do.key(action))
             return
         try:

@@ -101,9 +101,6 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=(killed,))
         case do.WriteMarker(), _:
             return Changes(put=(replace(state.session, marked=True),))
-        case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen(gone=True)):
-            # with the whole session gone there is nothing that a further removal could be asked for
-            return NOTHING if action.path == state.session.home else _no_longer_asked(state)
         case do.FetchLogs(), _:
             execution = state.executions[action.execution_id]
             logs = tuple(sorted({*execution.logs, action.job}))
@@ -127,8 +124,8 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
             return Changes(put=(replace(state.session, unanswered_at=wall), wrong))
         case do.SendFile() | do.SendPack():
             return Changes(put=(replace(state.session, unanswered_at=wall),))
-        case do.RemoveTree():  # it failed while looking: nothing was asked for
-            return _no_longer_asked(state)
+        case do.RemoveTree():  # it failed while looking: this time nothing was asked for
+            return Changes(put=(replace(state.session, removal_asked_at=action.asked),))
         case do.FetchResult() if isinstance(error, TooLarge):
             result = state.results[action.vip]
             if result.status is ResultStatus.HERE:
@@ -137,12 +134,6 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
             return Changes(put=(refused_result,))
         case _:
             return NOTHING
-
-
-def _no_longer_asked(state: State) -> Changes:
-    if state.session.removal_asked_at is None:
-        return NOTHING
-    return Changes(put=(replace(state.session, removal_asked_at=None),))
 
 
 def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:

@@ -256,11 +256,13 @@ class Scanner:
         return moving
 
     def _still_missed(self, before: Tree, now: float) -> dict[RelPath, float]:
-        """Add what has gone since the last look; forget what came back, or went long ago."""
+        """Add what has gone since the last look; forget what came back, or went long ago.
+
+        What the first look misses went while nobody looked.
+        """
         files, longest = self._tree.files, self._quiet_times[-1]
-        gone = (
-            {} if files is before.files else dict.fromkeys(before.files.keys() - files.keys(), now)
-        )
+        same = files is before.files or not before.folders
+        gone = {} if same else dict.fromkeys(before.files.keys() - files.keys(), now)
         kept = {p: at for p, at in self._vanished.items() if p not in files and now < at + longest}
         return kept | gone
 

@@ -208,8 +208,15 @@ def changed_by(command: str, looked: Preview, cases: Sequence[str]) -> bool:
     found = sort_cases(looked.snapshot, placer)
     complete = [c for c in looked.snapshot.cases.cases if c.complete and c.id in cases]
     if command == "launch":
-        return any(found.content.get(case.id) not in found.launches for case in complete)
+        return any(_can_start(case, found, placer) for case in complete)
     return any(case in found.new or _can_stop(case, found, placer) for case in complete)
+
+
+def _can_start(case: Case, found: Sorted, placer: Placer) -> bool:
+    """Tell whether a case was not launched, or is set aside."""
+    content = found.content.get(case.id, "")
+    judged = placer.s.state.judged.get(content)
+    return content not in found.launches or bool(judged and judged.verdict is Verdict.ASIDE)
 
 
 def _can_stop(case: Case, found: Sorted, placer: Placer) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vipsync.backup import BACKUP, Backup, read_backup
 from vipsync.cases.descriptor import parse_descriptor
-from vipsync.errors import FolderError, NotASession, SettingsError, VipsyncError
+from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
 from vipsync.folder import STATUS, SessionFolder, disk_error, new_id, write_atomic
 from vipsync.ledger import read_state
 from vipsync.model import Descriptor
@@ -166,9 +165,11 @@ def _outputs_inside(folder: SessionFolder) -> Path:
 
 def session_on_vip(folder: SessionFolder) -> Session | None:
     """Return the open session of which this folder is the only one, None for a copy and a closed one."""
-    mine = folder.identity()
-    here = (str(folder.root), socket.gethostname())
-    if mine is None or (mine.path, mine.host) != here or not folder.ledger.exists():
+    try:
+        folder.refuse_copy()
+    except FolderCopied:
+        return None
+    if folder.identity() is None or not folder.ledger.exists():
         return None
     session = read_state(folder.ledger).session
     return None if session.phase is Phase.CLOSED else session

@@ -148,6 +148,8 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     if session.set_aside:
         _set_aside_withdrawn(draft, found)
         return []
+    if s.settings.pipeline_id and s.descriptor is None and s.may_have_cases:
+        return []  # nobody knows yet which cases there are
     if found.settling and not draft.wait_for("setting aside", _quiet_time(found, s)):
         return []
     judged = [*_judge(found, s, Verdict.ASIDE), *_asked_aside(found, s)]
@@ -172,7 +174,8 @@ def _set_aside_withdrawn(draft: Draft, found: Sorted) -> None:
         if launch.status is LaunchStatus.WITHDRAWN
         for case in launch.cases
     }
-    late = [x for x in _judge(found, draft.s, Verdict.ASIDE) if x.content in withdrawn]
+    judged = [*_judge(found, draft.s, Verdict.ASIDE), *_asked_aside(found, draft.s)]
+    late = [x for x in judged if x.content in withdrawn]
     if late:
         decide(draft, "set aside", *late)
 

@@ -19,6 +19,7 @@ from vipsync.state import (
     Followed,
     LaunchStatus,
     Phase,
+    Result,
     ResultStatus,
     Row,
     SendStatus,
@@ -50,7 +51,7 @@ def plan_removal(draft: Draft) -> None:
     session = draft.s.state.session
     if session.phase is Phase.FINISHING and session.set_aside:
         _kill(draft)
-        _say_unknown(draft)
+        _say_silent(draft)
         if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
             decide(draft, "remove", replace(session, phase=Phase.REMOVING))
     elif session.phase is Phase.REMOVING and session.removal_asked_at is None and missing(draft.s):
@@ -68,21 +69,27 @@ def _kill(draft: Draft) -> None:
         kill(draft, execution)
 
 
-def _unknown(execution: Followed, snapshot: Snapshot) -> bool:
-    """Tell whether VIP does not describe an execution, and never did in this process (facts 5.7)."""
-    memory, asked = snapshot.memory, f"{do.Poll.__name__} {execution.id}"
-    return asked in memory.attempts and execution.id not in memory.polled_at and not execution.over
+def _silent(execution: Followed, snapshot: Snapshot) -> bool:
+    """Tell whether VIP neither describes an execution nor lists its results (facts 5.7, 3.3)."""
+    memory = snapshot.memory
+    if execution.over:
+        listing = f"{do.ListResults.__name__} {execution.id}"
+        return not execution.listed and listing in memory.attempts
+    polling = f"{do.Poll.__name__} {execution.id}"
+    return polling in memory.attempts and execution.id not in memory.polled_at
 
 
-def _say_unknown(draft: Draft) -> None:
-    """Say how an execution can be let go that VIP does not describe."""
+def _say_silent(draft: Draft) -> None:
+    """Say how an execution can be let go of which VIP says nothing."""
     for execution in draft.s.state.executions.values():
-        if _unknown(execution, draft.s) and draft.hopeless(do.Poll(execution.id)):
+        asked = do.ListResults(execution) if execution.over else do.Poll(execution.id)
+        if _silent(execution, draft.s) and draft.hopeless(asked):
+            what = "list the results of" if execution.over else "describe"
             draft.notice(
                 Level.PERSON,
                 execution.id,
-                f"VIP does not describe {execution.id}: nobody knows whether it runs.",
-                f"If it is gone: `vipsync finish DIR --without {execution.id}`.",
+                f"VIP does not {what} {execution.id}: nobody knows what is there.",
+                f"To finish without it: `vipsync finish DIR --without {execution.id}`.",
             )
 
 
@@ -173,7 +180,9 @@ def _remove(draft: Draft) -> None:
                 if removal_began(session):
                     _say_marked(draft)
                 continue
-            draft.add(do.RemoveTree(target, session.home, session.id_folder))
+            draft.add(
+                do.RemoveTree(target, session.home, session.id_folder, session.removal_asked_at)
+            )
             continue
         overdue = s.now - asked >= s.settings.finish.timeout
         if overdue:
@@ -246,14 +255,30 @@ def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
 
     Only what cannot come: another one of that name may just be on its way.
     """
-    unknown = [
+    silent = [
         replace(e, gone=True, listed=True)
         for e in snapshot.state.executions.values()
-        if e.id in names and _unknown(e, snapshot)
+        if e.id in names and _silent(e, snapshot)
     ]
     results = [
         replace(r, status=ResultStatus.LET_GO)
         for r in snapshot.state.results.values()
-        if any(r.vip == n or r.vip.endswith(f"/{n}") for n in names) and cannot_come(r, snapshot)
+        if _is_called(r, names) and cannot_come(r, snapshot)
     ]
-    return [*unknown, *results]
+    return [*silent, *results]
+
+
+def may_still_come(snapshot: Snapshot, names: tuple[str, ...]) -> bool:
+    """Tell whether something of these names was not tried yet in this process: it may come after all."""
+    executions = snapshot.state.executions.values()
+    named = [e for e in executions if e.id in names and e.id in missing(snapshot)]
+    untold = [e for e in named if not _silent(e, snapshot)]
+    coming = [
+        r for r in open_results(snapshot) if _is_called(r, names) and not cannot_come(r, snapshot)
+    ]
+    polled = snapshot.memory.polled_at
+    return bool(coming) or any(e.over or e.id not in polled for e in untold)
+
+
+def _is_called(result: Result, names: tuple[str, ...]) -> bool:
+    return any(result.vip == name or result.vip.endswith(f"/{name}") for name in names)

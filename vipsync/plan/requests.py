@@ -8,7 +8,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.removing import let_go, removal_began
+from vipsync.plan.removing import let_go, may_still_come, removal_began
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request, Snapshot
 from vipsync.plan.sorting import Sorted, outdated, to_read
@@ -41,6 +41,10 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
         if _in_doubt(request, found):
             text = "`cancel` waits until it is known whether VIP took the launch."
             draft.notice(Level.WAIT, request.command, text)
+            continue
+        if request.command == "finish" and may_still_come(draft.s, request.cases):
+            text = "`finish --without` waits until it is known whether that can come."
+            draft.notice(Level.WAIT, "finish", text)
             continue
         if not all(draft.add(action) for action in _effects(draft, request)):
             continue  # one of them failed and waits: until it is done, nothing says that it is
@@ -85,7 +89,9 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
             return _finish(draft, request)
         case "launch":
             which = _chosen(request, found) if request.cases else _waiting(draft, found)
-            return _judge(which, found, Verdict.GO, request.id, launched=False)
+            aside = [c for c in which if _is_aside(draft, found.content[c])]
+            first = _judge(which, found, Verdict.GO, request.id, launched=False)
+            return [*first, *_judge(aside, found, Verdict.AGAIN, request.id, launched=True)]
         case "rerun":
             which = _to_rerun(request, found, placer)
             named = [case_id for case_id in which if case_id in request.cases]
@@ -139,6 +145,11 @@ def _waiting(draft: Draft, found: Sorted) -> list[str]:
         for case_id, content in sorted(found.content.items())
         if content not in judged or judged[content].verdict not in over
     ]
+
+
+def _is_aside(draft: Draft, content: str) -> bool:
+    judged = draft.s.state.judged.get(content)
+    return judged is not None and judged.verdict is Verdict.ASIDE
 
 
 def _to_rerun(request: Request, found: Sorted, placer: Placer) -> list[str]:

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from vipsync import actions as do
-from vipsync.model import Case, Settings, Text
+from vipsync.model import (
+    Case,
+    InputFile,
+    InputFolder,
+    PackedFolder,
+    RelPath,
+    Text,
+)
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
 from vipsync.state import Launch, LaunchStatus, Verdict
 
-_NAME = re.compile(r"\{[^{}]*\}")
 _TEXT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -32,13 +37,11 @@ _kept = lru_cache(maxsize=1 << 18)(digest)
 """The digest of a value made of tuples: those of all cases are asked for by every plan."""
 
 
-def case_content(
-    case: Case, snapshot: Snapshot, placer: Placer, exchangeable: Collection[str] = ()
-) -> str | None:
+def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
     """Return what identifies a case: the content of its own files, its names and varying texts.
 
-    Which parameter has which file counts where they could change places. None while a file's hash
-    is not known. The text of its pattern does not count.
+    Which parameter has which file counts too: x on y is not y on x. None while a file's hash is not
+    known. The text of its pattern does not count.
     """
     hashes = tuple(map(placer.sha256, case.own))
     if None in hashes:
@@ -51,26 +54,25 @@ def case_content(
     )
     own = tuple(zip(case.own, hashes, strict=True))
     names = tuple(sorted(case.names.values()))
-    places = _places(case, exchangeable)
+    places = _places(case)
     return _kept((own, names, texts, places) if places else (own, names, texts))
 
 
-def _places(case: Case, exchangeable: Collection[str]) -> tuple[str, ...]:
-    """Return the files of these parameters, in their order; nothing where that is the usual one."""
-    values = (case.values.get(name) for name in exchangeable)
-    paths = tuple(v.path for v in values if v is not None and not isinstance(v, Text))
-    return () if paths == tuple(sorted(paths)) else paths
+def _places(case: Case) -> tuple[str, ...]:
+    """Return which own file or folder each parameter has, in their order; nothing where one has all."""
+    if len(case.own) < 2:
+        return ()
+    own = frozenset(case.own)
+    found = tuple(
+        value.path
+        for _, value in sorted(case.values.items())
+        if not isinstance(value, Text) and not own.isdisjoint(_files(value))
+    )
+    return found if len(found) > 1 else ()
 
 
-def exchangeable(settings: Settings) -> tuple[str, ...]:
-    """Name the parameters that could have each other's files: their patterns differ at most by names."""
-    holders: defaultdict[str, set[str]] = defaultdict(set)
-    for name, setting in settings.input_settings.items():
-        for item in setting if isinstance(setting, tuple) else (setting,):
-            text = getattr(item, "file", getattr(item, "folder", item))
-            if isinstance(text, str):
-                holders[_NAME.sub("*", text).casefold()].add(name)
-    return tuple(sorted({n for names in holders.values() if len(names) > 1 for n in names}))
+def _files(value: InputFile | InputFolder | PackedFolder) -> tuple[RelPath, ...]:
+    return (value.path,) if isinstance(value, InputFile) else value.members
 
 
 def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
@@ -118,14 +120,13 @@ def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
         launches=_by_content(launches, LaunchStatus.INTENDED, LaunchStatus.STARTED),
         refused=_by_content(launches, LaunchStatus.REFUSED),
     )
-    alike = exchangeable(snapshot.settings)
     for case in snapshot.cases.cases:
         if not case.complete:
             continue
         if snapshot.unsettled and any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
             found.settling.append(case)
             continue
-        content = case_content(case, snapshot, placer, alike)
+        content = case_content(case, snapshot, placer)
         if content is None:
             found.unknown.append(case)
             continue

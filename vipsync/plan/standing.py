@@ -80,7 +80,12 @@ def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
     launches = found.launches.get(content, [])
     judged = snapshot.state.judged.get(content)
     again = judged is not None and judged.verdict is Verdict.AGAIN
-    if launches and (not again or found.request(case, snapshot) in {x.request for x in launches}):
+    aside = judged is not None and judged.verdict is Verdict.ASIDE
+    if (
+        launches
+        and not aside
+        and (not again or found.request(case, snapshot) in {x.request for x in launches})
+    ):
         return _launched(case, content, launches, snapshot)
     match judged.verdict if judged else None:
         case Verdict.ASIDE:

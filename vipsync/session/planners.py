@@ -327,7 +327,7 @@ def _remove(draft: Draft, target: VipPath) -> None:
     s, memory, session = draft.s, draft.s.memory, draft.s.state.session
     asked = removal_asked(s, target)
     if asked is None or s.now >= asked + ASK_AGAIN:
-        draft.add(do.RemoveTree(target, session.home, session.id_folder))
+        draft.add(do.RemoveTree(target, session.home, session.id_folder, session.removal_asked_at))
         return
     looked = memory.removal_looked.get(target)
     if looked is None or s.now >= looked + LOOK_AGAIN:
@@ -367,7 +367,10 @@ def closed_rows(s: Snapshot) -> list[Row]:
     if not finish.keep_input:
         sent = (r for r in state.sent.values() if r.status is not SendStatus.REMOVED)
         rows += [replace(r, status=SendStatus.REMOVED) for r in sent if _own(r.vip, state)]
-    if not finish.keep_input and not finish.keep_output:
+    if finish.keep_input or finish.keep_output:
+        if state.session.removal_asked_at is not None:
+            rows.append(replace(state.session, removal_asked_at=None))
+    else:
         rows.append(
             replace(
                 state.session,
