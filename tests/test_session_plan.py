@@ -39,6 +39,7 @@ from vipsync.state import (
     Phase,
     ResultStatus,
     Session,
+    State,
 )
 
 SITE = Site("study", SETTINGS.portal, INPUTS, OUTPUTS)
@@ -274,6 +275,8 @@ def test_what_was_removed_is_written_down() -> None:
     assert isinstance(session, Session)
     assert session.phase is Phase.CLOSED
     assert rows.keys() == {"Session", "Followed", "Sent"}
+    adopted = replace(moment, state=State(replace(OPEN, named=True)))
+    assert plans.closed_rows(adopted) == [OPEN.closed()]  # the name is anybody's again
     kept = replace(
         moment, settings=replace(SETTINGS, finish=replace(SETTINGS.finish, keep_input=True))
     )

@@ -63,6 +63,20 @@ class Session:
     removal_asked_at: float | None = None
     unanswered_at: float | None = None
 
+    def closed(self) -> Session:
+        """Return the session once nothing of it is on VIP any more."""
+        return replace(
+            self,
+            phase=Phase.CLOSED,
+            owned=False,
+            named=False,
+            marked=False,
+            set_aside=False,
+            kill=False,
+            opened_at=None,
+            removal_asked_at=None,
+        )
+
     @property
     def id_folder(self) -> VipPath:
         """Where the session's id lies on VIP."""

@@ -223,17 +223,6 @@ def _say_marked(draft: Draft) -> None:
 def closed(snapshot: Snapshot) -> Changes:
     """Return what is true once nothing of the session is on VIP any more."""
     state = snapshot.state
-    session = replace(
-        state.session,
-        phase=Phase.CLOSED,
-        owned=False,
-        named=False,
-        marked=False,
-        set_aside=False,
-        kill=False,
-        opened_at=None,
-        removal_asked_at=None,
-    )
     last_shown = [
         replace(r, status=ResultStatus.HERE)
         if r.stamp  # it was here before VIP told another size
@@ -247,7 +236,7 @@ def closed(snapshot: Snapshot) -> Changes:
     gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
     # What a later run would need is no longer there.
     last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
-    return Changes(put=(session, *last_shown, *removed, *gone, *last))
+    return Changes(put=(state.session.closed(), *last_shown, *removed, *gone, *last))
 
 
 def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
@@ -270,8 +259,8 @@ def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
 
 def may_still_come(snapshot: Snapshot, names: tuple[str, ...]) -> bool:
     """Tell whether something of these names was not tried yet in this process: it may come after all."""
-    executions = snapshot.state.executions.values()
-    named = [e for e in executions if e.id in names and e.id in missing(snapshot)]
+    executions, blocking = snapshot.state.executions, {*missing(snapshot)} & {*names}
+    named = [e for e in executions.values() if e.id in blocking]
     untold = [e for e in named if not _silent(e, snapshot)]
     coming = [
         r for r in open_results(snapshot) if _is_called(r, names) and not cannot_come(r, snapshot)

@@ -371,18 +371,7 @@ def closed_rows(s: Snapshot) -> list[Row]:
         if state.session.removal_asked_at is not None:
             rows.append(replace(state.session, removal_asked_at=None))
     else:
-        rows.append(
-            replace(
-                state.session,
-                phase=Phase.CLOSED,
-                owned=False,
-                marked=False,
-                set_aside=False,
-                kill=False,
-                opened_at=None,
-                removal_asked_at=None,
-            )
-        )
+        rows.append(state.session.closed())
     return rows
 
 
