@@ -8,11 +8,11 @@ import pytest
 
 from tests.worlds import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
 from vipsync.adoption import adopted_rows, marked_id, take_script_session
-from vipsync.backup import Backup, Workflow
+from vipsync.backup import Backup, Workflow, workflows_of
 from vipsync.folder import SessionFolder
 from vipsync.ledger import Ledger, read_state
 from vipsync.model import ExecutionStatus
-from vipsync.state import Followed, Phase, Row, Session
+from vipsync.state import Followed, Phase, Row, Session, State
 
 
 def backup(status: str = "Running", **changes: object) -> Backup:
@@ -110,3 +110,16 @@ def test_a_scripts_ledger_says_that_it_is_adopted_before_it_is_moved(tmp_path: P
     take_script_session(folder)
     assert read_state(folder.ledger).session.adopting
     assert not script.hidden.exists()
+
+
+@pytest.mark.parametrize("status", ["Removed", "Finished", "Killed"])
+def test_what_a_backup_tells_of_a_workflow_stays_told(status: str) -> None:
+    """When it started and what it returned: of one that was removed, VIP can tell nothing any more."""
+    told = {"path": "/vip/Home/API/old/OUTPUTS/x/a.tgz"}
+    workflow = Workflow(status=status, start="2026/01/31 14:22:05", outputs=[told])
+    session, rows = adopted(backup(workflows={"w1": workflow}))
+    state = State(session)
+    state.put(rows)
+    again = workflows_of(state)["w1"]
+    assert (again.start, again.outputs) == (workflow.start, [told])
+    assert (again.status == "Removed") == (status == "Removed")

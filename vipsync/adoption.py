@@ -9,16 +9,16 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 
-from vipsync.backup import REMOVED, Backup
+from vipsync.backup import Backup, followed
 from vipsync.disk.scan import network_file_system
 from vipsync.errors import VipsyncError
 from vipsync.folder import ID_LINE, SessionFolder
 from vipsync.ledger import Ledger
-from vipsync.model import ExecutionStatus, Settings, VipPath
+from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
-from vipsync.state import Changes, Followed, Phase, Row, Session
+from vipsync.state import Changes, Phase, Row, Session
 
 
 def marked_id(folder: SessionFolder) -> str | None:
@@ -63,8 +63,14 @@ def adopted_rows(
 
     `marked`: the marker lies in the folder, so that its absence will mean something.
     """
-    executions = _executions(backup, settings, wall) if backup else []
-    over = backup is not None and bool(executions) and all(e.removed for e in executions)
+    executions = []
+    if backup:
+        pipeline_id = backup.pipeline_id or settings.pipeline_id or ""
+        executions = [
+            followed(id_, workflow, backup.session_name, pipeline_id, wall)
+            for id_, workflow in sorted(backup.workflows.items())
+        ]
+    over = bool(executions) and all(e.removed for e in executions)
     name = session_name_of(backup.session_name if backup else "") or settings.session_name
     home = home_of(name)
     taken = replace(
@@ -81,25 +87,6 @@ def adopted_rows(
         opened_at=wall,
     )
     return (taken, *executions)
-
-
-def _executions(backup: Backup, settings: Settings, wall: float) -> list[Followed]:
-    return [
-        Followed(
-            id=id_,
-            name=backup.session_name,
-            pipeline_id=backup.pipeline_id or settings.pipeline_id or "",
-            status=_status(workflow.status),
-            changed_at=wall,
-            removed=workflow.status == REMOVED,
-        )
-        for id_, workflow in sorted(backup.workflows.items())
-    ]
-
-
-def _status(text: str) -> ExecutionStatus:
-    """Return Unknown for what VIP must be asked about again, whatever was true at the time."""
-    return ExecutionStatus.FINISHED if text == REMOVED else ExecutionStatus.UNKNOWN
 
 
 def _inside(home: VipPath, path: str | None, name: str) -> VipPath:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from vipsync.model import ExecutionStatus, VipPath
 from vipsync.state import Followed, LaunchStatus, Result, State
 
 BACKUP = "session_data.json"
@@ -87,6 +88,30 @@ def _last_values(state: State) -> dict[str, object]:
         return {}
     values = max(started, key=lambda launch: launch.at).values
     return {name: v[0] if len(v) == 1 else list(v) for name, v in values.items()}
+
+
+def followed(id_: str, workflow: Workflow, name: str, pipeline_id: str, wall: float) -> Followed:
+    """Return an execution that a backup names; VIP must be asked about it, unless its results are gone."""
+    removed = workflow.status == REMOVED
+    paths = [str(output["path"]) for output in workflow.outputs if "path" in output]
+    return Followed(
+        id_,
+        name,
+        pipeline_id,
+        ExecutionStatus.FINISHED if removed else ExecutionStatus.UNKNOWN,
+        started=_seconds(workflow.start),
+        returned=tuple(map(VipPath, paths)),
+        changed_at=wall,
+        removed=removed,
+    )
+
+
+def _seconds(start: str | None) -> float | None:
+    """Read a time as vip-client writes it: local, without a zone."""
+    try:
+        return datetime.strptime(start or "", START).astimezone().timestamp()
+    except ValueError:
+        return None
 
 
 def workflows_of(state: State) -> dict[str, Workflow]:

@@ -11,18 +11,16 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from vipsync.backup import BACKUP, REMOVED, START, Backup, Workflow, read_backup
+from vipsync.backup import BACKUP, REMOVED, Backup, Workflow, followed, read_backup
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import PropertyError, VipsyncError
 from vipsync.folder import disk_error, write_atomic
-from vipsync.model import ExecutionStatus, VipPath
 from vipsync.reconcile import Timing
-from vipsync.state import Followed, Row, State
+from vipsync.state import Row, State
 
 REMOVAL_WAIT = 30.0
 """Seconds for which the old backup on VIP may take to go: nothing there can be replaced."""
@@ -114,31 +112,7 @@ def taken_over(
     for id_, workflow in sorted(workflows.items()):
         known, removed = state.executions.get(id_), workflow.status == REMOVED
         if known is None:
-            rows.append(_followed(id_, workflow, pipeline_id, wall))
+            rows.append(followed(id_, workflow, "", pipeline_id, wall))
         elif removed and not known.removed:
             rows.append(replace(known, removed=True))
     return rows
-
-
-def _followed(id_: str, workflow: Workflow, pipeline_id: str, wall: float) -> Followed:
-    """Return an execution about whose state VIP must be asked, unless its results are gone."""
-    removed = workflow.status == REMOVED
-    paths = [str(output["path"]) for output in workflow.outputs if "path" in output]
-    return Followed(
-        id_,
-        "",
-        pipeline_id,
-        ExecutionStatus.FINISHED if removed else ExecutionStatus.UNKNOWN,
-        started=_seconds(workflow.start),
-        returned=tuple(map(VipPath, paths)),
-        changed_at=wall,
-        removed=removed,
-    )
-
-
-def _seconds(start: str | None) -> float | None:
-    """Read a time as vip-client writes it: local, without a zone."""
-    try:
-        return datetime.strptime(start or "", START).astimezone().timestamp()
-    except ValueError:
-        return None
