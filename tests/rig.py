@@ -15,7 +15,19 @@ from itertools import groupby, product
 
 from tests.little_vip import API, RESULT_SIZE, LittleVip, Parts
 from tests.pipelines import pipeline
-from tests.worlds import CLOSED, HOME, ID, INPUTS, KEY, ONE, OUTPUTS, PLATFORM, WALL, sha256
+from tests.worlds import (
+    CLOSED,
+    HOME,
+    ID,
+    ID_FOLDER,
+    INPUTS,
+    KEY,
+    ONE,
+    OUTPUTS,
+    PLATFORM,
+    WALL,
+    sha256,
+)
 from vipsync import actions as do
 from vipsync.cases.finding import find_cases
 from vipsync.errors import (
@@ -448,8 +460,6 @@ class Rig:
             for id_ in action.requests:
                 if self.requests.pop(id_).command == "cancel":
                     self.note_cancelled()
-            if self.state.session.phase is Phase.CLOSED:
-                self.memory.forget_home()
 
     # what actions do
 
@@ -641,6 +651,10 @@ class Rig:
         now = self.state.session
         if now.phase is not before.phase:
             match now.phase:
+                case Phase.OPEN if before.phase is Phase.REMOVING and not self.marker:
+                    assert self.kept(), "goes on without a marker"
+                    self._check_gone()
+                    self._note_end()
                 case Phase.OPEN:
                     assert self.marker, "goes on without a marker"
                     self.setting_aside = set()
@@ -650,15 +664,19 @@ class Rig:
                     assert not self.marker, "removes beside a marker"
                     assert not self.missing(), f"removes before {self.missing()} came"
                 case Phase.CLOSED:
-                    self.excused |= self.setting_aside
-                    self.ended_before = set(self.vip.jobs)
-                    self.may_finish = self.may_kill = False
+                    self._note_end()
         if now.set_aside and not before.set_aside:
             already, here = self.vip.launches(), self.cases(settled=True)
             some = {p for p, n in already.items() if n < self.wanted(p)}
             self.unsent |= self.content.items()
             self.written = any(at > self.now for at in self.quiet_at.values())
             self.setting_aside = some | {p for p in here if already[p] < self.wanted(p)}
+
+    def _note_end(self) -> None:
+        self.excused |= self.setting_aside
+        self.may_finish = self.may_kill = False
+        if not self.settings.finish.keep_output:
+            self.ended_before = set(self.vip.jobs)
 
     def _ended_well(self) -> bool:
         """Tell whether the settings allow the session to finish by itself now."""
@@ -733,21 +751,22 @@ class Rig:
             "the marker is gone, and nothing comes of it"
         )
         if phase is Phase.CLOSED:
-            self._check_clean()
-        elif not session.paused:
+            self._check_gone()
+            assert not self.marker or self.stray_marker, "closed beside a marker"
+        else:
+            assert self.marker, "open without a marker"
+        if phase is Phase.OPEN and not session.paused:
             self._check_mirror()
         if not session.paused:
             self._check_launches()
 
-    def _check_clean(self) -> None:
-        """Hold that a closed session left nothing on VIP but what was to stay."""
+    def _check_gone(self) -> None:
+        """Hold that an end left nothing on VIP but what was to stay."""
         left = [p for p in (*self.vip.folders, *self.vip.files) if f"{p}/".startswith(f"{HOME}/")]
-        for keep in (*self.kept(), HOME, VipPath(f"{HOME}/vipsync-{ID}")) if self.kept() else ():
-            left = [p for p in left if p != keep and not p.startswith(f"{keep}/")]
         if self.kept():
-            left = [p for p in left if not any(p.startswith(k) for k in self.kept())]
+            left = [p for p in left if p not in (HOME, ID_FOLDER)]
+            left = [p for p in left if not any(f"{p}/".startswith(f"{k}/") for k in self.kept())]
         assert not left, f"left on VIP: {left}"
-        assert not self.marker or self.stray_marker, "closed beside a marker"
 
     def _check_mirror(self) -> None:
         """Hold that every result is here, and every file there that was to be sent."""

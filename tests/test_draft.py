@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.worlds import CLOSED, HOME, NOW, OPEN, memory, snapshot, state_of
+import pytest
+
+from tests.worlds import CLOSED, HOME, NOW, OPEN, attempt, memory, snapshot, state_of
 from vipsync import actions as do
-from vipsync.errors import InvalidInput, TransferMismatch, Unreachable, VipsyncError
+from vipsync.errors import GenericVipError, InvalidInput, TransferMismatch, Unreachable
 from vipsync.model import RelPath
-from vipsync.plan.draft import PATIENCE, Draft, Level, Notice
-from vipsync.plan.snapshot import Attempt
+from vipsync.plan.draft import Draft, Level, Notice
 from vipsync.state import Changes
 
 POLL, KILL = do.Poll("e1"), do.Kill("e1")
@@ -21,11 +22,6 @@ DECIDE = do.Decide("x", Changes(put=(OPEN,)))
 def draft(**remembered: Any) -> Draft:
     """Return an empty draft for a process that remembers this."""
     return Draft(snapshot(session=OPEN, memory=memory(**remembered)))
-
-
-def attempt(error: VipsyncError, count: int = 1, pause: float = 5.0) -> Attempt:
-    """Return an attempt that waits."""
-    return Attempt(count, error, NOW + pause)
 
 
 def test_an_empty_draft_is_at_rest() -> None:
@@ -67,8 +63,8 @@ def test_after_its_time_it_is_tried_again() -> None:
 
 
 def test_lasting_failures_are_told_and_not_waited_for() -> None:
-    """A person is told after five failures in a row, after two where trying again cannot help."""
-    for error, count in ((TransferMismatch("cut"), PATIENCE), (InvalidInput("bad"), 2)):
+    """A person is told after two minutes of failures, after two where trying again cannot help."""
+    for error, count in ((TransferMismatch("cut"), 5), (InvalidInput("bad"), 2)):
         early = draft(attempts={do.key(POLL): attempt(error, count - 1)})
         early.add(POLL)
         late = draft(attempts={do.key(POLL): attempt(error, count)})
@@ -76,6 +72,34 @@ def test_lasting_failures_are_told_and_not_waited_for() -> None:
         assert (early.finished().notices, early.finished().at_rest) == ((), False)
         assert [n.level for n in late.finished().notices] == [Level.PERSON]
         assert late.finished().at_rest
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "lasts"),
+    [(1, 0.0, False), (9, 119.0, False), (2, 600.0, False), (3, 120.0, True), (7, 121.0, True)],
+)
+def test_patience_is_counted_in_time(count: int, seconds: float, lasts: bool) -> None:
+    """Many quick failures are not more than few, and one try may take longer than anybody waits."""
+    made = attempt(GenericVipError("no reason"), count, since=NOW - seconds)
+    assert made.lasts is lasts
+
+
+def test_vip_out_of_order_asks_nothing_of_a_person() -> None:
+    """It is said once, whatever was asked of it, with the code of a VIP that cannot be reached."""
+    names = [do.key(POLL), do.key(KILL)]
+    made = draft(attempts={n: attempt(GenericVipError(n), 5, silent=True) for n in names})
+    for action in (POLL, KILL):
+        made.add(action)
+    (notice,) = made.finished().notices
+    assert (notice.level, notice.subject, notice.exit_code) == (Level.ERROR, "VIP", 5)
+    assert made.finished().at_rest
+
+
+def test_one_thing_that_fails_beside_others_that_work_needs_a_person() -> None:
+    """VIP answers, so that it is this very thing that does not go."""
+    made = draft(attempts={do.key(POLL): attempt(GenericVipError("no reason"), 5)})
+    made.add(POLL)
+    assert [n.level for n in made.finished().notices] == [Level.PERSON]
 
 
 def test_trouble_holds_back_what_needs_vip_and_nothing_else() -> None:

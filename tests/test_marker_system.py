@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -410,7 +411,7 @@ def test_an_end_waits_while_the_settings_have_an_error(bench: Bench) -> None:
     assert (bench.count("DELETE"), len(study.outputs())) == (0, 1)
     study.settings.write_text(f"{SETTINGS}\n[finish]\nkeep_output = true\n")
     bench.run(2000)
-    assert study.phase() is Phase.CLOSED
+    assert study.phase() is Phase.OPEN
     assert [name for name in bench.vip_files() if "OUTPUTS" in name]
 
 
@@ -458,12 +459,42 @@ def test_keep_input_removes_only_the_results(bench: Bench) -> None:
     bench.rest()
     study.marker.unlink()
     bench.rest()
-    assert study.phase() is Phase.CLOSED
     assert list(bench.vip_files()) == ["study/INPUTS/a.mrui"]
     study.drop(b="two")
     bench.rest()
     assert bench.vip_inputs() == {"a.mrui": b"one", "b.mrui": b"two"}
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+
+
+@pytest.mark.parametrize("kept", ["keep_input", "keep_output"])
+@pytest.mark.parametrize("after", ["marker", "download"])
+def test_what_is_kept_is_told_for_as_long_as_it_is_on_vip(
+    bench: Bench, kept: str, after: str
+) -> None:
+    """A new marker stands for it; it goes with the next end at which nothing is to be kept."""
+    finish = f'{SETTINGS}\n[finish]\nafter = "{after}"\n'
+    study = bench.study(settings=f"{finish}{kept} = true\n", a="one")
+    bench.publish = Publisher().publish
+    bench.rest()
+    study.marker.unlink(missing_ok=after == "download")
+    bench.rest()
+    there = bench.count("DELETE")
+    assert (study.marker.exists(), study.phase(), there) == (True, Phase.OPEN, 1)
+    backup = json.loads((study.root / "outputs/session_data.json").read_text())
+    removed = [w["status"] == "Removed" for w in backup["workflows"].values()]
+    assert removed == [kept == "keep_input"]
+    status = (study.root / "STATUS.txt").read_text()
+    assert "VIP is clean" not in status
+    assert f"{kept} = true" in status
+    study.settings.write_text(finish)
+    bench.rest()
+    study.marker.unlink(missing_ok=after == "download")
+    bench.rest()
+    assert (study.phase(), bench.vip_sessions(), study.marker.exists()) == (
+        Phase.CLOSED,
+        [],
+        False,
+    )
 
 
 def test_a_session_of_which_nothing_is_on_vip_yet_closes_quietly(bench: Bench) -> None:

@@ -23,6 +23,7 @@ from tests.worlds import (
     SET_ASIDE,
     UPLOAD_ONLY,
     WALL,
+    attempt,
     execution,
     in_doubt,
     judged,
@@ -45,6 +46,7 @@ from vipsync.errors import (
     LocalFileError,
     TransferMismatch,
     Unreachable,
+    VipsyncError,
 )
 from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, VipPath
 from vipsync.plan.cycle import plan
@@ -126,9 +128,11 @@ def start(made: Plan) -> Launch:
     return launch
 
 
-def failed(name: str, error: Exception, count: int = 1, pause: float = 5.0) -> dict[str, Attempt]:
+def failed(
+    name: str, error: VipsyncError, count: int = 1, pause: float = 5.0
+) -> dict[str, Attempt]:
     """Return the memory of an action that failed `count` times and waits."""
-    return {name: Attempt(count, error, NOW + pause)}  # type: ignore[arg-type]
+    return {name: attempt(error, count, pause)}
 
 
 def asked(command: str, *cases: str, **options: str) -> tuple[Request, ...]:
@@ -1400,7 +1404,7 @@ MIRRORING = [
             *ENDED,
             result(status=ResultStatus.WANTED),
             session=OPEN,
-            memory=memory(trouble=Attempt(1, Unreachable("no answer"), NOW + 7)),
+            memory=memory(trouble=attempt(Unreachable("no answer"), 1, 7)),
         ),
         [],
         ["error VIP"],
@@ -1412,7 +1416,7 @@ MIRRORING = [
             *ENDED,
             result(status=ResultStatus.WANTED),
             session=OPEN,
-            memory=memory(trouble=Attempt(5, Unreachable("no answer"), NOW + 7)),
+            memory=memory(trouble=attempt(Unreachable("no answer"), 5, 7)),
         ),
         [],
         ["error VIP"],
@@ -1427,7 +1431,7 @@ MIRRORING = [
             session=OPEN,
             files=A,
             touched=["a.dat"],
-            memory=memory(trouble=Attempt(5, KeyMissing("no key"), NOW + 60)),
+            memory=memory(trouble=attempt(KeyMissing("no key"), 5, 60)),
         ),
         ["HashFile a.dat"],
         ["error VIP"],

@@ -24,7 +24,14 @@ from tests.worlds import (
 )
 from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, VipPath
-from vipsync.plan.removing import closed, let_go, missing, removal_targets
+from vipsync.plan.removing import (
+    closed,
+    leaves_something_to_remove,
+    let_go,
+    missing,
+    removal_targets,
+    removed,
+)
 from vipsync.plan.snapshot import Attempt, Snapshot
 from vipsync.state import (
     Followed,
@@ -124,9 +131,49 @@ def test_a_closed_session_is_as_new_but_for_what_it_launched() -> None:
 
 def test_kept_inputs_stay_as_they_were_sent() -> None:
     """The next opening finds them there."""
-    after = closed(finishing(sent("a.dat", "one"), execution(), finish={"keep_input": True})).put
+    after = removed(finishing(sent("a.dat", "one"), execution(), finish={"keep_input": True})).put
     assert [type(row) for row in after] == [Session, Followed]
     assert not any(isinstance(row, Sent) for row in after)
+
+
+@pytest.mark.parametrize(
+    ("finish", "phase", "results", "inputs"),
+    [
+        ({}, Phase.CLOSED, [True], [SendStatus.REMOVED]),
+        ({"keep_input": True}, Phase.OPEN, [True], [SendStatus.SENT]),
+        ({"keep_output": True}, Phase.OPEN, [False], [SendStatus.REMOVED]),
+        ({"keep_input": True, "keep_output": True}, Phase.OPEN, [False], [SendStatus.SENT]),
+    ],
+)
+def test_what_is_kept_on_vip_stays_in_the_session(
+    finish: dict[str, object], phase: Phase, results: list[bool], inputs: list[SendStatus]
+) -> None:
+    """It is open, and gets a new marker, for as long as something of it is there."""
+    moment = finishing(sent("a.dat", "one"), execution(), finish=finish)
+    after = moment.state
+    after.apply(removed(moment))
+    assert (after.session.phase, after.session.marked) == (phase, False)
+    assert [e.removed for e in after.executions.values()] == results
+    assert [row.status for row in after.sent.values()] == inputs
+
+
+@pytest.mark.parametrize(
+    ("finish", "rows", "something"),
+    [
+        ({}, (), True),
+        ({"keep_input": True}, (sent("a.dat", "one"),), False),
+        ({"keep_input": True}, (execution(),), True),
+        ({"keep_input": True}, (execution(removed=True),), False),
+        ({"keep_output": True}, (execution(), sent("a.dat", "one")), True),
+        ({"keep_output": True}, (execution(),), False),
+        ({"keep_output": True, "keep_input": True}, (execution(), sent("a.dat", "one")), False),
+    ],
+)
+def test_where_everything_left_is_kept_nothing_can_be_removed(
+    finish: dict[str, object], rows: tuple[Row, ...], something: bool
+) -> None:
+    """Then the session does not finish by itself over and over."""
+    assert leaves_something_to_remove(finishing(*rows, finish=finish)) is something
 
 
 def test_results_are_let_go_by_name_or_path() -> None:

@@ -30,7 +30,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import ExecutionStatus, RelPath, RemoteEntry, VipPath
-from vipsync.plan.snapshot import LONGEST_PAUSE, Listing, Memory, parent
+from vipsync.plan.snapshot import LONGEST_PAUSE, PATIENCE, Listing, Memory, parent
 
 A = VipPath(f"{INPUTS}/a.dat")
 SEND = do.SendFile(A, RelPath("a.dat"), state_of("one"))
@@ -55,14 +55,36 @@ def fail(memory: Memory, action: do.Action, error: VipsyncError, times: int = 1)
 
 
 def test_a_failure_waits_longer_each_time() -> None:
-    """2, 4, 8, 16 seconds, and never more than five minutes."""
-    made = Memory()
-    pauses = []
+    """2, 4, 8, 16 seconds, one try when patience ends, and never more than five minutes."""
+    made, now = Memory(), NOW
+    times = []
     for _ in range(12):
-        fail(made, SEND, TransferMismatch("cut"))
-        pauses.append(made.attempts[do.key(SEND)].not_before - NOW)
-    assert pauses[:4] == [2, 4, 8, 16]
-    assert max(pauses) == LONGEST_PAUSE
+        times.append(now - NOW)
+        note(made, SEND, do.Failed(TransferMismatch("cut")), now)
+        now = made.attempts[do.key(SEND)].not_before
+    assert times[:8] == [0, 2, 6, 14, 30, 62, 120, 248]
+    assert times[-1] - times[-2] == LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
+def test_what_passes_within_two_minutes_is_noticed_before_anybody_is_told(spread: float) -> None:
+    """Whatever chance does to the pauses, the first failure that counts as lasting comes after them."""
+    made, now = Memory(), NOW
+    while (name := do.key(SEND)) not in made.attempts or not made.attempts[name].lasts:
+        note(made, SEND, do.Failed(GenericVipError("x")), now, spread)
+        last, now = now, made.attempts[name].not_before
+    assert last - NOW == PATIENCE
+
+
+def test_an_outage_is_one_while_nothing_else_works() -> None:
+    """An answer from VIP in the last minute shows that it is one thing alone that does not go."""
+    for heard, outage in ((None, True), (20.0, True), (100.0, False)):
+        made = Memory()
+        for second in (0.0, 50.0, 130.0):
+            if heard is not None and second > heard:
+                note(made, HOME_LOOK, seen_home(ID), NOW + heard)
+            note(made, SEND, do.Failed(GenericVipError("x")), NOW + second)
+        assert made.attempts[do.key(SEND)].outage is outage
 
 
 def test_pauses_are_spread() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from tests.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.cases.finding import find_cases
+from vipsync.errors import VipsyncError
 from vipsync.model import (
     Case,
     Descriptor,
@@ -28,7 +29,7 @@ from vipsync.model import (
 )
 from vipsync.plan.launching import execution_name
 from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import Listing, Memory, Request, Snapshot
+from vipsync.plan.snapshot import PATIENCE, Attempt, Listing, Memory, Request, Snapshot
 from vipsync.plan.sorting import digest, settings_digest
 from vipsync.state import (
     Changes,
@@ -273,3 +274,9 @@ def told(
     """Return an execution as VIP tells it."""
     made = Execution(id_, f"study vipsync-{ID} x", ONE.pipeline_id, status)
     return replace(made, **changes)
+
+
+def attempt(error: VipsyncError, count: int = 1, pause: float = 5.0, **others: Any) -> Attempt:
+    """Return what has failed `count` times and waits; five times take longer than anybody waits."""
+    times = {"since": NOW - (PATIENCE if count >= 5 else 1.0), "at": NOW, **others}
+    return Attempt(count, error, NOW + pause, **times)

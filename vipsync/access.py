@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.model import Settings
-from vipsync.plan.draft import PATIENCE
-from vipsync.plan.snapshot import Attempt, Memory
+from vipsync.plan.snapshot import PATIENCE, TRIES, Attempt, Memory
 from vipsync.state import Phase, Session
 
 Connect = Callable[[Settings, str, str], tuple[VipClient, str]]
@@ -55,7 +54,7 @@ class Access:
             self.client, self.key_print = self.connect(settings, portal, session.id)
         except VipsyncError as error:
             self.client = None
-            memory.trouble = Attempt(PATIENCE, error, now + KEY_RETRY)
+            memory.trouble = Attempt(TRIES, error, now + KEY_RETRY, at=PATIENCE)
             return
         self.portal, self._named = wanted
         if self.account != before:

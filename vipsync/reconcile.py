@@ -291,10 +291,8 @@ class Reconciler:
             self._after_decision(action)
 
     def _after_decision(self, action: do.Decide) -> None:
-        if self.ledger.state.session.phase is Phase.CLOSED:
-            self.memory.forget_home()
-            if not self.memory.under_way:
-                self.folder.clear_leftovers()
+        if self.ledger.state.session.phase is Phase.CLOSED and not self.memory.under_way:
+            self.folder.clear_leftovers()
         for request in action.requests:
             self.folder.answered(request)
 

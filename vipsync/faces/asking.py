@@ -104,7 +104,7 @@ class Asker:
     def finish(self, request: Request) -> int:
         """Have the data removed from VIP; return the exit code once they are, or cannot be."""
         self._leave(request)
-        return self._work(request, alone=_closed, held=_closed)
+        return self._work(request, alone=_closed, held=_ended)
 
     def _work(self, request: Request, *, alone: Reached, held: Reached) -> int:
         """Work until it is reached or the folder is at rest; wait for the process that holds it."""
@@ -169,6 +169,11 @@ def _at_once(_state: State) -> bool:
 
 def _closed(state: State) -> bool:
     return state.session.phase is Phase.CLOSED
+
+
+def _ended(state: State) -> bool:
+    """Tell whether finishing is over: nothing is on VIP, or what was to be kept there."""
+    return state.session.phase in (Phase.CLOSED, Phase.OPEN)
 
 
 def _stopped(state: State) -> bool:

@@ -62,8 +62,15 @@ def finish(face: Face, directory: Path, without: Sequence[str], *, kill: bool) -
     folder = the_session(directory)
     request = new_request("finish", without, {"kill": "yes"} if kill else {})
     code = Asker(folder, face.connect, face.reporter, face.overrides).finish(request)
-    if preview(folder, None, face.overrides).snapshot.state.session.phase is Phase.CLOSED:
+    snapshot = preview(folder, None, face.overrides).snapshot
+    phase, kept = snapshot.state.session.phase, snapshot.settings.finish
+    if phase is Phase.CLOSED:
         face.reporter.say("Nothing of this session is on VIP; inputs and outputs are still here.")
+    elif phase is Phase.OPEN and (kept.keep_input or kept.keep_output):
+        what = " and ".join(
+            n for n, k in (("inputs", kept.keep_input), ("results", kept.keep_output)) if k
+        )
+        face.reporter.say(f"The {what} stay on VIP, as [finish] in settings.toml says.")
     return code
 
 

@@ -10,13 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vipsync import actions as do
-from vipsync.errors import DiskError
+from vipsync.errors import DiskError, Unreachable
 from vipsync.plan.snapshot import Attempt, Snapshot
 from vipsync.state import Changes, Row
-
-PATIENCE = 5
-"""Failures in a row after which a person is told, and `run --once` no longer waits."""
-
 
 NEVER = float("inf")
 """When a file will be quiet that cannot be read."""
@@ -76,17 +72,25 @@ class Draft:
             return True
         trouble = None if isinstance(action, do.LOCAL) else memory.trouble
         for attempt in filter(None, (trouble, memory.attempts.get(name))):
-            lasting, error = _lasts(attempt), attempt.error
-            if isinstance(error, DiskError):  # a person can mend it now, and one line is enough
-                self.notice(Level.PERSON, "disk", error.message, error.remedy, error.exit_code)
-            elif lasting and attempt is not trouble:
-                self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
+            if attempt is not trouble:
+                self._say_failing(name, attempt)
             if attempt.not_before > self.s.now:
-                self.wait(attempt.not_before, lasting=lasting)
+                self.wait(attempt.not_before, lasting=attempt.lasts)
                 return False
         self.actions.append(action)
         self.names.add(name)
         return True
+
+    def _say_failing(self, name: str, attempt: Attempt) -> None:
+        """Say what fails for good; that VIP is out of order is said once, whatever was asked of it."""
+        error = attempt.error
+        if isinstance(error, DiskError):  # a person can mend it now, and one line is enough
+            self.notice(Level.PERSON, "disk", error.message, error.remedy, error.exit_code)
+        elif attempt.outage:
+            if not any(n.subject == "VIP" for n in self.notices):
+                self.notice(Level.ERROR, "VIP", error.message, error.remedy, Unreachable.exit_code)
+        elif attempt.lasts:
+            self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
 
     def failing(self, action: do.Action) -> bool:
         """Tell whether this action failed and waits for its next attempt."""
@@ -96,7 +100,7 @@ class Draft:
     def hopeless(self, action: do.Action) -> bool:
         """Tell whether this action failed so often that nothing should wait for it."""
         attempt = self.s.memory.attempts.get(do.key(action))
-        return attempt is not None and _lasts(attempt)
+        return attempt is not None and attempt.lasts
 
     def since(self, condition: str) -> float:
         """Seconds for which a condition has held over the last plans; 0 when it is new."""
@@ -138,10 +142,6 @@ class Draft:
             self.due,
             at_rest=not (actions or self.advances or self.s.memory.under_way),
         )
-
-
-def _lasts(attempt: Attempt) -> bool:
-    return attempt.count >= (PATIENCE if attempt.error.transient else 2)
 
 
 def _up_to_decision(actions: Iterable[do.Action]) -> Iterator[do.Action]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.removing import missing, removal_began
+from vipsync.plan.removing import leaves_something_to_remove, missing, removal_began
 from vipsync.plan.sending import Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
@@ -100,6 +100,8 @@ def plan_after_download(draft: Draft, found: Sorted) -> None:
     """Finish by itself where `after = "download"`: every case ended well, every result here."""
     s = draft.s
     if s.settings.finish.after != "download" or s.state.session.phase is not Phase.OPEN:
+        return
+    if not leaves_something_to_remove(s):
         return
     busy = found.settling or s.unsettled or runs_to_come(s.state)
     done = all(_is_done(case, found, s) for case in s.cases.cases)

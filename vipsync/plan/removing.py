@@ -7,6 +7,7 @@ there, or while others run with it; and never data of another session. PURE: no 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath
@@ -17,6 +18,7 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.state import (
     Changes,
     Followed,
+    Launch,
     LaunchStatus,
     Phase,
     Result,
@@ -24,6 +26,7 @@ from vipsync.state import (
     Row,
     SendStatus,
     Session,
+    State,
 )
 
 ASK_AGAIN = 600.0
@@ -171,7 +174,7 @@ def _remove(draft: Draft) -> None:
     s, memory, session = draft.s, draft.s.memory, draft.s.state.session
     targets = [t for t in removal_targets(s) if t not in memory.removed]
     if not targets:
-        draft.add(do.Decide("close", closed(s)))
+        draft.add(do.Decide("close", removed(s)))
         return
     for target in targets:
         asked = removal_asked(s, target)
@@ -220,9 +223,30 @@ def _say_marked(draft: Draft) -> None:
     )
 
 
+def removed(snapshot: Snapshot) -> Changes:
+    """Return what is true once what was to go from VIP has gone; what is kept there stays in the session."""
+    finish, state = snapshot.settings.finish, snapshot.state
+    if not finish.keep_input and not finish.keep_output:
+        return closed(snapshot)
+    results = () if finish.keep_output else _results_gone(snapshot)
+    inputs = () if finish.keep_input else _inputs_gone(state)
+    opened = replace(state.session.closed(), **_kept(state.session), opened_at=snapshot.wall)
+    return Changes(put=(opened, *results, *inputs, *runs_given_up(state)))
+
+
+def _kept(session: Session) -> dict[str, Any]:
+    """Return what stays true of a session of which something is still on VIP; it gets a new marker."""
+    return {"phase": Phase.OPEN, "owned": session.owned, "named": session.named}
+
+
 def closed(snapshot: Snapshot) -> Changes:
     """Return what is true once nothing of the session is on VIP any more."""
     state = snapshot.state
+    gone = (*_results_gone(snapshot), *_inputs_gone(state))
+    return Changes(put=(state.session.closed(), *gone, *runs_given_up(state)))
+
+
+def _results_gone(snapshot: Snapshot) -> list[Row]:
     last_shown = [
         replace(r, status=ResultStatus.HERE)
         if r.stamp  # it was here before VIP told another size
@@ -230,13 +254,28 @@ def closed(snapshot: Snapshot) -> Changes:
         for r in open_results(snapshot)
         if r.status is ResultStatus.WANTED
     ]
-    removed = [replace(e, removed=True) for e in state.executions.values() if not e.removed]
-    kept = snapshot.settings.finish.keep_input
-    sent = () if kept else state.sent.values()
-    gone = [replace(row, status=SendStatus.REMOVED) for row in sent]
-    # What a later run would need is no longer there.
-    last = [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
-    return Changes(put=(state.session.closed(), *last_shown, *removed, *gone, *last))
+    executions = snapshot.state.executions.values()
+    return [*last_shown, *(replace(e, removed=True) for e in executions if not e.removed)]
+
+
+def _inputs_gone(state: State) -> list[Row]:
+    return [replace(row, status=SendStatus.REMOVED) for row in state.sent.values()]
+
+
+def leaves_something_to_remove(snapshot: Snapshot) -> bool:
+    """Tell whether anything would go from VIP if the session were finished now."""
+    state, targets = snapshot.state, removal_targets(snapshot)
+    if state.session.home in targets:
+        return True
+    there = [r.vip for r in state.sent.values() if r.status is not SendStatus.REMOVED]
+    results = [e.results_folder for e in state.executions.values() if not e.removed]
+    paths = [*there, *(folder for folder in results if folder)]
+    return any(path.startswith(f"{target}/") for path in paths for target in targets)
+
+
+def runs_given_up(state: State) -> list[Launch]:
+    """Return the launches of which further runs were to come: what they would need has gone."""
+    return [replace(x, runs=x.run) for x in state.launches.values() if x.run < x.runs]
 
 
 def let_go(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:

@@ -29,7 +29,7 @@ from vipsync.model import (
     VipPath,
 )
 from vipsync.names import version_path, vip_relpath
-from vipsync.plan.draft import PATIENCE, Draft, Level
+from vipsync.plan.draft import Draft, Level
 from vipsync.plan.snapshot import (
     FIRST_PAUSE,
     LIST_AGAIN,
@@ -42,6 +42,9 @@ from vipsync.state import SendStatus, Sent
 
 Send = do.SendFile | do.SendPack
 SENDS = (do.SendFile, do.SendPack)
+
+MOST_WRONG = 5
+"""Times that VIP stores a file in a wrong size after which a person is told."""
 
 _STATES = "states "
 """What the digest of an archive begins with as long as its members were not read."""
@@ -334,7 +337,10 @@ def _too_soon(draft: Draft, send: Send, wrong: int) -> bool:
     """Tell whether VIP has stored a file in a wrong size so often that the next copy must wait."""
     if wrong < 2:
         return False
-    pause, lasting = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(wrong, 10))), wrong >= PATIENCE
+    pause, lasting = (
+        min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(wrong, 10))),
+        wrong >= MOST_WRONG,
+    )
     age = draft.since(f"wrong size {send.vip}")
     if lasting:
         text = f"VIP has stored it {wrong} times in another size than was sent."

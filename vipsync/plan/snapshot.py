@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 
 from vipsync import actions as do
 from vipsync.cases.values import ON_VIP
-from vipsync.errors import DiskError, Scope, SlotsFull, TransferMismatch, VipsyncError
+from vipsync.errors import (
+    BadAnswer,
+    DiskError,
+    GenericVipError,
+    Scope,
+    SlotsFull,
+    TransferMismatch,
+    Unreachable,
+    VipsyncError,
+)
 from vipsync.model import (
     CaseSet,
     Descriptor,
@@ -24,7 +33,13 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.state import State
+from vipsync.state import Changes, Phase, Session, State
+
+PATIENCE = 120.0
+"""Seconds for which failures that may pass are waited out before anybody hears of them as lasting."""
+
+TRIES = 3
+"""How often something is tried at least before it counts as lasting: one try may take minutes."""
 
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
@@ -43,13 +58,36 @@ def parent(path: VipPath) -> VipPath:
     return VipPath(path.rpartition("/")[0] or "/")
 
 
+OUTAGES = (Unreachable, BadAnswer, GenericVipError)
+"""How it shows that VIP, or the way to it, is out of order: any of these may be about one item too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How often something failed in a row, why, and when it may be tried again (monotonic s)."""
+    """How often something failed in a row, why, and when it may be tried again (monotonic s).
+
+    `since` is when it failed first, `at` when it did last. `silent`: nothing that was asked of VIP
+    succeeded in the second half of that time, so that it is VIP itself that fails.
+    """
 
     count: int
     error: VipsyncError
     not_before: float
+    since: float = 0.0
+    at: float = 0.0
+    silent: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether nothing should wait for it: it failed for good, or for longer than PATIENCE."""
+        if not self.error.transient:
+            return self.count > 1
+        return self.count >= TRIES and self.at - self.since >= PATIENCE
+
+    @property
+    def outage(self) -> bool:
+        """Tell whether VIP, or the way to it, has failed for longer than PATIENCE."""
+        return self.lasts and self.silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +110,7 @@ class Memory:
     said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
     may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when a
     removal was asked for by the process before this one, or before what was seen was forgotten.
-    Both are by this process' clock.
+    Both are by this process' clock. `heard_at`: when VIP last did what it was asked to.
     """
 
     version: int = 0
@@ -84,6 +122,7 @@ class Memory:
     under_way: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
     trouble: Attempt | None = None
+    heard_at: float = float("-inf")
     home: do.HomeSeen | None = None
     home_path: VipPath = VipPath("")
     home_at: float = 0.0
@@ -123,7 +162,7 @@ class Memory:
         else:
             self.attempts.pop(name, None)
             if not isinstance(action, do.LOCAL):
-                self.trouble = None
+                self.trouble, self.heard_at = None, now
         self._learn(action, outcome, now)
 
     def _failed(
@@ -133,10 +172,13 @@ class Memory:
             return
         name, everywhere = do.key(action), _stops_everything(action, error)
         before = self.trouble if everywhere else self.attempts.get(name)
-        count = before.count + 1 if before else 1
+        count, since = (before.count + 1, before.since) if before else (1, now)
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 10)) * (0.5 + spread() / 2)
-        rest = min(LONGEST_REST, getattr(error, "retry_after", None) or 0)
-        attempt = Attempt(count, error, now + max(pause, rest))
+        if now < since + PATIENCE:  # one try falls on its end: what has passed by then is noticed
+            pause = min(pause, since + PATIENCE - now)
+        rest = min(LONGEST_REST, error.retry_after or 0)
+        silent = isinstance(error, OUTAGES) and self.heard_at < (since + now) / 2
+        attempt = Attempt(count, error, now + max(pause, rest), since, now, silent)
         if everywhere:
             self.trouble = attempt
         else:
@@ -144,6 +186,8 @@ class Memory:
 
     def _learn(self, action: do.Action, outcome: do.Outcome, now: float) -> None:
         match action, outcome:
+            case do.Decide(), _:
+                self._heed(action.changes)
             case do.LookAtHome(), do.HomeSeen():
                 self._see_home(action.home, outcome, now)
             case do.MakeFolder(), do.Done():
@@ -187,6 +231,14 @@ class Memory:
                     self._forget_tree(action.path)
             case _:
                 pass
+
+    def _heed(self, decided: Changes) -> None:
+        """Look anew at what lies on VIP once a session has ended, or when it begins to end once more."""
+        for row in decided.put:
+            if isinstance(row, Session) and row.phase is Phase.CLOSED:
+                self.forget_home()
+            elif isinstance(row, Session) and row.phase is Phase.FINISHING and self.removed:
+                self.removed, self.removal_asked, self.removal_looked = set(), {}, {}
 
     def _see_home(self, path: VipPath, seen: do.HomeSeen, now: float) -> None:
         if not seen.exists:

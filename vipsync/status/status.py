@@ -95,6 +95,7 @@ def status_of(
         *plan.notices,
         *_case_notices(cases),
         *_pinned(snapshot),
+        *_kept(snapshot),
         *_wished(cases, state.results),
         *remembered,
     )
@@ -165,6 +166,20 @@ def _pinned(snapshot: Snapshot) -> Iterator[Notice]:
             )
             remedy = "To finish it, delete ON_VIP.txt, or call `vipsync finish DIR`."
             yield Notice(Level.INFO, "settings", text, remedy, 0)
+
+
+def _kept(snapshot: Snapshot) -> Iterator[Notice]:
+    """Say what the end of the session leaves on VIP, because the settings say so."""
+    finish = snapshot.settings.finish
+    if snapshot.state.session.phase is Phase.CLOSED:
+        return
+    for key, keeps, what in (
+        ("keep_input", finish.keep_input, "inputs"),
+        ("keep_output", finish.keep_output, "results"),
+    ):
+        if keeps:
+            text = f"{key} = true: the {what} stay on VIP when the session is finished."
+            yield Notice(Level.INFO, "finish", text, exit_code=0)
 
 
 def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
