@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.harness import Bench
+from tests.scripts import Scripts
 
 # The same examples in every run, so that a change is judged by itself; random ones are asked for.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -47,3 +48,26 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     """Return a world as most tests need it."""
     return make_bench()
+
+
+@pytest.fixture
+def make_scripts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Scripts]]:
+    """Return a function that makes a world with other options."""
+    made: list[Scripts] = []
+
+    def make(**options: Any) -> Scripts:
+        made.append(Scripts(tmp_path, **options))
+        monkeypatch.chdir(made[-1].root)
+        return made[-1]
+
+    yield make
+    for scripts in made:
+        scripts.close()
+
+
+@pytest.fixture
+def scripts(make_scripts: Callable[..., Scripts]) -> Scripts:
+    """Return a world as most tests need it."""
+    return make_scripts()

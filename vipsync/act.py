@@ -194,12 +194,12 @@ def _entries(
 
 
 def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
-    """Ask for a removal, after our id and no other was seen in the session's folder once more."""
+    """Ask for a removal, after the session's folder was seen to be what the plan takes it for."""
     if not tools.vip.exists(action.path):
         return do.RemovalSeen(gone=True)
     mine = PurePosixPath(action.id_folder).name.removeprefix("vipsync-")
     ids = _ids(tools.vip.list_folder(action.home, whole=True))
-    if ids != (mine,):
+    if ids != ((mine,) if action.ids is None else action.ids):
         raise NameTaken(
             f"{action.home} on VIP does not carry the id of this session alone.",
             "Nothing was removed. Look at the folder on the portal.",

@@ -204,13 +204,15 @@ class Kill:
 class RemoveTree:
     """Remove a folder of this session from VIP, after its id was seen there once more.
 
-    `asked`: when a removal was last asked for before this one (UTC s).
+    `asked`: when a removal was last asked for before this one (UTC s). `ids` are those that must be
+    seen there instead, where a person said by its name that the folder may go.
     """
 
     path: VipPath
     home: VipPath
     id_folder: VipPath
     asked: float | None = None
+    ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

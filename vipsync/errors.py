@@ -5,6 +5,7 @@
     │   └── PropertyError (also TypeError, AttributeError, RuntimeError)   a script does
     ├── InputsMissing (also FileNotFoundError, RuntimeError)   a script names files that are not there
     ├── InputsThere (also FileExistsError)  a script's session has inputs of its own on VIP
+    ├── ResultsMissing                      results that a script asked for are not on this machine
     ├── FolderError                         the session folder is not as it must be
     │   ├── NotASession                     no settings.toml there
     │   ├── FolderHeld                      another process works in it
@@ -85,6 +86,12 @@ class InputsMissing(VipsyncError, FileNotFoundError, RuntimeError):
 
 class InputsThere(VipsyncError, FileExistsError):
     """A script's session has inputs of its own on VIP."""
+
+    exit_code = 3
+
+
+class ResultsMissing(VipsyncError):
+    """Results that a script asked for are not on this machine."""
 
     exit_code = 3
 

@@ -41,7 +41,8 @@ class Session:
     first full look count as launched before. `marked`: the marker was written, so that its absence
     means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
     gone since (UTC s). `unanswered_at`: when a transfer last ended without a clear answer; VIP may go
-    on with it (facts 3.5), even where a later one has succeeded (UTC s).
+    on with it (facts 3.5), even where a later one has succeeded (UTC s). `asked_for`: the statuses of
+    executions whose results a script wants here, joined by commas.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Session:
     kill: bool = False
     removal_asked_at: float | None = None
     unanswered_at: float | None = None
+    asked_for: str | None = None
 
     def closed(self) -> Session:
         """Return the session once nothing of it is on VIP any more."""
@@ -75,6 +77,7 @@ class Session:
             kill=False,
             opened_at=None,
             removal_asked_at=None,
+            asked_for=None,
         )
 
     @property

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 from pydantic import SecretStr
@@ -16,11 +17,14 @@ from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.dispatch import Executor, Workers
-from vipsync.errors import DiskError, KeyMissing, PropertyError
+from vipsync.errors import DiskError, KeyMissing, PropertyError, VipsyncError
 from vipsync.loop import Pacer
 from vipsync.model import PORTAL, Descriptor
+from vipsync.plan.snapshot import FIRST_PAUSE, OUTAGES, PATIENCE
 from vipsync.reconcile import Timing
 from vipsync.settings.reading import PORTAL_VARIABLE
+
+T = TypeVar("T")
 
 BETWEEN_LAUNCHES = 1.0
 
@@ -74,6 +78,19 @@ class Account:
     def pipelines(self) -> dict[str, Descriptor]:
         """The pipelines that this account may run, by their identifiers."""
         return {p.pipeline_id: p for p in self.client.pipelines()}
+
+    def patiently(self, question: Callable[[], T]) -> T:
+        """Ask VIP something for which no step is planned; what may pass is waited out as in a step."""
+        clock, pause = self.timing.clock, FIRST_PAUSE
+        end = clock() + PATIENCE
+        while True:
+            try:
+                return question()
+            except VipsyncError as error:
+                if not isinstance(error, OUTAGES) or clock() >= end:
+                    raise
+            self.timing.sleep(min(pause, end - clock()))
+            pause *= 2
 
     def descriptor(self, pipeline_id: str) -> Descriptor:
         """Return the definition of a pipeline; it is asked for once."""

@@ -24,7 +24,7 @@ from vipsync.dispatch import Dispatch
 from vipsync.errors import FolderError, NameTaken, NotASession, SettingsError, VipsyncError
 from vipsync.folder import SessionFolder, disk_error
 from vipsync.model import FileState, RelPath, Settings, VipPath
-from vipsync.plan.draft import PATIENCE, Level, Plan
+from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.reconcile import Reconciler, Work
 from vipsync.session.account import Account
@@ -230,7 +230,8 @@ class Step:
     ) -> None:
         """Turn the cycle until `done`, or until nothing can advance; `patient`: wait for VIP for ever.
 
-        Raise what stops the whole session. An interruption lets transfers end at their next block.
+        Raise what stops the whole session, and what kept the step from its end although it may pass.
+        An interruption lets transfers end at their next block.
         """
         self.session.plan_by(planner)
         try:
@@ -241,7 +242,16 @@ class Step:
             raise
         finally:
             self._dispatch.drain(self._settle)
+        if not done(self.snapshot):
+            self._raise_lasting()
         self._raise_notices()
+
+    def _raise_lasting(self) -> None:
+        """Raise what was tried for as long as it is worth waiting: the step can be taken again."""
+        attempts = self.session.memory.attempts
+        for name in sorted(attempts):
+            if attempts[name].lasts and attempts[name].error.transient:
+                raise attempts[name].error
 
     def _raise_notices(self) -> None:
         """Raise what stops the session for good, as a name that is taken."""
@@ -279,7 +289,7 @@ class Step:
         trouble = self.session.memory.trouble
         if trouble is None or (patient and trouble.error.transient):
             return
-        if not trouble.error.transient or trouble.count >= PATIENCE:
+        if not trouble.error.transient or trouble.lasts:
             raise trouble.error
 
     def _hand_out(self) -> None:

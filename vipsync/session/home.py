@@ -20,7 +20,8 @@ class Site:
     """Where a session is to be on VIP.
 
     `marked`: it is that of a session folder, which has a marker. `known`: a backup names it, so that
-    a folder of its name on VIP without any id is its own.
+    a folder of its name on VIP without any id is its own. `by_name`: a person said that this folder
+    may go, whatever id is in it.
     """
 
     session_name: str
@@ -29,6 +30,7 @@ class Site:
     vip_output_dir: VipPath
     marked: bool = False
     known: bool = False
+    by_name: bool = False
 
 
 def plan_home(draft: Draft, site: Site) -> bool:
@@ -107,9 +109,12 @@ def _opened(session: Session, site: Site, seen: do.HomeSeen, wall: float) -> Ses
 
 def adopted(session: Session, site: Site, wall: float) -> Session:
     """Return the session of another program as it is to be, before anybody has looked whose it is."""
+    if session.phase is not Phase.CLOSED:
+        return replace(session, named=True)
     return replace(
         session,
         phase=Phase.OPEN,
+        named=True,
         session_name=site.session_name,
         portal=site.portal,
         home=home_of(site.session_name),

@@ -13,13 +13,14 @@ from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import ExecutionStatus, InputFile, VipPath
 from vipsync.names import vip_relpath
-from vipsync.plan.draft import PATIENCE, Draft, Plan, decide
+from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
 from vipsync.plan.removing import (
     ASK_AGAIN,
     LOOK_AGAIN,
     removal_asked,
     removal_targets,
+    runs_given_up,
     say_late_writers,
 )
 from vipsync.plan.sending import Placer, plan_sending
@@ -135,7 +136,11 @@ def settled(state: State, request: str) -> bool:
 
 
 def interrupted(state: State, like: Launch) -> Launch | None:
-    """Return the first run of an equal request that a crash or an interruption left open."""
+    """Return the first run of an equal request that a crash or an interruption left open.
+
+    One whose results were removed meanwhile has ended with them.
+    """
+    removed = {e.id for e in state.executions.values() if e.removed}
     for launch in state.launches.values():
         same = (launch.pipeline_id, dict(launch.values), launch.runs)
         if (
@@ -143,6 +148,7 @@ def interrupted(state: State, like: Launch) -> Launch | None:
             and same == (like.pipeline_id, dict(like.values), like.runs)
             and launch.status in (LaunchStatus.INTENDED, LaunchStatus.STARTED)
             and not settled(state, launch.request)
+            and removed.isdisjoint(started(state, launch.request))
         ):
             return launch
     return None
@@ -192,18 +198,15 @@ def _unasked(execution: Followed, memory: Memory) -> bool:
 
 
 def downloaded(s: Snapshot) -> bool:
-    """Tell whether everything that can be fetched is here."""
+    """Tell whether everything that is wanted is here."""
     executions, memory = _executions(s), s.memory
     if memory.under_way or any(_unasked(e, memory) for e in executions):
         return False
     found = {e.id: e for e in chosen(s)}
-    if any(
-        _to_list(e, memory) and not _given_up(do.ListResults(e), memory) for e in found.values()
-    ):
+    if any(_to_list(e, memory) for e in found.values()):
         return False
     results = (r for r in s.state.results.values() if r.execution_id in found)
-    waiting = [r for r in results if _to_come(r, s)]
-    return all(_lasting(f"{do.FetchResult.__name__} {r.vip}", memory) for r in waiting)
+    return not any(_to_come(r, s) for r in results)
 
 
 def _to_list(execution: Followed, memory: Memory) -> bool:
@@ -218,15 +221,6 @@ def _to_come(result: Result, s: Snapshot) -> bool:
     return gone or result.status is ResultStatus.WANTED
 
 
-def _given_up(action: do.Action, memory: Memory) -> bool:
-    return _lasting(do.key(action), memory)
-
-
-def _lasting(key: str, memory: Memory) -> bool:
-    attempt = memory.attempts.get(key)
-    return attempt is not None and attempt.count >= (PATIENCE if attempt.error.transient else 2)
-
-
 def on_vip(s: Snapshot) -> list[Followed]:
     """Return the executions whose results are on VIP."""
     return [e for e in _executions(s) if not e.gone]
@@ -235,6 +229,19 @@ def on_vip(s: Snapshot) -> list[Followed]:
 def chosen(s: Snapshot) -> list[Followed]:
     """Return the executions whose results are wanted."""
     return [e for e in on_vip(s) if wanted(e, s)]
+
+
+def asking_for(state: State, statuses: Iterable[ExecutionStatus]) -> list[Row]:
+    """Return the session with a note that the results of executions with these statuses are wanted."""
+    before = (state.session.asked_for or "").split(",")
+    asked = ",".join(sorted({*filter(None, before), *statuses}))
+    return [replace(state.session, asked_for=asked)]
+
+
+def missed(s: Snapshot) -> list[VipPath]:
+    """Name the results on VIP that a script has asked for, in this process or before, and that did not come."""
+    statuses = (s.state.session.asked_for or "").split(",")
+    return not_here(s, [e for e in on_vip(s) if e.status in statuses])
 
 
 def not_here(s: Snapshot, executions: Iterable[Followed]) -> list[VipPath]:
@@ -275,7 +282,7 @@ def plan_removal(s: Snapshot, site: Site) -> Plan:
         pass  # what others run with stays, and what is left is said
     elif _may_remove(draft, site) and not _late_writers(draft):
         for target in targets:
-            _remove(draft, target)
+            _remove(draft, target, by_name=site.by_name)
     return draft.finished()
 
 
@@ -284,13 +291,33 @@ def lent(s: Snapshot) -> tuple[Lease, ...]:
     return () if s.settings.finish.keep_input else s.leases
 
 
+def asked_for_all(s: Snapshot) -> bool:
+    """Tell whether VIP was asked for each removal that this session needs."""
+    if s.state.session.phase is Phase.CLOSED:
+        return False
+    targets, gone = removal_targets(s), s.memory.removed
+    return all(t in gone or removal_asked(s, t) is not None for t in targets)
+
+
 def _take_to_remove(draft: Draft, site: Site) -> None:
     """Make the folder ours that only a backup names; where it has gone, write that down."""
-    seen = look_at_home(draft, home_at(draft.s.state.session, site)) if site.known else None
-    if seen and seen.exists:
+    session = draft.s.state.session
+    seen = look_at_home(draft, home_at(session, site))
+    if seen is None:
+        return
+    if not seen.exists:
+        if site.known:
+            _close(draft, marked=False)
+    elif site.known or session.id in seen.ids:
         plan_home(draft, site)
-    elif seen:
-        _close(draft, marked=False)
+    else:
+        draft.notice(
+            Level.ERROR,
+            "session_name",
+            f"{home_at(session, site)} is on VIP, and nothing here proves that it is this session's.",
+            "Call finish() where its output_dir is; or remove it all the same, with all that is in "
+            f'it: VipSession("{site.session_name}").finish(by_name=True).',
+        )
 
 
 def _may_remove(draft: Draft, site: Site) -> bool:
@@ -300,7 +327,7 @@ def _may_remove(draft: Draft, site: Site) -> bool:
         return True
     seen = look_at_home(draft, session.home)
     if seen is None or seen.exists:
-        return seen is not None and plan_home(draft, site)
+        return seen is not None and (site.by_name or plan_home(draft, site))
     if session.owned and seen.key_print != session.key_print:
         say_unseen(draft, session.home)
         return False
@@ -322,12 +349,13 @@ def _late_writers(draft: Draft) -> bool:
     return waiting
 
 
-def _remove(draft: Draft, target: VipPath) -> None:
+def _remove(draft: Draft, target: VipPath, *, by_name: bool) -> None:
     """Ask for a removal, look until it has happened, ask again after ten minutes."""
     s, memory, session = draft.s, draft.s.memory, draft.s.state.session
-    asked = removal_asked(s, target)
+    asked, ids = removal_asked(s, target), memory.home.ids if by_name and memory.home else None
     if asked is None or s.now >= asked + ASK_AGAIN:
-        draft.add(do.RemoveTree(target, session.home, session.id_folder, session.removal_asked_at))
+        before = session.removal_asked_at
+        draft.add(do.RemoveTree(target, session.home, session.id_folder, before, ids))
         return
     looked = memory.removal_looked.get(target)
     if looked is None or s.now >= looked + LOOK_AGAIN:
@@ -361,7 +389,7 @@ def _now(row: Row, state: State) -> Row | None:
 def closed_rows(s: Snapshot) -> list[Row]:
     """Return what is true once what was not kept has gone from VIP."""
     state, finish = s.state, s.settings.finish
-    rows: list[Row] = []
+    rows: list[Row] = [*runs_given_up(state)]
     if not finish.keep_output:
         rows += [replace(e, removed=True) for e in _executions(s) if _inside(e, s)]
     if not finish.keep_input:

@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
-from vipsync.errors import InputsMissing, InputsThere, LocalFileError, PropertyError, VipError
+from vipsync.errors import (
+    InputsMissing,
+    InputsThere,
+    LocalFileError,
+    PropertyError,
+    ResultsMissing,
+    VipError,
+)
 from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, OutputsSettings
 from vipsync.session import checks
 from vipsync.session import planners as plans
@@ -21,7 +28,7 @@ from vipsync.session.backup import backup_json
 from vipsync.session.drive import Step, refuse_finishing
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.session.report import SessionReport, pipeline_list, pipeline_page, workflow_summary
-from vipsync.session.steps import SessionSteps
+from vipsync.session.steps import SessionSteps, some
 
 
 class VipSession(SessionSteps):
@@ -67,14 +74,14 @@ class VipSession(SessionSteps):
             raise PropertyError(
                 f"Session {self.session_name!r}: Please provide an input directory."
             )
-        if not update_files and self.account.client.exists(self.data.vip):
+        if not update_files and self._is_on_vip(self.data.vip):
             self._report.line("Skipped: there are already input data on VIP.")
             return self
         if not local.is_dir():
             raise InputsMissing(
                 f"Session {self.session_name!r}: Input directory {self.input_dir!r} does not exist."
             )
-        self.check_settings()
+        self.account.patiently(self.check_settings)
         if self._shares_inputs():
             self._report.line(f"Skipped: {self.data.vip} belongs to another session.")
             return self
@@ -108,7 +115,7 @@ class VipSession(SessionSteps):
             raise PropertyError("Input settings have not been defined.")
         if not isinstance(nb_runs, int):
             raise PropertyError("`nb_runs` should be a number.")
-        self.check_settings()
+        self.account.patiently(self.check_settings)
         checks.check_paths(self.given, self.descriptor(), self.data)
         if nb_runs > 0:
             local = self.data.local
@@ -161,8 +168,13 @@ class VipSession(SessionSteps):
             return self
         outputs = OutputsSettings(unzip=unzip, get_status=statuses)
         with self._held(outputs=outputs) as step:
-            step.run(plans.plan_download, plans.downloaded)
-            self._say_downloaded(step.snapshot)
+            step.session.take_over(plans.asking_for(step.state, statuses))
+            try:
+                step.run(plans.plan_download, plans.downloaded)
+            finally:
+                missing = self._say_downloaded(step.snapshot)
+            if missing:
+                raise step.first_error() or ResultsMissing(_MISSING.format(some(missing)))
         return self
 
     def run_session(
@@ -182,22 +194,41 @@ class VipSession(SessionSteps):
         )
 
     def finish(
-        self, timeout: float = 300, keep_input: bool = False, keep_output: bool = False
+        self,
+        timeout: float = 300,
+        keep_input: bool = False,
+        keep_output: bool = False,
+        *,
+        by_name: bool = False,
+        discard_missing: bool = False,
     ) -> Self:
         """Remove the session's data from VIP, once nothing runs; what is on this machine stays.
 
-        Results that are not here are named before they go.
+        Results that are not here are named before they go; where download_outputs() was to bring
+        them, nothing goes: raise ResultsMissing.
+
+        Arguments:
+            timeout: for how many seconds the removal is waited for (300); 0: it is only asked for.
+            keep_input: leave the inputs on VIP (False).
+            keep_output: leave the results on VIP (False).
+            by_name: remove the folder of this session's name on VIP where nothing here proves that
+                it is this session's, with all that is in it (False: raise NameTaken).
+            discard_missing: remove results too that download_outputs() did not bring (False).
         """
         self._report.heading("FINISH")
         finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
         with self._held(finish=finish) as step:
+            running = self._take_by_name(step) if by_name else []
             step.run(partial(plans.plan_before_removal, site=step.site), lambda _s: False)
-            if not plans.all_over(step.state):
-                self._refuse_finish(step.state)
+            running += [e.id for e in step.state.executions.values() if not (e.over or e.removed)]
+            if running or not plans.all_over(step.state):
+                self._refuse_finish(running)
                 return self
             if lent := plans.lent(step.snapshot):
                 self._refuse_lent(lent)
                 return self
+            if not keep_output and not discard_missing:
+                self._refuse_missed(step.snapshot)
             if not keep_output:
                 self._name_missing(step.snapshot)
             self._remove(step, timeout)
@@ -218,13 +249,12 @@ class VipSession(SessionSteps):
         if session.vip_input_dir == self.vip_input_dir:
             self._report.line("These sessions already share the same inputs on VIP.")
             return self
-        client = self.account.client
-        if self.vip_input_dir and client.exists(self.vip_input_dir):
+        if self.vip_input_dir and self._is_on_vip(self.vip_input_dir):
             raise InputsThere(
                 f"Session {self.session_name!r} has temporary data on VIP.",
                 "Please finish this session or start another one.",
             )
-        if not client.exists(session.data.vip):
+        if not self._is_on_vip(session.data.vip):
             raise InputsMissing(
                 f"Input data for session {session.session_name!r} do not exist on VIP."
             )
@@ -265,6 +295,7 @@ class VipSession(SessionSteps):
             report.line(pipeline_list(found))
 
 
+_MISSING = "These results did not come: {}."
 _SEE_WORKFLOWS = "`workflows` names those that have started; call launch_pipeline() for the others."
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from vipsync.act import LIST_LIMIT
 from vipsync.backup import REMOVED, Backup, workflows_of
-from vipsync.errors import PropertyError
+from vipsync.errors import PropertyError, ResultsMissing
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
@@ -45,7 +46,8 @@ class SessionSteps(SessionProperties):
         dataset = self.data.local if inputs else None
         local = Local(self.outputs, dataset, settings)
         if self._restored:
-            recognise(folder_of(self.outputs)[0], self.account, home_of(self.session_name or ""))
+            folder, home = folder_of(self.outputs)[0], home_of(self.session_name or "")
+            self.account.patiently(lambda: recognise(folder, self.account, home))
         with held(local, self.account, self._report) as step:
             self._catch_up(step)
             try:
@@ -63,7 +65,8 @@ class SessionSteps(SessionProperties):
             workflows = {**workflows, **backup.workflows}
         fresh = state.session.phase is Phase.CLOSED and not (state.executions or state.sent)
         named = fresh and (self._restored or backup is not None or bool(workflows))
-        step.site = self._site(state, known=named or news(state, workflows))
+        named = named or news(state, workflows)
+        step.site = self._site(state, known=named or state.session.named)
         wall = self.account.timing.wall()
         rows = taken_over(state, workflows, self.pipeline_id or "", wall)
         over = bool(workflows) and all(w.status == REMOVED for w in workflows.values())
@@ -122,6 +125,9 @@ class SessionSteps(SessionProperties):
             if value.startswith("/vip/")
         )
 
+    def _is_on_vip(self, path: str) -> bool:
+        return self.account.patiently(lambda: self.account.client.exists(path))
+
     def _shares_inputs(self) -> bool:
         """Tell whether the inputs on VIP are those of another session."""
         home = home_of(self.session_name or "")
@@ -157,31 +163,45 @@ class SessionSteps(SessionProperties):
             self._report.line(f">> Session was saved in: {save_here(self.outputs, text)}")
         elif self._backup_location == "vip" and state and state.session.phase is not Phase.CLOSED:
             client, timing = self.account.client, self.account.timing
-            where = save_on_vip(client, self.vip_output_dir or "", text, timing)
+            folder = self.vip_output_dir or ""
+            where = self.account.patiently(lambda: save_on_vip(client, folder, text, timing))
             self._report.line(f">> Session was saved in: {where}")
 
     # what is said of results and removals
 
-    def _say_downloaded(self, s: Snapshot) -> None:
+    def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
+        """Say what came of a download; return what did not come."""
         chosen = plans.chosen(s)
         if not chosen:
             self._report.line("Nothing to download for the current session.")
-            return
+            return []
         missing = plans.not_here(s, chosen)
         for vip in missing:
             self._report.line(f"(!) not here: {vip}")
         if not missing:
             self._report.line(f"All results of {len(chosen)} executions are in {self.output_dir}.")
+        return missing
+
+    def _refuse_missed(self, s: Snapshot) -> None:
+        """Raise ResultsMissing where results would go that a download was to bring and did not."""
+        if missed := plans.missed(s):
+            raise ResultsMissing(
+                f"{len(missed)} results are on VIP and not on this machine: {some(missed)}.",
+                "Call download_outputs() again, or finish(discard_missing=True) to remove them too.",
+            )
 
     def _remove(self, step: Step, timeout: float) -> None:
         clock = self.account.timing.clock
         deadline = clock() + timeout
-        step.run(partial(plans.plan_removal, site=step.site), lambda _s: clock() >= deadline)
+        step.run(
+            partial(plans.plan_removal, site=step.site),
+            lambda s: plans.asked_for_all(s) and clock() >= deadline,
+        )
         left = plans.left(step.snapshot)
         if left:
             self._report.line(
                 f"(!) There may still be temporary data on VIP: {', '.join(left)}. "
-                f"Please run finish() again, or look on the portal ({self.account.portal})."
+                f"VIP was asked to remove them. Please run finish() again, or look on the portal ({self.account.portal})."
             )
         else:
             self._report.line(f"Session {self.session_name!r} is now over.")
@@ -202,8 +222,16 @@ class SessionSteps(SessionProperties):
                 f"Remove them on the portal ({self.account.portal})."
             )
 
-    def _refuse_finish(self, state: State) -> None:
-        running = [e.id for e in state.executions.values() if not (e.over or e.removed)]
+    def _take_by_name(self, step: Step) -> list[str]:
+        """Take the folder of this name on VIP as ours; return what runs there, whoever started it."""
+        step.site = replace(step.site, known=True, by_name=True)
+        wall = self.account.timing.wall()
+        step.session.take_over([adopted(step.state.session, step.site, wall)])
+        found = self.account.patiently(lambda: self.account.client.executions(LIST_LIMIT))
+        mine = (e for e in found if e.name.split(" ")[0] == self.session_name)
+        return [e.id for e in mine if not e.status.ended]
+
+    def _refuse_finish(self, running: Iterable[str]) -> None:
         self._report.line(
             "(!) This session cannot be finished since the pipeline might still generate data: "
             f"{', '.join(running)}."
@@ -222,3 +250,12 @@ class SessionSteps(SessionProperties):
             self._report.line(f"(!) {len(missing)} results that go now are not on this machine:")
         for vip in missing:
             self._report.line(f"\t{vip}")
+
+
+def some(names: Sequence[str]) -> str:
+    """Name the first of these, and say how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+_NAMED = 20
