@@ -33,7 +33,7 @@ from vipsync.plan import (
     sorting,
     starting,
 )
-from vipsync.session import planners
+from vipsync.session import drive, planners, session, steps
 from vipsync.settings import keys, reading
 
 
@@ -86,7 +86,7 @@ GUARDS = (
     Guard(
         "only a folder with our id alone is removed",
         act._remove,
-        "ids != (mine,)",
+        "ids != ((mine,) if action.ids is None else action.ids)",
         "False",
         "tests/test_act.py::test_a_folder_that_is_not_ours_alone_is_never_removed[both]",
     ),
@@ -755,6 +755,60 @@ GUARDS = (
         "elif lent(s):",
         "elif False:",
         "tests/test_session_plan.py::test_what_is_lent_is_not_removed",
+    ),
+    Guard(
+        "a script removes no results that did not come",
+        steps.SessionSteps._refuse_missed,
+        "if missed := plans.missed(s):",
+        "if False:",
+        "tests/test_session_end.py::test_results_that_did_not_come_are_never_removed"
+        "[GET /rest/path/*tgz*]",
+    ),
+    Guard(
+        "a step that did not reach its end raises",
+        drive.Step.run,
+        "self._raise_lasting()",
+        "pass",
+        "tests/test_session_end.py::test_results_that_did_not_come_are_never_removed"
+        "[GET /rest/path/*OUTPUTS*]",
+    ),
+    Guard(
+        "a name alone proves nothing",
+        planners._take_to_remove,
+        "elif site.known or session.id in seen.ids:",
+        "elif True:",
+        "tests/test_session_end.py::"
+        "test_a_session_that_nothing_proves_to_be_ours_is_not_said_to_be_over[vip_outputs]",
+    ),
+    Guard(
+        "what runs is not removed by its name",
+        session.VipSession.finish,
+        "if running or not plans.all_over(step.state):",
+        "if not plans.all_over(step.state):",
+        "tests/test_session_end.py::test_by_name_nothing_is_removed_under_jobs_that_run",
+    ),
+    Guard(
+        "runs that were to come end with the session",
+        planners.interrupted,
+        "and removed.isdisjoint(started(state, launch.request))",
+        "",
+        "tests/test_session_end.py::test_an_end_ends_the_runs_that_were_to_come[elsewhere]",
+    ),
+    Guard(
+        "what is kept on VIP stays in the session",
+        removing.removed,
+        "if not finish.keep_input and not finish.keep_output:",
+        "if True:",
+        "tests/test_marker_system.py::"
+        "test_what_is_kept_is_told_for_as_long_as_it_is_on_vip[marker-keep_output]",
+    ),
+    Guard(
+        "what is kept is not finished over and over",
+        finishing.plan_after_download,
+        "if not leaves_something_to_remove(s):",
+        "if False:",
+        "tests/test_marker_system.py::"
+        "test_what_is_kept_is_told_for_as_long_as_it_is_on_vip[download-keep_input]",
     ),
     Guard(
         "only what cannot come is let go",
