@@ -34,7 +34,7 @@ from tests.soak.weather import Weather
 from vipsync.folder import ID_LETTERS, SessionFolder
 from vipsync.model import ExecutionStatus, JobState, VipPath
 from vipsync.plan.standing import CaseState, outcome
-from vipsync.state import Followed, LaunchStatus, Phase, Result, ResultStatus
+from vipsync.state import Followed, LaunchStatus, Phase, Result, ResultStatus, SendStatus
 
 NOTES = "notes.txt"
 Condition = Callable[[], bool]
@@ -192,7 +192,7 @@ class Player:
 
     def _stands_right(self) -> bool:
         if self._closes_by_itself():
-            return self.study.phase() is Phase.CLOSED
+            return self._has_ended()
         open_ = self.study.phase() is Phase.OPEN and self.study.marker.exists()
         return open_ and (self.closed_before or self._notes_are_there())
 
@@ -265,11 +265,22 @@ class Player:
         if not session.is_open or session.trouble:
             return False
         now = self.study.state.session
-        return now.phase in (Phase.REMOVING, Phase.CLOSED) or now.set_aside
+        return now.phase is Phase.REMOVING or bool(now.set_aside) or self._has_ended()
 
     def _closed(self) -> bool:
         session = self.study.session
-        return session.is_open and not session.trouble and self.study.phase() is Phase.CLOSED
+        asked = any((self.study.root / ".vipsync" / "requests").iterdir())
+        return session.is_open and not session.trouble and not asked and self._has_ended()
+
+    def _has_ended(self) -> bool:
+        """Tell whether all has gone from VIP that was not to stay there."""
+        state, settings = self.study.state, self.settings
+        if not settings.keep_input and not settings.keep_output:
+            return state.session.phase is Phase.CLOSED
+        sent = [row for row in state.sent.values() if row.status is not SendStatus.REMOVED]
+        there = [e for e in state.executions.values() if not e.removed]
+        gone = (settings.keep_input or not sent) and (settings.keep_output or not there)
+        return gone and state.session.phase is Phase.OPEN and self.study.marker.exists()
 
     # what must hold
 
@@ -307,7 +318,7 @@ class Player:
         assert list((hidden / "requests").iterdir()) == [], "a request was not answered"
         for path in [p for p in self.study.root.rglob("*") if p.is_file()]:
             assert KEY.encode() not in path.read_bytes(), f"the key is in {path}"
-        assert self.study.phase() is Phase.CLOSED
+        assert self._has_ended()
 
     def cases(self) -> Counter[tuple[str, str]]:
         """Return what is said of each case and run; exact where VIP tells its job from others."""
