@@ -1,0 +1,1 @@
+"""vipsync beside vip-client 0.1.10: the same scripts, and sessions that change hands."""
