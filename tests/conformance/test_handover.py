@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
 
@@ -34,6 +34,15 @@ STEPS: tuple[Step, ...] = (
     ("download_outputs", {}),
     ("finish", {"timeout": 60}),
 )
+POINTS = {
+    "upload": 1,
+    "launch": 2,
+    "monitor": 3,
+    "download": 4,
+    "second download": 5,
+}
+"""After how many steps the session changes hands."""
+
 TOOLS = {"vip_client": 0, "vipsync": 1}
 
 
@@ -108,11 +117,34 @@ def study(
     return made
 
 
+Take = Callable[[Study, str, Iterable[Step]], None]
+
+
+@pytest.mark.parametrize("take", [Study.here, Study.elsewhere], ids=["here", "new-process"])
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("first", "then"), [("vip_client", "vipsync"), ("vipsync", "vip_client")])
+def test_one_tool_begins_and_the_other_ends(
+    first: str, then: str, point: str, take: Take, study: Study
+) -> None:
+    """Wherever it changes hands, results are here, VIP is empty, and both read Removed."""
+    study.here(first, STEPS[: POINTS[point]])
+    take(study, then, STEPS[POINTS[point] :])
+    study.is_over(A, B)
+
+
 @pytest.mark.parametrize("turns", ["010001", "100000", "110111", "001000", "000010", "101010"])
 def test_each_step_is_taken_by_either_tool(turns: str, study: Study) -> None:
     """Whichever takes which step (0: vip-client, 1: vipsync), the session comes to its end."""
     for turn, step in zip(turns, STEPS, strict=True):
         study.here(list(TOOLS)[int(turn)], [step])
+    study.is_over(A, B)
+
+
+@pytest.mark.parametrize(("first", "then"), [("vip_client", "vipsync"), ("vipsync", "vip_client")])
+def test_what_one_keeps_on_vip_the_other_removes(first: str, then: str, study: Study) -> None:
+    """The outputs that one tool's finish() kept are fetched again and removed by the other."""
+    study.here(first, [*STEPS[:4], ("finish", {"timeout": 60, "keep_output": True})])
+    study.elsewhere(then, STEPS[4:])
     study.is_over(A, B)
 
 
