@@ -27,6 +27,16 @@ OURS_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
 A, B = "data/signals/a.mrui", "data/signals/b.mrui"
 SETTINGS = {"signal": [A, B]}
 ONE = {"signal": A}
+SWITCH = "switch/1"
+_SWITCH = {
+    "name": "switch",
+    "tool-version": "1",
+    "description": "Takes true or false",
+    "schema-version": "0.5",
+    "command-line": "switch [ON]",
+    "inputs": [{"id": "on", "name": "on", "type": "Flag", "value-key": "[ON]"}],
+    "output-files": [{"id": "log", "name": "l", "path-template": "log.txt"}],
+}
 
 
 @dataclass
@@ -115,7 +125,8 @@ def both_tools(root: Path) -> Iterator[tuple[Side, Side]]:
     options = Options(startup_delay=0.0, overwrite_outputs=True, users=MappingProxyType(users))
     runner = FastRunner(clock)
     world = World(root / "vip", options, clock, runner=runner)
-    world.pipelines.add(SPECTRUM)
+    for pipeline in (SPECTRUM, _SWITCH):
+        world.pipelines.add(pipeline)
     with running(world) as url, official() as theirs, as_before(*_OURS):
         made = []
         for name, session, key in (

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.sides import ONE, PIPELINE, SETTINGS, A, B, Side, left_by
+from tests.conformance.sides import ONE, PIPELINE, SETTINGS, SWITCH, A, B, Side, left_by
 
 # what every script of vip-client's page on VipSession does
 
@@ -241,6 +241,22 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
     "a refused key": lambda s: s.session.init(api_key="nonsense", vip_portal_url=s.url),
     "a key that is none": lambda s: s.session.init(api_key=None, vip_portal_url=s.url),
     "no server": lambda s: s.session.init(api_key=s.key, vip_portal_url="http://127.0.0.1:1"),
+    "removed results": lambda s: s.ready("m-12").upload_inputs().launch_pipeline()
+    .download_outputs(get_status=["Removed"]),
+    "an empty value": lambda s: s.session("m", input_settings={"signal": ""}),
+    "an empty value in a list": lambda s: s.session("m", input_settings={"signal": [A, ""]}),
+    "a bad character without a pipeline": lambda s: s.session("m", input_settings={"x": "a#b"}),
+    "a bad character in a list": lambda s: s.session("m", input_settings={"x": ["a", "b#c"]}),
+    "a true value": lambda s: s.session(
+        "m-13", pipeline_id=SWITCH, input_settings={"on": True}
+    ).launch_pipeline(),
+    "a true value as Python writes it": lambda s: s.session(
+        "m-14", pipeline_id=SWITCH, input_settings={"on": "True"}
+    ).launch_pipeline(),
+    "no true value": lambda s: s.session(
+        "m-15", pipeline_id=SWITCH, input_settings={"on": "yes"}
+    ).launch_pipeline(),
+    "a data set that is another's": lambda s: s.session("m-16").get_inputs(s.session("m-17")),
     "a pattern that is no text": lambda s: type(s.init(verbose=True)).show_pipeline(3),
 }  # fmt: skip
 
@@ -249,10 +265,16 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
 def test_a_mistake_raises_the_same(
     mistake: str, sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a script catches with vip-client, it catches here."""
+    """Whatever a script catches with vip-client, it catches here, and nothing else catches it."""
     theirs, ours = (_raised(MISTAKES[mistake], side, monkeypatch) for side in sides)
     caught = next(c for c in type(theirs).__mro__ if c.__module__ == "builtins")
     assert isinstance(ours, caught), f"{caught.__name__}, not {type(ours).__mro__}: {ours}"
+    also = [kind for kind in CAUGHT if isinstance(ours, kind) and not issubclass(caught, kind)]
+    assert also == [], f"only {caught.__name__}: {ours}"
+
+
+CAUGHT = (ValueError, TypeError, AttributeError, RuntimeError, LookupError)
+"""What loops of scripts catch, to try again or to go on."""
 
 
 def _raised(
