@@ -12,7 +12,7 @@ import pytest
 from tests.scripts import Interrupting, Scripts
 from tests.test_session import saved, statuses
 from vipsync import actions as do
-from vipsync.errors import GenericVipError, NameTaken, ResultsMissing, VipsyncError
+from vipsync.errors import NameTaken, ResultsMissing, Unreachable, VipsyncError
 from vipsync.local import FOR_EVER, Kind
 
 # results that did not come
@@ -28,7 +28,7 @@ def test_results_that_did_not_come_are_never_removed(scripts: Scripts, requests:
     """A download that failed says so, and so does finish(), in this process and in the next one."""
     session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline().monitor_workflows()
     without_results(scripts, requests)
-    with pytest.raises(GenericVipError):
+    with pytest.raises(Unreachable):
         session.download_outputs()
     scripts.world.faults.clear()
     for again in (session, scripts.session()):

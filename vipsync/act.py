@@ -28,6 +28,7 @@ from vipsync.errors import (
     GenericVipError,
     LocalFileError,
     NameTaken,
+    NeverSent,
     TransferMismatch,
     Unreachable,
     VipsyncError,
@@ -206,10 +207,13 @@ def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
         )
     try:
         tools.vip.delete(action.path)
+    except NeverSent:
+        raise
     except (BadAnswer, GenericVipError, Unreachable):
         # It may have been taken all the same, and one that is asked for twice can happen so late
         # that it hits what was sent since: look, as after any other answer.
         logger.info("it is not known whether VIP took the removal")
+        return do.Done(sure=False)
     return do.Done()
 
 

@@ -280,7 +280,9 @@ _FIRST_FIELD = {kind: fields(kind)[0].name for kind in get_args(Action) if field
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It was done, and there is nothing more to say."""
+    """It was done, and there is nothing more to say. `sure`: VIP has said so."""
+
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@
     │   └── ForeignPath                     a path from VIP that has no place in the folder
     ├── DiskError (also OSError)            no space, read-only, permission lost on this machine
     ├── Unreachable (also ConnectionError)  no answer from VIP
+    │   └── NeverSent                       the request did not leave this machine
     └── VipError (also RuntimeError)        VIP answered, but not with what was asked
         ├── KeyMissing, KeyRefused          no key, or VIP does not know it (also PermissionError)
         ├── PipelineUnavailable             8005 8007 8008: unknown here, or not in the right group
@@ -180,6 +181,10 @@ class Unreachable(VipsyncError, ConnectionError):
 
     transient = True
     exit_code = 5
+
+
+class NeverSent(Unreachable):
+    """There was no connection: VIP has not seen the request, and nothing of it can happen later."""
 
 
 class VipError(VipsyncError, RuntimeError):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.outages import Away, Outage, answers_500, refuses
+from tests.outages import Away, Outage, answers_500, refuses
 from tests.scripts import PIPELINE, Scripts
 from vipsync import VipSession
 from vipsync.errors import VipsyncError
@@ -58,6 +58,9 @@ class Moment:
         transport = InProcess(scripts.world)
         return Outage(transport, scripts.clock, self.away, seconds, self.match, self.done)
 
+
+PATIENT = "monitor_workflows"
+"""The step that waits for as long as it takes: jobs run for days, and networks drop meanwhile."""
 
 MOMENTS = [
     moment
@@ -157,12 +160,6 @@ def test_an_outage_within_the_patience_changes_nothing(
     assert End.of(scripts) == undisturbed
 
 
-def shake_hands(scripts: Scripts, outage: Outage) -> object:
-    """Ask whether the key is known."""
-    outage.begin()
-    return scripts.account(transport=outage).portal
-
-
 def skip_the_upload(scripts: Scripts, outage: Outage) -> object:
     """Ask whether there are inputs, and send none."""
     scripts.session("study").upload_inputs("data")
@@ -190,7 +187,7 @@ def resume_elsewhere(scripts: Scripts, outage: Outage) -> object:
     return sorted(scripts.outputs()), scripts.on_vip()
 
 
-QUESTIONS = (shake_hands, skip_the_upload, share_inputs, resume_elsewhere)
+QUESTIONS = (skip_the_upload, share_inputs, resume_elsewhere)
 
 
 @pytest.mark.parametrize("seconds", [30.0, 100.0])
@@ -212,7 +209,24 @@ def test_a_single_question_is_as_patient_as_a_step(
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=str)
+@pytest.mark.parametrize("moment", [m for m in MOMENTS if m.step == PATIENT], ids=str)
+def test_monitoring_waits_for_as_long_as_it_takes(
+    moment: Moment, scripts: Scripts, undisturbed: End
+) -> None:
+    """An hour without VIP, while jobs run there, ends no script."""
+    outage = moment.outage(scripts, 3600.0)
+    session = scripts.session("study", account=scripts.account(transport=outage))
+    until(session, PATIENT)
+    outage.begin()
+    take(session, *onwards(PATIENT))
+    assert outage.lost
+    assert End.of(scripts) == undisturbed
+
+
+LIMITED = [moment for moment in MOMENTS if moment.step != PATIENT]
+
+
+@pytest.mark.parametrize("moment", LIMITED, ids=str)
 def test_a_longer_outage_is_raised_and_removes_nothing(
     moment: Moment, scripts: Scripts, undisturbed: End
 ) -> None:
@@ -234,7 +248,7 @@ def test_a_longer_outage_is_raised_and_removes_nothing(
     assert End.of(scripts) == undisturbed
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=str)
+@pytest.mark.parametrize("moment", LIMITED, ids=str)
 def test_a_script_that_an_outage_ended_runs_again_from_its_start(
     moment: Moment, scripts: Scripts, undisturbed: End
 ) -> None:

@@ -21,6 +21,7 @@ from vipsync.errors import (
     InvalidInput,
     KeyMissing,
     KeyRefused,
+    NeverSent,
     PathForbidden,
     PipelineUnavailable,
     SlotsFull,
@@ -194,15 +195,19 @@ _FAILURES: Mapping[type[Exception], tuple[str, str]] = {
     ),
 }
 
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""What happens before there is a connection to send anything on."""
+
 _UNTRUSTED = "Where a proxy inspects traffic, let SSL_CERT_FILE name a file with its certificate."
 
 
 def unreachable(error: httpx.TransportError, asked: str, portal: str) -> Unreachable:
     """Translate what happened to a connection; the nearest class in the table speaks."""
     kind = next(kind for kind in type(error).__mro__ if kind in _FAILURES)
+    failure = NeverSent if isinstance(error, _UNSENT) else Unreachable
     reason, advice = _FAILURES[kind]
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
         reason = f"{reason}: {excerpt(str(error))}"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         advice = _UNTRUSTED
-    return Unreachable(f"{portal} did not {asked}: {reason}.", advice)
+    return failure(f"{portal} did not {asked}: {reason}.", advice)

@@ -111,6 +111,7 @@ class Memory:
     may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when a
     removal was asked for by the process before this one, or before what was seen was forgotten.
     Both are by this process' clock. `heard_at`: when VIP last did what it was asked to.
+    `removal_unsure`: it was asked to remove these, and nobody knows whether it took that.
     """
 
     version: int = 0
@@ -141,6 +142,7 @@ class Memory:
     started_at: float | None = None
     removal_asked: dict[VipPath, float] = field(default_factory=dict)
     removal_looked: dict[VipPath, float] = field(default_factory=dict)
+    removal_unsure: set[VipPath] = field(default_factory=set)
     removed: set[VipPath] = field(default_factory=set)
     pipeline_at: float | None = None
 
@@ -224,6 +226,9 @@ class Memory:
                 self.pipeline_at = now
             case do.RemoveTree(), do.Done():
                 self.removal_asked[action.path] = now
+                self.removal_unsure.add(action.path)
+                if outcome.sure:
+                    self.removal_unsure.discard(action.path)
             case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen()):
                 self.removal_looked[action.path] = now
                 if outcome.gone:

@@ -17,7 +17,7 @@ from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.dispatch import Executor, Workers
-from vipsync.errors import DiskError, KeyMissing, PropertyError, VipsyncError
+from vipsync.errors import DiskError, KeyMissing, PropertyError, Unreachable, VipsyncError
 from vipsync.loop import Pacer
 from vipsync.model import PORTAL, Descriptor
 from vipsync.plan.snapshot import FIRST_PAUSE, OUTAGES, PATIENCE
@@ -87,8 +87,10 @@ class Account:
             try:
                 return question()
             except VipsyncError as error:
-                if not isinstance(error, OUTAGES) or clock() >= end:
+                if not isinstance(error, OUTAGES):
                     raise
+                if clock() >= end:
+                    raise out_of_order(error) from error
             self.timing.sleep(min(pause, end - clock()))
             pause *= 2
 
@@ -98,6 +100,13 @@ class Account:
             raw = self.client.descriptor(pipeline_id)
             self._descriptors[pipeline_id] = parse_descriptor(raw, pipeline_id)
         return self._descriptors[pipeline_id]
+
+
+def out_of_order(error: VipsyncError) -> Unreachable:
+    """Return the error of an outage: whatever VIP answers, it does nothing of what it is asked to."""
+    if isinstance(error, Unreachable):
+        return error
+    return Unreachable(error.message, error.remedy, retry_after=error.retry_after)
 
 
 def shared_workers() -> Workers:

@@ -21,13 +21,19 @@ from vipsync.disk.ignoring import IgnoreRules
 from vipsync.disk.mirror import stamp
 from vipsync.disk.scan import Hints, Scanner, Seen
 from vipsync.dispatch import Dispatch
-from vipsync.errors import FolderError, NameTaken, NotASession, SettingsError, VipsyncError
+from vipsync.errors import (
+    FolderError,
+    NameTaken,
+    NotASession,
+    SettingsError,
+    VipsyncError,
+)
 from vipsync.folder import SessionFolder, disk_error
 from vipsync.model import FileState, RelPath, Settings, VipPath
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.reconcile import Reconciler, Work
-from vipsync.session.account import Account
+from vipsync.session.account import Account, out_of_order
 from vipsync.session.home import Site
 from vipsync.session.report import SessionReport
 from vipsync.settings.reading import load
@@ -248,10 +254,11 @@ class Step:
 
     def _raise_lasting(self) -> None:
         """Raise what was tried for as long as it is worth waiting: the step can be taken again."""
-        attempts = self.session.memory.attempts
-        for name in sorted(attempts):
-            if attempts[name].lasts and attempts[name].error.transient:
-                raise attempts[name].error
+        for _, attempt in sorted(self.session.memory.attempts.items()):
+            if attempt.outage:
+                raise out_of_order(attempt.error) from attempt.error
+            if attempt.lasts and attempt.error.transient:
+                raise attempt.error
 
     def _raise_notices(self) -> None:
         """Raise what stops the session for good, as a name that is taken."""

@@ -291,12 +291,15 @@ def lent(s: Snapshot) -> tuple[Lease, ...]:
     return () if s.settings.finish.keep_input else s.leases
 
 
-def asked_for_all(s: Snapshot) -> bool:
-    """Tell whether VIP was asked for each removal that this session needs."""
-    if s.state.session.phase is Phase.CLOSED:
-        return False
-    targets, gone = removal_targets(s), s.memory.removed
-    return all(t in gone or removal_asked(s, t) is not None for t in targets)
+def waited_for(s: Snapshot, since: float, timeout: float) -> bool:
+    """Tell whether VIP had `timeout` seconds for each removal after it took it, and after `since`."""
+    for target in left(s):
+        asked = removal_asked(s, target)
+        if asked is None or target in s.memory.removal_unsure:
+            return False
+        if s.now < max(asked, since) + timeout:
+            return False
+    return bool(left(s))
 
 
 def _take_to_remove(draft: Draft, site: Site) -> None:

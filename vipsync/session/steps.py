@@ -191,11 +191,10 @@ class SessionSteps(SessionProperties):
             )
 
     def _remove(self, step: Step, timeout: float) -> None:
-        clock = self.account.timing.clock
-        deadline = clock() + timeout
+        since = self.account.timing.clock()
         step.run(
             partial(plans.plan_removal, site=step.site),
-            lambda s: plans.asked_for_all(s) and clock() >= deadline,
+            lambda s: plans.waited_for(s, since, timeout),
         )
         left = plans.left(step.snapshot)
         if left:
