@@ -167,6 +167,19 @@ def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
     assert text.rindex("study") > text.rindex("a line above")
 
 
+def test_a_picture_that_does_not_stay_leaves_nothing_behind() -> None:
+    """A script's terminal keeps the lines, and no transfers that ended long ago."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    reporter = Reporter(out)
+    with reporter.live(stays=False):
+        reporter.watch(Path("/s"), STATUS)
+        reporter.say("a line above")
+    assert isinstance(out.file, io.StringIO)
+    drawn, _, last = out.file.getvalue().rpartition("study")
+    assert "a line above" in drawn
+    assert last.endswith("\x1b[1A\x1b[2K")  # up one line, which is emptied
+
+
 def test_a_warning_of_the_log_has_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     """Other handlers still get it."""
     record = logging.LogRecord("vipsync.x", logging.WARNING, "x.py", 1, "careful", None, None)

@@ -49,7 +49,7 @@ def test_a_person_may_let_go_of_what_did_not_come(scripts: Scripts) -> None:
     scripts.world.faults.clear()
     session.finish(discard_missing=True)
     assert (scripts.on_vip(), statuses(session)) == ([], ["Removed"])
-    assert scripts.says("1 results that go now are not on this machine")
+    assert scripts.says("removed from VIP now: 1 result")
 
 
 def test_what_nobody_asked_for_goes(scripts: Scripts) -> None:

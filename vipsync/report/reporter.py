@@ -136,8 +136,11 @@ class Reporter:
         self.say(f"{now:%Y-%m-%d %H:%M:%S}  {name}{line}")
 
     @contextmanager
-    def live(self) -> Iterator[None]:
-        """Keep a picture of all folders on the terminal; without one, lines are printed instead."""
+    def live(self, *, stays: bool = True) -> Iterator[None]:
+        """Keep a picture of all folders on the terminal; without one, lines are printed instead.
+
+        `stays`: its last state stays there at the end.
+        """
         if not self.out.is_interactive or self._live:
             yield
             return
@@ -146,6 +149,7 @@ class Reporter:
             console=self.out,
             refresh_per_second=_FRAMES,
             vertical_overflow="ellipsis",
+            transient=not stays,
         ) as self._live:
             try:
                 yield

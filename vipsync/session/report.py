@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from vipsync.model import Descriptor, Parameter
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.snapshot import Snapshot
 from vipsync.reconcile import Reconciler
+from vipsync.session.outcomes import jobs_so_far
 from vipsync.status.status import Status
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class SessionReport:
         self._step = ""
         self._picture, self._shown = ExitStack(), False
         self._noticed: set[Notice] = set()
+        self._jobs = ""
 
     def line(self, text: str = "") -> None:
         """Say one thing."""
@@ -40,13 +42,15 @@ class SessionReport:
     def heading(self, text: str) -> None:
         """Say which step begins."""
         self.line(f"\n=== {text} ===\n")
-        self._step = text.lower()
+        self._step, self._jobs = text.lower(), ""
         self._noticed.clear()
 
     def tell(self, session: Reconciler, plan: Plan) -> None:
         """Say how far transfers are, and once what is not as it should be: a full queue, no answer."""
         if not self.verbose:
             return
+        if session.is_open:
+            self._tell_jobs(jobs_so_far(session.ledger.state.executions.values()))
         if self._say is None and session.snapshot:
             self._terminal().update(session, self._status(session, session.snapshot))
             self._show()
@@ -57,15 +61,30 @@ class SessionReport:
             if notice.level is not Level.ERROR:
                 self._once(notice)
 
+    def _tell_jobs(self, jobs: str) -> None:
+        """Say how far jobs are where that has changed; a picture on a terminal shows it itself."""
+        if (
+            jobs
+            and jobs != self._jobs
+            and not (self._shown and self._terminal().out.is_interactive)
+        ):
+            self.line(f"{jobs}.")
+        self._jobs = jobs
+
     def _status(self, session: Reconciler, snapshot: Snapshot) -> Status:
         return Status(
             folder=str(session.folder.root),
             session=snapshot.settings.session_name,
             id=snapshot.state.session.id,
             phase=snapshot.state.session.phase,
-            sentence=self._step if self._shown and self._terminal().out.is_interactive else "",
+            sentence=self._sentence(),
             written=snapshot.wall,
         )
+
+    def _sentence(self) -> str:
+        if not (self._shown and self._terminal().out.is_interactive):
+            return ""
+        return f"{self._step}, {self._jobs}" if self._jobs else self._step
 
     def moved(self, key: str, now: int, size: int) -> None:
         """Take in how far a transfer is; may be called in any thread."""
@@ -84,7 +103,7 @@ class SessionReport:
     def _show(self) -> None:
         if not self._shown:
             self._shown = True
-            self._picture.enter_context(self._terminal().live())
+            self._picture.enter_context(self._terminal().live(stays=False))
 
     def _terminal(self) -> Reporter:
         if self._reporter is None:
@@ -127,26 +146,3 @@ def _parameter(parameter: Parameter) -> list[str]:
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
-
-
-def workflow_summary(workflows: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Return how the executions of a session ended, each once."""
-    by_status: dict[str, list[str]] = {}
-    for id_, workflow in workflows.items():
-        text = f"\t{id_}, started on: {workflow.get('start')}"
-        by_status.setdefault(str(workflow.get("status")), []).append(text)
-    lines = []
-    for status, found in by_status.items():
-        words = _WORDS.get(status, f"ended with status: {status}")
-        everyone = len(found) == len(workflows)
-        lines.append(f"{'All executions' if everyone else 'Executions'} ({len(found)}) {words}.")
-        lines += [] if everyone else found
-    return lines
-
-
-_WORDS = {
-    "Finished": "ended with success",
-    "Removed": "were removed from VIP",
-    "Running": "are running on VIP",
-    "Unknown": "have an unknown state",
-}

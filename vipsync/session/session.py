@@ -26,8 +26,9 @@ from vipsync.session import planners as plans
 from vipsync.session.account import Account
 from vipsync.session.backup import backup_json
 from vipsync.session.drive import Step, refuse_finishing
+from vipsync.session.outcomes import how_they_ended
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
-from vipsync.session.report import SessionReport, pipeline_list, pipeline_page, workflow_summary
+from vipsync.session.report import SessionReport, pipeline_list, pipeline_page
 from vipsync.session.steps import SessionSteps, some
 
 
@@ -147,9 +148,13 @@ class VipSession(SessionSteps):
         if self._nothing_launched():
             return self
         with self._held(monitor=MonitorSettings(refresh_time)) as step:
+            if not plans.all_over(step.state):
+                self._report.line(f"The portal shows them too: {self.account.portal}")
             step.run(plans.plan_monitor, lambda s: plans.all_over(s.state), patient=True)
-        for line in workflow_summary(self.workflows):
+            snapshot = step.snapshot
+        for line in how_they_ended(snapshot.state, self.workflows):
             self._report.line(line)
+        self._say_failed_jobs(snapshot)
         return self
 
     def download_outputs(
@@ -173,6 +178,7 @@ class VipSession(SessionSteps):
                 step.run(plans.plan_download, plans.downloaded)
             finally:
                 missing = self._say_downloaded(step.snapshot)
+                self._say_failed_jobs(step.snapshot)
             if missing:
                 raise step.first_error() or ResultsMissing(_MISSING.format(some(missing)))
         return self

@@ -15,6 +15,7 @@ from vipsync.errors import PropertyError, ResultsMissing
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
+from vipsync.plan.mirroring import results_name
 from vipsync.plan.snapshot import Lease, Snapshot
 from vipsync.session import checks
 from vipsync.session import planners as plans
@@ -30,9 +31,11 @@ from vipsync.session.backup import (
 )
 from vipsync.session.drive import Local, Step, folder_of, held, recognise
 from vipsync.session.home import Site, adopted
+from vipsync.session.outcomes import failed_jobs
 from vipsync.session.properties import SessionProperties
 from vipsync.session.values import launched, takes_files
 from vipsync.state import Launch, Phase, State
+from vipsync.status.status import count
 
 
 class SessionSteps(SessionProperties):
@@ -179,14 +182,22 @@ class SessionSteps(SessionProperties):
         for vip in missing:
             self._report.line(f"(!) not here: {vip}")
         if not missing:
-            self._report.line(f"All results of {len(chosen)} executions are in {self.output_dir}.")
+            executions = count(len(chosen), "execution")
+            self._report.line(f"All results of {executions} are in {self.output_dir}.")
         return missing
+
+    def _say_failed_jobs(self, s: Snapshot) -> None:
+        folders = {
+            e.id: f"{self.output_dir}/{results_name(e, s)}" for e in s.state.executions.values()
+        }
+        for line in failed_jobs(s.state, folders):
+            self._report.line(line)
 
     def _refuse_missed(self, s: Snapshot) -> None:
         """Raise ResultsMissing where results would go that a download was to bring and did not."""
         if missed := plans.missed(s):
             raise ResultsMissing(
-                f"{len(missed)} results are on VIP and not on this machine: {some(missed)}.",
+                f"{count(len(missed), 'result')} on VIP, but not on this machine: {some(missed)}.",
                 "Call download_outputs() again, or finish(discard_missing=True) to remove them too.",
             )
 
@@ -246,7 +257,8 @@ class SessionSteps(SessionProperties):
     def _name_missing(self, s: Snapshot) -> None:
         missing = plans.not_here(s, plans.on_vip(s))
         if missing:
-            self._report.line(f"(!) {len(missing)} results that go now are not on this machine:")
+            results = count(len(missing), "result")
+            self._report.line(f"(!) Not on this machine, and removed from VIP now: {results}:")
         for vip in missing:
             self._report.line(f"\t{vip}")
 
