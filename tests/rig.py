@@ -26,6 +26,7 @@ from tests.worlds import (
     OUTPUTS,
     PLATFORM,
     WALL,
+    leaves,
     sha256,
 )
 from vipsync import actions as do
@@ -665,7 +666,7 @@ class Rig:
                     assert not self.missing(), f"removes before {self.missing()} came"
                 case Phase.CLOSED:
                     self._note_end()
-        if now.set_aside and not before.set_aside:
+        if leaves(now) and not leaves(before):
             already, here = self.vip.launches(), self.cases(settled=True)
             some = {p for p, n in already.items() if n < self.wanted(p)}
             self.unsent |= self.content.items()

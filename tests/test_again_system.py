@@ -10,10 +10,11 @@ import pytest
 from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.test_results_per_case import failing
 from tests.told import cases, started, states, status, table
+from tests.worlds import leaves
 from vipsync.local import Kind
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
-from vipsync.state import LaunchStatus, Phase
+from vipsync.state import LaunchStatus, Phase, Stage
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 SHARED = SETTINGS + 'parameters = "p.txt"\n'
@@ -121,7 +122,7 @@ def test_what_was_asked_for_and_not_started_is_set_aside(
     if back:
         long(bench, "a", "b", "z")
         study.marker.unlink()
-        bench.until(lambda: study.phase() is Phase.FINISHING and study.state.session.set_aside)
+        bench.until(lambda: study.state.session.stage is Stage.DRAINING)
         study.marker.touch()
         bench.run(3000)
         expected = 3
@@ -173,7 +174,7 @@ def test_an_end_that_is_taken_back_starts_nothing_of_an_earlier_one(
     study.drop(c="3")
     bench.until(lambda: len(bench.executions()) == 2)
     study.marker.unlink()
-    bench.until(lambda: study.state.session.set_aside)
+    bench.until(lambda: leaves(study.state.session))
     study.marker.touch()
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["c.mrui"]]

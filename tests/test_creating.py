@@ -13,7 +13,7 @@ from vipsync.folder import SessionFolder
 from vipsync.ledger import Ledger
 from vipsync.model import PORTAL, VipPath
 from vipsync.settings.reading import load
-from vipsync.state import Phase, Session
+from vipsync.state import Session, Stage
 
 
 def session(root: Path, settings: str = "") -> SessionFolder:
@@ -93,7 +93,7 @@ def test_fresh_says_which_data_nobody_will_remove(tmp_path: Path) -> None:
     """A folder that is no copy is the only one that knows of its data on VIP."""
     folder = session(tmp_path / "study")
     home = VipPath("/vip/Home/API/study")
-    Ledger(folder.ledger, Session("first", phase=Phase.OPEN, home=home)).close()
+    Ledger(folder.ledger, Session("first", stage=Stage.OPEN, home=home)).close()
     made = creating.refresh(folder.root)
     assert "/vip/Home/API/study on VIP nobody removes" in made.next_steps[0]
 

@@ -19,7 +19,7 @@ LAYERS = (
     # from files and settings to cases
     "cases.* settings.template",
     # the ledger's rows, the plan and what is said of it
-    "state actions plan.snapshot",
+    "state lifecycle actions plan.snapshot",
     "plan.draft plan.sending",
     "plan.sorting plan.starting plan.launching plan.mirroring record",
     "plan.standing",

@@ -30,6 +30,7 @@ from vipsync.state import (
     SendStatus,
     Sent,
     Session,
+    Stage,
     State,
     Verdict,
 )
@@ -246,6 +247,36 @@ def test_a_ledger_of_an_earlier_version_is_read_and_gets_its_columns(
     with closing(Ledger(path, CLOSED)) as again:
         commit(again, replace(OPEN, unanswered_at=2.0))
     assert reopened(path).session.unanswered_at == 2.0
+
+
+@pytest.mark.parametrize(
+    ("before", "stage"),
+    [
+        (("closed", 0, 0, None), Stage.CLOSED),
+        (("open", 0, 0, None), Stage.CLAIMING),
+        (("open", 1, 0, None), Stage.OPEN),
+        (("finishing", 1, 0, None), Stage.ENDING),
+        (("finishing", 1, 1, None), Stage.DRAINING),
+        (("removing", 1, 1, None), Stage.REMOVING),
+        (("removing", 1, 1, 5.0), Stage.ASKED),
+    ],
+)
+def test_the_stage_of_an_earlier_version_is_made_of_what_it_wrote(
+    ledger: Ledger, path: Path, before: tuple[object, ...], stage: Stage
+) -> None:
+    """By the process that holds the folder, and by one that only reads."""
+    commit(ledger, OPEN)
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE Session DROP COLUMN stage")
+        for column in ("phase", "owned", "set_aside"):
+            db.execute(f"ALTER TABLE Session ADD COLUMN {column}")
+        names = "phase = ?, owned = ?, set_aside = ?, removal_asked_at = ?"
+        db.execute(f"UPDATE Session SET {names}", before)
+        db.commit()
+    assert read_state(path).session.stage is stage
+    assert reopened(path).session.stage is stage
+    assert read_state(path).session.stage is stage
 
 
 def test_a_ledger_that_cannot_be_opened_is_a_disk_error(tmp_path: Path) -> None:

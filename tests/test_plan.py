@@ -9,6 +9,7 @@ import pytest
 
 from tests.pipelines import pipeline
 from tests.worlds import (
+    ASKED,
     CLOSED,
     FINISHING,
     HOME,
@@ -170,11 +171,11 @@ OPENING = [
         check=lambda made: made.actions[0] == do.Open(replace(OPENED, opened_at=WALL, marked=True)),
     ),
     Row(
-        "our folder, from a removal that left a part: open, owned",
+        "our folder, from a removal that left a part: open",
         snapshot(files=A, memory=newcomer(home=seen_home(ID), home_at=NOW)),
         ["Open"],
         [],
-        check=lambda made: made.actions[0] == do.Open(replace(OPEN, opened_at=WALL, marked=True)),
+        check=lambda made: made.actions[0] == do.Open(replace(OPENED, opened_at=WALL, marked=True)),
     ),
     Row(
         "somebody's folder: the name is taken, nothing is sent",
@@ -1723,7 +1724,7 @@ FINISHING_ROWS = [
             *READY,
             *ENDED,
             result(status=ResultStatus.WANTED),
-            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            session=ASKED,
             memory=memory(asked_before=NOW - 1),
         ),
         ["FetchResult e1/a.dat.tgz"],
@@ -1736,7 +1737,7 @@ FINISHING_ROWS = [
             *READY,
             *ENDED,
             result(status=ResultStatus.WANTED),
-            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            session=ASKED,
             memory=memory(removed={HOME}, asked_before=NOW - 1),
         ),
         ["FetchResult e1/a.dat.tgz", "Decide close"],
@@ -1749,7 +1750,7 @@ FINISHING_ROWS = [
             *READY,
             *ENDED,
             result(status=ResultStatus.WANTED, stamp="s"),
-            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            session=ASKED,
             memory=memory(removed={HOME}, asked_before=NOW - 1),
         ),
         ["FetchResult e1/a.dat.tgz", "Decide close"],
@@ -2236,7 +2237,7 @@ REQUESTS = [
     Row(
         "finish --cancel once the removal was asked for: too late",
         snapshot(
-            session=replace(REMOVING, removal_asked_at=WALL - 1),
+            session=ASKED,
             memory=memory(),
             requests=asked("finish --cancel"),
         ),

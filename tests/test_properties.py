@@ -20,7 +20,7 @@ from vipsync.model import VipPath
 from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
 from vipsync.plan.snapshot import Memory, Snapshot
-from vipsync.state import Changes, Phase
+from vipsync.state import Changes, Phase, Stage
 
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "25"))
 """Worlds for each property; a night's run takes thousands."""
@@ -173,7 +173,7 @@ def removing_at_once(moment: Snapshot) -> Plan:
     session = moment.state.session
     if session.phase is not Phase.FINISHING:
         return plan(moment)
-    removing = replace(session, phase=Phase.REMOVING, set_aside=True)
+    removing = replace(session, stage=Stage.REMOVING)
     return Plan((do.Decide("remove", Changes(put=(removing,))),), at_rest=False)
 
 

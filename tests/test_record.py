@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.worlds import (
+    ASKED,
     HOME,
     INPUTS,
     OPEN,
     OUTPUTS,
+    REMOVING,
     WALL,
     execution,
     folder_of,
@@ -46,6 +48,8 @@ from vipsync.state import (
     ResultStatus,
     Row,
     SendStatus,
+    Session,
+    Stage,
     State,
 )
 
@@ -373,9 +377,9 @@ CASES = [
 ]
 
 
-def ledger(rows: Sequence[Row]) -> State:
+def ledger(rows: Sequence[Row], session: Session = OPEN) -> State:
     """Return a state with these rows."""
-    state = State(OPEN)
+    state = State(session)
     state.put(rows)
     return state
 
@@ -413,12 +417,12 @@ def test_the_intent_of_a_launch_comes_before_it() -> None:
 
 def test_a_removal_is_written_down_before_it_is_asked_for() -> None:
     """Another process then looks, in place of asking again; what was asked for is never forgotten."""
-    asked = intent(do.RemoveTree(HOME, HOME, HOME), ledger([]), WALL).put
-    assert asked == (replace(OPEN, removal_asked_at=WALL),)
+    asked = intent(do.RemoveTree(HOME, HOME, HOME), ledger([], REMOVING), WALL).put
+    assert asked == (replace(ASKED, removal_asked_at=WALL),)
     taken = failure(NameTaken("another id"))
-    for earlier in (None, WALL - 600):
+    for earlier, stage in ((None, Stage.REMOVING), (WALL - 600, Stage.ASKED)):
         again = do.RemoveTree(HOME, HOME, HOME, earlier)
-        now = replace(OPEN, removal_asked_at=earlier)
+        now = replace(OPEN, stage=stage, removal_asked_at=earlier)
         assert record(again, taken, ledger(asked), WALL).put == (now,)
     for place in (HOME, OUTPUTS):
         gone = record(do.CheckRemoved(place), do.RemovalSeen(gone=True), ledger(asked), WALL)

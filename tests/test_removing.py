@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.worlds import (
+    ASKED,
     HOME,
     INPUTS,
     OUTPUTS,
@@ -23,6 +24,7 @@ from tests.worlds import (
     snapshot,
 )
 from vipsync.errors import Unreachable
+from vipsync.lifecycle import Event
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.removing import (
     closed,
@@ -41,6 +43,7 @@ from vipsync.state import (
     SendStatus,
     Sent,
     Session,
+    Stage,
     State,
 )
 
@@ -54,6 +57,11 @@ RUNNING, FINISHED, FAILED = (
 def finishing(*rows: Row, **sections: Any) -> Snapshot:
     """Return a session that is being finished."""
     return snapshot(*rows, session=SET_ASIDE, memory=memory(), settings=settings(**sections))
+
+
+def leaving(*rows: Row, **sections: Any) -> Snapshot:
+    """Return a session whose data are going from VIP."""
+    return snapshot(*rows, session=ASKED, memory=memory(), settings=settings(**sections))
 
 
 @pytest.mark.parametrize(
@@ -114,24 +122,22 @@ def test_nothing_outside_its_folder_is_removed(elsewhere: str) -> None:
 def rows_after(moment: Snapshot) -> State:
     """Return the state after the session was closed."""
     state = State(moment.state.session)
-    state.put(closed(moment).put)
+    state.put(closed(moment, Event.SEEN_GONE).put)
     return state
 
 
 def test_a_closed_session_is_as_new_but_for_what_it_launched() -> None:
     """Its id stays; nothing on VIP is its own any more, and no marker is expected."""
     rows: list[Row] = [sent("a.dat", "one"), launched("a.dat", "one"), execution(), result()]
-    after = rows_after(finishing(*rows))
-    assert after.session == replace(
-        SET_ASIDE, phase=Phase.CLOSED, owned=False, marked=False, set_aside=False, opened_at=None
-    )
+    after = rows_after(leaving(*rows))
+    assert after.session == replace(SET_ASIDE, stage=Stage.CLOSED, marked=False, opened_at=None)
     assert [row.status for row in after.sent.values()] == [SendStatus.REMOVED]
     assert [row.removed for row in after.executions.values()] == [True]
 
 
 def test_kept_inputs_stay_as_they_were_sent() -> None:
     """The next opening finds them there."""
-    after = removed(finishing(sent("a.dat", "one"), execution(), finish={"keep_input": True})).put
+    after = removed(leaving(sent("a.dat", "one"), execution(), finish={"keep_input": True})).put
     assert [type(row) for row in after] == [Session, Followed]
     assert not any(isinstance(row, Sent) for row in after)
 
@@ -149,7 +155,7 @@ def test_what_is_kept_on_vip_stays_in_the_session(
     finish: dict[str, object], phase: Phase, results: list[bool], inputs: list[SendStatus]
 ) -> None:
     """It is open, and gets a new marker, for as long as something of it is there."""
-    moment = finishing(sent("a.dat", "one"), execution(), finish=finish)
+    moment = leaving(sent("a.dat", "one"), execution(), finish=finish)
     after = moment.state
     after.apply(removed(moment))
     assert (after.session.phase, after.session.marked) == (phase, False)

@@ -17,6 +17,8 @@ from tests.worlds import (
     NOW,
     OPEN,
     OUTPUTS,
+    REMOVING,
+    SET_ASIDE,
     SETTINGS,
     WALL,
     execution,
@@ -30,22 +32,24 @@ from tests.worlds import (
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.draft import Level, Plan
-from vipsync.plan.snapshot import Lease, Listing
+from vipsync.plan.snapshot import Lease, Listing, Memory, Snapshot
 from vipsync.session import planners as plans
 from vipsync.session.home import Site
 from vipsync.state import (
     Launch,
     LaunchStatus,
-    Phase,
     ResultStatus,
+    Row,
     Session,
+    Stage,
     State,
 )
 
 SITE = Site("study", SETTINGS.portal, INPUTS, OUTPUTS)
 KNOWN = replace(SITE, known=True)
+NAMED = replace(SITE, by_name=True)
 FILES = {"a.dat": "one"}
-MADE = replace(OPEN, owned=False)
+MADE = replace(OPEN, stage=Stage.CLAIMING)
 RUNNING = execution("e1", ExecutionStatus.RUNNING)
 
 
@@ -222,14 +226,26 @@ def test_what_is_not_here_is_named() -> None:
 
 
 REMOVALS: dict[str, tuple[Session, do.HomeSeen, Site, list[str]]] = {
-    "ours": (OPEN, seen_home(ID), SITE, ["RemoveTree"]),
-    "gone already": (OPEN, seen_home(exists=False), SITE, ["RemoveTree"]),
+    "ours": (OPEN, seen_home(ID), SITE, ["DeleteMarker", "Decide"]),
+    "gone already": (OPEN, seen_home(exists=False), SITE, ["Decide"]),
     "somebody's": (OPEN, seen_home("other"), SITE, []),
     "ours and somebody's": (OPEN, seen_home(ID, "other"), SITE, []),
     "unseen by this key": (OPEN, seen_home(exists=False, key="k2"), SITE, []),
     "never opened": (CLOSED, seen_home(), SITE, []),
     "named by a backup": (CLOSED, seen_home(), KNOWN, ["Decide"]),
+    "ours, and leaving": (REMOVING, seen_home(ID), SITE, ["RemoveTree"]),
+    "somebody's, and its name was said": (
+        OPEN,
+        seen_home("other"),
+        NAMED,
+        ["DeleteMarker", "Decide"],
+    ),
 }
+
+
+def end(moment: Snapshot, site: Site = SITE) -> Plan:
+    """Plan the end of a session."""
+    return plans.plan_end(moment, site, discard=False)
 
 
 @pytest.mark.parametrize("case", REMOVALS, ids=str)
@@ -237,7 +253,8 @@ def test_only_the_sessions_own_folder_is_removed(case: str) -> None:
     """And never one of which the key proves nothing."""
     session, home, site, expected = REMOVALS[case]
     seen = newcomer(home=home, home_path=HOME, folders=set(home.folders))
-    plan = plans.plan_removal(snapshot(session=session, memory=seen), site)
+    marker = session.stage is Stage.OPEN
+    plan = end(snapshot(session=session, memory=seen, marker=marker), site)
     assert kinds(plan) == expected
 
 
@@ -245,39 +262,47 @@ def test_what_is_lent_is_not_removed() -> None:
     """Another session runs with it; with the inputs kept, the results may go."""
     lease = Lease("s2", "/data/other", "host", WALL)
     seen = newcomer(home=seen_home(ID), home_path=HOME)
-    moment = snapshot(session=OPEN, memory=seen, leases=(lease,))
-    assert kinds(plans.plan_removal(moment, SITE)) == []
+    moment = snapshot(session=OPEN, memory=seen, leases=(lease,), marker=False)
+    assert kinds(end(moment)) == []
     kept = replace(SETTINGS, finish=replace(SETTINGS.finish, keep_input=True))
-    assert kinds(plans.plan_removal(replace(moment, settings=kept), SITE)) == ["RemoveTree"]
+    assert kinds(end(replace(moment, settings=kept))) == ["Decide"]
+    draining = replace(moment, state=State(SET_ASIDE))
+    assert kinds(end(draining)) == []
+    assert kinds(end(replace(draining, settings=kept))) == ["Decide"]
 
 
 def test_a_removal_waits_for_late_writers() -> None:
     """A transfer without an end, or a stopped job, could still write what would be left behind."""
     seen = newcomer(home=seen_home(ID), home_path=HOME)
+
+    def leaving(*rows: Row, memory: Memory = seen) -> Plan:
+        return end(snapshot(*rows, session=SET_ASIDE, memory=memory, marker=False))
+
     for ended_at in (WALL, WALL + 86_400):  # or the clock was set back since
         killed = execution("e1", ExecutionStatus.KILLED, ended_at=ended_at)
-        plan = plans.plan_removal(snapshot(killed, session=OPEN, memory=seen), SITE)
-        assert (plan.actions, plan.due) == ((), NOW + 120)
+        assert (leaving(killed).actions, leaving(killed).due) == ((), NOW + 120)
     unanswered = replace(seen, unanswered_at=NOW - 20)
-    plan = plans.plan_removal(snapshot(session=OPEN, memory=unanswered), SITE)
+    plan = leaving(memory=unanswered)
     assert (plan.actions, plan.due) == ((), NOW + 100)
-    past = execution("e1", ExecutionStatus.KILLED, ended_at=WALL - 121)
-    assert kinds(plans.plan_removal(snapshot(past, session=OPEN, memory=seen), SITE)) == [
-        "RemoveTree"
-    ]
+    past = execution("e1", ExecutionStatus.KILLED, ended_at=WALL - 121, listed=True)
+    assert kinds(leaving(past)) == ["Decide"]
 
 
-def test_what_was_removed_is_written_down() -> None:
-    """Executions and inputs, and the session is closed unless something was kept."""
-    moment = snapshot(execution(), *there("a.dat", "one"), session=OPEN)
-    rows = {type(row).__name__: row for row in plans.closed_rows(moment)}
-    session = rows["Session"]
-    assert isinstance(session, Session)
-    assert session.phase is Phase.CLOSED
-    assert rows.keys() == {"Session", "Followed", "Sent"}
-    adopted = replace(moment, state=State(replace(OPEN, named=True)))
-    assert plans.closed_rows(adopted) == [OPEN.closed()]  # the name is anybody's again
-    kept = replace(
-        moment, settings=replace(SETTINGS, finish=replace(SETTINGS.finish, keep_input=True))
-    )
-    assert [type(row).__name__ for row in plans.closed_rows(kept)] == ["Followed"]
+@pytest.mark.parametrize(
+    ("asked_for", "discard", "goes"),
+    [
+        (None, False, True),
+        ("Killed", False, True),
+        ("Finished", False, False),
+        ("Finished", True, True),
+    ],
+)
+def test_results_that_a_script_asked_for_hold_up_the_removal(
+    asked_for: str | None, discard: bool, goes: bool
+) -> None:
+    """Until they are here, or a person says that they may go."""
+    seen = newcomer(home=seen_home(ID), home_path=HOME)
+    session = replace(SET_ASIDE, asked_for=asked_for)
+    rows = (execution(), result(status=ResultStatus.WANTED))
+    moment = snapshot(*rows, session=session, memory=seen, marker=False)
+    assert bool(plans.plan_end(moment, SITE, discard=discard).actions) is goes

@@ -39,13 +39,13 @@ from vipsync.state import (
     Launch,
     LaunchedCase,
     LaunchStatus,
-    Phase,
     Result,
     ResultStatus,
     Row,
     SendStatus,
     Sent,
     Session,
+    Stage,
     State,
     Verdict,
 )
@@ -65,7 +65,7 @@ UPLOAD_ONLY = Settings("study")
 CLOSED = Session(ID)
 OPENED = Session(
     ID,
-    Phase.OPEN,
+    Stage.CLAIMING,
     "study",
     SETTINGS.portal,
     KEY,
@@ -75,10 +75,16 @@ OPENED = Session(
     marked=True,
     opened_at=WALL - 900,
 )
-OPEN = replace(OPENED, owned=True)
-FINISHING = replace(OPEN, phase=Phase.FINISHING)
-SET_ASIDE = replace(FINISHING, set_aside=True)
-REMOVING = replace(SET_ASIDE, phase=Phase.REMOVING)
+OPEN = replace(OPENED, stage=Stage.OPEN)
+FINISHING = replace(OPEN, stage=Stage.ENDING)
+SET_ASIDE = replace(OPEN, stage=Stage.DRAINING)
+REMOVING = replace(OPEN, stage=Stage.REMOVING)
+ASKED = replace(OPEN, stage=Stage.ASKED, removal_asked_at=WALL - 1)
+
+
+def leaves(session: Session) -> bool:
+    """Tell whether a session is so far on its way to closed that nothing more is launched."""
+    return session.stage in (Stage.DRAINING, Stage.REMOVING, Stage.ASKED)
 
 
 def settings(base: Settings = SETTINGS, **sections: Any) -> Settings:
@@ -261,7 +267,7 @@ def snapshot(
         cases=find_cases(
             here.keys(), here.keys(), settings, descriptor if settings.pipeline_id else None
         ),
-        marker=session.phase is Phase.OPEN if marker is None else marker,
+        marker=session.stage in (Stage.CLAIMING, Stage.OPEN) if marker is None else marker,
         outputs={RelPath(p): stamp for p, stamp in (outputs or {}).items()},
         requests=requests,
     )

@@ -14,11 +14,12 @@ from vipsync.disk.scan import network_file_system
 from vipsync.errors import VipsyncError
 from vipsync.folder import ID_LINE, SessionFolder
 from vipsync.ledger import Ledger
+from vipsync.lifecycle import Event, step
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
-from vipsync.state import Changes, Phase, Row, Session
+from vipsync.state import Changes, Row, Session
 
 
 def marked_id(folder: SessionFolder) -> str | None:
@@ -74,8 +75,7 @@ def adopted_rows(
     name = session_name_of(backup.session_name if backup else "") or settings.session_name
     home = home_of(name)
     taken = replace(
-        session,
-        phase=Phase.CLOSED if over else Phase.OPEN,
+        session if over else step(session, Event.OPENED),
         session_name=name,
         portal=settings.portal,
         home=home,

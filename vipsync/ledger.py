@@ -29,6 +29,16 @@ VERSION = 1
 
 _ROWS: tuple[type[Row], ...] = get_args(Row)
 _PLAIN = (str, int, float, type(None))
+_BEFORE = {
+    "stage": """CASE phase
+        WHEN 'closed' THEN 'closed'
+        WHEN 'open' THEN CASE owned WHEN 1 THEN 'open' ELSE 'claiming' END
+        WHEN 'finishing' THEN CASE set_aside WHEN 1 THEN 'draining' ELSE 'ending' END
+        ELSE CASE WHEN removal_asked_at IS NULL THEN 'removing' ELSE 'asked' END
+    END"""
+}
+"""What a column is made of where an earlier vipsync wrote the row; others are NULL there."""
+
 _SHARED = {"path": RelPath, "state": FileState, "sha256": str}
 """Columns of several tables that hold the same values: many, and none of them is ever changed."""
 
@@ -75,7 +85,9 @@ class Ledger:
             for table in _TABLES.values():
                 self._db.execute(table.create)
                 for column in table.missing(self._db):
+                    before = _BEFORE.get(column, "NULL")
                     self._db.execute(f'ALTER TABLE {table.name} ADD COLUMN "{column}"')
+                    self._db.execute(f'UPDATE {table.name} SET "{column}" = {before}')  # noqa: S608
             self._db.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -157,7 +169,11 @@ class _Table:
 
     def select(self, db: sqlite3.Connection) -> str:
         missing = self.missing(db)
-        columns = ", ".join("NULL" if c.name in missing else f'"{c.name}"' for c in self.columns)
+        there = (
+            _BEFORE.get(c.name, "NULL") if c.name in missing else f'"{c.name}"'
+            for c in self.columns
+        )
+        columns = ", ".join(there)
         return f"SELECT {columns} FROM {self.name} ORDER BY rowid"  # noqa: S608
 
     def values(self, row: Row) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from vipsync.errors import (
     TransferMismatch,
     VipsyncError,
 )
+from vipsync.lifecycle import Event, can, step
 from vipsync.model import FileState, RemoteEntry, VipPath
 from vipsync.plan.sending import members_digest, states_digest
 from vipsync.state import (
@@ -23,7 +24,6 @@ from vipsync.state import (
     Followed,
     Known,
     LaunchStatus,
-    Phase,
     Result,
     ResultStatus,
     Row,
@@ -60,7 +60,8 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             wanted = replace(state.executions[action.execution_id], kill_wanted=True)
             return Changes(put=(wanted,))
         case do.RemoveTree():
-            return Changes(put=(replace(state.session, removal_asked_at=wall),))
+            asked = step(state.session, Event.REMOVAL_ASKED, removal_asked_at=wall)
+            return Changes(put=(asked,))
         case _:
             return NOTHING
 
@@ -111,6 +112,7 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
 
 def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -> Changes:
     """Say which failures are final; every other leaves the intent standing, in doubt."""
+    session = state.session
     match action:
         case do.StartExecution(launch=launch) if isinstance(error, SlotsFull):
             return Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
@@ -121,11 +123,13 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
             return Changes(put=(refused,))
         case do.SendPack() if isinstance(error, TransferMismatch):
             wrong = replace(state.sent[action.vip], status=SendStatus.WRONG)
-            return Changes(put=(replace(state.session, unanswered_at=wall), wrong))
+            return Changes(put=(replace(session, unanswered_at=wall), wrong))
         case do.SendFile() | do.SendPack():
-            return Changes(put=(replace(state.session, unanswered_at=wall),))
+            return Changes(put=(replace(session, unanswered_at=wall),))
         case do.RemoveTree():  # it failed while looking: this time nothing was asked for
-            return Changes(put=(replace(state.session, removal_asked_at=action.asked),))
+            if action.asked is None:
+                return Changes(put=(step(session, Event.NEVER_ASKED, removal_asked_at=None),))
+            return Changes(put=(replace(session, removal_asked_at=action.asked),))
         case do.FetchResult() if isinstance(error, TooLarge):
             result = state.results[action.vip]
             if result.status is ResultStatus.HERE:
@@ -198,9 +202,10 @@ def _found(outcome: do.ExecutionsSeen, state: State, wall: float) -> Iterable[Ro
         if execution.id not in state.executions:
             yield follow(execution, None, wall)
     if foreign:
-        back = state.session.phase is Phase.REMOVING  # their results are not here yet
-        phase = Phase.FINISHING if back else state.session.phase
-        yield replace(state.session, phase=phase, adopting=True)
+        session = state.session
+        if can(session, Event.FOREIGN_FOUND):  # their results are not here yet
+            session = step(session, Event.FOREIGN_FOUND)
+        yield replace(session, adopting=True)
 
 
 def _polled(execution_id: str, outcome: do.Polled, state: State, wall: float) -> Iterable[Row]:

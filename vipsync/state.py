@@ -23,7 +23,7 @@ from vipsync.model import (
 
 
 class Phase(StrEnum):
-    """Where a session stands (design 2)."""
+    """Where a session stands, as people are told (design 2)."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -31,13 +31,35 @@ class Phase(StrEnum):
     REMOVING = "removing"
 
 
+class Stage(StrEnum):
+    """Where a session stands. `lifecycle` has the ways from one stage to the next."""
+
+    CLOSED = "closed"
+    CLAIMING = "claiming"  # its folder on VIP is being made, and not yet seen to be ours
+    OPEN = "open"
+    ENDING = "ending"  # cases that were not launched are being set aside
+    DRAINING = "draining"  # executions, results and doubts are waited for
+    REMOVING = "removing"  # VIP is about to be asked to remove the data
+    ASKED = "asked"  # VIP may have been asked: there is no way back
+
+
+_PHASES = {
+    Stage.CLOSED: Phase.CLOSED,
+    Stage.CLAIMING: Phase.OPEN,
+    Stage.OPEN: Phase.OPEN,
+    Stage.ENDING: Phase.FINISHING,
+    Stage.DRAINING: Phase.FINISHING,
+    Stage.REMOVING: Phase.REMOVING,
+    Stage.ASKED: Phase.REMOVING,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """The one row about the session itself.
 
     While it is not closed, name, portal and the places on VIP are pinned. `key_print` tells keys
-    apart without holding one. `owned`: our id was seen inside `home` on VIP. `named`: a
-    session_data.json says that `home` is this folder's. `adopting`: cases that are complete at the
+    apart without holding one. `named`: a session_data.json says that `home` is this folder's. `adopting`: cases that are complete at the
     first full look count as launched before. `marked`: the marker was written, so that its absence
     means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
     gone since (UTC s). `unanswered_at`: when a transfer last ended without a clear answer; VIP may go
@@ -46,39 +68,32 @@ class Session:
     """
 
     id: str
-    phase: Phase = Phase.CLOSED
+    stage: Stage = Stage.CLOSED
     session_name: str = ""
     portal: str = ""
     key_print: str = ""
     home: VipPath = VipPath("")
     vip_input_dir: VipPath = VipPath("")
     vip_output_dir: VipPath = VipPath("")
-    owned: bool = False
     named: bool = False
     adopting: bool = False
     marked: bool = False
     paused: bool = False
     opened_at: float | None = None
-    set_aside: bool = False
     kill: bool = False
     removal_asked_at: float | None = None
     unanswered_at: float | None = None
     asked_for: str | None = None
 
-    def closed(self) -> Session:
-        """Return the session once nothing of it is on VIP any more."""
-        return replace(
-            self,
-            phase=Phase.CLOSED,
-            owned=False,
-            named=False,
-            marked=False,
-            set_aside=False,
-            kill=False,
-            opened_at=None,
-            removal_asked_at=None,
-            asked_for=None,
-        )
+    @property
+    def phase(self) -> Phase:
+        """Where it stands, as people are told."""
+        return _PHASES[self.stage]
+
+    @property
+    def owned(self) -> bool:
+        """True once our id was seen in its folder on VIP."""
+        return self.stage not in (Stage.CLOSED, Stage.CLAIMING)
 
     @property
     def id_folder(self) -> VipPath:
@@ -380,6 +395,22 @@ class State:
         others = (self.judged, self.pipelines, self.last_settings, self.requests)
         closed = self.session.phase is Phase.CLOSED and not self.session.adopting
         return closed and not any((*rows, *others))
+
+    def holds(self, row: Row) -> bool:
+        """Tell whether a row is there just so."""
+        match row:
+            case Session():
+                return self.session == row
+            case Sent():
+                return self.sent.get(row.vip) == row
+            case Launch():
+                return self.launches.get(row.name) == row
+            case Followed():
+                return self.executions.get(row.id) == row
+            case Result():
+                return self.results.get(row.vip) == row
+            case _:
+                return False
 
     def apply(self, changes: Changes) -> None:
         """Fold changes in, in the same way as the tables do."""

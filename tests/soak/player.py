@@ -31,6 +31,7 @@ from tests.soak.story import (
 )
 from tests.soak.trace import Trace
 from tests.soak.weather import Weather
+from tests.worlds import leaves
 from vipsync.folder import ID_LETTERS, SessionFolder
 from vipsync.model import ExecutionStatus, JobState, VipPath
 from vipsync.plan.standing import CaseState, outcome
@@ -265,7 +266,7 @@ class Player:
         if not session.is_open or session.trouble:
             return False
         now = self.study.state.session
-        return now.phase is Phase.REMOVING or bool(now.set_aside) or self._has_ended()
+        return leaves(now) or self._has_ended()
 
     def _closed(self) -> bool:
         session = self.study.session

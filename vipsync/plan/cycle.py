@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.errors import NameRefused
+from vipsync.lifecycle import Event, step
 from vipsync.model import InputFile, VipPath
 from vipsync.names import vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
@@ -195,9 +196,9 @@ def _open(draft: Draft) -> None:
     if s.now > s.memory.home_at + LOOKED:
         draft.add(do.LookAtHome(home))
         return
-    opened = replace(
+    opened = step(
         session,
-        phase=Phase.OPEN,
+        Event.OPENED,
         session_name=s.settings.session_name,
         portal=s.settings.portal,
         key_print=seen.key_print,
@@ -205,7 +206,6 @@ def _open(draft: Draft) -> None:
         vip_input_dir=VipPath(f"{home}/INPUTS"),
         vip_output_dir=VipPath(f"{home}/OUTPUTS"),
         opened_at=s.wall,
-        owned=seen.exists,
         marked=True,
     )
     draft.add(do.Open(opened))
@@ -266,7 +266,7 @@ def _proven(draft: Draft) -> bool:
     if not session.owned and (same_key or (seen.exists and session.named)):
         _make_home(draft, session)
     elif session.adopting and not draft.s.marker and not _expects_data(draft.s):
-        decide(draft, "nothing on VIP", *closed(draft.s).put)
+        decide(draft, "nothing on VIP", *closed(draft.s, Event.GONE_ELSEWHERE).put)
     else:
         _say_unseen(draft, session, same_key=same_key)
         _look_again(draft, session.home, 60.0)
@@ -277,7 +277,7 @@ def _taken(draft: Draft, session: Session) -> None:
     """Leave a folder alone that is somebody's; a session of which nothing lies there was never open."""
     _say_taken(draft, session.home)
     if not (session.owned or session.named or session.adopting):
-        decide(draft, "the name was taken meanwhile", *closed(draft.s).put)
+        decide(draft, "the name was taken meanwhile", *closed(draft.s, Event.TAKEN).put)
 
 
 def _expects_data(snapshot: Snapshot) -> bool:
@@ -288,7 +288,8 @@ def _expects_data(snapshot: Snapshot) -> bool:
 def _owned(draft: Draft, session: Session, seen: do.HomeSeen) -> bool:
     if session.owned and session.key_print == seen.key_print:
         return True
-    decide(draft, "ours", replace(session, owned=True, key_print=seen.key_print))
+    proven = session if session.owned else step(session, Event.PROVEN_OURS)
+    decide(draft, "ours", replace(proven, key_print=seen.key_print))
     return False
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vipsync import actions as do
+from vipsync.lifecycle import Event, can, step
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.removing import leaves_something_to_remove, missing, removal_began
+from vipsync.plan.removing import leaves_something_to_remove, missing
 from vipsync.plan.sending import Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.sorting import Sorted, to_read
@@ -25,9 +26,6 @@ from vipsync.state import (
     State,
     Verdict,
 )
-
-LEAVING = (Phase.FINISHING, Phase.REMOVING)
-"""The phases of a session that is on its way to closed."""
 
 
 def plan_marker(draft: Draft) -> None:
@@ -52,11 +50,12 @@ def plan_marker(draft: Draft) -> None:
             Level.WAIT, "ON_VIP.txt", f"The marker is gone: finishing starts after {grace:g} s."
         )
         # The first plan that sees it gone starts the clock, so at least two looks agree.
-        if draft.since("marker gone") > 0 and draft.wait_for("marker gone", grace):
-            decide(draft, "finish", replace(session, phase=Phase.FINISHING, set_aside=False))
-        else:
+        seen_gone = draft.since("marker gone") > 0 and draft.wait_for("marker gone", grace)
+        if seen_gone and can(session, Event.MARKER_GONE):
+            decide(draft, "finish", step(session, Event.MARKER_GONE))
+        elif not seen_gone:
             draft.wait(draft.s.now + min(grace, 0.5))
-    elif draft.s.marker and not removal_began(session) and session.phase in LEAVING:
+    elif draft.s.marker and can(session, Event.MARKER_BACK):
         draft.add(do.Decide("go on", gone_on(draft.s.state)))
 
 
@@ -67,8 +66,7 @@ def plan_older_ledger(draft: Draft) -> None:
     """
     s, session = draft.s, draft.s.state.session
     if session.phase is Phase.FINISHING and session.adopting and s.memory.was_finishing:
-        opened = replace(session, phase=Phase.OPEN, marked=s.marker, kill=False, set_aside=False)
-        decide(draft, "older ledger", opened)
+        decide(draft, "older ledger", step(session, Event.OLDER_LEDGER, marked=s.marker))
 
 
 def gone_on(state: State) -> Changes:
@@ -84,7 +82,7 @@ def gone_on(state: State) -> Changes:
         for row in state.sent.values()
         if row.status is SendStatus.REMOVED and not row.sha256 and row.at >= since
     ]
-    session = replace(state.session, phase=Phase.OPEN, kill=False, set_aside=False)
+    session = step(state.session, Event.MARKER_BACK)
     asked = [_asked_for(row, state) for row in aside if row.request]
     freed = [row for row in aside if not row.request]
     return Changes(put=(session, *asked), drop=(*freed, *unsent))
@@ -99,7 +97,7 @@ def _asked_for(aside: Judged, state: State) -> Judged:
 def plan_after_download(draft: Draft, found: Sorted) -> None:
     """Finish by itself where `after = "download"`: every case ended well, every result here."""
     s = draft.s
-    if s.settings.finish.after != "download" or s.state.session.phase is not Phase.OPEN:
+    if s.settings.finish.after != "download" or not can(s.state.session, Event.ALL_DONE):
         return
     if not leaves_something_to_remove(s):
         return
@@ -108,8 +106,7 @@ def plan_after_download(draft: Draft, found: Sorted) -> None:
     if busy or not done or not s.state.executions or not _all_ended_well(s):
         return
     if not missing(s) and draft.add(do.DeleteMarker()):
-        finishing = replace(s.state.session, phase=Phase.FINISHING, set_aside=False)
-        decide(draft, "finish after download", finishing)
+        decide(draft, "finish after download", step(s.state.session, Event.ALL_DONE))
 
 
 def _is_done(case: Case, found: Sorted, snapshot: Snapshot) -> bool:
@@ -147,7 +144,7 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     s, session = draft.s, draft.s.state.session
     if session.phase is not Phase.FINISHING:
         return []
-    if session.set_aside:
+    if not can(session, Event.SET_ASIDE):
         _set_aside_withdrawn(draft, found)
         return []
     if s.settings.pipeline_id and s.descriptor is None and s.may_have_cases:
@@ -158,7 +155,7 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     unread = _readable(draft, to_read(found, placer))
     if not unread:
         files = set_aside(s, placer)
-        decide(draft, "set aside", replace(session, set_aside=True), *judged, *files)
+        decide(draft, "set aside", step(session, Event.SET_ASIDE), *judged, *files)
     return unread
 
 

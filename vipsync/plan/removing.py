@@ -7,9 +7,9 @@ there, or while others run with it; and never data of another session. PURE: no 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from vipsync import actions as do
+from vipsync.lifecycle import Event, step
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.mirroring import LATE_WRITERS, cannot_come, kill, open_results, wanted
@@ -20,12 +20,12 @@ from vipsync.state import (
     Followed,
     Launch,
     LaunchStatus,
-    Phase,
     Result,
     ResultStatus,
     Row,
     SendStatus,
     Session,
+    Stage,
     State,
 )
 
@@ -44,24 +44,28 @@ LOOK_LESS = 2
 """What part of the time that has passed since it was asked for goes by until the next look."""
 
 
-def removal_began(session: Session) -> bool:
-    """Tell whether VIP may have been asked to remove something: from then on there is no way back."""
-    return session.phase is Phase.REMOVING and session.removal_asked_at is not None
-
-
 def plan_removal(draft: Draft) -> None:
     """Take a finishing session on: wait for executions and results, then remove, then close."""
     session = draft.s.state.session
-    if session.phase is Phase.FINISHING and session.set_aside:
-        _kill(draft)
-        _say_silent(draft)
-        if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
-            decide(draft, "remove", replace(session, phase=Phase.REMOVING))
-    elif session.phase is Phase.REMOVING and session.removal_asked_at is None and missing(draft.s):
-        # Another process decided on the removal; since then VIP has shown something new.
-        decide(draft, "something is missing", replace(session, phase=Phase.FINISHING))
-    elif session.phase is Phase.REMOVING:
-        _remove(draft)
+    match session.stage:
+        case Stage.DRAINING:
+            _kill(draft)
+            _say_silent(draft)
+            if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
+                decide(draft, "remove", _ready(session))
+        case Stage.REMOVING if missing(draft.s):
+            # Another process decided on the removal; since then VIP has shown something new.
+            decide(draft, "something is missing", step(session, Event.MISSING))
+        case Stage.REMOVING | Stage.ASKED:
+            _remove(draft)
+        case _:
+            pass
+
+
+def _ready(session: Session) -> Session:
+    """Return a session whose data may go now; VIP may have been asked before it showed something new."""
+    ready = step(session, Event.ALL_HERE)
+    return ready if session.removal_asked_at is None else step(ready, Event.REMOVAL_ASKED)
 
 
 def _kill(draft: Draft) -> None:
@@ -107,6 +111,8 @@ def missing(snapshot: Snapshot) -> list[str]:
 
 def _leased(draft: Draft) -> bool:
     """Tell whether other sessions still run with our inputs, and say who."""
+    if draft.s.settings.finish.keep_input:
+        return False
     for lease in draft.s.leases:
         age = draft.s.wall - lease.at
         text = f"{lease.folder} (on {lease.host}) runs executions with these inputs."
@@ -134,7 +140,8 @@ def _doubts(draft: Draft) -> bool:
     killed = [
         f"killed {e.id}"
         for e in state.executions.values()
-        if e.status is ExecutionStatus.KILLED and not (e.listed or e.gone or e.removed)
+        if e.status is ExecutionStatus.KILLED and not (e.gone or e.removed)
+        if not e.listed or draft.s.wall - (e.ended_at or draft.s.wall) < LATE_WRITERS
     ]
     late = [*killed, *(["late transfers"] if trying else [])]
     waiting = bool([c for c in late if not draft.wait_for(c, LATE_WRITERS)])
@@ -180,12 +187,12 @@ def _remove(draft: Draft) -> None:
         asked = removal_asked(s, target)
         if asked is None or s.now >= asked + ASK_AGAIN:
             if s.marker:
-                if removal_began(session):
+                if session.stage is Stage.ASKED:
                     _say_marked(draft)
                 continue
-            draft.add(
-                do.RemoveTree(target, session.home, session.id_folder, session.removal_asked_at)
-            )
+            ids = memory.home.ids if s.by_name and memory.home else None
+            before = session.removal_asked_at
+            draft.add(do.RemoveTree(target, session.home, session.id_folder, before, ids))
             continue
         overdue = s.now - asked >= s.settings.finish.timeout
         if overdue:
@@ -201,7 +208,7 @@ def _remove(draft: Draft) -> None:
         if s.now >= due:
             draft.add(do.CheckRemoved(target))
         else:
-            draft.wait(due, lasting=overdue)
+            draft.wait(due, lasting=overdue and target not in memory.removal_unsure)
 
 
 def removal_asked(snapshot: Snapshot, target: VipPath) -> float | None:
@@ -227,23 +234,18 @@ def removed(snapshot: Snapshot) -> Changes:
     """Return what is true once what was to go from VIP has gone; what is kept there stays in the session."""
     finish, state = snapshot.settings.finish, snapshot.state
     if not finish.keep_input and not finish.keep_output:
-        return closed(snapshot)
+        return closed(snapshot, Event.SEEN_GONE)
     results = () if finish.keep_output else _results_gone(snapshot)
     inputs = () if finish.keep_input else _inputs_gone(state)
-    opened = replace(state.session.closed(), **_kept(state.session), opened_at=snapshot.wall)
+    opened = step(state.session, Event.SEEN_GONE, kept=True, opened_at=snapshot.wall)
     return Changes(put=(opened, *results, *inputs, *runs_given_up(state)))
 
 
-def _kept(session: Session) -> dict[str, Any]:
-    """Return what stays true of a session of which something is still on VIP; it gets a new marker."""
-    return {"phase": Phase.OPEN, "owned": session.owned, "named": session.named}
-
-
-def closed(snapshot: Snapshot) -> Changes:
+def closed(snapshot: Snapshot, why: Event) -> Changes:
     """Return what is true once nothing of the session is on VIP any more."""
     state = snapshot.state
     gone = (*_results_gone(snapshot), *_inputs_gone(state))
-    return Changes(put=(state.session.closed(), *gone, *runs_given_up(state)))
+    return Changes(put=(step(state.session, why), *gone, *runs_given_up(state)))
 
 
 def _results_gone(snapshot: Snapshot) -> list[Row]:
@@ -254,12 +256,21 @@ def _results_gone(snapshot: Snapshot) -> list[Row]:
         for r in open_results(snapshot)
         if r.status is ResultStatus.WANTED
     ]
-    executions = snapshot.state.executions.values()
-    return [*last_shown, *(replace(e, removed=True) for e in executions if not e.removed)]
+    state = snapshot.state
+    gone = (e for e in state.executions.values() if not e.removed and _went(e, state))
+    return [*last_shown, *(replace(e, removed=True) for e in gone)]
+
+
+def _went(execution: Followed, state: State) -> bool:
+    """Tell whether the results of an execution went with the session's folder: a script may put them elsewhere."""
+    folder = execution.results_folder
+    return folder is None or folder.startswith(f"{state.session.home}/")
 
 
 def _inputs_gone(state: State) -> list[Row]:
-    return [replace(row, status=SendStatus.REMOVED) for row in state.sent.values()]
+    inside = f"{state.session.home}/"
+    sent = (row for row in state.sent.values() if row.vip.startswith(inside))
+    return [replace(row, status=SendStatus.REMOVED) for row in sent]
 
 
 def leaves_something_to_remove(snapshot: Snapshot) -> bool:

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vipsync import actions as do
+from vipsync.lifecycle import Event, can, step
 from vipsync.model import Case
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.removing import let_go, may_still_come, removal_began
+from vipsync.plan.removing import let_go, may_still_come
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Request, Snapshot
 from vipsync.plan.sorting import Sorted, outdated, to_read
 from vipsync.plan.standing import CaseState, case_reports
-from vipsync.state import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Verdict
+from vipsync.state import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Stage, Verdict
 
 ABOUT_CASES = ("launch", "rerun", "cancel")
 
@@ -106,7 +107,7 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
 def _effects(draft: Draft, request: Request) -> list[do.Action]:
     """Return what is to be done before a request counts as carried out."""
     session = draft.s.state.session
-    on_vip = session.phase is not Phase.CLOSED and not removal_began(session)
+    on_vip = session.stage not in (Stage.CLOSED, Stage.ASKED)
     match request.command:
         case "finish":
             let_go_of = [
@@ -127,8 +128,9 @@ def _finish(draft: Draft, request: Request) -> list[Row]:
     rows = let_go(s, request.cases)
     if session.phase in (Phase.OPEN, Phase.FINISHING):
         kill = session.kill or request.options.get("kill") == "yes"
-        aside = session.set_aside and session.phase is Phase.FINISHING
-        rows.append(replace(session, phase=Phase.FINISHING, kill=kill, set_aside=aside))
+        leaving = can(session, Event.FINISH_ASKED)
+        after = step(session, Event.FINISH_ASKED) if leaving else session
+        rows.append(replace(after, kill=kill))
     return rows
 
 

@@ -382,7 +382,8 @@ class Snapshot:
     them. `unsettled` says for each file that still changes when it may be quiet (monotonic s); for
     one that cannot be read now, never (inf).
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
-    of this account has waited longer for a slot on VIP.
+    of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
+    the session's folder on VIP may go, whatever id is in it.
     """
 
     now: float
@@ -405,6 +406,7 @@ class Snapshot:
     lender: Lender | None = None
     leases: tuple[Lease, ...] = ()
     first_in_queue: bool = True
+    by_name: bool = False
 
     @property
     def may_have_cases(self) -> bool:

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from vipsync import actions as do
+from vipsync import lifecycle
 from vipsync.act import Stopped
 from vipsync.backup import BACKUP
 from vipsync.client.vip_client import VipClient
@@ -29,17 +31,19 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.folder import SessionFolder, disk_error
+from vipsync.lifecycle import Event, can
 from vipsync.model import FileState, RelPath, Settings, VipPath
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import Memory, Snapshot
 from vipsync.reconcile import Reconciler, Work
 from vipsync.session.account import Account, out_of_order
 from vipsync.session.home import Site
+from vipsync.session.planners import plan_end
 from vipsync.session.report import SessionReport
 from vipsync.settings.reading import load
 from vipsync.settings.reading import places as places_of
 from vipsync.sharing import leases
-from vipsync.state import Phase, ResultStatus, State
+from vipsync.state import Phase, ResultStatus, Stage, State
 
 NEVER_SENT = (".DS_Store", "Thumbs.db", ".vipsync/", "/vip_outputs/")
 LOOK_AGAIN = 1.0
@@ -363,10 +367,18 @@ def make_folder(root: Path) -> None:
         raise disk_error(root, error) from error
 
 
-def refuse_finishing(state: State) -> None:
-    """Raise FolderError where the folder of the session is being finished by a deleted marker."""
-    if state.session.phase in (Phase.FINISHING, Phase.REMOVING):
+def go_on(step: Step) -> None:
+    """Let a session go on that had begun to end; where VIP may be removing its data, once they have gone.
+
+    Raise FolderError where a deleted marker ends it, or the data do not go.
+    """
+    session = step.state.session
+    if session.stage is Stage.ASKED:
+        step.run(partial(plan_end, site=step.site, discard=True), lambda _s: False)
+    elif can(session, Event.MARKER_BACK) and not step.site.marked:
+        step.session.take_over([lifecycle.step(session, Event.MARKER_BACK)])
+    if step.state.session.phase in (Phase.FINISHING, Phase.REMOVING):
         raise FolderError(
-            f"The session {state.session.session_name} is being finished: its marker was deleted.",
+            f"The session {session.session_name} is being finished: its data are to go from VIP.",
             "Wait until `vipsync run` has closed it, or call finish().",
         )

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vipsync import actions as do
+from vipsync.lifecycle import Event, step
 from vipsync.model import VipPath
 from vipsync.plan.cycle import API_HOME, home_of
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
-from vipsync.state import Phase, Row, SendStatus, Session
+from vipsync.state import Phase, Row, SendStatus, Session, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +87,22 @@ def _may_take(s: Snapshot, site: Site, seen: do.HomeSeen) -> bool:
 def _forgotten(s: Snapshot) -> tuple[Row, ...]:
     """Return what is true when another program removed the session's folder."""
     gone = [replace(row, status=SendStatus.REMOVED) for row in s.state.sent.values()]
-    session = replace(s.state.session, phase=Phase.CLOSED, owned=False, removal_asked_at=None)
-    return (session, *gone)
+    return (step(s.state.session, Event.GONE_ELSEWHERE, named=s.state.session.named), *gone)
 
 
 def _opened(session: Session, site: Site, seen: do.HomeSeen, wall: float) -> Session:
     """Return the session as it is to be while its data are on VIP."""
+    opened = step(session, Event.OPENED) if session.stage is Stage.CLOSED else session
+    if session.id in seen.ids and opened.stage is Stage.CLAIMING:
+        opened = step(opened, Event.PROVEN_OURS)
     return replace(
-        session,
-        phase=Phase.OPEN,
+        opened,
         session_name=site.session_name,
         portal=site.portal,
         key_print=seen.key_print,
         home=home_at(session, site),
         vip_input_dir=site.vip_input_dir,
         vip_output_dir=site.vip_output_dir,
-        owned=session.id in seen.ids,
         marked=session.marked or site.marked,
         opened_at=session.opened_at or wall,
     )
@@ -111,9 +112,9 @@ def adopted(session: Session, site: Site, wall: float) -> Session:
     """Return the session of another program as it is to be, before anybody has looked whose it is."""
     if session.phase is not Phase.CLOSED:
         return replace(session, named=True)
-    return replace(
+    return step(
         session,
-        phase=Phase.OPEN,
+        Event.OPENED,
         named=True,
         session_name=site.session_name,
         portal=site.portal,

@@ -11,18 +11,12 @@ from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.errors import NameRefused
+from vipsync.lifecycle import Event, step
 from vipsync.model import ExecutionStatus, InputFile, VipPath
 from vipsync.names import vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
-from vipsync.plan.mirroring import LATE_WRITERS, plan_following, plan_results, wanted
-from vipsync.plan.removing import (
-    ASK_AGAIN,
-    LOOK_AGAIN,
-    removal_asked,
-    removal_targets,
-    runs_given_up,
-    say_late_writers,
-)
+from vipsync.plan.mirroring import plan_following, plan_results, wanted
+from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.sending import Placer, plan_sending
 from vipsync.plan.snapshot import Lease, Memory, Snapshot, parent
 from vipsync.plan.starting import plan_launch, settle_doubts
@@ -36,7 +30,7 @@ from vipsync.state import (
     ResultStatus,
     Row,
     SendStatus,
-    Session,
+    Stage,
     State,
 )
 
@@ -270,20 +264,49 @@ def plan_before_removal(s: Snapshot, site: Site) -> Plan:
     return draft.finished()
 
 
-def plan_removal(s: Snapshot, site: Site) -> Plan:
-    """Plan to remove what is the session's own on VIP, and to look until it has gone."""
-    draft = Draft(s)
-    targets = [t for t in removal_targets(s) if t not in s.memory.removed]
-    if s.state.session.phase is Phase.CLOSED:
-        _take_to_remove(draft, site)
-    elif not targets:
-        _close(draft, marked=site.marked)
-    elif lent(s):
-        pass  # what others run with stays, and what is left is said
-    elif _may_remove(draft, site) and not _late_writers(draft):
-        for target in targets:
-            _remove(draft, target, by_name=site.by_name)
+def plan_end(s: Snapshot, site: Site, *, discard: bool) -> Plan:
+    """Plan to bring a session to its end on VIP, of which nothing runs any more.
+
+    `discard`: results that were asked for and did not come may go.
+    """
+    s = replace(_as_asked_for(s, discard=discard), by_name=site.by_name)
+    draft, session = Draft(s), s.state.session
+    seen = look_at_home(draft, home_at(session, site))
+    if seen is None or (session.stage is Stage.OPEN and not left(s)):
+        return draft.finished()
+    if session.owned and not seen.exists and seen.key_print != session.key_print:
+        say_unseen(draft, session.home)
+    elif session.stage is Stage.CLOSED and seen.exists:
+        _take_to_remove(draft, site, seen)
+    elif not seen.exists and session.stage not in (Stage.REMOVING, Stage.ASKED):
+        _write_down_gone(draft, known=site.known or session.owned)
+    elif session.stage in (Stage.CLAIMING, Stage.OPEN):
+        if not lent(s) and (site.by_name or plan_home(draft, site)):
+            _begin_to_end(draft)
+    else:
+        plan_removal(draft)
     return draft.finished()
+
+
+_NOTHING = (ExecutionStatus.READY,)
+"""A status that no execution has which is over."""
+
+
+def _as_asked_for(s: Snapshot, *, discard: bool) -> Snapshot:
+    """Return the moment with those results as wanted, and no others, that must be here before they go."""
+    asked = () if discard else filter(None, (s.state.session.asked_for or "").split(","))
+    outputs = replace(s.settings.outputs, get_status=tuple(map(ExecutionStatus, asked)) or _NOTHING)
+    return replace(s, settings=replace(s.settings, outputs=outputs))
+
+
+def _begin_to_end(draft: Draft) -> None:
+    """Let a session leave: what a script has not launched by now, it does not launch in this one."""
+    s, session = draft.s, draft.s.state.session
+    if s.marker and not draft.add(do.DeleteMarker()):
+        return
+    if session.stage is Stage.CLAIMING:
+        session = step(session, Event.PROVEN_OURS)
+    decide(draft, "finish", step(step(session, Event.FINISH_ASKED), Event.SET_ASIDE))
 
 
 def lent(s: Snapshot) -> tuple[Lease, ...]:
@@ -302,121 +325,30 @@ def waited_for(s: Snapshot, since: float, timeout: float) -> bool:
     return bool(left(s))
 
 
-def _take_to_remove(draft: Draft, site: Site) -> None:
-    """Make the folder ours that only a backup names; where it has gone, write that down."""
+def _take_to_remove(draft: Draft, site: Site, seen: do.HomeSeen) -> None:
+    """Make the folder ours that a backup names, or that has our id; leave any other alone."""
     session = draft.s.state.session
-    seen = look_at_home(draft, home_at(session, site))
-    if seen is None:
-        return
-    if not seen.exists:
-        if site.known:
-            _close(draft, marked=False)
-    elif site.known or session.id in seen.ids:
+    if site.known or session.id in seen.ids:
         plan_home(draft, site)
-    else:
-        draft.notice(
-            Level.ERROR,
-            "session_name",
-            f"{home_at(session, site)} is on VIP, and nothing here proves that it is this session's.",
-            "Call finish() where its output_dir is; or remove it all the same, with all that is in "
-            f'it: VipSession("{site.session_name}").finish(by_name=True).',
-        )
-
-
-def _may_remove(draft: Draft, site: Site) -> bool:
-    """Tell whether the folder is ours, or surely gone already."""
-    session = draft.s.state.session
-    if any(removal_asked(draft.s, target) is not None for target in removal_targets(draft.s)):
-        return True
-    seen = look_at_home(draft, session.home)
-    if seen is None or seen.exists:
-        return seen is not None and (site.by_name or plan_home(draft, site))
-    if session.owned and seen.key_print != session.key_print:
-        say_unseen(draft, session.home)
-        return False
-    return True
-
-
-def _late_writers(draft: Draft) -> bool:
-    """Tell whether a transfer or a killed job may still write what would be left behind (design 7)."""
-    s = draft.s
-    killed = (e for e in _executions(s) if e.status is ExecutionStatus.KILLED)
-    lately = [e.id for e in killed if s.wall - (e.ended_at or s.wall) < LATE_WRITERS]
-    waiting = bool([id_ for id_ in lately if not draft.wait_for(f"killed {id_}", LATE_WRITERS)])
-    unanswered = s.memory.unanswered_at
-    if unanswered is not None and s.now < unanswered + LATE_WRITERS:
-        draft.wait(unanswered + LATE_WRITERS)
-        waiting = True
-    if waiting:
-        say_late_writers(draft)
-    return waiting
-
-
-def _remove(draft: Draft, target: VipPath, *, by_name: bool) -> None:
-    """Ask for a removal, look until it has happened, ask again after ten minutes."""
-    s, memory, session = draft.s, draft.s.memory, draft.s.state.session
-    asked, ids = removal_asked(s, target), memory.home.ids if by_name and memory.home else None
-    if asked is None or s.now >= asked + ASK_AGAIN:
-        before = session.removal_asked_at
-        draft.add(do.RemoveTree(target, session.home, session.id_folder, before, ids))
         return
-    looked = memory.removal_looked.get(target)
-    if looked is None or s.now >= looked + LOOK_AGAIN:
-        draft.add(do.CheckRemoved(target))
-    else:
-        draft.wait(looked + LOOK_AGAIN)
+    draft.notice(
+        Level.ERROR,
+        "session_name",
+        f"{home_at(session, site)} is on VIP, and nothing here proves that it is this session's.",
+        "Call finish() where its output_dir is; or remove it all the same, with all that is in "
+        f'it: VipSession("{site.session_name}").finish(by_name=True).',
+    )
 
 
-def _close(draft: Draft, *, marked: bool) -> None:
-    """Write down that the data are gone; the session stays open while some were kept."""
-    s = draft.s
-    rows = closed_rows(s)
-    if all(row == _now(row, s.state) for row in rows):
-        return
-    kept = s.settings.finish.keep_input or s.settings.finish.keep_output
-    if marked and not kept and not draft.add(do.DeleteMarker()):
-        return
-    decide(draft, "finished", *rows)
-
-
-def _now(row: Row, state: State) -> Row | None:
-    match row:
-        case Session():
-            return state.session
-        case Followed():
-            return state.executions[row.id]
-        case _:
-            return None
-
-
-def closed_rows(s: Snapshot) -> list[Row]:
-    """Return what is true once what was not kept has gone from VIP."""
-    state, finish = s.state, s.settings.finish
-    rows: list[Row] = [*runs_given_up(state)]
-    if not finish.keep_output:
-        rows += [replace(e, removed=True) for e in _executions(s) if _inside(e, s)]
-    if not finish.keep_input:
-        sent = (r for r in state.sent.values() if r.status is not SendStatus.REMOVED)
-        rows += [replace(r, status=SendStatus.REMOVED) for r in sent if _own(r.vip, state)]
-    if finish.keep_input or finish.keep_output:
-        if state.session.removal_asked_at is not None:
-            rows.append(replace(state.session, removal_asked_at=None))
-    else:
-        rows.append(state.session.closed())
-    return rows
-
-
-def _inside(execution: Followed, s: Snapshot) -> bool:
-    """Tell whether the results of an execution went with the session's folder."""
-    return execution.results_folder is None or _own(execution.results_folder, s.state)
+def _write_down_gone(draft: Draft, *, known: bool) -> None:
+    """Write down that nothing of this session is on VIP any more."""
+    changes = closed(draft.s, Event.GONE_ELSEWHERE)
+    if known and not all(map(draft.s.state.holds, changes.put)):
+        draft.add(do.Decide("it has gone from VIP", changes))
 
 
 def left(s: Snapshot) -> list[VipPath]:
     """Name what was to go from VIP and has not gone."""
-    if s.state.session.phase is Phase.CLOSED:
+    if s.state.session.stage is Stage.CLOSED:
         return []
     return [target for target in removal_targets(s) if target not in s.memory.removed]
-
-
-def _own(path: VipPath, state: State) -> bool:
-    return path.startswith(f"{state.session.home}/")

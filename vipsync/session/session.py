@@ -25,7 +25,7 @@ from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.account import Account
 from vipsync.session.backup import backup_json
-from vipsync.session.drive import Step, refuse_finishing
+from vipsync.session.drive import Step, go_on
 from vipsync.session.outcomes import how_they_ended
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.session.report import SessionReport, pipeline_list, pipeline_page
@@ -91,7 +91,7 @@ class VipSession(SessionSteps):
         return self
 
     def _upload(self, step: Step) -> None:
-        refuse_finishing(step.state)
+        go_on(step)
         checks.check_names(step.look().files.keys())
         step.run(partial(plans.plan_upload, site=step.site), lambda _s: False)
         self._places = plans.places(step.snapshot)
@@ -125,7 +125,7 @@ class VipSession(SessionSteps):
         return self
 
     def _launch(self, step: Step, nb_runs: int) -> None:
-        refuse_finishing(step.state)
+        go_on(step)
         snapshot = step.look()
         self._places = {**self._places, **plans.places(snapshot)}
         launch = self._request(snapshot, nb_runs)
@@ -237,7 +237,7 @@ class VipSession(SessionSteps):
                 self._refuse_missed(step.snapshot)
             if not keep_output:
                 self._name_missing(step.snapshot)
-            self._remove(step, timeout)
+            self._remove(step, timeout, discard=discard_missing)
         return self
 
     # beside the steps

@@ -201,10 +201,10 @@ class SessionSteps(SessionProperties):
                 "Call download_outputs() again, or finish(discard_missing=True) to remove them too.",
             )
 
-    def _remove(self, step: Step, timeout: float) -> None:
+    def _remove(self, step: Step, timeout: float, *, discard: bool) -> None:
         since = self.account.timing.clock()
         step.run(
-            partial(plans.plan_removal, site=step.site),
+            partial(plans.plan_end, site=step.site, discard=discard),
             lambda s: plans.waited_for(s, since, timeout),
         )
         left = plans.left(step.snapshot)
