@@ -33,6 +33,14 @@ def test_what_is_no_text_is_no_key(value: object) -> None:
     assert str(value) not in str(caught.value)
 
 
+def test_a_key_file_without_a_key_is_said(tmp_path: Path) -> None:
+    """Its content is not repeated."""
+    (tmp_path / "key").write_bytes(b"\xff\x00secret")
+    with pytest.raises(ValueError, match="it is no text") as caught:
+        found_key(tmp_path / "key", {})
+    assert "secret" not in f"{caught.value}{caught.value.__cause__}"
+
+
 def test_a_key_is_never_shown() -> None:
     """Neither by itself nor in an error."""
     assert OTHER_KEY not in repr(found_key(OTHER_KEY, {}))

@@ -368,7 +368,7 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
         "m-5", pipeline_id=PIPELINE, input_settings=ONE
     ).launch_pipeline(),
     "runs that are no number": lambda s: s.ready("m-6").upload_inputs().launch_pipeline(nb_runs="x"),
-    "everything missing": lambda s: s.session("m").run_session(),
+    "everything missing": lambda s: s.session("m-12").run_session(),
     "inputs of a session without": lambda s: s.session("m-11").get_inputs(s.session("m-7")),
     "inputs of no session": lambda s: s.session("m").get_inputs(3),
     "inputs beside its own": lambda s: s.ready("m-8").upload_inputs().get_inputs(
@@ -379,8 +379,28 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
     "a refused key": lambda s: s.session.init(api_key="nonsense", vip_portal_url=s.url),
     "a key that is none": lambda s: s.session.init(api_key=None, vip_portal_url=s.url),
     "no server": lambda s: s.session.init(api_key=s.key, vip_portal_url="http://127.0.0.1:1"),
+    "an empty text": lambda s: s.session("m", input_settings={"signal": A, "word": ""}),
+    "an empty text in a list": lambda s: s.session("m", input_settings={"signal": [A, ""]}),
+    "a bad character without a pipeline": lambda s: s.session("m", input_settings={"word": "naïve"}),
+    "a dictionary for a value": lambda s: s.session("m", input_settings={"signal": {"a": A}}),
+    "bytes for a value": lambda s: s.session("m", input_settings={"signal": b"a"}),
+    "a folder on VIP that is no path": lambda s: setattr(s.session("m"), "vip_output_dir", 3),
+    "a folder on VIP that it could not have": lambda s: setattr(s.session("m"), "vip_input_dir", "/vip/Home/é"),
+    "an output folder that is no path": lambda s: s.session("m", output_dir=3),
+    "workflows of another session": lambda s: setattr(
+        s.ready("m-9").launch_pipeline(), "workflows", {"w": {"status": "Running"}}
+    ),
+    "a backup that is no JSON": lambda s: _with_backup(s, "mine"),
+    "a backup without a name": lambda s: _with_backup(s, '{"workflows": {}}'),
     "a pattern that is no text": lambda s: type(s.init(verbose=True)).show_pipeline(3),
 }  # fmt: skip
+
+
+def _with_backup(side: Side, text: str) -> Any:
+    folder = Path("vip_outputs/broken")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "session_data.json").write_text(text)
+    return side.session("broken")
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=str)
@@ -391,6 +411,14 @@ def test_a_mistake_raises_the_same(
     theirs, ours = (_raised(MISTAKES[mistake], side, monkeypatch) for side in sides)
     caught = next(c for c in type(theirs).__mro__ if c.__module__ == "builtins")
     assert isinstance(ours, caught), f"{caught.__name__}, not {type(ours).__mro__}: {ours}"
+    also = {c for c in FAMILIES if isinstance(ours, c)} - {
+        c for c in FAMILIES if isinstance(theirs, c)
+    }
+    assert not also, f"{caught.__name__} alone, not {type(ours).__mro__}: {ours}"
+
+
+FAMILIES = (AttributeError, OSError, RuntimeError, TypeError, ValueError)
+"""What scripts catch: an error of ours is of vip-client's family and of no other."""
 
 
 def _raised(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.worlds import WALL, execution, snapshot
 from vipsync.backup import Workflow, read_backup
-from vipsync.errors import PropertyError
+from vipsync.errors import DiskError, PropertyError
 from vipsync.model import ExecutionStatus
 from vipsync.session.backup import local_backup, news, taken_over, workflows_in
 from vipsync.state import Followed
@@ -43,9 +43,18 @@ def test_what_the_ledger_knows_stays() -> None:
 def test_a_file_that_is_no_backup_is_refused(tmp_path: Path) -> None:
     """It would be overwritten; where there is none, all is well."""
     assert local_backup(tmp_path) is None
-    (tmp_path / "session_data.json").write_text("[]")
-    assert read_backup(tmp_path) is None
-    with pytest.raises(PropertyError, match="no backup"):
+    for text, error in (("[]", TypeError), ('{"workflows": {}}', TypeError), ("mine", ValueError)):
+        (tmp_path / "session_data.json").write_text(text)
+        assert read_backup(tmp_path) is None
+        with pytest.raises(PropertyError, match="no backup") as caught:
+            local_backup(tmp_path)
+        assert isinstance(caught.value, error)
+
+
+def test_a_backup_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    """A fault of the disk is one."""
+    (tmp_path / "session_data.json").mkdir()
+    with pytest.raises(DiskError):
         local_backup(tmp_path)
 
 

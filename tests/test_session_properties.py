@@ -100,8 +100,13 @@ def test_settings_are_a_copy(offline: VipSession) -> None:
     ("properties", "error"),
     [
         ({"pipeline_id": "nothing/1"}, ValueError),
-        ({"pipeline_id": PIPELINE, "input_settings": {"wrong": 1}}, TypeError),
+        ({"pipeline_id": PIPELINE, "input_settings": {"wrong": 1}}, AttributeError),
         ({"pipeline_id": PIPELINE, "input_settings": {"signal": "data/no"}, "input_dir": "data"}, FileNotFoundError),
+        ({"pipeline_id": PIPELINE, "input_settings": {"signal": 3}}, RuntimeError),
+        ({"pipeline_id": PIPELINE, "input_settings": {"signal": "data/a.mrui", "colour": "red"}}, ValueError),
+        ({"input_settings": {"signal": ""}}, ValueError),
+        ({"input_settings": {"signal": "a#b"}}, TypeError),
+        ({"input_settings": "signal"}, TypeError),
         ({"input_dir": 3}, TypeError),
         ({"colour": "red"}, TypeError),
     ],
@@ -110,9 +115,13 @@ def test_settings_are_a_copy(offline: VipSession) -> None:
 def test_mistakes_are_found_at_the_start(
     scripts: Scripts, properties: dict[str, Any], error: type[Exception]
 ) -> None:
-    """Before anything is sent, or even written."""
-    with pytest.raises(error):
+    """Before anything is sent, or even written, by the one error that scripts catch there."""
+    with pytest.raises(error) as caught:
         scripts.session(**properties)
+    kinds = (AttributeError, OSError, RuntimeError, TypeError, ValueError)
+    assert [k for k in kinds if isinstance(caught.value, k)] == [
+        k for k in kinds if issubclass(error, k)
+    ]
     assert not Path("vip_outputs").exists()
 
 

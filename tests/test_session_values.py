@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines import pipeline
-from vipsync.errors import PropertyError
+from vipsync.errors import InvalidInput, PropertyTypeError
 from vipsync.model import VipPath
 from vipsync.session.values import Dataset, given_settings, launched, shown
 
@@ -93,10 +93,17 @@ def test_vip_gets_texts(data: Dataset) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [3, ["a"], {3: "a"}, {"a": None}, {"a": []}, {"a": [["b"]]}, {"a": {"b": 1}}, {"a": [None]}],
+    [3, ["a"], {3: "a"}, {"a": [["b"]]}, {"a": {"b": 1}}, {"a": b"b"}],
     ids=str,
 )
 def test_what_is_no_setting_is_refused(settings: object) -> None:
     """It would be text that nobody meant."""
-    with pytest.raises(PropertyError):
+    with pytest.raises(PropertyTypeError):
         given_settings(settings)
+
+
+@pytest.mark.parametrize("value", [None, [None]], ids=str)
+def test_none_is_what_vip_would_refuse(value: object) -> None:
+    """So it is refused in VIP's stead."""
+    with pytest.raises(InvalidInput, match="None is no value"):
+        given_settings({"a": value})

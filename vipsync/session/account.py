@@ -16,7 +16,7 @@ from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.dispatch import Executor, Workers
-from vipsync.errors import DiskError, KeyMissing, PropertyError
+from vipsync.errors import DiskError, KeyMissing, PropertyTypeError, PropertyValueError
 from vipsync.loop import Pacer
 from vipsync.model import PORTAL, Descriptor
 from vipsync.reconcile import Timing
@@ -97,7 +97,7 @@ def found_key(api_key: object, environ: Mapping[str, str]) -> SecretStr:
     if isinstance(api_key, SecretStr):
         return api_key
     if not isinstance(api_key, (str, os.PathLike)):
-        raise PropertyError(
+        raise PropertyTypeError(
             "`api_key` should be a string: a key, a file's path, or a variable's name."
         )
     text = os.fspath(api_key)
@@ -126,5 +126,7 @@ def _is_file(path: Path) -> bool:
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DiskError(f"The API key in {path} cannot be read.", "Mend the file.") from error
+    except UnicodeDecodeError:
+        raise PropertyValueError(f"{path} holds no API key: it is no text.") from None

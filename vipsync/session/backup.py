@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vipsync.backup import BACKUP, REMOVED, START, Backup, Workflow, read_backup
+from vipsync.backup import BACKUP, REMOVED, START, Backup, Workflow
 from vipsync.client.vip_client import VipClient
-from vipsync.errors import PropertyError, VipsyncError
+from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.folder import disk_error, write_atomic
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.reconcile import Timing
@@ -31,15 +31,23 @@ REMOVAL_WAIT = 30.0
 def local_backup(outputs: Path) -> Backup | None:
     """Return the backup beside the outputs, None where there is none.
 
-    Raise PropertyError where there is one that cannot be read: it would be overwritten.
+    Raise PropertyValueError for another text of this name, PropertyTypeError where keys are missing,
+    DiskError where it cannot be read: it would be overwritten.
     """
-    found = read_backup(outputs)
-    if found is None and (outputs / BACKUP).exists():
-        raise PropertyError(
-            f"{outputs / BACKUP} is no backup of a session.",
-            "Mend it or move it away, or choose another output_dir.",
-        )
-    return found
+    path = outputs / BACKUP
+    try:
+        return Backup.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DiskError(f"{path} cannot be read: {error.strerror}.", _MEND) from error
+    except ValidationError as error:
+        is_json = error.errors()[0]["type"] != "json_invalid"
+        kind = PropertyTypeError if is_json else PropertyValueError
+        raise kind(f"{path} is no backup of a session.", _MEND) from error
+
+
+_MEND = "Mend it or move it away, or choose another output_dir."
 
 
 def vip_backup(client: VipClient, folder: str) -> Backup | None:
@@ -91,11 +99,11 @@ def inventory(workflows: Mapping[str, Workflow]) -> dict[str, dict[str, object]]
 
 
 def workflows_in(found: Mapping[str, Mapping[str, object]]) -> dict[str, Workflow]:
-    """Read an inventory; raise PropertyError where it is none."""
+    """Read an inventory; raise PropertyTypeError where it is none."""
     try:
         return {id_: Workflow.model_validate(workflow) for id_, workflow in found.items()}
     except ValidationError as error:
-        raise PropertyError("`workflows` should be an inventory of workflows.") from error
+        raise PropertyTypeError("`workflows` should be an inventory of workflows.") from error
 
 
 def news(state: State, workflows: Mapping[str, Workflow]) -> bool:

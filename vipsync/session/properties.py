@@ -15,7 +15,8 @@ from vipsync.errors import (
     BadAnswer,
     GenericVipError,
     KeyMissing,
-    PropertyError,
+    PropertyTypeError,
+    PropertyValueError,
     Unreachable,
     VipsyncError,
 )
@@ -95,7 +96,7 @@ class SessionProperties:
         self._report = SessionReport(say, verbose=loud)
         unknown = others.keys() - _OTHERS
         if unknown:
-            raise PropertyError(f"VipSession has no property {', '.join(sorted(unknown))}.")
+            raise PropertyTypeError(f"VipSession has no property {', '.join(sorted(unknown))}.")
         named = bool(session_name or output_dir)
         self.session_name = session_name or None
         local_output_dir = output_dir or others.pop("local_output_dir", None)
@@ -144,9 +145,9 @@ class SessionProperties:
             self.input_settings = input_settings
 
     def _restore(self, backup: Backup) -> None:
-        """Take up a saved session; raise PropertyError where it has another name."""
+        """Take up a saved session; raise PropertyValueError where it has another name."""
         if self.session_name not in (None, backup.session_name):
-            raise PropertyError(
+            raise PropertyValueError(
                 f"The backup data have a different session name: {backup.session_name!r} "
                 f"VS {self.session_name!r}.",
                 "Please change the session name or provide another output directory.",
@@ -166,10 +167,10 @@ class SessionProperties:
     # properties that need more than a check
 
     def set_once(self, name: str, value: object) -> None:
-        """Set a property; raise PropertyError where it has another value already."""
+        """Set a property; raise PropertyValueError where it has another value already."""
         before = self.values.get(name)
         if before is not None and self._differs(name, before, value):
-            raise PropertyError(f"'{name}' is already set for session: {self.session_name}.")
+            raise PropertyValueError(f"'{name}' is already set for session: {self.session_name}.")
         try:
             if name == "local_input_dir":
                 self._set_place(name, str(value))
@@ -214,7 +215,7 @@ class SessionProperties:
     def local_output_dir(self, value: object) -> None:
         text, before = checks.local_dir(value), self.local_output_dir
         if before is not None and before != text:
-            raise PropertyError(
+            raise PropertyValueError(
                 f"'local_output_dir' is already set for session: {self.session_name}."
             )
         if before is None:
@@ -237,7 +238,7 @@ class SessionProperties:
     @input_settings.setter
     def input_settings(self, value: object) -> None:
         if value is not None:
-            self.set_once("input_settings", given_settings(value))
+            self.set_once("input_settings", checks.input_settings(value))
 
     @input_settings.deleter
     def input_settings(self) -> None:
@@ -252,7 +253,9 @@ class SessionProperties:
     def workflows(self, value: object) -> None:
         found = inventory(workflows_in(checks.workflows(value)))
         if self.workflows and found != self.workflows:
-            raise PropertyError(f"'workflows' is already set for session: {self.session_name}.")
+            raise PropertyValueError(
+                f"'workflows' is already set for session: {self.session_name}."
+            )
         self.values["workflows"] = found
 
     @workflows.deleter
@@ -326,7 +329,7 @@ class SessionProperties:
                 self.check_settings()
 
     def check_settings(self) -> None:
-        """Raise PropertyError or InputsMissing where pipeline, settings and data set do not go together."""
+        """Raise where pipeline, settings and data set do not go together."""
         if self.pipeline_id is None:
             return
         checks.check_pipeline(self.pipeline_id, self.account.pipelines)

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
-from vipsync.errors import InputsMissing, InputsThere, LocalFileError, PropertyError, VipError
+from vipsync.errors import (
+    InputsMissing,
+    InputsThere,
+    LocalFileError,
+    PropertyMissing,
+    PropertyTypeError,
+    PropertyValueError,
+    VipError,
+)
 from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, OutputsSettings
 from vipsync.session import checks
 from vipsync.session import planners as plans
@@ -45,7 +53,7 @@ class VipSession(SessionSteps):
         `api_key` is a key, the path of a file that holds it, or the name of an environment variable.
         """
         if backup_location not in BACKUP_LOCATIONS:
-            raise PropertyError("invalid backup_location: it is 'local', 'vip' or None.")
+            raise PropertyValueError("invalid backup_location: it is 'local', 'vip' or None.")
         cls.account_of_all = Account(api_key, vip_portal_url)
         cls.verbose_by_default, cls.backup_by_default = verbose, backup_location
         SessionReport(None, verbose=verbose).line("You are communicating with VIP.")
@@ -64,7 +72,7 @@ class VipSession(SessionSteps):
         self.input_dir = input_dir
         local = self.data.local
         if local is None:
-            raise PropertyError(
+            raise PropertyTypeError(
                 f"Session {self.session_name!r}: Please provide an input directory."
             )
         if not update_files and self.account.client.exists(self.data.vip):
@@ -101,13 +109,13 @@ class VipSession(SessionSteps):
         self.pipeline_id = pipeline_id
         self.input_settings = input_settings
         if self.pipeline_id is None:
-            raise PropertyError(
+            raise PropertyTypeError(
                 f"Please provide a pipeline identifier for Session: {self.session_name}"
             )
         if self.given is None:
-            raise PropertyError("Input settings have not been defined.")
+            raise PropertyMissing("Input settings have not been defined.")
         if not isinstance(nb_runs, int):
-            raise PropertyError("`nb_runs` should be a number.")
+            raise PropertyTypeError("`nb_runs` should be a number.")
         self.check_settings()
         checks.check_paths(self.given, self.descriptor(), self.data)
         if nb_runs > 0:
@@ -214,7 +222,7 @@ class VipSession(SessionSteps):
         other has none.
         """
         if not isinstance(session, SessionProperties):
-            raise PropertyError("`session` should be a VipSession.")
+            raise PropertyMissing("`session` should be a VipSession: this has no inputs.")
         if session.vip_input_dir == self.vip_input_dir:
             self._report.line("These sessions already share the same inputs on VIP.")
             return self
@@ -250,10 +258,14 @@ class VipSession(SessionSteps):
         """Show the pipelines whose identifier holds this text; where it is one alone, all about it."""
         account = cls.account_of_all
         if account is None:
-            raise PropertyError(
+            raise PropertyTypeError(
                 "No pipeline found. Run VipSession.init() to access pipeline descriptions."
             )
-        pattern = checks.pipeline_id(pipeline_id or "")
+        pattern = "" if pipeline_id is None else pipeline_id
+        if not isinstance(pattern, str):
+            raise PropertyMissing(
+                "`pipeline_id` should be a string: this has no letters to look for."
+            )
         found = sorted(p for p in account.pipelines if pattern.lower() in p.lower())
         report = SessionReport(None, verbose=cls.verbose_by_default)
         if not found:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from vipsync.backup import REMOVED, Backup, workflows_of
-from vipsync.errors import PropertyError
+from vipsync.errors import PropertyMissing, PropertyValueError
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
@@ -75,7 +75,7 @@ class SessionSteps(SessionProperties):
         """Return where the session is to be on VIP; while it is open, its name is pinned."""
         name, session = self.session_name or "", state.session
         if session.phase is not Phase.CLOSED and session.session_name != name:
-            raise PropertyError(
+            raise PropertyValueError(
                 f"The data of {session.session_name!r} are on VIP: it cannot become {name!r} now.",
                 "Call finish() under its old name first, or choose another output_dir.",
             )
@@ -92,7 +92,7 @@ class SessionSteps(SessionProperties):
         """Return the intent of one call: its name says which call it was."""
         given, descriptor = self.given, self.descriptor()
         if given is None or descriptor is None:
-            raise PropertyError("Input settings have not been defined.")
+            raise PropertyMissing("Input settings have not been defined.")
         request = f"session-{secrets.token_hex(8)}"
         pinned = replace(snapshot.state.session, session_name=self.session_name or "")
         name = execution_name(pinned, [], request)

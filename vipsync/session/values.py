@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vipsync.cases.values import ON_VIP, text_of
-from vipsync.errors import PropertyError, VipsyncError
+from vipsync.errors import InvalidInput, PropertyTypeError, VipsyncError
 from vipsync.model import Descriptor, RelPath, Scalar, VipPath
 from vipsync.names import relpath, vip_relpath
 
@@ -21,6 +21,7 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """How a value starts that names a file on another platform, as `girder:`; one letter is a disk."""
 
 _VERSION = re.compile(r"_v[0-9]+/")
+_VALUES = "Give a text, a number, a path, or a list of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +38,32 @@ Given = Mapping[str, Item | tuple[Item, ...]]
 
 
 def given_settings(settings: object) -> Given:
-    """Take in what a script gives; raise PropertyError where it is no such thing."""
+    """Take in what a script gives; raise PropertyTypeError where it is no such thing."""
     if not isinstance(settings, Mapping):
-        raise PropertyError("`input_settings` should be a dictionary.")
+        raise PropertyTypeError("`input_settings` should be a dictionary.")
     return {_name(name): _value(str(name), value) for name, value in settings.items()}
 
 
 def _name(name: object) -> str:
     if not isinstance(name, str):
-        raise PropertyError(f"input_settings: the parameter {name!r} should be a string.")
+        raise PropertyTypeError(f"input_settings: the parameter {name!r} should be a string.")
     return name
 
 
 def _value(name: str, value: object) -> Item | tuple[Item, ...]:
-    if not isinstance(value, (list, tuple)):
-        return _item(name, value)
-    if not value:
-        raise PropertyError(f"Missing input value(s) for parameter(s): {name}.")
-    return tuple(_item(name, item) for item in value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_item(name, item) for item in value)
+    return _item(name, value)
 
 
 def _item(name: str, value: object) -> Item:
     """Return one value; anything that is neither a number nor a path goes by its text."""
-    if value is None or isinstance(value, (list, tuple, dict, set, bytes)):
-        raise PropertyError(
-            f"input_settings: {name}: {type(value).__name__} is no value for a parameter.",
-            "Give a text, a number, true or false, a path, or a list of them.",
+    if value is None:  # vip-client sends it, and VIP refuses it
+        raise InvalidInput(f"input_settings: {name}: None is no value for a parameter.", _VALUES)
+    if isinstance(value, (list, tuple, dict, set, bytes)):
+        kind = type(value).__name__
+        raise PropertyTypeError(
+            f"input_settings: {name}: {kind} is no value for a parameter.", _VALUES
         )
     if isinstance(value, (bool, int, float)):
         return value
