@@ -53,6 +53,18 @@ def test_a_file_is_named_by_a_path(value: object) -> None:
         checks.check_settings(given_settings({"image": value}), TWO, NOWHERE)
 
 
+@pytest.mark.parametrize(
+    "value", [True, False, "True", "FALSE", "yes", 1, ["true", "True"]], ids=str
+)
+def test_a_boolean_is_true_or_false_in_these_letters(value: object) -> None:
+    """Nothing else, as with vip-client; a list of them starts several jobs."""
+    flag = pipeline("Flags", "flag:Flag word:String?", "out=a.tgz")
+    with pytest.raises(PropertyValueError, match="neither 'true' nor 'false'"):
+        checks.check_settings(given_settings({"flag": value}), flag, NOWHERE)
+    for good in ("true", "false", ["true", "false"]):
+        checks.check_settings(given_settings({"flag": good, "word": True}), flag, NOWHERE)
+
+
 @pytest.mark.parametrize("value", ["", [], ["a", ""], "  ", ("",)], ids=str)
 def test_an_empty_value_is_refused_before_any_pipeline_is_known(value: object) -> None:
     """VIP takes it for no parameter; all of them are named."""

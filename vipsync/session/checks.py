@@ -20,7 +20,7 @@ from vipsync.errors import (
     PropertyTypeError,
     PropertyValueError,
 )
-from vipsync.model import Descriptor, Parameter, RelPath
+from vipsync.model import Descriptor, Parameter, ParameterType, RelPath
 from vipsync.names import clashes, vip_relpath
 from vipsync.session.values import (
     Dataset,
@@ -151,6 +151,9 @@ def _unknown(name: str, descriptor: Descriptor) -> PropertyValueError:
 
 def _problem(parameter: Parameter, item: Item, data: Dataset) -> str:
     """Say why VIP could not work with a value; a file of the data set gets a name that it can."""
+    if parameter.value_type is ParameterType.BOOLEAN:
+        text = item.text if isinstance(item, LocalText) else item
+        return "" if text in ("true", "false") else f"{text!r} is neither 'true' nor 'false'"
     if isinstance(item, LocalText):
         if parameter.takes_files and item.text:
             return ""
@@ -177,9 +180,10 @@ def check_files(given: Given, descriptor: Descriptor | None, data: Dataset) -> N
     for name, item in items(given):
         if not isinstance(item, LocalText) or not takes_files(name, descriptor):
             continue
-        if path_in(name, item, data, descriptor) is None:
+        place = data.place(item)
+        if place is None:
             outside.append(item.text)
-        elif not os.path.exists(item.full):  # noqa: PTH110 (a text, not a Path)
+        elif not os.path.exists(place.full):  # noqa: PTH110 (a text, not a Path)
             missing.append(item.text)
     if missing:
         raise InputsMissing(f"Missing file(s) for parameter(s): {', '.join(missing)}.")

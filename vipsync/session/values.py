@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vipsync.cases.values import ON_VIP, text_of
 from vipsync.errors import InvalidInput, PropertyTypeError, VipsyncError
@@ -75,6 +76,18 @@ def _item(name: str, value: object) -> Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A file of the data set: where it is on this machine, and its path below it, `.` for all of it."""
+
+    full: str
+    rel: RelPath
+
+
+def _relative(text: str) -> RelPath:
+    return RelPath(text) if text == "." else relpath(text)
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """The data set of a session: where it is here and on VIP.
 
@@ -86,19 +99,33 @@ class Dataset:
     vip: VipPath
     places: Mapping[str, VipPath] = field(default_factory=dict)
 
-    def inside(self, item: LocalText) -> RelPath | None:
-        """Return the path below the local data set, `.` for all of it; None where it lies elsewhere."""
+    def place(self, item: LocalText) -> Place | None:
+        """Return which file of the data set is meant, None where it lies elsewhere.
+
+        A path object that is relative leads from the working folder, or else from the data set on,
+        as with vip-client.
+        """
+        here, below = self._below(item.full), self._from_here_on(item)
+        if here and (below is None or os.path.exists(here.full) or not os.path.exists(below.full)):  # noqa: PTH110
+            return here
+        return below
+
+    def _from_here_on(self, item: LocalText) -> Place | None:
+        """Return the file that a relative path object names below the data set."""
+        if not item.is_path or os.path.isabs(item.text):  # noqa: PTH117 (a text, not a Path)
+            return None
+        if self.local is not None:
+            return self._below(os.path.abspath(self.local / item.text))  # noqa: PTH100
+        text = PurePath(os.path.normpath(item.text)).as_posix()
+        return None if text.split("/")[0] == ".." else Place("", _relative(text))
+
+    def _below(self, path: str) -> Place | None:
+        """Return a file by its path below the local data set, followed through links where it must be."""
         if self.local is None:
             return None
-        for full, root in (
-            (item.full, self.local),
-            (os.path.realpath(item.full), self.local.resolve()),
-        ):
-            try:
-                rel = Path(full).relative_to(root).as_posix()
-            except ValueError:
-                continue
-            return RelPath(rel) if rel == "." else relpath(rel)
+        for full, root in ((path, self.local), (os.path.realpath(path), self.local.resolve())):
+            with suppress(ValueError):
+                return Place(path, _relative(Path(full).relative_to(root).as_posix()))
         return None
 
     def on_vip(self, rel: RelPath) -> VipPath:
@@ -110,7 +137,7 @@ class Dataset:
 
     def holds(self, path: str) -> bool:
         """Tell whether a path on VIP lies in the data set."""
-        return path == self.vip or path.startswith(f"{self.vip}/")
+        return bool(self.vip) and (path == self.vip or path.startswith(f"{self.vip}/"))
 
     def newest(self, path: str) -> str:
         """Return where the file of the data set is now that was at `path` on VIP."""
@@ -148,7 +175,7 @@ def _shown(name: str, item: Item, data: Dataset, descriptor: Descriptor | None) 
         return data.newest(item) if isinstance(item, str) else item
     rel = path_in(name, item, data, descriptor)
     try:
-        return data.on_vip(rel) if rel else item.text
+        return data.on_vip(rel) if rel and data.vip else item.text
     except VipsyncError:
         return item.text
 
@@ -163,7 +190,8 @@ def path_in(
     files = takes_files(name, descriptor)
     if files is None:
         files = item.is_path or os.path.lexists(item.full)
-    return data.inside(item) if files else None
+    place = data.place(item) if files else None
+    return place.rel if place else None
 
 
 def launched(
