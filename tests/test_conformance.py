@@ -25,6 +25,13 @@ from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
 
 PIPELINE = "spectrum/1"
+FLAG = "flags/1"
+FLAGS = {
+    **SPECTRUM,
+    "name": "flags",
+    "inputs": [{"id": "flag", "name": "flag", "type": "Flag", "value-key": "[FLAG]"}],
+    "output-files": [],
+}
 OURS_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
 A, B = "data/signals/a.mrui", "data/signals/b.mrui"
 SETTINGS = {"signal": [A, B]}
@@ -106,6 +113,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side
     runner = FastRunner(clock)
     world = World(root / "vip", options, clock, runner=runner)
     world.pipelines.add(SPECTRUM)
+    world.pipelines.add(FLAGS)
     with running(world) as url, _official() as official:
         made = []
         for name, session, key in (
@@ -367,6 +375,19 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
     "a local path without a data set": lambda s: s.session(
         "m-5", pipeline_id=PIPELINE, input_settings=ONE
     ).launch_pipeline(),
+    "a boolean that is none": lambda s: s.session(
+        "m-13", pipeline_id=FLAG, input_settings={"flag": "True"}
+    ).launch_pipeline(),
+    "True for a boolean": lambda s: s.session(
+        "m-13", pipeline_id=FLAG, input_settings={"flag": True}
+    ).launch_pipeline(),
+    "removed results": lambda s: s.ready("m-9").launch_pipeline().download_outputs(
+        get_status=["Finished", "Removed"]
+    ),
+    "workflows set to None": lambda s: setattr(s.session("m"), "workflows", None),
+    "no inputs on VIP": lambda s: _without(s.ready("m-14"), "vip_input_dir").upload_inputs(),
+    "no outputs on VIP": lambda s: _without(s.ready("m-9"), "vip_output_dir").launch_pipeline(),
+    "no name": lambda s: _without(s.ready("m-14"), "session_name").finish(),
     "runs that are no number": lambda s: s.ready("m-6").upload_inputs().launch_pipeline(nb_runs="x"),
     "everything missing": lambda s: s.session("m-12").run_session(),
     "inputs of a session without": lambda s: s.session("m-11").get_inputs(s.session("m-7")),
@@ -394,6 +415,11 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
     "a backup without a name": lambda s: _with_backup(s, '{"workflows": {}}'),
     "a pattern that is no text": lambda s: type(s.init(verbose=True)).show_pipeline(3),
 }  # fmt: skip
+
+
+def _without(session: Any, name: str) -> Any:
+    setattr(session, name, None)
+    return session
 
 
 def _with_backup(side: Side, text: str) -> Any:

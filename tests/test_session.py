@@ -132,6 +132,26 @@ def test_results_of_other_statuses_come_on_demand(scripts: Scripts) -> None:
     assert list(scripts.outputs()) == ["1/logs/job-1.stdout.txt"]
 
 
+@pytest.mark.parametrize(
+    "chosen", [["Removed"], ("Finished", "Removed"), "Removed", {"Removed": 1}], ids=str
+)
+def test_results_that_were_removed_cannot_be_asked_for(scripts: Scripts, chosen: Any) -> None:
+    """They are on VIP no longer; where nothing was launched, there is nothing to say of it."""
+    scripts.session("empty").download_outputs(get_status=chosen)
+    session = scripts.ready("study", "a.mrui").run_session().finish()
+    with pytest.raises(ValueError, match="cannot download removed data"):
+        session.download_outputs(get_status=chosen)
+
+
+def test_a_path_object_may_lead_from_the_data_set_on(scripts: Scripts) -> None:
+    """It is checked, launched and shown as any other file; one that is nowhere is missing."""
+    session = scripts.ready(input_settings={"signal": Path("a.mrui")}).run_session()
+    assert scripts.executions() == [["study/INPUTS/a.mrui"]]
+    del session.input_settings
+    with pytest.raises(InputsMissing, match=r"nowhere\.mrui"):
+        session.input_settings = {"signal": Path("nowhere.mrui")}
+
+
 def test_results_of_a_stopped_workflow_come_on_demand(scripts: Scripts) -> None:
     """What its jobs had written before is fetched, once nothing can be written any more."""
     scripts.job_seconds = lambda job: 1000.0 if "b.mrui" in str(job.invocation) else 10.0

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import httpx
 from pydantic import SecretStr
@@ -60,6 +61,10 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account({self.portal!r})"
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return itself: copies of a session work under the same handshake."""
+        return self
 
     @property
     def executor(self) -> Executor:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar, overload
+from typing import ClassVar, Generic, Self, TypeVar, overload
 
 from vipsync.backup import Backup
 from vipsync.errors import (
     BadAnswer,
     GenericVipError,
     KeyMissing,
+    PropertyMissing,
     PropertyTypeError,
     PropertyValueError,
     Unreachable,
@@ -35,7 +37,7 @@ BACKUP_LOCATIONS = ("local", "vip", None)
 
 
 class Once(Generic[T]):
-    """A property that is set once; `del` frees it, and None is no value."""
+    """A property that is set once; `del` frees it, as setting it to None does."""
 
     def __init__(self, check: Callable[[object], T], doc: str) -> None:
         self._check = check
@@ -52,7 +54,9 @@ class Once(Generic[T]):
         return self if session is None else session.values.get(self._name)  # type: ignore[return-value]
 
     def __set__(self, session: SessionProperties, value: object) -> None:
-        if value is not None:
+        if value is None:
+            self.__delete__(session)
+        else:
             session.set_once(self._name, self._check(value))
 
     def __delete__(self, session: SessionProperties) -> None:
@@ -98,12 +102,12 @@ class SessionProperties:
         if unknown:
             raise PropertyTypeError(f"VipSession has no property {', '.join(sorted(unknown))}.")
         named = bool(session_name or output_dir)
-        self.session_name = session_name or None
+        if session_name:
+            self.session_name = session_name
         local_output_dir = output_dir or others.pop("local_output_dir", None)
         self._settle_place(local_output_dir, named=named)
-        for name, value in others.items():
-            setattr(self, name, value)
-        self._take(pipeline_id, input_dir, input_settings)
+        given = {"pipeline_id": pipeline_id, "input_dir": input_dir}
+        self._take({**others, **given, "input_settings": input_settings or None})
 
     def __repr__(self) -> str:
         return f"<VipSession {self.session_name!r}>"
@@ -134,15 +138,12 @@ class SessionProperties:
         self.values.setdefault("vip_input_dir", f"{home}/INPUTS")
         self.values.setdefault("vip_output_dir", f"{home}/OUTPUTS")
 
-    def _take(self, pipeline_id: object, input_dir: object, input_settings: object) -> None:
-        """Take what a script gives at the start: it goes before what was saved."""
-        for name, value in (("pipeline_id", pipeline_id), ("input_dir", input_dir)):
+    def _take(self, given: Mapping[str, object]) -> None:
+        """Take what a script gives at the start: it goes before defaults and before what was saved."""
+        for name, value in given.items():
             if value is not None:
                 delattr(self, name)
                 setattr(self, name, value)
-        if input_settings:
-            del self.input_settings
-            self.input_settings = input_settings
 
     def _restore(self, backup: Backup) -> None:
         """Take up a saved session; raise PropertyValueError where it has another name."""
@@ -213,6 +214,9 @@ class SessionProperties:
 
     @local_output_dir.setter
     def local_output_dir(self, value: object) -> None:
+        if value is None:
+            del self.local_output_dir
+            return
         text, before = checks.local_dir(value), self.local_output_dir
         if before is not None and before != text:
             raise PropertyValueError(
@@ -237,7 +241,9 @@ class SessionProperties:
 
     @input_settings.setter
     def input_settings(self, value: object) -> None:
-        if value is not None:
+        if value is None:
+            del self.input_settings
+        else:
             self.set_once("input_settings", checks.input_settings(value))
 
     @input_settings.deleter
@@ -283,7 +289,19 @@ class SessionProperties:
         if settings and session.given is not None:
             self.values["input_settings"] = session.given
 
+    def __copy__(self) -> Self:
+        """Return a session of its own: what is set in one is not set in the other."""
+        return deepcopy(self)
+
     # what follows from them
+
+    def require_places(self) -> None:
+        """Raise PropertyMissing where a property was deleted without which no step can be taken."""
+        for name in ("session_name", "vip_input_dir", "vip_output_dir"):
+            if not self.values.get(name):
+                raise PropertyMissing(
+                    f"Session {self.session_name!r} has no `{name}`: set it again."
+                )
 
     @property
     def given(self) -> Given | None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
+from vipsync.backup import REMOVED
 from vipsync.errors import (
     InputsMissing,
     InputsThere,
@@ -44,8 +45,9 @@ class VipSession(SessionSteps):
         cls,
         api_key: object = "VIP_API_KEY",
         verbose: bool = True,
-        vip_portal_url: str | None = None,
         backup_location: str | None = "local",
+        *,
+        vip_portal_url: str | None = None,
         **properties: object,
     ) -> Self:
         """Shake hands with VIP for all sessions that follow; return one with these properties.
@@ -54,7 +56,8 @@ class VipSession(SessionSteps):
         """
         if backup_location not in BACKUP_LOCATIONS:
             raise PropertyValueError("invalid backup_location: it is 'local', 'vip' or None.")
-        cls.account_of_all = Account(api_key, vip_portal_url)
+        before = cls.account_of_all
+        cls.account_of_all = Account(api_key, vip_portal_url or (before.portal if before else None))
         cls.verbose_by_default, cls.backup_by_default = verbose, backup_location
         SessionReport(None, verbose=verbose).line("You are communicating with VIP.")
         return cls(**properties)  # type: ignore[arg-type]
@@ -69,7 +72,9 @@ class VipSession(SessionSteps):
         With `update_files=False`, nothing is looked at where there are inputs on VIP already.
         """
         self._report.heading("UPLOAD INPUTS")
-        self.input_dir = input_dir
+        self.require_places()
+        if input_dir:
+            self.input_dir = input_dir
         local = self.data.local
         if local is None:
             raise PropertyTypeError(
@@ -106,11 +111,17 @@ class VipSession(SessionSteps):
     ) -> Self:
         """Start the pipeline `nb_runs` times with the same settings, each run exactly once."""
         self._report.heading("LAUNCH PIPELINE")
-        self.pipeline_id = pipeline_id
-        self.input_settings = input_settings
+        if pipeline_id:
+            self.pipeline_id = pipeline_id
+        if input_settings:
+            self.input_settings = input_settings
         if self.pipeline_id is None:
             raise PropertyTypeError(
                 f"Please provide a pipeline identifier for Session: {self.session_name}"
+            )
+        if self.vip_output_dir is None:
+            raise PropertyTypeError(
+                f"Please provide an output directory for Session: {self.session_name}"
             )
         if self.given is None:
             raise PropertyMissing("Input settings have not been defined.")
@@ -223,6 +234,8 @@ class VipSession(SessionSteps):
         """
         if not isinstance(session, SessionProperties):
             raise PropertyMissing("`session` should be a VipSession: this has no inputs.")
+        self.require_places()
+        session.require_places()
         if session.vip_input_dir == self.vip_input_dir:
             self._report.line("These sessions already share the same inputs on VIP.")
             return self
@@ -282,5 +295,7 @@ _SEE_WORKFLOWS = "`workflows` names those that have started; call launch_pipelin
 
 def _statuses(names: Sequence[str]) -> tuple[ExecutionStatus, ...]:
     """Return the statuses that are wanted; what is none of VIP's matches nothing."""
+    if REMOVED in names:
+        raise PropertyValueError(f"{REMOVED!r} in `get_status`: cannot download removed data.")
     known = {status.value for status in ExecutionStatus}
     return tuple(ExecutionStatus(name) for name in names if name in known)

@@ -40,6 +40,7 @@ class SessionSteps(SessionProperties):
     @contextmanager
     def _held(self, *, inputs: bool = False, **sections: Any) -> Iterator[Step]:
         """Hold the session's folder for one step; afterwards, whatever happened, back it up."""
+        self.require_places()
         named = Settings(self.session_name or "", self.pipeline_id, self.account.portal)
         settings = replace(named, **sections)
         dataset = self.data.local if inputs else None
