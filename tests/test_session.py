@@ -16,6 +16,7 @@ import pytest
 from tests.scripts import OTHER_KEY, PIPELINE, Interrupting, Scripts
 from vipsync import VipSession
 from vipsync import actions as do
+from vipsync.backup import BACKUP
 from vipsync.errors import (
     FolderHeld,
     InputsMissing,
@@ -27,7 +28,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.folder import SessionFolder
-from vipsync.local import FOR_EVER, Kind
+from vipsync.local import FOR_EVER, Kind, User
 from vipsync.reconcile import Work
 
 RESULT = {"1/a.mrui.tgz/a.txt": "spectrum/1 {'signal': 'a.mrui'}\n"}
@@ -609,6 +610,27 @@ def test_the_backup_can_lie_on_vip_or_nowhere(
     monkeypatch.setattr(VipSession, "backup_by_default", None)
     scripts.ready("second", "a.mrui").run_session().finish()
     assert not list(Path("vip_outputs").rglob("session_data.json"))
+
+
+@pytest.mark.parametrize("place", ["local", "vip"])
+def test_what_others_keep_in_the_backup_stays(
+    scripts: Scripts, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that are not ours, at its top or in a workflow, also those that came between two steps."""
+    monkeypatch.setattr(VipSession, "backup_by_default", place)
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
+    home = scripts.world.storage.users / User().folder / "API/study"
+    path = next(root for root in (Path("vip_outputs"), home) if list(root.rglob(BACKUP)))
+    path = next(path.rglob(BACKUP))
+    document = json.loads(path.read_text())
+    next(iter(document["workflows"].values()))["judged"] = "good"
+    path.write_text(json.dumps({**document, "lab": {"room": 3}}))
+    for step in (session.monitor_workflows, scripts.session().download_outputs):
+        step()
+        found = json.loads(path.read_text())
+        (workflow,) = found["workflows"].values()
+        assert (found["lab"], workflow["judged"]) == ({"room": 3}, "good")
+        assert workflow["status"] == "Finished"
 
 
 # where it runs

@@ -7,7 +7,6 @@ is taken over from here.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +15,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vipsync.backup import BACKUP, REMOVED, START, Backup, Workflow
+from vipsync.backup import (
+    BACKUP,
+    REMOVED,
+    START,
+    Backup,
+    Workflow,
+    read_backup,
+    text_of,
+    with_unknown_keys,
+)
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.folder import disk_error, write_atomic
@@ -63,14 +71,10 @@ def vip_backup(client: VipClient, folder: str) -> Backup | None:
         return None
 
 
-def backup_json(backup: Backup) -> str:
-    """Return the text of a backup, as vip-client writes it."""
-    return json.dumps(backup.model_dump(), indent=4)
-
-
-def save_here(outputs: Path, text: str) -> Path:
+def save_here(outputs: Path, backup: Backup) -> Path:
     """Write the backup beside the outputs; return where."""
     path = outputs / BACKUP
+    text = text_of(with_unknown_keys(backup, read_backup(outputs)))
     try:
         outputs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,9 +83,10 @@ def save_here(outputs: Path, text: str) -> Path:
     return path
 
 
-def save_on_vip(client: VipClient, folder: str, text: str, timing: Timing) -> str:
+def save_on_vip(client: VipClient, folder: str, backup: Backup, timing: Timing) -> str:
     """Put the backup into a folder on VIP in place of the last one; return where."""
-    path, content = f"{folder}/{BACKUP}", text.encode()
+    path = f"{folder}/{BACKUP}"
+    content = text_of(with_unknown_keys(backup, vip_backup(client, folder))).encode()
     with suppress(VipsyncError):
         client.make_folder(folder)
     if client.exists(path):

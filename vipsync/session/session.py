@@ -26,7 +26,6 @@ from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, Outp
 from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.account import Account
-from vipsync.session.backup import backup_json
 from vipsync.session.drive import Step, refuse_finishing
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.session.report import SessionReport, pipeline_list, pipeline_page, workflow_summary
@@ -259,7 +258,7 @@ class VipSession(SessionSteps):
 
     def display(self) -> Self:
         """Show what this session is."""
-        shown = json.loads(backup_json(self._backup()))
+        shown = self._backup().model_dump()
         title = f'Session: "{shown.pop("session_name")}"'
         lines = [f"{name}: {json.dumps(value, indent=3)}" for name, value in shown.items()]
         rule = "-" * len(title)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vipsync.backup import REMOVED, Backup, workflows_of
+from vipsync.backup import REMOVED, Backup, kept_in_workflows, workflows_of
 from vipsync.errors import PropertyMissing, PropertyValueError
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
@@ -18,7 +18,6 @@ from vipsync.plan.snapshot import Lease, Snapshot
 from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.backup import (
-    backup_json,
     inventory,
     local_backup,
     news,
@@ -53,7 +52,9 @@ class SessionSteps(SessionProperties):
                 yield step
             finally:
                 if step.session.is_open:  # else the folder went away, and nothing is written there
-                    self.values["workflows"] = inventory(workflows_of(step.state))
+                    before = workflows_in(self.workflows)
+                    after = kept_in_workflows(workflows_of(step.state), before)
+                    self.values["workflows"] = inventory(after)
                     self._save(step.state)
 
     def _catch_up(self, step: Step) -> None:
@@ -153,12 +154,12 @@ class SessionSteps(SessionProperties):
 
     def _save(self, state: State | None = None) -> None:
         """Back the session up where `backup_location` says; on VIP only while data of it are there."""
-        text = backup_json(self._backup())
+        backup = self._backup()
         if self._backup_location == "local":
-            self._report.line(f">> Session was saved in: {save_here(self.outputs, text)}")
+            self._report.line(f">> Session was saved in: {save_here(self.outputs, backup)}")
         elif self._backup_location == "vip" and state and state.session.phase is not Phase.CLOSED:
             client, timing = self.account.client, self.account.timing
-            where = save_on_vip(client, self.vip_output_dir or "", text, timing)
+            where = save_on_vip(client, self.vip_output_dir or "", backup, timing)
             self._report.line(f">> Session was saved in: {where}")
 
     # what is said of results and removals
