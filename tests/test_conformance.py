@@ -511,6 +511,27 @@ def test_a_session_changes_hands_between_the_tools(
     assert found == ["a.txt"]
 
 
+def test_a_place_in_another_session_stays_a_session_s_own_in_either_tool(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a script has chosen with one is still its own after the other has saved the session."""
+    official, ours = sides
+    root = official.root / "own"
+    shutil.copytree(official.root / "data", root / "data")
+    monkeypatch.chdir(root)
+    official.init()
+    ours.session.init(api_key=official.key, vip_portal_url=official.url, verbose=False)
+    for tool, name in ((official, "theirs"), (ours, "ours")):
+        session = tool.ready(f"own-{name}")
+        del session.vip_input_dir
+        session.vip_input_dir = "/vip/Home/API/pool"
+        session.upload_inputs()
+    assert official.session("own-ours").launch_pipeline().vip_input_dir == "/vip/Home/API/pool"
+    Path("data/late.mrui").write_text("late")
+    ours.session("own-ours").upload_inputs()
+    assert "API/pool/late.mrui" in official.on_vip()
+
+
 INTERPRETERS = (
     f'VipSession("apart").upload_inputs("data").launch_pipeline("spectrum/1", {ONE})',
     'VipSession("apart").monitor_workflows(refresh_time=1).download_outputs()',

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -549,6 +550,57 @@ def test_inputs_are_not_shared_where_there_are_none_or_too_many(scripts: Scripts
     with pytest.raises(InputsThere, match="study"):
         scripts.session().upload_inputs("data").get_inputs(full)
     assert full.get_inputs(full) is full
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/vip/Home/API/pool/INPUTS",
+        "/vip/Home/API/pool",
+        "/vip/Home/API/study",
+        "/vip/Home/API/study-2/INPUTS",
+        PurePosixPath("/vip/Home/API/pool/deep/er/"),
+        "/vip/Home/mine",
+    ],
+    ids=str,
+)
+def test_a_script_may_put_its_inputs_anywhere(scripts: Scripts, place: Any) -> None:
+    """Also into the place of another session, also when it is resumed; they are never removed there."""
+    scripts.ready("study", "a.mrui", vip_input_dir=place).upload_inputs().launch_pipeline()
+    there = str(place).rstrip("/")
+    sent = scripts.count("PUT")
+    scripts.write({"c.mrui": "three"})
+    session = scripts.session().upload_inputs()
+    assert scripts.count("PUT") > sent
+    assert scripts.executions() == [[f"{there}/a.mrui".removeprefix("/vip/Home/API/")]]
+    session.monitor_workflows().download_outputs().finish()
+    assert scripts.outputs() == RESULT
+    if there != "/vip/Home/API/study":
+        assert scripts.says(f"still on VIP: {there}. Remove them on the portal")
+        client = scripts.account().client
+        assert client.exists(f"{there}/c.mrui")
+        assert not client.exists("/vip/Home/API/study")
+
+
+@pytest.mark.parametrize("backup", ["local", "vip"])
+def test_inputs_that_were_taken_stay_those_of_the_other_session(
+    scripts: Scripts, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is put there, also when the session is resumed: until the script says that it is its own."""
+    monkeypatch.setattr(VipSession, "backup_by_default", backup)
+    lender = scripts.session("lender").upload_inputs("data")
+    first = scripts.session().get_inputs(lender)
+    first.launch_pipeline(PIPELINE, {"signal": "data/a.mrui"})
+    taker = scripts.session("taker").get_inputs(first)
+    scripts.write({"c.mrui": "three"})
+    sent = scripts.count("PUT /path/vip/Home/API/lender")
+    for session in (first, scripts.session(), taker, copy.copy(taker)):
+        session.upload_inputs()
+    assert scripts.count("PUT /path/vip/Home/API/lender") == sent
+    assert scripts.says("Skipped: /vip/Home/API/lender/INPUTS belongs to another session.")
+    own = scripts.session(vip_input_dir=lender.vip_input_dir)
+    own.upload_inputs()
+    assert "lender/INPUTS/c.mrui" in scripts.on_vip()
 
 
 # the backup

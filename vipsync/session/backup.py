@@ -29,6 +29,7 @@ from vipsync.client.vip_client import VipClient
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.folder import disk_error, write_atomic
 from vipsync.model import ExecutionStatus, VipPath
+from vipsync.plan.cycle import API_HOME, home_of
 from vipsync.reconcile import Timing
 from vipsync.state import Followed, Row, State
 
@@ -56,6 +57,22 @@ def local_backup(outputs: Path) -> Backup | None:
 
 
 _MEND = "Mend it or move it away, or choose another output_dir."
+
+
+OWN_INPUTS = "own_vip_input_dir"
+"""Key of a backup whose session puts its inputs in the place of another one, as its script says.
+
+The eight keys do not tell that from get_inputs(). Without this one, inputs in another session's
+place count as that session's, and nothing is put there: so it is with a backup that only vip-client
+has written, until the script sets its `vip_input_dir` again. vip-client keeps the key.
+"""
+
+
+def owns_inputs(backup: Backup) -> bool:
+    """Tell whether the inputs on VIP are the session's own."""
+    place, home = backup.vip_input_dir or "", home_of(backup.session_name)
+    others = place.startswith(f"{API_HOME}/") and not f"{place}/".startswith(f"{home}/")
+    return not others or (backup.model_extra or {}).get(OWN_INPUTS) == place
 
 
 def vip_backup(client: VipClient, folder: str) -> Backup | None:

@@ -26,7 +26,13 @@ from vipsync.model import Descriptor, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.session import checks
 from vipsync.session.account import Account
-from vipsync.session.backup import inventory, local_backup, vip_backup, workflows_in
+from vipsync.session.backup import (
+    inventory,
+    local_backup,
+    owns_inputs,
+    vip_backup,
+    workflows_in,
+)
 from vipsync.session.report import Say, SessionReport
 from vipsync.session.values import Dataset, Given, given_settings, shown
 
@@ -96,6 +102,7 @@ class SessionProperties:
         self._account = account or self.account_of_all
         self._backup_location = self.backup_by_default
         self._restored = False
+        self._own_inputs = True
         loud = self.verbose_by_default if verbose is None else verbose
         self._report = SessionReport(say, verbose=loud)
         unknown = others.keys() - _OTHERS
@@ -154,6 +161,8 @@ class SessionProperties:
                 "Please change the session name or provide another output directory.",
             )
         self.values["session_name"] = backup.session_name
+        if "vip_input_dir" not in self.values:
+            self._own_inputs = owns_inputs(backup)
         for name in ("pipeline_id", "vip_input_dir", "vip_output_dir"):
             if value := getattr(backup, name):
                 self.values.setdefault(name, value)
@@ -181,6 +190,7 @@ class SessionProperties:
         except VipsyncError:
             self.values.pop(name) if before is None else self.values.update({name: before})
             raise
+        self._own_inputs |= name == "vip_input_dir"  # a script may choose any place
 
     def _differs(self, name: str, before: object, value: object) -> bool:
         if name == "input_settings":
@@ -280,6 +290,7 @@ class SessionProperties:
     def share(self, session: SessionProperties, *, pipeline: bool, settings: bool) -> None:
         """Take the inputs of another session, and where wanted its pipeline and settings."""
         self.values["vip_input_dir"] = session.vip_input_dir
+        self._own_inputs = False
         if session.local_input_dir:
             self.values["local_input_dir"] = session.local_input_dir
             self._full["local_input_dir"] = session._full["local_input_dir"]

@@ -18,9 +18,11 @@ from vipsync.plan.snapshot import Lease, Snapshot
 from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.backup import (
+    OWN_INPUTS,
     inventory,
     local_backup,
     news,
+    owns_inputs,
     save_here,
     save_on_vip,
     taken_over,
@@ -126,10 +128,7 @@ class SessionSteps(SessionProperties):
 
     def _shares_inputs(self) -> bool:
         """Tell whether the inputs on VIP are those of another session."""
-        home = home_of(self.session_name or "")
-        api = home.rpartition("/")[0]
-        vip = self.data.vip
-        return vip.startswith(f"{api}/") and not vip.startswith(f"{home}/")
+        return not self._own_inputs
 
     def _nothing_launched(self) -> bool:
         """Tell whether there is no execution to ask about; say so."""
@@ -141,7 +140,7 @@ class SessionSteps(SessionProperties):
         return True
 
     def _backup(self) -> Backup:
-        return Backup(
+        backup = Backup(
             session_name=self.session_name or "",
             pipeline_id=self.pipeline_id,
             local_input_dir=self.local_input_dir,
@@ -151,6 +150,9 @@ class SessionSteps(SessionProperties):
             input_settings=self.input_settings,
             workflows=workflows_in(self.workflows),
         )
+        if self._own_inputs and not owns_inputs(backup):
+            return backup.model_copy(update={OWN_INPUTS: backup.vip_input_dir})
+        return backup
 
     def _save(self, state: State | None = None) -> None:
         """Back the session up where `backup_location` says; on VIP only while data of it are there."""
@@ -188,10 +190,14 @@ class SessionSteps(SessionProperties):
         else:
             self._report.line(f"Session {self.session_name!r} is now over.")
             self._name_left_outside(step.snapshot)
-        if self._shares_inputs():
+        if not self.data.vip.startswith(f"{home_of(self.session_name or '')}/"):
             self._report.line(
                 f"(!) The input data are still on VIP: {self.data.vip}. "
-                "They belong to another session: run finish() there."
+                + (
+                    "They belong to another session: run finish() there."
+                    if self._shares_inputs()
+                    else f"Remove them on the portal ({self.account.portal})."
+                )
             )
 
     def _name_left_outside(self, s: Snapshot) -> None:
