@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.scripts import OTHER_KEY, PIPELINE, Interrupting, Scripts
+from tests.served import serve, without_privileges
 from vipsync import VipSession
 from vipsync import actions as do
 from vipsync.backup import BACKUP
@@ -22,6 +25,7 @@ from vipsync.errors import (
     FolderHeld,
     InputsMissing,
     InputsThere,
+    InputsUnreadable,
     KeyMissing,
     KeyRefused,
     NameTaken,
@@ -266,6 +270,119 @@ def test_a_file_that_cannot_be_read_holds_up_no_other(scripts: Scripts) -> None:
     with pytest.raises(VipsyncError):
         scripts.ready().upload_inputs()
     assert scripts.on_vip() == ["study/INPUTS/a.mrui"]
+
+
+def test_links_are_followed_wherever_they_lead(scripts: Scripts, tmp_path: Path) -> None:
+    """Their files go up under the links' names, and settings name them so."""
+    store = tmp_path / "store"
+    (store / "deep").mkdir(parents=True)
+    (store / "c.mrui").write_text("three")
+    (store / "deep/d.mrui").write_text("four")
+    (scripts.data / "linked.mrui").symlink_to(store / "c.mrui")
+    (scripts.data / "folder").symlink_to("../../store")
+    (scripts.data / "again").symlink_to("folder/deep")
+    session = scripts.ready("study", "linked.mrui", "folder/deep/d.mrui").run_session()
+    names = [n.removeprefix("study/INPUTS/") for n in scripts.on_vip() if "INPUTS" in n]
+    assert names == [
+        "a.mrui", "again/d.mrui", "b.mrui", "folder/c.mrui", "folder/deep/d.mrui", "linked.mrui",
+    ]  # fmt: skip
+    assert statuses(session) == ["Finished"]
+    (store / "c.mrui").write_text("other content")
+    session.upload_inputs()
+    assert "study/INPUTS/_v2/linked.mrui" in scripts.on_vip()
+
+
+def test_a_link_that_leads_back_ends_nothing_and_is_said(scripts: Scripts, tmp_path: Path) -> None:
+    """Everything else goes up, once by each way that does not come back."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/back").symlink_to(scripts.data)
+    (scripts.data / "self").symlink_to(".")
+    (scripts.data / "store").symlink_to(tmp_path / "store")
+    scripts.ready().upload_inputs()
+    assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+    for path in ("self", "store/back"):
+        assert scripts.says(f"(!) {path} is left out: it leads back")
+
+
+def _lost(data: Path) -> None:
+    (data / "lost").symlink_to("/nowhere/at/all")
+
+
+def _lost_in_a_folder(data: Path) -> None:
+    (data / "deep").mkdir()
+    (data / "deep/annexed.nii").symlink_to("../.git/annex/objects/x")
+
+
+def _round(data: Path) -> None:
+    (data / "one").symlink_to("two")
+    (data / "two").symlink_to("one")
+
+
+def _pipe(data: Path) -> None:
+    os.mkfifo(data / "pipe")
+
+
+def _two_lines(data: Path) -> None:
+    (data / "two\nlines").write_text("x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (_lost, ("lost: a link that leads nowhere",)),
+        (_lost_in_a_folder, ("deep/annexed.nii: a link that leads nowhere",)),
+        (_round, ("one: a link that", "two: a link that")),
+        (_pipe, ("pipe: neither a file nor a folder",)),
+        (_two_lines, (r"two\nlines: a name with a line break",)),
+    ],
+)
+def test_what_cannot_be_read_is_named_before_anything_is_sent(
+    scripts: Scripts, spoil: Callable[[Path], None], named: tuple[str, ...]
+) -> None:
+    """Nothing of the data set is left out in silence; where it is not uploaded, it does not matter."""
+    spoil(scripts.data)
+    session = scripts.ready("study", "a.mrui")
+    with pytest.raises(InputsUnreadable) as caught:
+        session.upload_inputs()
+    assert isinstance(caught.value, OSError)
+    assert all(f"- {words}" in str(caught.value) for words in named)
+    assert scripts.on_vip() == []
+    for path in scripts.data.rglob("*"):
+        if path.suffix != ".mrui" and not path.is_dir():
+            path.unlink()
+    session.upload_inputs()
+    spoil(scripts.data / "deep" if (scripts.data / "deep").is_dir() else scripts.data)
+    session.launch_pipeline()
+    assert len(scripts.executions()) == 1
+
+
+UNREADABLE = """
+from vipsync import VipSession
+from vipsync.errors import InputsUnreadable
+VipSession.init({key!r}, False, vip_portal_url={url!r})
+try: VipSession("study").upload_inputs("data")
+except InputsUnreadable as error: print(error)
+"""
+
+
+def test_files_and_folders_without_permission_are_named(tmp_path: Path) -> None:
+    """As a real process meets them, without root's rights; nothing is sent."""
+    with serve(tmp_path) as served:
+        data = tmp_path / "data"
+        for path in ("open.mrui", "closed.mrui", "locked/in.mrui"):
+            (data / path).parent.mkdir(parents=True, exist_ok=True)
+            (data / path).write_text("x")
+        for name in ("closed.mrui", "locked"):
+            (data / name).chmod(0)
+        command = [*without_privileges(), sys.executable, "-c"]
+        code = UNREADABLE.format(key=served.key, url=served.url)
+        try:
+            said = subprocess.run([*command, code], cwd=tmp_path, capture_output=True, text=True)
+        finally:
+            (data / "locked").chmod(0o755)
+        assert "- closed.mrui: Permission denied\n- locked: Permission denied\n" in said.stdout
+        sent = [r.path for r in served.world.requests if r.method == "PUT" and "INPUTS" in r.path]
+        assert sent == []
 
 
 def test_an_upload_that_is_interrupted_goes_on_where_it_was(scripts: Scripts) -> None:

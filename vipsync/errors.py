@@ -7,6 +7,7 @@
     │   ├── PropertyValueError (also ValueError)      of the right kind, but not this one
     │   └── PropertyMissing (also AttributeError)     something that is needed was never set
     ├── InputsMissing (also FileNotFoundError)   a script names files that are not there
+    ├── InputsUnreadable (also OSError)     what lies in a script's data set cannot be read
     ├── InputsThere (also FileExistsError)  a script's session has inputs of its own on VIP
     ├── FolderError                         the session folder is not as it must be
     │   ├── NotASession                     no settings.toml there
@@ -94,6 +95,12 @@ class PropertyMissing(PropertyError, AttributeError):
 
 class InputsMissing(VipsyncError, FileNotFoundError):
     """Files that a script's session names are not there, here or on VIP."""
+
+    exit_code = 3
+
+
+class InputsUnreadable(VipsyncError, OSError):
+    """Something in the data set of a script cannot be read."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""What can be found wrong with a session's properties before anything is sent. PURE but for `exists`.
+"""What can be found wrong with a session before anything is sent: all this does is look at files.
 
 The errors are those that vip-client raises for the same mistakes, and say more.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from vipsync.cases.values import refused_signs, text_of, text_problem
+from vipsync.disk.scan import Seen
+from vipsync.disk.walk import CYCLE, why
 from vipsync.errors import (
     InputsMissing,
+    InputsUnreadable,
     InvalidInput,
     NameRefused,
     PropertyMissing,
@@ -220,6 +223,37 @@ def check_names(paths: Collection[RelPath]) -> None:
         raise NameRefused(
             f"{', '.join(sharing)} would all be {name} on VIP.", "Rename all of them but one."
         )
+
+
+def check_readable(seen: Seen, data: Dataset, paths: Iterable[str]) -> None:
+    """Raise InputsUnreadable for what cannot be read in the data set, and for these files of it."""
+    found = {path: reason for path, reason in seen.unreadable.items() if reason != CYCLE}
+    for path in paths:
+        if data.local and (reason := _reading_problem(data.local / seen.disk_path(RelPath(path)))):
+            found[path] = reason
+    if found:
+        named = "".join(f"\n- {path}: {reason}" for path, reason in sorted(found.items())[:_NAMED])
+        more = f"\n- and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise InputsUnreadable(
+            f"Nothing was sent, since these in {data.local} cannot be read:{named}{more}\n",
+            "Mend them, or take them out of the data set.",
+        )
+
+
+_NAMED = 20
+
+
+def _reading_problem(path: Path) -> str:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        return why(error)
+    return ""
+
+
+def cycles(seen: Seen) -> list[str]:
+    """Name the folders in the data set that lead back to one that holds them."""
+    return sorted(path for path, reason in seen.unreadable.items() if reason == CYCLE)
 
 
 def jobs(given: Given, descriptor: Descriptor | None) -> int:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Self
 
 from vipsync.backup import REMOVED
+from vipsync.disk.walk import CYCLE
 from vipsync.errors import (
     InputsMissing,
     InputsThere,
@@ -96,7 +97,11 @@ class VipSession(SessionSteps):
 
     def _upload(self, step: Step) -> None:
         refuse_finishing(step.state)
-        checks.check_names(step.look().files.keys())
+        snapshot = step.look()
+        checks.check_names(snapshot.files.keys())
+        checks.check_readable(step.seen, self.data, plans.unsent(snapshot))
+        for path in checks.cycles(step.seen):
+            self._report.line(f"(!) {path} is left out: {CYCLE}.")
         step.run(partial(plans.plan_upload, site=step.site), lambda _s: False)
         self._places = plans.places(step.snapshot)
         if left := plans.unsent(step.snapshot):
