@@ -11,10 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
@@ -127,7 +128,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side
             made.append(Side(session, key, folder, users[key].folder, world, runner, url))
         yield made[0], made[1]
     VipSession.account_of_all, VipSession.verbose_by_default = None, True
-    VipSession.backup_by_default = "local"
+    VipSession._BACKUP_LOCATION = "local"
 
 
 @contextmanager
@@ -305,10 +306,46 @@ def nothing_to_do(side: Side) -> Any:
     return session.workflows, session.display() is session
 
 
+def insides(side: Side) -> Any:
+    """Reach for what published scripts reach for: the paths on VIP, and the state of the workflows."""
+    session = side.ready("insides").upload_inputs()
+    paths = [session._vip_input_dir, session._vip_output_dir, session._vip_input_dir / "a.mrui"]
+    session._update_workflows()
+    session.launch_pipeline()
+    for _ in range(100):
+        session._update_workflows()
+        if [w["status"] for w in session.workflows.values()] != ["Running"]:
+            break
+        time.sleep(0.1)
+    session.download_outputs().finish()
+    session._vip_output_dir = PurePosixPath("/vip/Home/API/insides/OTHER")
+    del session._vip_input_dir
+    with pytest.raises(AttributeError):
+        session._vip_input_dir  # noqa: B018 (it is what raises)
+    paths += [session.vip_output_dir, session.vip_input_dir]
+    return paths, [w["status"] for w in session.workflows.values()]
+
+
+def no_backup(side: Side) -> Any:
+    """Keep no backup, from a moment on also for a session that was made before, then keep one again."""
+    before = side.ready("nowhere")
+    side.session._BACKUP_LOCATION = None
+    try:
+        before.upload_inputs()
+        found = [side.session("nowhere").input_dir, side.session._BACKUP_LOCATION]
+    finally:
+        side.session._BACKUP_LOCATION = "local"
+    one = side.ready("one")
+    one._BACKUP_LOCATION = None
+    one.upload_inputs()
+    other = side.ready("other").upload_inputs()
+    return found, one._BACKUP_LOCATION, other._BACKUP_LOCATION, side.session("other").input_dir
+
+
 SCRIPTS = (
     basic_steps, shortcuts, cascade, parallel_runs, intermittent_run, relaunch, two_sessions,
     three_sessions, editing_a_property, keeping, packed, failed, defaults, settings_of_all_kinds,
-    nothing_to_do,
+    nothing_to_do, insides, no_backup,
 )  # fmt: skip
 
 

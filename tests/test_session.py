@@ -483,6 +483,34 @@ def test_paths_that_are_on_vip_stay(scripts: Scripts) -> None:
 # monitoring
 
 
+def test_workflows_can_be_updated_without_waiting(scripts: Scripts) -> None:
+    """As published scripts do: one question for each that runs, which takes no time and says nothing."""
+    scripts.session("empty")._update_workflows()
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline(nb_runs=2)
+    said, now = len(scripts.said), scripts.clock.now()
+    session._update_workflows(get_exec_results=True, timeout=10)
+    assert statuses(session) == ["Running", "Running"]
+    assert (len(scripts.said), scripts.clock.now()) == (said, now)
+    scripts.clock.sleep(600)
+    again = scripts.session()
+    again._update_workflows()
+    assert statuses(again) == ["Finished", "Finished"]
+    assert saved()["workflows"].keys() == again.workflows.keys()
+    asked = scripts.count("GET /executions/")
+    again._update_workflows()
+    assert scripts.count("GET /executions/") == asked
+
+
+def test_an_update_without_an_answer_is_an_error(scripts: Scripts) -> None:
+    """Nothing is taken for news, and the session speaks afterwards as before."""
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
+    scripts.world.faults.arm(Kind.SERVER_ERROR, "GET /rest/executions/*", times=FOR_EVER)
+    with pytest.raises(VipsyncError):
+        session._update_workflows()
+    assert statuses(session) == ["Running"]
+    assert session.verbose
+
+
 def test_no_answer_while_monitoring_is_waited_out_and_said(scripts: Scripts) -> None:
     """Ten lost answers end nothing."""
     session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
@@ -704,7 +732,7 @@ def test_inputs_that_were_taken_stay_those_of_the_other_session(
     scripts: Scripts, backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is put there, also when the session is resumed: until the script says that it is its own."""
-    monkeypatch.setattr(VipSession, "backup_by_default", backup)
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", backup)
     lender = scripts.session("lender").upload_inputs("data")
     first = scripts.session().get_inputs(lender)
     first.launch_pipeline(PIPELINE, {"signal": "data/a.mrui"})
@@ -768,7 +796,7 @@ def test_the_backup_can_lie_on_vip_or_nowhere(
     scripts: Scripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With "vip" another folder resumes the session; with None nothing is written but the ledger."""
-    monkeypatch.setattr(VipSession, "backup_by_default", "vip")
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", "vip")
     scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
     assert "study/OUTPUTS" in scripts.on_vip()
     shutil.rmtree("vip_outputs")
@@ -776,7 +804,7 @@ def test_the_backup_can_lie_on_vip_or_nowhere(
     assert scripts.outputs() == RESULT
     session.finish()
     assert scripts.sessions_on_vip() == []
-    monkeypatch.setattr(VipSession, "backup_by_default", None)
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", None)
     scripts.ready("second", "a.mrui").run_session().finish()
     assert not list(Path("vip_outputs").rglob("session_data.json"))
 
@@ -786,7 +814,7 @@ def test_what_others_keep_in_the_backup_stays(
     scripts: Scripts, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys that are not ours, at its top or in a workflow, also those that came between two steps."""
-    monkeypatch.setattr(VipSession, "backup_by_default", place)
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", place)
     session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
     home = scripts.world.storage.users / User().folder / "API/study"
     path = next(root for root in (Path("vip_outputs"), home) if list(root.rglob(BACKUP)))

@@ -27,7 +27,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     shutil.copytree(EXAMPLES / "signals", tmp_path / "work" / "signals")
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("VIP_API_KEY", DEFAULT_KEY)
-    for name in ("account_of_all", "verbose_by_default", "backup_by_default"):
+    for name in ("account_of_all", "verbose_by_default", "_BACKUP_LOCATION"):
         monkeypatch.setattr(VipSession, name, getattr(VipSession, name))
     with running(made) as url:
         monkeypatch.setenv("VIP_PORTAL_URL", url)

@@ -17,7 +17,7 @@ NOWHERE = "http://127.0.0.1:1"
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Serve an embedded VIP to a process that has neither key nor portal, and return its address."""
-    for name in ("account_of_all", "verbose_by_default", "backup_by_default"):
+    for name in ("account_of_all", "verbose_by_default", "_BACKUP_LOCATION"):
         monkeypatch.setattr(VipSession, name, getattr(VipSession, name))
     for variable in ("VIP_API_KEY", "VIP_PORTAL_URL"):
         monkeypatch.delenv(variable, raising=False)

@@ -74,7 +74,11 @@ class SessionProperties:
 
     account_of_all: ClassVar[Account | None] = None
     verbose_by_default: ClassVar[bool] = True
-    backup_by_default: ClassVar[str | None] = "local"
+    _BACKUP_LOCATION: ClassVar[str | None] = "local"
+    """Where sessions are backed up, and looked for: "local", "vip", or None for nowhere.
+
+    The name is vip-client's: scripts set it, and it counts at each step, also for earlier sessions.
+    """
 
     session_name = Once(checks.session_name, "A name to identify this session.")
     pipeline_id = Once(checks.pipeline_id, "The pipeline, as `name/version`.")
@@ -100,7 +104,6 @@ class SessionProperties:
         self._full: dict[str, Path] = {}
         self._places: dict[str, VipPath] = {}
         self._account = account or self.account_of_all
-        self._backup_location = self.backup_by_default
         self._restored = False
         self._own_inputs = True
         loud = self.verbose_by_default if verbose is None else verbose
@@ -135,8 +138,10 @@ class SessionProperties:
         self._default_places()
 
     def _saved(self) -> Backup | None:
+        if self._BACKUP_LOCATION is None:
+            return None
         found = local_backup(self.outputs)
-        if found is None and self._backup_location == "vip" and self._account:
+        if found is None and self._BACKUP_LOCATION == "vip" and self._account:
             found = vip_backup(self._account.client, f"{home_of(self.session_name or '')}/OUTPUTS")
         return found
 

@@ -30,10 +30,10 @@ from vipsync.session.account import Account
 from vipsync.session.drive import Step, refuse_finishing
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.session.report import SessionReport, pipeline_list, pipeline_page, workflow_summary
-from vipsync.session.steps import SessionSteps
+from vipsync.session.vip_client_names import VipClientNames
 
 
-class VipSession(SessionSteps):
+class VipSession(VipClientNames):
     """Run a pipeline of VIP on a data set of this machine: upload, launch, monitor, download, finish.
 
     Every method returns the session, so that calls can be chained. The state is backed up after
@@ -58,7 +58,7 @@ class VipSession(SessionSteps):
             raise PropertyValueError("invalid backup_location: it is 'local', 'vip' or None.")
         before = cls.account_of_all
         cls.account_of_all = Account(api_key, vip_portal_url or (before.portal if before else None))
-        cls.verbose_by_default, cls.backup_by_default = verbose, backup_location
+        cls.verbose_by_default, cls._BACKUP_LOCATION = verbose, backup_location
         SessionReport(None, verbose=verbose).line("You are communicating with VIP.")
         return cls(**properties)  # type: ignore[arg-type]
 

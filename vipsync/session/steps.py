@@ -62,7 +62,7 @@ class SessionSteps(SessionProperties):
     def _catch_up(self, step: Step) -> None:
         """Take over what another program did with this session, and say where it is to be on VIP."""
         workflows, state = workflows_in(self.workflows), step.state
-        backup = local_backup(self.outputs) if self._backup_location == "local" else None
+        backup = local_backup(self.outputs) if self._BACKUP_LOCATION == "local" else None
         if backup:
             workflows = {**workflows, **backup.workflows}
         fresh = state.session.phase is Phase.CLOSED and not (state.executions or state.sent)
@@ -157,9 +157,9 @@ class SessionSteps(SessionProperties):
     def _save(self, state: State | None = None) -> None:
         """Back the session up where `backup_location` says; on VIP only while data of it are there."""
         backup = self._backup()
-        if self._backup_location == "local":
+        if self._BACKUP_LOCATION == "local":
             self._report.line(f">> Session was saved in: {save_here(self.outputs, backup)}")
-        elif self._backup_location == "vip" and state and state.session.phase is not Phase.CLOSED:
+        elif self._BACKUP_LOCATION == "vip" and state and state.session.phase is not Phase.CLOSED:
             client, timing = self.account.client, self.account.timing
             where = save_on_vip(client, self.vip_output_dir or "", backup, timing)
             self._report.line(f">> Session was saved in: {where}")
