@@ -21,8 +21,8 @@ def test_a_key_is_a_file_a_variable_or_itself(tmp_path: Path) -> None:
 
 def test_the_name_of_a_variable_that_is_not_set_is_no_key() -> None:
     """It is never sent to VIP as if it were one."""
-    with pytest.raises(KeyMissing, match="VIP_API_KEY is not set"):
-        found_key("VIP_API_KEY", {})
+    with pytest.raises(KeyMissing, match="LAB_KEY is not set"):
+        found_key("LAB_KEY", {})
 
 
 @pytest.mark.parametrize("value", [None, 3, ["key"]])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from vipsync import VipSession
-from vipsync.errors import Unreachable
+from vipsync.errors import KeyMissing, KeyRefused, Unreachable
 from vipsync.local import DEFAULT_KEY, Options, World, running
+from vipsync.session.account import Account
+from vipsync.settings.keys import keep_api_key
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -55,3 +59,57 @@ def test_a_second_handshake_keeps_the_portal(
     with pytest.raises(Unreachable):
         VipSession.init(DEFAULT_KEY, verbose=False, vip_portal_url=NOWHERE)
     assert portal() == url
+
+
+@pytest.mark.parametrize("key", [{}, {"api_key": "VIP_API_KEY"}], ids=str)
+def test_the_key_is_the_one_that_the_command_line_uses(
+    url: str, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one in VIP_API_KEY, then the one that `vipsync login` keeps for this portal and no other."""
+    with pytest.raises(KeyMissing, match="vipsync login"):
+        VipSession.init(verbose=False, vip_portal_url=url, **key)
+    keep_api_key(SecretStr(DEFAULT_KEY), url)
+    VipSession.init(verbose=False, vip_portal_url=f"{url}/", **key)
+    assert Account(vip_portal_url=url).portal == url
+    with pytest.raises(KeyMissing, match=NOWHERE):
+        VipSession.init(verbose=False, vip_portal_url=NOWHERE, **key)
+    monkeypatch.setenv("VIP_API_KEY", "")
+    VipSession.init(verbose=False, vip_portal_url=url, **key)
+    monkeypatch.setenv("VIP_API_KEY", "another")
+    with pytest.raises(KeyRefused):
+        VipSession.init(verbose=False, vip_portal_url=url, **key)
+
+
+def test_the_kept_key_is_for_the_portal_of_the_environment_too(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script without any argument runs where `vipsync login` was called."""
+    keep_api_key(SecretStr(DEFAULT_KEY), url)
+    monkeypatch.setenv("VIP_PORTAL_URL", url)
+    VipSession.init(verbose=False)
+    assert portal() == url
+
+
+def test_another_variable_that_is_not_set_is_not_replaced_by_the_kept_key(url: str) -> None:
+    """It could be that of another account."""
+    keep_api_key(SecretStr(DEFAULT_KEY), url)
+    with pytest.raises(KeyMissing, match="LAB_KEY is not set"):
+        VipSession.init("LAB_KEY", verbose=False, vip_portal_url=url)
+
+
+METHODS = [name for name in vars(VipSession) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", ["VipSession", *METHODS])
+def test_every_argument_is_described(name: str) -> None:
+    """By its name and its default, and by its unit where it is a time."""
+    described = VipSession if name == "VipSession" else getattr(VipSession, name)
+    words = " ".join(str(described.__doc__).replace('"', "'").split())
+    for argument, parameter in inspect.signature(described).parameters.items():
+        if argument == "self":
+            continue
+        told = words.partition(f"`{argument}`: ")[2].partition("`: ")[0]
+        assert told, argument
+        optional = parameter.default is not parameter.empty
+        assert not optional or f"(default: {parameter.default!r}" in told, argument
+        assert "time" not in argument or "seconds" in told, argument

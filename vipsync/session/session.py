@@ -31,6 +31,7 @@ from vipsync.session.drive import Step, refuse_finishing
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.session.report import SessionReport, pipeline_list, pipeline_page, workflow_summary
 from vipsync.session.vip_client_names import VipClientNames
+from vipsync.settings.keys import KEY_VARIABLE
 
 
 class VipSession(VipClientNames):
@@ -38,12 +39,23 @@ class VipSession(VipClientNames):
 
     Every method returns the session, so that calls can be chained. The state is backed up after
     each step; `VipSession("my-session")` resumes it, in this process or in another.
+
+    `session_name`: letters, digits, `-` and `_` (default: None, a name made of date, time and chance).
+    `input_dir`: the folder of the data set on this machine (default: None, that of the backup).
+    `pipeline_id`: the pipeline, as `name/version` (default: None, that of the backup).
+    `input_settings`: a dictionary of all its parameters; a list starts a job for each of its items
+    (default: None, those of the backup).
+    `output_dir`: the folder of results and backup (default: None, `vip_outputs/<session_name>`).
+    `verbose`: True says what each step does (default: None, as init() says).
+    `account`: the Account under whose key the session runs (default: None, that of init()).
+    `say`: is called with each text that is said (default: None, which prints it).
+    `others`: `vip_input_dir`, `vip_output_dir`, `local_input_dir`, `local_output_dir`, `workflows`.
     """
 
     @classmethod
     def init(
         cls,
-        api_key: object = "VIP_API_KEY",
+        api_key: object = KEY_VARIABLE,
         verbose: bool = True,
         backup_location: str | None = "local",
         *,
@@ -52,7 +64,14 @@ class VipSession(VipClientNames):
     ) -> Self:
         """Shake hands with VIP for all sessions that follow; return one with these properties.
 
-        `api_key` is a key, the path of a file that holds it, or the name of an environment variable.
+        `api_key`: the key itself, the path of a file that holds it, or the name of an environment
+        variable (default: "VIP_API_KEY"; where that is not set, the key that `vipsync login` keeps).
+        `verbose`: whether sessions say what they do (default: True).
+        `backup_location`: where sessions are backed up: "local", which is their output folder, "vip",
+        or None for nowhere (default: "local").
+        `vip_portal_url`: the address of the portal (default: None, that of the last init() of this
+        process, else the one in VIP_PORTAL_URL, else VIP's own).
+        `properties`: those of the session that is returned, as VipSession takes them.
         """
         if backup_location not in BACKUP_LOCATIONS:
             raise PropertyValueError("invalid backup_location: it is 'local', 'vip' or None.")
@@ -69,7 +88,10 @@ class VipSession(VipClientNames):
     ) -> Self:
         """Bring the data set to VIP; a file that has changed since is sent again.
 
-        With `update_files=False`, nothing is looked at where there are inputs on VIP already.
+        Links are followed; what cannot be read raises InputsUnreadable before anything is sent.
+
+        `input_dir`: the folder of the data set (default: None, the session's own `input_dir`).
+        `update_files`: False looks at nothing where there are inputs on VIP already (default: True).
         """
         self._report.heading("UPLOAD INPUTS")
         self.require_places()
@@ -113,7 +135,12 @@ class VipSession(VipClientNames):
     def launch_pipeline(
         self, pipeline_id: str | None = None, input_settings: object = None, nb_runs: int = 1
     ) -> Self:
-        """Start the pipeline `nb_runs` times with the same settings, each run exactly once."""
+        """Start the pipeline `nb_runs` times with the same settings, each run exactly once.
+
+        `pipeline_id`: the pipeline, as `name/version` (default: None, the session's own).
+        `input_settings`: a dictionary of all its parameters (default: None, the session's own).
+        `nb_runs`: the number of executions, 0 starts none (default: 1).
+        """
         self._report.heading("LAUNCH PIPELINE")
         if pipeline_id:
             self.pipeline_id = pipeline_id
@@ -158,7 +185,10 @@ class VipSession(VipClientNames):
             raise step.first_error() or VipError("VIP did not take every launch.", _SEE_WORKFLOWS)
 
     def monitor_workflows(self, refresh_time: float = 30) -> Self:
-        """Wait until no execution runs any more; what VIP does not answer is asked again."""
+        """Wait until no execution runs any more; what VIP does not answer is asked again.
+
+        `refresh_time`: seconds between two questions to VIP (default: 30).
+        """
         self._report.heading("MONITOR WORKFLOWS")
         if self._nothing_launched():
             return self
@@ -174,7 +204,14 @@ class VipSession(VipClientNames):
         get_status: Sequence[str] = ("Finished",),
         init_timeout: float | None = None,
     ) -> Self:
-        """Bring the results of the executions with these statuses here, and unpack archives."""
+        """Bring the results of the executions with these statuses here, and unpack archives.
+
+        `unzip`: whether archives of the tar family become folders of their name (default: True).
+        `get_status`: the statuses of the executions whose results are wanted (default:
+        ("Finished",)); "Removed" raises PropertyValueError.
+        `init_timeout`: accepted, and of no effect: there is no request that it could limit, as it
+        does in vip-client, in seconds (default: None).
+        """
         self._report.heading("DOWNLOAD OUTPUTS")
         if self._nothing_launched():
             return self
@@ -196,7 +233,14 @@ class VipSession(VipClientNames):
         unzip: bool = True,
         get_status: Sequence[str] = ("Finished",),
     ) -> Self:
-        """Upload, launch, monitor and download: everything but finish."""
+        """Upload, launch, monitor and download: everything but finish.
+
+        `update_files`: as in upload_inputs() (default: True).
+        `nb_runs`: the number of executions, as in launch_pipeline() (default: 1).
+        `refresh_time`: seconds between two questions, as in monitor_workflows() (default: 30).
+        `unzip`: as in download_outputs() (default: True).
+        `get_status`: as in download_outputs() (default: ("Finished",)).
+        """
         return (
             self.upload_inputs(update_files=update_files)
             .launch_pipeline(nb_runs=nb_runs)
@@ -210,6 +254,10 @@ class VipSession(VipClientNames):
         """Remove the session's data from VIP, once nothing runs; what is on this machine stays.
 
         Results that are not here are named before they go.
+
+        `timeout`: seconds for which the removal is waited for (default: 300).
+        `keep_input`: True leaves the inputs on VIP (default: False).
+        `keep_output`: True leaves the results on VIP (default: False).
         """
         self._report.heading("FINISH")
         finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
@@ -235,6 +283,10 @@ class VipSession(VipClientNames):
 
         Raise InputsThere where this session has inputs of its own there, InputsMissing where the
         other has none.
+
+        `session`: the session whose inputs are used, here and on VIP.
+        `get_pipeline`: True takes its pipeline too (default: False).
+        `get_settings`: True takes its input_settings too (default: False).
         """
         if not isinstance(session, SessionProperties):
             raise PropertyMissing("`session` should be a VipSession: this has no inputs.")
@@ -272,7 +324,10 @@ class VipSession(VipClientNames):
 
     @classmethod
     def show_pipeline(cls, pipeline_id: str | None = None) -> None:
-        """Show the pipelines whose identifier holds this text; where it is one alone, all about it."""
+        """Show the pipelines whose identifier holds this text; where it is one alone, all about it.
+
+        `pipeline_id`: a part of the identifier, in capitals or not (default: None, all pipelines).
+        """
         account = cls.account_of_all
         if account is None:
             raise PropertyTypeError(
