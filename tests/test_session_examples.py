@@ -80,6 +80,19 @@ def test_the_page_names_what_is_there() -> None:
         assert hasattr(VipSession, method), method
 
 
+def test_the_page_gives_vip_client_the_same_key_and_portal(world: World) -> None:
+    """Its code reaches the same VIP with both."""
+    page = (EXAMPLES / "from-vip-client.md").read_text("utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "utils" in b)
+    code = f"{block}VipSession('study', verbose=False).upload_inputs('signals')\n"
+    code += "print(vip.exists('/vip/Home/API/study/INPUTS/sub-01.mrui'))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.split()[-1] == "True"
+    assert left_on_vip(world) == ["study"]
+
+
 def test_importing_the_package_is_cheap() -> None:
     """Nothing heavy is loaded before the class is used, and the class is found by its name."""
     code = (
