@@ -16,7 +16,7 @@ import pytest
 
 from tests.harness import SCAN, SETTINGS, Bench, Study
 from tests.mounts import mount, unmount
-from tests.served import serve
+from tests.served import serve, without_privileges
 from vipsync.actions import FetchResult, Outcome, ResultHere
 from vipsync.dispatch import Done
 from vipsync.errors import FolderAbsent
@@ -544,7 +544,7 @@ def test_a_file_in_the_place_of_a_folder_is_said_to_be_one(bench: Bench, name: s
 
 def test_a_folder_without_permissions_is_said_to_be_unreadable(tmp_path: Path) -> None:
     """`chmod 000`, seen by a real process: nothing is removed or launched, and the words say why."""
-    plain = _without_privileges()
+    plain = without_privileges()
     with serve(tmp_path) as served:
         study = served.study(a="one")
         command = [*plain, sys.executable, "-m", "vipsync", "run", "--once", str(study)]
@@ -562,15 +562,6 @@ def test_a_folder_without_permissions_is_said_to_be_unreadable(tmp_path: Path) -
         assert "fault" not in done.stdout + done.stderr
         assert "study" in done.stdout + done.stderr
         assert len(served.world.requests) == requests
-
-
-def _without_privileges() -> list[str]:
-    """Return what takes from root the right to read everything; nothing for everybody else."""
-    if os.geteuid():
-        return []
-    if shutil.which("setpriv") is None:
-        pytest.skip("root reads everything, and there is no setpriv to take that away")
-    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def test_an_input_whose_content_went_away_keeps_nothing_else_waiting(bench: Bench) -> None:

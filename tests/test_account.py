@@ -21,8 +21,8 @@ def test_a_key_is_a_file_a_variable_or_itself(tmp_path: Path) -> None:
 
 def test_the_name_of_a_variable_that_is_not_set_is_no_key() -> None:
     """It is never sent to VIP as if it were one."""
-    with pytest.raises(KeyMissing, match="VIP_API_KEY is not set"):
-        found_key("VIP_API_KEY", {})
+    with pytest.raises(KeyMissing, match="LAB_KEY is not set"):
+        found_key("LAB_KEY", {})
 
 
 @pytest.mark.parametrize("value", [None, 3, ["key"]])
@@ -31,6 +31,14 @@ def test_what_is_no_text_is_no_key(value: object) -> None:
     with pytest.raises(PropertyError) as caught:
         found_key(value, {})
     assert str(value) not in str(caught.value)
+
+
+def test_a_key_file_without_a_key_is_said(tmp_path: Path) -> None:
+    """Its content is not repeated."""
+    (tmp_path / "key").write_bytes(b"\xff\x00secret")
+    with pytest.raises(ValueError, match="it is no text") as caught:
+        found_key(tmp_path / "key", {})
+    assert "secret" not in f"{caught.value}{caught.value.__cause__}"
 
 
 def test_a_key_is_never_shown() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.worlds import CLOSED, INPUTS, OPEN, OUTPUTS, execution, launched, result
-from vipsync.backup import BACKUP, Backup, Places, backup_text, read_backup
+from vipsync.backup import BACKUP, Backup, Places, exported, read_backup, text_of, with_unknown_keys
 from vipsync.model import ExecutionStatus
 from vipsync.state import LaunchStatus, Row, Session, State
 
@@ -30,7 +30,7 @@ def written(*rows: Row, session: Session = OPEN) -> dict[str, object]:
     """Return the document for a ledger with these rows."""
     state = State(session)
     state.put(rows)
-    document = json.loads(backup_text(state, PLACES))
+    document = json.loads(text_of(exported(state, PLACES)))
     assert isinstance(document, dict)
     return document
 
@@ -87,10 +87,10 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     """The same values come back."""
     state = State(OPEN)
     state.put([execution(), result()])
-    (tmp_path / BACKUP).write_text(backup_text(state, PLACES))
+    (tmp_path / BACKUP).write_text(text_of(exported(state, PLACES)))
     found = read_backup(tmp_path)
     assert found
-    assert found.model_dump() == json.loads(backup_text(state, PLACES))
+    assert found.model_dump() == json.loads(text_of(exported(state, PLACES)))
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"workflows": {}}', '{"session_name": 3}'])
@@ -129,8 +129,37 @@ def test_vip_client_opens_it(tmp_path: Path) -> None:
     inputs.mkdir()
     outputs.mkdir()
     places = replace(PLACES, inputs=inputs, outputs=outputs)
-    (outputs / BACKUP).write_text(backup_text(state, places))
+    (outputs / BACKUP).write_text(text_of(exported(state, places)))
     session = client.VipSession(output_dir=str(outputs), verbose=False)
     assert (session.session_name, session.pipeline_id) == ("study", "One/1")
     assert set(session.workflows) == {"e1", "e2"}
     assert session.input_settings == {"data": f"{INPUTS}/a.dat"}
+
+
+def other_program(workflows: dict[str, object], name: str = "study", **keys: object) -> Backup:
+    """Return a backup as another program left it."""
+    return Backup.model_validate({"session_name": name, "workflows": workflows, **keys})
+
+
+def test_what_others_keep_in_the_backup_stays() -> None:
+    """At its top and in each workflow; what is ours is as it is now, and their other workflows go."""
+    state = State(OPEN)
+    state.put([execution("e1"), execution("e2")])
+    before = other_program(
+        {"e1": {"status": "Running", "note": ["good"]}, "gone": {"status": "Killed", "note": "x"}},
+        pipeline_id="Old/1", lab={"room": 3}, note=None,
+    )  # fmt: skip
+    found = with_unknown_keys(exported(state, PLACES), before).model_dump()
+    assert list(found) == [*EIGHT, "lab", "note"]
+    assert (found["pipeline_id"], found["lab"], found["note"]) == ("One/1", {"room": 3}, None)
+    assert found["workflows"]["e1"]["status"] == "Finished"
+    assert found["workflows"]["e1"]["note"] == ["good"]
+    assert found["workflows"].keys() == {"e1", "e2"}
+    assert "note" not in found["workflows"]["e2"]
+
+
+def test_what_is_kept_of_another_session_does_not_come_along() -> None:
+    """A folder may have held the outputs of another one before."""
+    backup = exported(State(OPEN), PLACES)
+    assert with_unknown_keys(backup, other_program({}, "other", lab=1)) == backup
+    assert with_unknown_keys(backup, None) == backup

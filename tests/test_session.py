@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from tests.scripts import OTHER_KEY, PIPELINE, Interrupting, Scripts
+from tests.served import serve, without_privileges
 from vipsync import VipSession
 from vipsync import actions as do
+from vipsync.backup import BACKUP
 from vipsync.errors import (
     FolderHeld,
     InputsMissing,
     InputsThere,
+    InputsUnreadable,
     KeyMissing,
     KeyRefused,
     NameTaken,
@@ -27,7 +33,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.folder import SessionFolder
-from vipsync.local import FOR_EVER, Kind
+from vipsync.local import FOR_EVER, Kind, User
 from vipsync.reconcile import Work
 
 RESULT = {"1/a.mrui.tgz/a.txt": "spectrum/1 {'signal': 'a.mrui'}\n"}
@@ -107,6 +113,26 @@ def test_results_of_other_statuses_come_on_demand(scripts: Scripts) -> None:
     assert scripts.outputs() == {}
     session.download_outputs(get_status=["ExecutionFailed"])
     assert list(scripts.outputs()) == ["1/logs/job-1.stdout.txt"]
+
+
+@pytest.mark.parametrize(
+    "chosen", [["Removed"], ("Finished", "Removed"), "Removed", {"Removed": 1}], ids=str
+)
+def test_results_that_were_removed_cannot_be_asked_for(scripts: Scripts, chosen: Any) -> None:
+    """They are on VIP no longer; where nothing was launched, there is nothing to say of it."""
+    scripts.session("empty").download_outputs(get_status=chosen)
+    session = scripts.ready("study", "a.mrui").run_session().finish()
+    with pytest.raises(ValueError, match="cannot download removed data"):
+        session.download_outputs(get_status=chosen)
+
+
+def test_a_path_object_may_lead_from_the_data_set_on(scripts: Scripts) -> None:
+    """It is checked, launched and shown as any other file; one that is nowhere is missing."""
+    session = scripts.ready(input_settings={"signal": Path("a.mrui")}).run_session()
+    assert scripts.executions() == [["study/INPUTS/a.mrui"]]
+    del session.input_settings
+    with pytest.raises(InputsMissing, match=r"nowhere\.mrui"):
+        session.input_settings = {"signal": Path("nowhere.mrui")}
 
 
 def test_results_of_a_stopped_workflow_come_on_demand(scripts: Scripts) -> None:
@@ -223,6 +249,119 @@ def test_a_file_that_cannot_be_read_holds_up_no_other(scripts: Scripts) -> None:
     assert scripts.on_vip() == ["study/INPUTS/a.mrui"]
 
 
+def test_links_are_followed_wherever_they_lead(scripts: Scripts, tmp_path: Path) -> None:
+    """Their files go up under the links' names, and settings name them so."""
+    store = tmp_path / "store"
+    (store / "deep").mkdir(parents=True)
+    (store / "c.mrui").write_text("three")
+    (store / "deep/d.mrui").write_text("four")
+    (scripts.data / "linked.mrui").symlink_to(store / "c.mrui")
+    (scripts.data / "folder").symlink_to("../../store")
+    (scripts.data / "again").symlink_to("folder/deep")
+    session = scripts.ready("study", "linked.mrui", "folder/deep/d.mrui").run_session()
+    names = [n.removeprefix("study/INPUTS/") for n in scripts.on_vip() if "INPUTS" in n]
+    assert names == [
+        "a.mrui", "again/d.mrui", "b.mrui", "folder/c.mrui", "folder/deep/d.mrui", "linked.mrui",
+    ]  # fmt: skip
+    assert statuses(session) == ["Finished"]
+    (store / "c.mrui").write_text("other content")
+    session.upload_inputs()
+    assert "study/INPUTS/_v2/linked.mrui" in scripts.on_vip()
+
+
+def test_a_link_that_leads_back_ends_nothing_and_is_said(scripts: Scripts, tmp_path: Path) -> None:
+    """Everything else goes up, once by each way that does not come back."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/back").symlink_to(scripts.data)
+    (scripts.data / "self").symlink_to(".")
+    (scripts.data / "store").symlink_to(tmp_path / "store")
+    scripts.ready().upload_inputs()
+    assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+    for path in ("self", "store/back"):
+        assert scripts.says(f"(!) {path} is left out: it leads back")
+
+
+def _lost(data: Path) -> None:
+    (data / "lost").symlink_to("/nowhere/at/all")
+
+
+def _lost_in_a_folder(data: Path) -> None:
+    (data / "deep").mkdir()
+    (data / "deep/annexed.nii").symlink_to("../.git/annex/objects/x")
+
+
+def _round(data: Path) -> None:
+    (data / "one").symlink_to("two")
+    (data / "two").symlink_to("one")
+
+
+def _pipe(data: Path) -> None:
+    os.mkfifo(data / "pipe")
+
+
+def _two_lines(data: Path) -> None:
+    (data / "two\nlines").write_text("x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (_lost, ("lost: a link that leads nowhere",)),
+        (_lost_in_a_folder, ("deep/annexed.nii: a link that leads nowhere",)),
+        (_round, ("one: a link that", "two: a link that")),
+        (_pipe, ("pipe: neither a file nor a folder",)),
+        (_two_lines, (r"two\nlines: a name with a line break",)),
+    ],
+)
+def test_what_cannot_be_read_is_named_before_anything_is_sent(
+    scripts: Scripts, spoil: Callable[[Path], None], named: tuple[str, ...]
+) -> None:
+    """Nothing of the data set is left out in silence; where it is not uploaded, it does not matter."""
+    spoil(scripts.data)
+    session = scripts.ready("study", "a.mrui")
+    with pytest.raises(InputsUnreadable) as caught:
+        session.upload_inputs()
+    assert isinstance(caught.value, OSError)
+    assert all(f"- {words}" in str(caught.value) for words in named)
+    assert scripts.on_vip() == []
+    for path in scripts.data.rglob("*"):
+        if path.suffix != ".mrui" and not path.is_dir():
+            path.unlink()
+    session.upload_inputs()
+    spoil(scripts.data / "deep" if (scripts.data / "deep").is_dir() else scripts.data)
+    session.launch_pipeline()
+    assert len(scripts.executions()) == 1
+
+
+UNREADABLE = """
+from vipsync import VipSession
+from vipsync.errors import InputsUnreadable
+VipSession.init({key!r}, False, vip_portal_url={url!r})
+try: VipSession("study").upload_inputs("data")
+except InputsUnreadable as error: print(error)
+"""
+
+
+def test_files_and_folders_without_permission_are_named(tmp_path: Path) -> None:
+    """As a real process meets them, without root's rights; nothing is sent."""
+    with serve(tmp_path) as served:
+        data = tmp_path / "data"
+        for path in ("open.mrui", "closed.mrui", "locked/in.mrui"):
+            (data / path).parent.mkdir(parents=True, exist_ok=True)
+            (data / path).write_text("x")
+        for name in ("closed.mrui", "locked"):
+            (data / name).chmod(0)
+        command = [*without_privileges(), sys.executable, "-c"]
+        code = UNREADABLE.format(key=served.key, url=served.url)
+        try:
+            said = subprocess.run([*command, code], cwd=tmp_path, capture_output=True, text=True)
+        finally:
+            (data / "locked").chmod(0o755)
+        assert "- closed.mrui: Permission denied\n- locked: Permission denied\n" in said.stdout
+        sent = [r.path for r in served.world.requests if r.method == "PUT" and "INPUTS" in r.path]
+        assert sent == []
+
+
 def test_an_upload_that_is_interrupted_goes_on_where_it_was(scripts: Scripts) -> None:
     """Nothing is half there, and nothing goes up twice."""
     account = scripts.account(executor=Interrupting(do.SendFile, done=True, at=2))
@@ -319,6 +458,34 @@ def test_paths_that_are_on_vip_stay(scripts: Scripts) -> None:
 
 
 # monitoring
+
+
+def test_workflows_can_be_updated_without_waiting(scripts: Scripts) -> None:
+    """As published scripts do: one question for each that runs, which takes no time and says nothing."""
+    scripts.session("empty")._update_workflows()
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline(nb_runs=2)
+    said, now = len(scripts.said), scripts.clock.now()
+    session._update_workflows(get_exec_results=True, timeout=10)
+    assert statuses(session) == ["Running", "Running"]
+    assert (len(scripts.said), scripts.clock.now()) == (said, now)
+    scripts.clock.sleep(600)
+    again = scripts.session()
+    again._update_workflows()
+    assert statuses(again) == ["Finished", "Finished"]
+    assert saved()["workflows"].keys() == again.workflows.keys()
+    asked = scripts.count("GET /executions/")
+    again._update_workflows()
+    assert scripts.count("GET /executions/") == asked
+
+
+def test_an_update_without_an_answer_is_an_error(scripts: Scripts) -> None:
+    """Nothing is taken for news, and the session speaks afterwards as before."""
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
+    scripts.world.faults.arm(Kind.SERVER_ERROR, "GET /rest/executions/*", times=FOR_EVER)
+    with pytest.raises(VipsyncError):
+        session._update_workflows()
+    assert statuses(session) == ["Running"]
+    assert session.verbose
 
 
 def test_no_answer_while_monitoring_is_waited_out_and_said(scripts: Scripts) -> None:
@@ -505,6 +672,57 @@ def test_inputs_are_not_shared_where_there_are_none_or_too_many(scripts: Scripts
     assert full.get_inputs(full) is full
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/vip/Home/API/pool/INPUTS",
+        "/vip/Home/API/pool",
+        "/vip/Home/API/study",
+        "/vip/Home/API/study-2/INPUTS",
+        PurePosixPath("/vip/Home/API/pool/deep/er/"),
+        "/vip/Home/mine",
+    ],
+    ids=str,
+)
+def test_a_script_may_put_its_inputs_anywhere(scripts: Scripts, place: Any) -> None:
+    """Also into the place of another session, also when it is resumed; they are never removed there."""
+    scripts.ready("study", "a.mrui", vip_input_dir=place).upload_inputs().launch_pipeline()
+    there = str(place).rstrip("/")
+    sent = scripts.count("PUT")
+    scripts.write({"c.mrui": "three"})
+    session = scripts.session().upload_inputs()
+    assert scripts.count("PUT") > sent
+    assert scripts.executions() == [[f"{there}/a.mrui".removeprefix("/vip/Home/API/")]]
+    session.monitor_workflows().download_outputs().finish()
+    assert scripts.outputs() == RESULT
+    if there != "/vip/Home/API/study":
+        assert scripts.says(f"still on VIP: {there}. Remove them on the portal")
+        client = scripts.account().client
+        assert client.exists(f"{there}/c.mrui")
+        assert not client.exists("/vip/Home/API/study")
+
+
+@pytest.mark.parametrize("backup", ["local", "vip"])
+def test_inputs_that_were_taken_stay_those_of_the_other_session(
+    scripts: Scripts, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is put there, also when the session is resumed: until the script says that it is its own."""
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", backup)
+    lender = scripts.session("lender").upload_inputs("data")
+    first = scripts.session().get_inputs(lender)
+    first.launch_pipeline(PIPELINE, {"signal": "data/a.mrui"})
+    taker = scripts.session("taker").get_inputs(first)
+    scripts.write({"c.mrui": "three"})
+    sent = scripts.count("PUT /path/vip/Home/API/lender")
+    for session in (first, scripts.session(), taker, copy.copy(taker)):
+        session.upload_inputs()
+    assert scripts.count("PUT /path/vip/Home/API/lender") == sent
+    assert scripts.says("Skipped: /vip/Home/API/lender/INPUTS belongs to another session.")
+    own = scripts.session(vip_input_dir=lender.vip_input_dir)
+    own.upload_inputs()
+    assert "lender/INPUTS/c.mrui" in scripts.on_vip()
+
+
 # the backup
 
 
@@ -553,7 +771,7 @@ def test_the_backup_can_lie_on_vip_or_nowhere(
     scripts: Scripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With "vip" another folder resumes the session; with None nothing is written but the ledger."""
-    monkeypatch.setattr(VipSession, "backup_by_default", "vip")
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", "vip")
     scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
     assert "study/OUTPUTS" in scripts.on_vip()
     shutil.rmtree("vip_outputs")
@@ -561,9 +779,30 @@ def test_the_backup_can_lie_on_vip_or_nowhere(
     assert scripts.outputs() == RESULT
     session.finish()
     assert scripts.sessions_on_vip() == []
-    monkeypatch.setattr(VipSession, "backup_by_default", None)
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", None)
     scripts.ready("second", "a.mrui").run_session().finish()
     assert not list(Path("vip_outputs").rglob("session_data.json"))
+
+
+@pytest.mark.parametrize("place", ["local", "vip"])
+def test_what_others_keep_in_the_backup_stays(
+    scripts: Scripts, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that are not ours, at its top or in a workflow, also those that came between two steps."""
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", place)
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline()
+    home = scripts.world.storage.users / User().folder / "API/study"
+    path = next(root for root in (Path("vip_outputs"), home) if list(root.rglob(BACKUP)))
+    path = next(path.rglob(BACKUP))
+    document = json.loads(path.read_text())
+    next(iter(document["workflows"].values()))["judged"] = "good"
+    path.write_text(json.dumps({**document, "lab": {"room": 3}}))
+    for step in (session.monitor_workflows, scripts.session().download_outputs):
+        step()
+        found = json.loads(path.read_text())
+        (workflow,) = found["workflows"].values()
+        assert (found["lab"], workflow["judged"]) == ({"room": 3}, "good")
+        assert workflow["status"] == "Finished"
 
 
 # where it runs

@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.worlds import WALL, execution, snapshot
-from vipsync.backup import Workflow, read_backup
-from vipsync.errors import PropertyError
+from vipsync.backup import Backup, Workflow, read_backup
+from vipsync.errors import DiskError, PropertyError
 from vipsync.model import ExecutionStatus
-from vipsync.session.backup import local_backup, news, taken_over, workflows_in
+from vipsync.session.backup import (
+    OWN_INPUTS,
+    local_backup,
+    news,
+    owns_inputs,
+    taken_over,
+    workflows_in,
+)
 from vipsync.state import Followed
 
 OLD = {"e1": Workflow(status="Finished", start="2026/01/31 14:22:05", outputs=[{"path": "/vip/x"}])}
@@ -43,10 +50,38 @@ def test_what_the_ledger_knows_stays() -> None:
 def test_a_file_that_is_no_backup_is_refused(tmp_path: Path) -> None:
     """It would be overwritten; where there is none, all is well."""
     assert local_backup(tmp_path) is None
-    (tmp_path / "session_data.json").write_text("[]")
-    assert read_backup(tmp_path) is None
-    with pytest.raises(PropertyError, match="no backup"):
+    for text, error in (("[]", TypeError), ('{"workflows": {}}', TypeError), ("mine", ValueError)):
+        (tmp_path / "session_data.json").write_text(text)
+        assert read_backup(tmp_path) is None
+        with pytest.raises(PropertyError, match="no backup") as caught:
+            local_backup(tmp_path)
+        assert isinstance(caught.value, error)
+
+
+def test_a_backup_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    """A fault of the disk is one."""
+    (tmp_path / "session_data.json").mkdir()
+    with pytest.raises(DiskError):
         local_backup(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "own"),
+    [
+        ("/vip/Home/API/study/INPUTS", None, True),
+        ("/vip/Home/API/study", None, True),
+        ("/vip/Home/mine", None, True),
+        (None, None, True),
+        ("/vip/Home/API/other/INPUTS", None, False),
+        ("/vip/Home/API/study-2/INPUTS", None, False),
+        ("/vip/Home/API/other/INPUTS", "/vip/Home/API/other/INPUTS", True),
+        ("/vip/Home/API/other/INPUTS", "/vip/Home/API/third/INPUTS", False),
+    ],
+)
+def test_a_backup_tells_whose_the_inputs_are(place: str | None, key: str | None, own: bool) -> None:
+    """Those in another session's place are that session's, unless the script has said otherwise."""
+    keys = {"session_name": "study", "vip_input_dir": place, **({OWN_INPUTS: key} if key else {})}
+    assert owns_inputs(Backup.model_validate(keys)) is own
 
 
 def test_an_inventory_has_statuses() -> None:

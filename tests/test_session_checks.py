@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines import pipeline
-from vipsync.errors import InputsMissing, NameRefused, PropertyError
+from vipsync.errors import (
+    InputsMissing,
+    InvalidInput,
+    NameRefused,
+    PropertyError,
+    PropertyTypeError,
+    PropertyValueError,
+)
 from vipsync.model import RelPath, VipPath
 from vipsync.session import checks
 from vipsync.session.values import Dataset, given_settings
@@ -28,8 +35,6 @@ PAIRED = replace(TWO, dot=frozenset({"image", "word"}))
         ({"image": "/vip/Home/a", "word": "naïve"}, "VIP refuses"),
         ({"image": "/vip/Home/a", "word": "a@@b"}, "cut it"),
         ({"image": "/vip/Home/a b"}, "never start"),
-        ({"image": 3}, "no path"),
-        ({"image": ["/vip/Home/a", True]}, "no path"),
     ],
     ids=str,
 )
@@ -39,6 +44,48 @@ def test_settings_that_vip_could_not_use_are_refused(
     """Each error names the parameter, and the nearest right word where there is one."""
     with pytest.raises(PropertyError, match=words):
         checks.check_settings(given_settings(settings), TWO, NOWHERE)
+
+
+@pytest.mark.parametrize("value", [3, True, ["/vip/Home/a", 2.5]], ids=str)
+def test_a_file_is_named_by_a_path(value: object) -> None:
+    """A number for a file is what VIP would refuse."""
+    with pytest.raises(InvalidInput, match="no path"):
+        checks.check_settings(given_settings({"image": value}), TWO, NOWHERE)
+
+
+@pytest.mark.parametrize(
+    "value", [True, False, "True", "FALSE", "yes", 1, ["true", "True"]], ids=str
+)
+def test_a_boolean_is_true_or_false_in_these_letters(value: object) -> None:
+    """Nothing else, as with vip-client; a list of them starts several jobs."""
+    flag = pipeline("Flags", "flag:Flag word:String?", "out=a.tgz")
+    with pytest.raises(PropertyValueError, match="neither 'true' nor 'false'"):
+        checks.check_settings(given_settings({"flag": value}), flag, NOWHERE)
+    for good in ("true", "false", ["true", "false"]):
+        checks.check_settings(given_settings({"flag": good, "word": True}), flag, NOWHERE)
+
+
+@pytest.mark.parametrize("value", ["", [], ["a", ""], "  ", ("",)], ids=str)
+def test_an_empty_value_is_refused_before_any_pipeline_is_known(value: object) -> None:
+    """VIP takes it for no parameter; all of them are named."""
+    with pytest.raises(PropertyValueError, match=r"Missing input value\(s\).*: b, z\."):
+        checks.input_settings({"z": value, "a": "full", "b": value})
+
+
+@pytest.mark.parametrize("value", ["naïve", "/vip/Home/a#b", ["ok", "a;b"], "girder:/a|b"], ids=str)
+def test_a_bad_character_is_refused_before_any_pipeline_is_known(value: object) -> None:
+    """VIP takes it for no parameter."""
+    with pytest.raises(PropertyTypeError, match=r"Invalid character\(s\).*: word"):
+        checks.input_settings({"number": 3, "word": value})
+
+
+def test_a_file_of_this_machine_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is sent under a name that VIP takes, also where the data set becomes known later."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "été.nii").write_text("x")
+    checks.input_settings({"text": "été.nii", "path": Path("later/é.nii")})
 
 
 def test_lists_that_go_together_must_have_one_length() -> None:
@@ -67,10 +114,10 @@ def test_files_that_are_not_in_the_data_set_are_named(
     data = Dataset(tmp_path / "data", VIP)
     with pytest.raises(InputsMissing, match="data/none"):
         checks.check_files(given_settings({"image": "data/none"}), TWO, data)
-    with pytest.raises(InputsMissing, match="not inside"):
+    with pytest.raises(InvalidInput, match="not inside"):
         checks.check_files(given_settings({"image": "outside"}), TWO, data)
     checks.check_files(given_settings({"image": "outside", "word": "no path"}), TWO, NOWHERE)
-    with pytest.raises(InputsMissing, match="input_dir"):
+    with pytest.raises(InvalidInput, match="input_dir"):
         checks.check_paths(given_settings({"image": "outside"}), TWO, NOWHERE)
 
 

@@ -27,7 +27,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     shutil.copytree(EXAMPLES / "signals", tmp_path / "work" / "signals")
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("VIP_API_KEY", DEFAULT_KEY)
-    for name in ("account_of_all", "verbose_by_default", "backup_by_default"):
+    for name in ("account_of_all", "verbose_by_default", "_BACKUP_LOCATION"):
         monkeypatch.setattr(VipSession, name, getattr(VipSession, name))
     with running(made) as url:
         monkeypatch.setenv("VIP_PORTAL_URL", url)
@@ -78,6 +78,19 @@ def test_the_page_names_what_is_there() -> None:
         assert hasattr(errors, name)
     for method in re.findall(r"`([a-z_]+)\(\)`", page):
         assert hasattr(VipSession, method), method
+
+
+def test_the_page_gives_vip_client_the_same_key_and_portal(world: World) -> None:
+    """Its code reaches the same VIP with both."""
+    page = (EXAMPLES / "from-vip-client.md").read_text("utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "utils" in b)
+    code = f"{block}VipSession('study', verbose=False).upload_inputs('signals')\n"
+    code += "print(vip.exists('/vip/Home/API/study/INPUTS/sub-01.mrui'))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.split()[-1] == "True"
+    assert left_on_vip(world) == ["study"]
 
 
 def test_importing_the_package_is_cheap() -> None:

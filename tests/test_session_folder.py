@@ -18,6 +18,7 @@ from vipsync.local import DEFAULT_KEY, InProcess
 from vipsync.reconcile import Timing
 from vipsync.session.account import Account
 from vipsync.state import Phase
+from vipsync.status.publish import Publisher
 
 PIPELINE = "spectrum/1"
 
@@ -101,6 +102,26 @@ def test_what_a_folder_began_goes_on_in_a_script(
     bench.rest()
     assert study.state.session.phase is Phase.CLOSED
     assert len(bench.executions()) == 2
+
+
+def test_a_folder_keeps_what_others_keep_in_the_backup(
+    bench: Bench, script: Callable[..., VipSession]
+) -> None:
+    """Keys that are not ours outlive the run, and the script that comes after it."""
+    study = started(bench, script)
+    path = study.root / "outputs/session_data.json"
+    document = json.loads(path.read_text())
+    next(iter(document["workflows"].values()))["judged"] = "good"
+    path.write_text(json.dumps({**document, "lab": {"room": 3}}))
+    bench.publish = Publisher().publish
+    bench.rest()
+    bench.stop()
+    for _ in ("after the folder", "after the script"):
+        found = json.loads(path.read_text())
+        (workflow,) = found["workflows"].values()
+        assert (found["lab"], workflow["judged"]) == ({"room": 3}, "good")
+        assert workflow["status"] == "Finished"
+        script().download_outputs()
 
 
 def test_a_script_that_opens_a_folders_session_writes_the_marker(

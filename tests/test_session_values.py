@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 import pytest
 
 from tests.pipelines import pipeline
-from vipsync.errors import PropertyError
+from vipsync.errors import InvalidInput, PropertyTypeError
 from vipsync.model import VipPath
 from vipsync.session.values import Dataset, given_settings, launched, shown
 
@@ -75,6 +75,39 @@ def test_a_link_to_the_data_set_leads_into_it(data: Dataset, tmp_path: Path) -> 
     assert shown(given_settings({"image": "link/a.nii"}), data, ONE) == {"image": f"{VIP}/a.nii"}
 
 
+@pytest.mark.parametrize(
+    ("value", "rel"),
+    [
+        (Path("a.nii"), "a.nii"),
+        (PurePath("deep/../a.nii"), "a.nii"),
+        (PurePosixPath("deep/b.nii"), "deep/b.nii"),
+        (Path("nothing.nii"), "nothing.nii"),
+        (Path("beside.nii"), "beside.nii"),
+        (Path("data/a.nii"), "a.nii"),
+        (Path("data/nothing.nii"), "nothing.nii"),
+    ],
+    ids=str,
+)
+def test_a_relative_path_object_leads_from_here_or_from_the_data_set(
+    data: Dataset, tmp_path: Path, value: PurePath, rel: str
+) -> None:
+    """What lies in the data set, seen from the working folder, comes first; a text is no such path."""
+    (tmp_path / "data/deep").mkdir()
+    (tmp_path / "data/deep/b.nii").write_text("b")
+    (tmp_path / "beside.nii").write_text("not in the data set")
+    assert shown(given_settings({"image": value}), data, ONE) == {"image": f"{VIP}/{rel}"}
+    if not rel.startswith("nothing") and value.parts[0] != "data":
+        text = str(value)
+        assert shown(given_settings({"image": text}), data, ONE) == {"image": text}
+
+
+def test_a_relative_path_object_leads_into_a_data_set_that_is_only_on_vip() -> None:
+    """There is nothing on this machine to compare with; what leads out of it stays as it is."""
+    given = given_settings({"image": [PurePath("deep/./é.nii"), PurePath("../x"), Path("/x")]})
+    found = shown(given, Dataset(None, VIP), ONE)
+    assert found == {"image": [f"{VIP}/deep/e.nii", "../x", "/x"]}
+
+
 def test_the_newest_content_is_shown_for_local_paths_and_for_those_of_a_backup() -> None:
     """Nothing on VIP is replaced, so a file may have moved to a version folder, and back."""
     newest = Dataset(None, VIP, {"a.nii": VipPath(f"{VIP}/_v3/a.nii")})
@@ -93,10 +126,17 @@ def test_vip_gets_texts(data: Dataset) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [3, ["a"], {3: "a"}, {"a": None}, {"a": []}, {"a": [["b"]]}, {"a": {"b": 1}}, {"a": [None]}],
+    [3, ["a"], {3: "a"}, {"a": [["b"]]}, {"a": {"b": 1}}, {"a": b"b"}],
     ids=str,
 )
 def test_what_is_no_setting_is_refused(settings: object) -> None:
     """It would be text that nobody meant."""
-    with pytest.raises(PropertyError):
+    with pytest.raises(PropertyTypeError):
         given_settings(settings)
+
+
+@pytest.mark.parametrize("value", [None, [None]], ids=str)
+def test_none_is_what_vip_would_refuse(value: object) -> None:
+    """So it is refused in VIP's stead."""
+    with pytest.raises(InvalidInput, match="None is no value"):
+        given_settings({"a": value})

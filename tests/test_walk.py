@@ -14,6 +14,7 @@ import pytest
 
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.disk.scan import Scanner, Seen
+from vipsync.disk.walk import CYCLE
 from vipsync.model import RelPath
 
 NFD = unicodedata.normalize("NFD", "é")
@@ -154,6 +155,44 @@ def test_link_loops(root: Path) -> None:
     seen = look(root)
     assert set(seen.files) == {"a/1", "b/2", "a/b/2", "b/a/1"}
     assert set(seen.unreadable) == {"a/up", "a/b/a", "b/a/b", "b/a/up", "self"}
+
+
+def test_links_are_followed_anywhere_on_demand(root: Path, tmp_path: Path) -> None:
+    """Files and folders outside are seen under the names of the links, as often as links lead there."""
+    write(tmp_path / "store" / "deep" / "a")
+    write(tmp_path / "single")
+    (tmp_path / "store" / "onward").symlink_to(tmp_path / "single")
+    (root / "file").symlink_to("../single")
+    (root / "one").symlink_to(tmp_path / "store")
+    (root / "two").symlink_to(root / "one")
+    (root / "lost").symlink_to(tmp_path / "nowhere")
+    (root / "self").symlink_to("self")
+    scanner = Scanner(root, lambda _: False, anywhere=True)
+    for hints in (None, frozenset({"one", "two/deep/a"}), None):
+        seen = scanner.look(hints)
+        below = {f"{top}/{name}" for top in ("one", "two") for name in ("deep/a", "onward")}
+        assert set(seen.files) == {"file", *below}
+        assert set(seen.unreadable) == {"lost", "self"}
+
+
+def test_no_folder_is_entered_within_itself(root: Path, tmp_path: Path) -> None:
+    """Whichever way leads back, directly, by a detour or by what lies outside; each end is named."""
+    write(root / "a" / "1")
+    write(root / "b" / "2")
+    write(tmp_path / "store" / "3")
+    (root / "a" / "up").symlink_to(root)
+    (root / "a" / "b").symlink_to(root / "b")
+    (root / "b" / "a").symlink_to(root / "a")
+    (root / "store").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "back").symlink_to(root / "b")
+    (tmp_path / "store" / "above").symlink_to(tmp_path)
+    seen = Scanner(root, lambda _: False, anywhere=True).look()
+    assert {"a/1", "b/2", "a/b/2", "b/a/1", "store/3", "store/back/2"} <= set(seen.files)
+    assert "store/above/inputs" in seen.unreadable
+    assert "store/above/store" in seen.unreadable
+    assert {"a/up", "b/a/up", "a/b/a", "b/a/b"} <= set(seen.unreadable)
+    assert set(seen.unreadable.values()) == {CYCLE}
+    assert len(seen.files) < 20
 
 
 def test_dangling_link(root: Path) -> None:

@@ -1,11 +1,13 @@
 """session_data.json: the session in vip-client's own format, to open in either tool.
 
-Always the eight keys of vip-client 0.1.10; an export, never a source once there is a ledger.
+Always the eight keys of vip-client 0.1.10; an export, never a source once there is a ledger. Keys
+that other programs keep in it stay.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ START = "%Y/%m/%d %H:%M:%S"
 class Workflow(BaseModel):
     """One execution as vip-client writes it; `start` is in local time."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
 
     status: str
     start: str | None = None
@@ -31,9 +33,9 @@ class Workflow(BaseModel):
 
 
 class Backup(BaseModel):
-    """The eight keys."""
+    """The eight keys, and any that are not ours."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
 
     session_name: str
     pipeline_id: str | None = None
@@ -56,6 +58,30 @@ def read_backup(outputs: Path) -> Backup | None:
         return None
 
 
+def text_of(backup: Backup) -> str:
+    """Return the text of a backup, as vip-client writes it."""
+    return json.dumps(backup.model_dump(), indent=4) + "\n"
+
+
+def with_unknown_keys(backup: Backup, before: Backup | None) -> Backup:
+    """Return a backup with what the one before it holds of the same session under keys of others."""
+    if before is None or before.session_name != backup.session_name:
+        return backup
+    workflows = kept_in_workflows(backup.workflows, before.workflows)
+    extra = {**(before.model_extra or {}), **(backup.model_extra or {})}
+    return backup.model_copy(update={**extra, "workflows": workflows})
+
+
+def kept_in_workflows(
+    workflows: Mapping[str, Workflow], before: Mapping[str, Workflow]
+) -> dict[str, Workflow]:
+    """Return an inventory with what the one before it holds under keys of others."""
+    return {
+        id_: w.model_copy(update=before[id_].model_extra) if id_ in before else w
+        for id_, w in workflows.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where inputs and outputs lie on this machine."""
@@ -66,10 +92,10 @@ class Places:
     pipeline_id: str | None = None
 
 
-def backup_text(state: State, places: Places) -> str:
-    """Return the text of session_data.json for what the ledger knows."""
+def exported(state: State, places: Places) -> Backup:
+    """Return the backup for what the ledger knows."""
     session = state.session
-    backup = Backup(
+    return Backup(
         session_name=session.session_name or places.session_name,
         pipeline_id=places.pipeline_id,
         local_input_dir=str(places.inputs),
@@ -79,7 +105,6 @@ def backup_text(state: State, places: Places) -> str:
         input_settings=_last_values(state),
         workflows=workflows_of(state),
     )
-    return json.dumps(backup.model_dump(), indent=4) + "\n"
 
 
 def _last_values(state: State) -> dict[str, object]:

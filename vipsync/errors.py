@@ -2,8 +2,12 @@
 
     VipsyncError
     ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
-    │   └── PropertyError (also TypeError, AttributeError, RuntimeError)   a script does
-    ├── InputsMissing (also FileNotFoundError, RuntimeError)   a script names files that are not there
+    ├── PropertyError                       a property or an argument of a script's session cannot be
+    │   ├── PropertyTypeError (also TypeError)        another kind of thing, or an argument is missing
+    │   ├── PropertyValueError (also ValueError)      of the right kind, but not this one
+    │   └── PropertyMissing (also AttributeError)     something that is needed was never set
+    ├── InputsMissing (also FileNotFoundError)   a script names files that are not there
+    ├── InputsUnreadable (also OSError)     what lies in a script's data set cannot be read
     ├── InputsThere (also FileExistsError)  a script's session has inputs of its own on VIP
     ├── ResultsMissing                      results that a script asked for are not on this machine
     ├── FolderError                         the session folder is not as it must be
@@ -24,7 +28,7 @@
     ├── Unreachable (also ConnectionError)  no answer from VIP
     │   └── NeverSent                       the request did not leave this machine
     └── VipError (also RuntimeError)        VIP answered, but not with what was asked
-        ├── KeyMissing, KeyRefused          no key, or VIP does not know it (also PermissionError)
+        ├── KeyMissing, KeyRefused          no key, or VIP does not know it
         ├── PipelineUnavailable             8005 8007 8008: unknown here, or not in the right group
         ├── SlotsFull                       2000 2001: the limit of running executions; wait
         ├── InvalidInput                    8009 8018 8019: VIP refuses a value or a name
@@ -36,6 +40,9 @@
 Each class says what it concerns (`scope`), whether trying again helps (`transient`), with which code
 a command ends (`exit_code`), and each instance what a person can do (`remedy`) and after how many
 seconds the server wants to be asked again (`retry_after`, None where it did not say).
+
+What a script can meet is the builtin error that vip-client raises in that place, and no other: a
+loop that tries again after a RuntimeError must not try a mistake for ever.
 """
 
 from __future__ import annotations
@@ -72,15 +79,30 @@ class SettingsError(VipsyncError, ValueError):
     """Name the file, the key and the nearest right word."""
 
 
-class PropertyError(SettingsError, TypeError, AttributeError, RuntimeError):
-    """A property or an argument of a script's session cannot be.
-
-    It is each of the builtin errors that scripts have had to catch for this.
-    """
+class PropertyError(VipsyncError):
+    """A property or an argument of a script's session cannot be."""
 
 
-class InputsMissing(VipsyncError, FileNotFoundError, RuntimeError):
+class PropertyTypeError(PropertyError, TypeError):
+    """It is another kind of thing than is asked for, or an argument is missing or unknown."""
+
+
+class PropertyValueError(PropertyError, ValueError):
+    """It is the right kind of thing, but cannot be this one."""
+
+
+class PropertyMissing(PropertyError, AttributeError):
+    """Something that is needed was never set."""
+
+
+class InputsMissing(VipsyncError, FileNotFoundError):
     """Files that a script's session names are not there, here or on VIP."""
+
+    exit_code = 3
+
+
+class InputsUnreadable(VipsyncError, OSError):
+    """Something in the data set of a script cannot be read."""
 
     exit_code = 3
 
@@ -204,13 +226,13 @@ class VipError(VipsyncError, RuntimeError):
         self.status = status
 
 
-class KeyMissing(VipError, PermissionError):
+class KeyMissing(VipError):
     """No API key was found."""
 
     exit_code = 4
 
 
-class KeyRefused(VipError, PermissionError):
+class KeyRefused(VipError):
     """VIP does not know this API key, or the account is locked."""
 
     exit_code = 4

@@ -7,8 +7,10 @@ returns, what it raises, the backup, the outputs on this machine and what is lef
 from __future__ import annotations
 
 import re
+import shutil
+import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -169,10 +171,46 @@ def nothing_to_do(side: Side) -> Any:
     return session.workflows, session.display() is session
 
 
+def insides(side: Side) -> Any:
+    """Reach for what published scripts reach for: the paths on VIP, and the state of the workflows."""
+    session = side.ready("insides").upload_inputs()
+    paths = [session._vip_input_dir, session._vip_output_dir, session._vip_input_dir / "a.mrui"]
+    session._update_workflows()
+    session.launch_pipeline()
+    for _ in range(100):
+        session._update_workflows()
+        if [w["status"] for w in session.workflows.values()] != ["Running"]:
+            break
+        time.sleep(0.1)
+    session.download_outputs().finish()
+    session._vip_output_dir = PurePosixPath("/vip/Home/API/insides/OTHER")
+    del session._vip_input_dir
+    with pytest.raises(AttributeError):
+        session._vip_input_dir  # noqa: B018 (it is what raises)
+    paths += [session.vip_output_dir, session.vip_input_dir]
+    return paths, [w["status"] for w in session.workflows.values()]
+
+
+def no_backup(side: Side) -> Any:
+    """Keep no backup, from a moment on also for a session that was made before, then keep one again."""
+    before = side.ready("nowhere")
+    side.session._BACKUP_LOCATION = None
+    try:
+        before.upload_inputs()
+        found = [side.session("nowhere").input_dir, side.session._BACKUP_LOCATION]
+    finally:
+        side.session._BACKUP_LOCATION = "local"
+    one = side.ready("one")
+    one._BACKUP_LOCATION = None
+    one.upload_inputs()
+    other = side.ready("other").upload_inputs()
+    return found, one._BACKUP_LOCATION, other._BACKUP_LOCATION, side.session("other").input_dir
+
+
 SCRIPTS = (
     basic_steps, shortcuts, cascade, parallel_runs, intermittent_run, relaunch, two_sessions,
     three_sessions, editing_a_property, keeping, packed, failed, defaults, settings_of_all_kinds,
-    nothing_to_do,
+    nothing_to_do, insides, no_backup,
 )  # fmt: skip
 
 
@@ -229,8 +267,15 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
     "a local path without a data set": lambda s: s.session(
         "m-5", pipeline_id=PIPELINE, input_settings=ONE
     ).launch_pipeline(),
+    "removed results": lambda s: s.ready("m-9").launch_pipeline().download_outputs(
+        get_status=["Finished", "Removed"]
+    ),
+    "workflows set to None": lambda s: setattr(s.session("m"), "workflows", None),
+    "no inputs on VIP": lambda s: _without(s.ready("m-14"), "vip_input_dir").upload_inputs(),
+    "no outputs on VIP": lambda s: _without(s.ready("m-9"), "vip_output_dir").launch_pipeline(),
+    "no name": lambda s: _without(s.ready("m-14"), "session_name").finish(),
     "runs that are no number": lambda s: s.ready("m-6").upload_inputs().launch_pipeline(nb_runs="x"),
-    "everything missing": lambda s: s.session("m").run_session(),
+    "everything missing": lambda s: s.session("m-12").run_session(),
     "inputs of a session without": lambda s: s.session("m-11").get_inputs(s.session("m-7")),
     "inputs of no session": lambda s: s.session("m").get_inputs(3),
     "inputs beside its own": lambda s: s.ready("m-8").upload_inputs().get_inputs(
@@ -241,8 +286,6 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
     "a refused key": lambda s: s.session.init(api_key="nonsense", vip_portal_url=s.url),
     "a key that is none": lambda s: s.session.init(api_key=None, vip_portal_url=s.url),
     "no server": lambda s: s.session.init(api_key=s.key, vip_portal_url="http://127.0.0.1:1"),
-    "removed results": lambda s: s.ready("m-12").upload_inputs().launch_pipeline()
-    .download_outputs(get_status=["Removed"]),
     "an empty value": lambda s: s.session("m", input_settings={"signal": ""}),
     "an empty value in a list": lambda s: s.session("m", input_settings={"signal": [A, ""]}),
     "a bad character without a pipeline": lambda s: s.session("m", input_settings={"x": "a#b"}),
@@ -257,8 +300,33 @@ MISTAKES: dict[str, Callable[[Side], Any]] = {
         "m-15", pipeline_id=SWITCH, input_settings={"on": "yes"}
     ).launch_pipeline(),
     "a data set that is another's": lambda s: s.session("m-16").get_inputs(s.session("m-17")),
+    "an empty text": lambda s: s.session("m", input_settings={"signal": A, "word": ""}),
+    "an empty text in a list": lambda s: s.session("m", input_settings={"signal": [A, ""]}),
+    "an accent without a pipeline": lambda s: s.session("m", input_settings={"word": "naïve"}),
+    "a dictionary for a value": lambda s: s.session("m", input_settings={"signal": {"a": A}}),
+    "bytes for a value": lambda s: s.session("m", input_settings={"signal": b"a"}),
+    "a folder on VIP that is no path": lambda s: setattr(s.session("m"), "vip_output_dir", 3),
+    "a folder on VIP that it could not have": lambda s: setattr(s.session("m"), "vip_input_dir", "/vip/Home/é"),
+    "an output folder that is no path": lambda s: s.session("m", output_dir=3),
+    "workflows of another session": lambda s: setattr(
+        s.ready("m-9").launch_pipeline(), "workflows", {"w": {"status": "Running"}}
+    ),
+    "a backup that is no JSON": lambda s: _with_backup(s, "mine"),
+    "a backup without a name": lambda s: _with_backup(s, '{"workflows": {}}'),
     "a pattern that is no text": lambda s: type(s.init(verbose=True)).show_pipeline(3),
 }  # fmt: skip
+
+
+def _without(session: Any, name: str) -> Any:
+    setattr(session, name, None)
+    return session
+
+
+def _with_backup(side: Side, text: str) -> Any:
+    folder = Path("vip_outputs/broken")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "session_data.json").write_text(text)
+    return side.session("broken")
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=str)
@@ -269,12 +337,14 @@ def test_a_mistake_raises_the_same(
     theirs, ours = (_raised(MISTAKES[mistake], side, monkeypatch) for side in sides)
     caught = next(c for c in type(theirs).__mro__ if c.__module__ == "builtins")
     assert isinstance(ours, caught), f"{caught.__name__}, not {type(ours).__mro__}: {ours}"
-    also = [kind for kind in CAUGHT if isinstance(ours, kind) and not issubclass(caught, kind)]
-    assert also == [], f"only {caught.__name__}: {ours}"
+    also = {c for c in FAMILIES if isinstance(ours, c)} - {
+        c for c in FAMILIES if isinstance(theirs, c)
+    }
+    assert not also, f"{caught.__name__} alone, not {type(ours).__mro__}: {ours}"
 
 
-CAUGHT = (ValueError, TypeError, AttributeError, RuntimeError, LookupError)
-"""What loops of scripts catch, to try again or to go on."""
+FAMILIES = (AttributeError, OSError, RuntimeError, TypeError, ValueError)
+"""What scripts catch: an error of ours is of vip-client's family and of no other."""
 
 
 def _raised(
@@ -311,3 +381,24 @@ def test_nothing_is_printed_by_either_without_verbose(
         capsys.readouterr()
         side.ready("silent").run_session(refresh_time=1).display().finish()
         assert capsys.readouterr().out == ""
+
+
+def test_a_place_in_another_session_stays_a_session_s_own_in_either_tool(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a script has chosen with one is still its own after the other has saved the session."""
+    official, ours = sides
+    root = official.root / "own"
+    shutil.copytree(official.root / "data", root / "data")
+    monkeypatch.chdir(root)
+    official.init()
+    ours.session.init(api_key=official.key, vip_portal_url=official.url, verbose=False)
+    for tool, name in ((official, "theirs"), (ours, "ours")):
+        session = tool.ready(f"own-{name}")
+        del session.vip_input_dir
+        session.vip_input_dir = "/vip/Home/API/pool"
+        session.upload_inputs()
+    assert official.session("own-ours").launch_pipeline().vip_input_dir == "/vip/Home/API/pool"
+    Path("data/late.mrui").write_text("late")
+    ours.session("own-ours").upload_inputs()
+    assert "API/pool/late.mrui" in official.on_vip()

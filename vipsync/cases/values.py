@@ -39,6 +39,11 @@ def text_of(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
+def refused_signs(text: str) -> list[str]:
+    """Return the characters that VIP takes in no value (facts 5.2)."""
+    return sorted(set(_REFUSED.findall(text)))
+
+
 def text_problem(parameter: Parameter, text: str) -> str:
     """Say why VIP could not work with `text` for this parameter; "" where it can."""
     return (
@@ -53,7 +58,7 @@ def _writing_problem(text: str) -> str:
     """Say which rule for all values is broken (facts 5.2, 5.3)."""
     if not text:
         return "is empty, which VIP refuses: leave the key out instead"
-    if refused := sorted(set(_REFUSED.findall(text))):
+    if refused := refused_signs(text):
         return f"{text!r} has {' '.join(map(repr, refused))}, which VIP refuses in a value"
     if "@@" in text or text.endswith("@"):
         return f"{text!r}: VIP would cut it at '@@', its mark between the items of a list"

@@ -170,7 +170,8 @@ class Scanner:
     `known` are states that were settled when they were recorded: a file still equal to its own is
     quiet at once. `always` are paths, with `*` and `{name}` for any text within a part, that are
     seen although they are ignored. `quiet_times` are the seconds that will be asked of
-    `Seen.settled`. When any of these changes, make another scanner.
+    `Seen.settled`. `anywhere`: links are followed out of the folder, too. When any of these changes,
+    make another scanner.
     """
 
     def __init__(
@@ -183,6 +184,7 @@ class Scanner:
         quiet_times: Collection[float] = (5.0, 60.0),
         clock: Callable[[], float] = time.monotonic,
         listing: Listing = os.scandir,
+        anywhere: bool = False,
     ) -> None:
         self.last_duration = 0.0
         self._root = root
@@ -190,6 +192,7 @@ class Scanner:
         self._quiet_times = sorted(quiet_times)
         self._clock = clock
         self._listing = listing
+        self._anywhere = anywhere
         self._tree = self._rules.tree_of(known or {})
         self._moving: dict[RelPath, Quiet] = {}
         self._vanished: dict[RelPath, float] = {}
@@ -206,7 +209,7 @@ class Scanner:
         started = self._clock()
         which = identity(self._root)
         scope = self._scope(hints, started)
-        walk = Walk(self._root, self._rules, self._tree, self._listing)
+        walk = Walk(self._root, self._rules, self._tree, self._listing, anywhere=self._anywhere)
         walk.run(scope)
         if not same_folder(self._root, which):
             raise absent(self._root, "another folder took its place during the scan")

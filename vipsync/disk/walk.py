@@ -1,7 +1,8 @@
 """One pass over a folder: which files lie in it, and what could not be looked at.
 
 An error blocks only its own subtree. Links are followed only to files and folders inside the root,
-never in a loop. Nothing here remembers or decides: `scan` does.
+or anywhere where that is asked for, and never in a loop. Nothing here remembers or decides: `scan`
+does.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ Listing = Callable[[str], AbstractContextManager[Iterator[os.DirEntry[str]]]]
 _GONE = (FileNotFoundError, NotADirectoryError)
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 _V = TypeVar("_V")
+
+CYCLE = "it leads back to a folder that it lies in"
+"""Reason for which a folder is not entered where links are followed anywhere."""
 
 
 class Rules(NamedTuple):
@@ -81,13 +85,15 @@ class _Place(NamedTuple):
     """A folder that can be listed.
 
     `disk` and `key` are "" or end in "/". `trail` are the real paths of the folders in which links
-    were followed to come here, then its own.
+    were followed to come here, then its own. `above` are device and inode of the folders that were
+    entered to come here and its own, known where links are followed anywhere.
     """
 
     disk: str
     key: str
     ignored: bool
     trail: tuple[str, ...]
+    above: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +133,11 @@ class _Blocked(Exception):
 
 
 class Walk:
-    """One pass over a folder or some of its parts."""
+    """One pass over a folder or some of its parts; `anywhere`: links are followed out of it, too."""
 
-    def __init__(self, root: Path, rules: Rules, before: Tree, listing: Listing) -> None:
+    def __init__(
+        self, root: Path, rules: Rules, before: Tree, listing: Listing, *, anywhere: bool = False
+    ) -> None:
         self.found = Tree()
         self.changed: list[RelPath] = []
         self._root = root
@@ -138,12 +146,14 @@ class Walk:
         self._rules = rules
         self._before = before
         self._listing = listing
+        self._anywhere = anywhere
         self._pending: list[_Place] = []
 
     def run(self, scope: frozenset[str] | None) -> None:
         """Look at these paths, or at everything, and all that lies in them."""
         if scope is None:
-            self._pending.append(_Place("", "", ignored=False, trail=(self._real,)))
+            above = frozenset({_number(self._root.stat())}) if self._anywhere else frozenset()
+            self._pending.append(_Place("", "", ignored=False, trail=(self._real,), above=above))
         for path in scope or ():
             parent, name = posixpath.split(path)
             self._visit(self._before.folders[nfc(parent)], name)
@@ -211,7 +221,7 @@ class Walk:
             self._block(key, why(error))
             return
         if stat.S_ISDIR(info.st_mode):
-            self._enter(place, key, disk, trail)
+            self._enter(place, key, disk, trail, info)
         elif stat.S_ISREG(info.st_mode):
             self._keep(place, key, info)
             if disk != key:
@@ -221,24 +231,38 @@ class Walk:
             self._block(key, f"neither a file nor a folder: {kind}")
 
     def _followed(self, disk: str, place: _Place) -> tuple[str, ...]:
-        """Return the trail behind a link, which may lead neither outside nor back to where it lies."""
+        """Return the trail behind a link, which may lead neither outside nor back to where it lies.
+
+        Where links are followed anywhere, it may: a folder is then not entered within itself.
+        """
         try:
             target = os.path.realpath(self._base + disk, strict=True)
         except OSError as error:
             raise _Blocked(
                 "a link that leads nowhere: remove it or put the file itself here"
             ) from error
+        if self._anywhere:
+            return (*place.trail, target)
         if not holds(self._real, target):
             raise _Blocked("a link that leads out of the folder: put the file itself here")
         if any(holds(target, passed) for passed in place.trail):
             raise _Blocked("a link to a folder that holds it: remove it")
         return (*place.trail, target)
 
-    def _enter(self, place: _Place, key: RelPath, disk: str, trail: tuple[str, ...]) -> None:
+    def _enter(
+        self, place: _Place, key: RelPath, disk: str, trail: tuple[str, ...], info: os.stat_result
+    ) -> None:
         known = self._before.folders.get(key)
         ignored = known.ignored if known else place.ignored or self._rules.ignored(key + "/")
-        if not ignored or self._rules.on_the_way.fullmatch(key):
-            self._pending.append(_Place(disk + "/", key + "/", ignored, trail))
+        if ignored and not self._rules.on_the_way.fullmatch(key):
+            return
+        above = place.above
+        if self._anywhere:
+            if _number(info) in above:
+                self._block(key, CYCLE)
+                return
+            above |= {_number(info)}
+        self._pending.append(_Place(disk + "/", key + "/", ignored, trail, above))
 
     def _keep(self, place: _Place, key: RelPath, info: os.stat_result) -> None:
         state = FileState(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
@@ -254,6 +278,11 @@ class Walk:
     def _block(self, key: str, reason: str) -> None:
         if not self._rules.overlooks(key):
             self.found.unreadable[RelPath(key.rstrip("/"))] = reason
+
+
+def _number(info: os.stat_result) -> tuple[int, int]:
+    """Return what a folder is by whatever path one comes to it."""
+    return info.st_dev, info.st_ino
 
 
 def _check_name(name: str) -> None:

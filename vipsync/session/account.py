@@ -8,20 +8,30 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import httpx
 from pydantic import SecretStr
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
+from vipsync.client.connection import portal_address
 from vipsync.client.vip_client import VipClient
 from vipsync.dispatch import Executor, Workers
-from vipsync.errors import DiskError, KeyMissing, PropertyError, Unreachable, VipsyncError
+from vipsync.errors import (
+    DiskError,
+    KeyMissing,
+    PropertyTypeError,
+    PropertyValueError,
+    Unreachable,
+    VipsyncError,
+)
 from vipsync.loop import Pacer
-from vipsync.model import PORTAL, Descriptor
+from vipsync.model import PORTAL, Descriptor, Settings
 from vipsync.plan.snapshot import FIRST_PAUSE, OUTAGES, PATIENCE
 from vipsync.reconcile import Timing
+from vipsync.settings.keys import KEY_VARIABLE
+from vipsync.settings.keys import api_key as kept_or_set
 from vipsync.settings.reading import PORTAL_VARIABLE
 
 T = TypeVar("T")
@@ -35,13 +45,15 @@ _workers_lock = threading.Lock()
 class Account:
     """A handshake with VIP: sessions made with it run under its key.
 
-    `api_key` is a key, the path of a file that holds it, or the name of an environment variable.
+    `api_key` is the key itself, the path of a file that holds it, or the name of an environment
+    variable; where VIP_API_KEY is not set, it is the key that `vipsync login` keeps for the portal.
+    `vip_portal_url` is the portal's address; by default that in VIP_PORTAL_URL, else VIP's own.
     `transport`, `timing` and `executor` are for tests.
     """
 
     def __init__(
         self,
-        api_key: object = "VIP_API_KEY",
+        api_key: object = KEY_VARIABLE,
         vip_portal_url: str | None = None,
         *,
         transport: httpx.BaseTransport | None = None,
@@ -49,10 +61,10 @@ class Account:
         executor: Executor | None = None,
     ) -> None:
         """Take the key in and ask VIP whether it knows it; raise KeyMissing or KeyRefused."""
-        portal = vip_portal_url or os.environ.get(PORTAL_VARIABLE) or PORTAL
-        self._key = found_key(api_key, os.environ)
-        self.client = VipClient(portal, self._key, transport)
-        self.portal = self.client.portal
+        named = vip_portal_url or os.environ.get(PORTAL_VARIABLE) or PORTAL
+        self.portal = portal_address(named)
+        self._key = found_key(api_key, os.environ, self.portal)
+        self.client = VipClient(self.portal, self._key, transport)
         self.timing = timing or Timing()
         self.pace: Callable[[], None] = Pacer(
             BETWEEN_LAUNCHES, self.timing.clock, self.timing.sleep
@@ -64,6 +76,10 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account({self.portal!r})"
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return itself: copies of a session work under the same handshake."""
+        return self
 
     @property
     def executor(self) -> Executor:
@@ -118,18 +134,23 @@ def shared_workers() -> Workers:
         return _workers
 
 
-def found_key(api_key: object, environ: Mapping[str, str]) -> SecretStr:
-    """Return the key that a file holds, or a variable, or the text itself; never shown in an error."""
+def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL) -> SecretStr:
+    """Return the key that a file holds, or a variable, or the text itself; never shown in an error.
+
+    Where a script names no other, the key is the one that the command line finds.
+    """
     if isinstance(api_key, SecretStr):
         return api_key
     if not isinstance(api_key, (str, os.PathLike)):
-        raise PropertyError(
+        raise PropertyTypeError(
             "`api_key` should be a string: a key, a file's path, or a variable's name."
         )
     text = os.fspath(api_key)
     path = Path(text).expanduser() if text else Path()
     if _is_file(path):
         return SecretStr(_read(path))
+    if text == KEY_VARIABLE:
+        return kept_or_set(Settings("", portal=portal), environ)
     if text in environ:
         return SecretStr(environ[text].strip())
     if (
@@ -152,5 +173,7 @@ def _is_file(path: Path) -> bool:
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DiskError(f"The API key in {path} cannot be read.", "Mend the file.") from error
+    except UnicodeDecodeError:
+        raise PropertyValueError(f"{path} holds no API key: it is no text.") from None

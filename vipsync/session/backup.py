@@ -7,7 +7,6 @@ is taken over from here.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -15,10 +14,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vipsync.backup import BACKUP, REMOVED, Backup, Workflow, followed, read_backup
+from vipsync.backup import (
+    BACKUP,
+    REMOVED,
+    Backup,
+    Workflow,
+    followed,
+    read_backup,
+    text_of,
+    with_unknown_keys,
+)
 from vipsync.client.vip_client import VipClient
-from vipsync.errors import PropertyError, VipsyncError
+from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.folder import disk_error, write_atomic
+from vipsync.plan.cycle import API_HOME, home_of
 from vipsync.reconcile import Timing
 from vipsync.state import Row, State
 
@@ -29,15 +38,39 @@ REMOVAL_WAIT = 30.0
 def local_backup(outputs: Path) -> Backup | None:
     """Return the backup beside the outputs, None where there is none.
 
-    Raise PropertyError where there is one that cannot be read: it would be overwritten.
+    Raise PropertyValueError for another text of this name, PropertyTypeError where keys are missing,
+    DiskError where it cannot be read: it would be overwritten.
     """
-    found = read_backup(outputs)
-    if found is None and (outputs / BACKUP).exists():
-        raise PropertyError(
-            f"{outputs / BACKUP} is no backup of a session.",
-            "Mend it or move it away, or choose another output_dir.",
-        )
-    return found
+    path = outputs / BACKUP
+    try:
+        return Backup.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DiskError(f"{path} cannot be read: {error.strerror}.", _MEND) from error
+    except ValidationError as error:
+        is_json = error.errors()[0]["type"] != "json_invalid"
+        kind = PropertyTypeError if is_json else PropertyValueError
+        raise kind(f"{path} is no backup of a session.", _MEND) from error
+
+
+_MEND = "Mend it or move it away, or choose another output_dir."
+
+
+OWN_INPUTS = "own_vip_input_dir"
+"""Key of a backup whose session puts its inputs in the place of another one, as its script says.
+
+The eight keys do not tell that from get_inputs(). Without this one, inputs in another session's
+place count as that session's, and nothing is put there: so it is with a backup that only vip-client
+has written, until the script sets its `vip_input_dir` again. vip-client keeps the key.
+"""
+
+
+def owns_inputs(backup: Backup) -> bool:
+    """Tell whether the inputs on VIP are the session's own."""
+    place, home = backup.vip_input_dir or "", home_of(backup.session_name)
+    others = place.startswith(f"{API_HOME}/") and not f"{place}/".startswith(f"{home}/")
+    return not others or (backup.model_extra or {}).get(OWN_INPUTS) == place
 
 
 def vip_backup(client: VipClient, folder: str) -> Backup | None:
@@ -53,14 +86,10 @@ def vip_backup(client: VipClient, folder: str) -> Backup | None:
         return None
 
 
-def backup_json(backup: Backup) -> str:
-    """Return the text of a backup, as vip-client writes it."""
-    return json.dumps(backup.model_dump(), indent=4)
-
-
-def save_here(outputs: Path, text: str) -> Path:
+def save_here(outputs: Path, backup: Backup) -> Path:
     """Write the backup beside the outputs; return where."""
     path = outputs / BACKUP
+    text = text_of(with_unknown_keys(backup, read_backup(outputs)))
     try:
         outputs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -69,9 +98,10 @@ def save_here(outputs: Path, text: str) -> Path:
     return path
 
 
-def save_on_vip(client: VipClient, folder: str, text: str, timing: Timing) -> str:
+def save_on_vip(client: VipClient, folder: str, backup: Backup, timing: Timing) -> str:
     """Put the backup into a folder on VIP in place of the last one; return where."""
-    path, content = f"{folder}/{BACKUP}", text.encode()
+    path = f"{folder}/{BACKUP}"
+    content = text_of(with_unknown_keys(backup, vip_backup(client, folder))).encode()
     with suppress(VipsyncError):
         client.make_folder(folder)
     if client.exists(path):
@@ -89,11 +119,11 @@ def inventory(workflows: Mapping[str, Workflow]) -> dict[str, dict[str, object]]
 
 
 def workflows_in(found: Mapping[str, Mapping[str, object]]) -> dict[str, Workflow]:
-    """Read an inventory; raise PropertyError where it is none."""
+    """Read an inventory; raise PropertyTypeError where it is none."""
     try:
         return {id_: Workflow.model_validate(workflow) for id_, workflow in found.items()}
     except ValidationError as error:
-        raise PropertyError("`workflows` should be an inventory of workflows.") from error
+        raise PropertyTypeError("`workflows` should be an inventory of workflows.") from error
 
 
 def news(state: State, workflows: Mapping[str, Workflow]) -> bool:

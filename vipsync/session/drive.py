@@ -108,14 +108,16 @@ class SessionObserver:
         self._stamps: dict[RelPath, str] = {}
 
     def _new_scanner(self, others: Iterable[str] = ()) -> Scanner:
-        """Leave out what systems leave behind and what is output, of this session or of `others`."""
+        """Leave out what systems leave behind and what is output, of this session or of `others`.
+
+        Links are followed wherever they lead, as with vip-client.
+        """
         rules = [*NEVER_SENT, *map(_anchored, others)]
         root, outputs = self.inputs.resolve(), self.outputs.resolve()
         if root in outputs.parents:
             rules.append(_anchored(outputs.relative_to(root).as_posix()))
-        return Scanner(
-            self.inputs, IgnoreRules(rules, (), ""), quiet_times=(0.0,), clock=self._clock
-        )
+        ignored = IgnoreRules(rules, (), "")
+        return Scanner(self.inputs, ignored, quiet_times=(0.0,), clock=self._clock, anywhere=True)
 
     def look(
         self,
@@ -222,6 +224,14 @@ class Step:
         if self.session.snapshot is None:
             raise AssertionError("nothing was looked at yet")
         return self.session.snapshot
+
+    @property
+    def seen(self) -> Seen:
+        """What the last look found in the data set."""
+        observer = self.session.observer
+        if observer is None or observer.seen is None:
+            raise AssertionError("nothing was looked at yet")
+        return observer.seen
 
     def look(self) -> Snapshot:
         """Look, and do nothing."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar, overload
+from typing import ClassVar, Generic, Self, TypeVar, overload
 
 from vipsync.backup import Backup
 from vipsync.errors import (
     BadAnswer,
     GenericVipError,
     KeyMissing,
-    PropertyError,
+    PropertyMissing,
+    PropertyTypeError,
+    PropertyValueError,
     Unreachable,
     VipsyncError,
 )
@@ -23,7 +26,13 @@ from vipsync.model import Descriptor, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.session import checks
 from vipsync.session.account import Account
-from vipsync.session.backup import inventory, local_backup, vip_backup, workflows_in
+from vipsync.session.backup import (
+    inventory,
+    local_backup,
+    owns_inputs,
+    vip_backup,
+    workflows_in,
+)
 from vipsync.session.report import Say, SessionReport
 from vipsync.session.values import Dataset, Given, given_settings, shown
 
@@ -34,7 +43,7 @@ BACKUP_LOCATIONS = ("local", "vip", None)
 
 
 class Once(Generic[T]):
-    """A property that is set once; `del` frees it, and None is no value."""
+    """A property that is set once; `del` frees it, as setting it to None does."""
 
     def __init__(self, check: Callable[[object], T], doc: str) -> None:
         self._check = check
@@ -51,7 +60,9 @@ class Once(Generic[T]):
         return self if session is None else session.values.get(self._name)  # type: ignore[return-value]
 
     def __set__(self, session: SessionProperties, value: object) -> None:
-        if value is not None:
+        if value is None:
+            self.__delete__(session)
+        else:
             session.set_once(self._name, self._check(value))
 
     def __delete__(self, session: SessionProperties) -> None:
@@ -63,7 +74,11 @@ class SessionProperties:
 
     account_of_all: ClassVar[Account | None] = None
     verbose_by_default: ClassVar[bool] = True
-    backup_by_default: ClassVar[str | None] = "local"
+    _BACKUP_LOCATION: ClassVar[str | None] = "local"
+    """Where sessions are backed up, and looked for: "local", "vip", or None for nowhere.
+
+    The name is vip-client's: scripts set it, and it counts at each step, also for earlier sessions.
+    """
 
     session_name = Once(checks.session_name, "A name to identify this session.")
     pipeline_id = Once(checks.pipeline_id, "The pipeline, as `name/version`.")
@@ -89,20 +104,20 @@ class SessionProperties:
         self._full: dict[str, Path] = {}
         self._places: dict[str, VipPath] = {}
         self._account = account or self.account_of_all
-        self._backup_location = self.backup_by_default
         self._restored = False
+        self._own_inputs = True
         loud = self.verbose_by_default if verbose is None else verbose
         self._report = SessionReport(say, verbose=loud)
         unknown = others.keys() - _OTHERS
         if unknown:
-            raise PropertyError(f"VipSession has no property {', '.join(sorted(unknown))}.")
+            raise PropertyTypeError(f"VipSession has no property {', '.join(sorted(unknown))}.")
         named = bool(session_name or output_dir)
-        self.session_name = session_name or None
+        if session_name:
+            self.session_name = session_name
         local_output_dir = output_dir or others.pop("local_output_dir", None)
         self._settle_place(local_output_dir, named=named)
-        for name, value in others.items():
-            setattr(self, name, value)
-        self._take(pipeline_id, input_dir, input_settings)
+        given = {"pipeline_id": pipeline_id, "input_dir": input_dir}
+        self._take({**others, **given, "input_settings": input_settings or None})
 
     def __repr__(self) -> str:
         return f"<VipSession {self.session_name!r}>"
@@ -123,8 +138,10 @@ class SessionProperties:
         self._default_places()
 
     def _saved(self) -> Backup | None:
+        if self._BACKUP_LOCATION is None:
+            return None
         found = local_backup(self.outputs)
-        if found is None and self._backup_location == "vip" and self._account:
+        if found is None and self._BACKUP_LOCATION == "vip" and self._account:
             found = vip_backup(self._account.client, f"{home_of(self.session_name or '')}/OUTPUTS")
         return found
 
@@ -133,25 +150,24 @@ class SessionProperties:
         self.values.setdefault("vip_input_dir", f"{home}/INPUTS")
         self.values.setdefault("vip_output_dir", f"{home}/OUTPUTS")
 
-    def _take(self, pipeline_id: object, input_dir: object, input_settings: object) -> None:
-        """Take what a script gives at the start: it goes before what was saved."""
-        for name, value in (("pipeline_id", pipeline_id), ("input_dir", input_dir)):
+    def _take(self, given: Mapping[str, object]) -> None:
+        """Take what a script gives at the start: it goes before defaults and before what was saved."""
+        for name, value in given.items():
             if value is not None:
                 delattr(self, name)
                 setattr(self, name, value)
-        if input_settings:
-            del self.input_settings
-            self.input_settings = input_settings
 
     def _restore(self, backup: Backup) -> None:
-        """Take up a saved session; raise PropertyError where it has another name."""
+        """Take up a saved session; raise PropertyValueError where it has another name."""
         if self.session_name not in (None, backup.session_name):
-            raise PropertyError(
+            raise PropertyValueError(
                 f"The backup data have a different session name: {backup.session_name!r} "
                 f"VS {self.session_name!r}.",
                 "Please change the session name or provide another output directory.",
             )
         self.values["session_name"] = backup.session_name
+        if "vip_input_dir" not in self.values:
+            self._own_inputs = owns_inputs(backup)
         for name in ("pipeline_id", "vip_input_dir", "vip_output_dir"):
             if value := getattr(backup, name):
                 self.values.setdefault(name, value)
@@ -166,10 +182,10 @@ class SessionProperties:
     # properties that need more than a check
 
     def set_once(self, name: str, value: object) -> None:
-        """Set a property; raise PropertyError where it has another value already."""
+        """Set a property; raise PropertyValueError where it has another value already."""
         before = self.values.get(name)
         if before is not None and self._differs(name, before, value):
-            raise PropertyError(f"'{name}' is already set for session: {self.session_name}.")
+            raise PropertyValueError(f"'{name}' is already set for session: {self.session_name}.")
         try:
             if name == "local_input_dir":
                 self._set_place(name, str(value))
@@ -179,6 +195,7 @@ class SessionProperties:
         except VipsyncError:
             self.values.pop(name) if before is None else self.values.update({name: before})
             raise
+        self._own_inputs |= name == "vip_input_dir"  # a script may choose any place
 
     def _differs(self, name: str, before: object, value: object) -> bool:
         if name == "input_settings":
@@ -212,9 +229,12 @@ class SessionProperties:
 
     @local_output_dir.setter
     def local_output_dir(self, value: object) -> None:
+        if value is None:
+            del self.local_output_dir
+            return
         text, before = checks.local_dir(value), self.local_output_dir
         if before is not None and before != text:
-            raise PropertyError(
+            raise PropertyValueError(
                 f"'local_output_dir' is already set for session: {self.session_name}."
             )
         if before is None:
@@ -236,8 +256,10 @@ class SessionProperties:
 
     @input_settings.setter
     def input_settings(self, value: object) -> None:
-        if value is not None:
-            self.set_once("input_settings", given_settings(value))
+        if value is None:
+            del self.input_settings
+        else:
+            self.set_once("input_settings", checks.input_settings(value))
 
     @input_settings.deleter
     def input_settings(self) -> None:
@@ -252,7 +274,9 @@ class SessionProperties:
     def workflows(self, value: object) -> None:
         found = inventory(workflows_in(checks.workflows(value)))
         if self.workflows and found != self.workflows:
-            raise PropertyError(f"'workflows' is already set for session: {self.session_name}.")
+            raise PropertyValueError(
+                f"'workflows' is already set for session: {self.session_name}."
+            )
         self.values["workflows"] = found
 
     @workflows.deleter
@@ -271,6 +295,7 @@ class SessionProperties:
     def share(self, session: SessionProperties, *, pipeline: bool, settings: bool) -> None:
         """Take the inputs of another session, and where wanted its pipeline and settings."""
         self.values["vip_input_dir"] = session.vip_input_dir
+        self._own_inputs = False
         if session.local_input_dir:
             self.values["local_input_dir"] = session.local_input_dir
             self._full["local_input_dir"] = session._full["local_input_dir"]
@@ -280,7 +305,19 @@ class SessionProperties:
         if settings and session.given is not None:
             self.values["input_settings"] = session.given
 
+    def __copy__(self) -> Self:
+        """Return a session of its own: what is set in one is not set in the other."""
+        return deepcopy(self)
+
     # what follows from them
+
+    def require_places(self) -> None:
+        """Raise PropertyMissing where a property was deleted without which no step can be taken."""
+        for name in ("session_name", "vip_input_dir", "vip_output_dir"):
+            if not self.values.get(name):
+                raise PropertyMissing(
+                    f"Session {self.session_name!r} has no `{name}`: set it again."
+                )
 
     @property
     def given(self) -> Given | None:
@@ -326,7 +363,7 @@ class SessionProperties:
                 self.check_settings()
 
     def check_settings(self) -> None:
-        """Raise PropertyError or InputsMissing where pipeline, settings and data set do not go together."""
+        """Raise where pipeline, settings and data set do not go together."""
         if self.pipeline_id is None:
             return
         checks.check_pipeline(self.pipeline_id, self.account.pipelines)

@@ -34,6 +34,10 @@ class SessionReport:
         self._noticed: set[Notice] = set()
         self._jobs = ""
 
+    def __deepcopy__(self, memo: object) -> SessionReport:
+        """Return one for a copy of the session: it says things in the same place."""
+        return SessionReport(self._say, verbose=self.verbose)
+
     def line(self, text: str = "") -> None:
         """Say one thing."""
         if self.verbose:

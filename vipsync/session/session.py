@@ -12,11 +12,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
+from vipsync.backup import REMOVED
+from vipsync.disk.walk import CYCLE
 from vipsync.errors import (
     InputsMissing,
     InputsThere,
     LocalFileError,
-    PropertyError,
+    PropertyMissing,
+    PropertyTypeError,
+    PropertyValueError,
     ResultsMissing,
     VipError,
 )
@@ -24,38 +28,59 @@ from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, Outp
 from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.account import Account
-from vipsync.session.backup import backup_json
 from vipsync.session.drive import Step, go_on
 from vipsync.session.outcomes import how_they_ended
 from vipsync.session.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.session.report import SessionReport, pipeline_list, pipeline_page
-from vipsync.session.steps import SessionSteps, some
+from vipsync.session.steps import some
+from vipsync.session.vip_client_names import VipClientNames
+from vipsync.settings.keys import KEY_VARIABLE
 
 
-class VipSession(SessionSteps):
+class VipSession(VipClientNames):
     """Run a pipeline of VIP on a data set of this machine: upload, launch, monitor, download, finish.
 
     Every method returns the session, so that calls can be chained. The state is backed up after
     each step; `VipSession("my-session")` resumes it, in this process or in another.
+
+    `session_name`: letters, digits, `-` and `_` (default: None, a name made of date, time and chance).
+    `input_dir`: the folder of the data set on this machine (default: None, that of the backup).
+    `pipeline_id`: the pipeline, as `name/version` (default: None, that of the backup).
+    `input_settings`: a dictionary of all its parameters; a list starts a job for each of its items
+    (default: None, those of the backup).
+    `output_dir`: the folder of results and backup (default: None, `vip_outputs/<session_name>`).
+    `verbose`: True says what each step does (default: None, as init() says).
+    `account`: the Account under whose key the session runs (default: None, that of init()).
+    `say`: is called with each text that is said (default: None, which prints it).
+    `others`: `vip_input_dir`, `vip_output_dir`, `local_input_dir`, `local_output_dir`, `workflows`.
     """
 
     @classmethod
     def init(
         cls,
-        api_key: object = "VIP_API_KEY",
+        api_key: object = KEY_VARIABLE,
         verbose: bool = True,
-        vip_portal_url: str | None = None,
         backup_location: str | None = "local",
+        *,
+        vip_portal_url: str | None = None,
         **properties: object,
     ) -> Self:
         """Shake hands with VIP for all sessions that follow; return one with these properties.
 
-        `api_key` is a key, the path of a file that holds it, or the name of an environment variable.
+        `api_key`: the key itself, the path of a file that holds it, or the name of an environment
+        variable (default: "VIP_API_KEY"; where that is not set, the key that `vipsync login` keeps).
+        `verbose`: whether sessions say what they do (default: True).
+        `backup_location`: where sessions are backed up: "local", which is their output folder, "vip",
+        or None for nowhere (default: "local").
+        `vip_portal_url`: the address of the portal (default: None, that of the last init() of this
+        process, else the one in VIP_PORTAL_URL, else VIP's own).
+        `properties`: those of the session that is returned, as VipSession takes them.
         """
         if backup_location not in BACKUP_LOCATIONS:
-            raise PropertyError("invalid backup_location: it is 'local', 'vip' or None.")
-        cls.account_of_all = Account(api_key, vip_portal_url)
-        cls.verbose_by_default, cls.backup_by_default = verbose, backup_location
+            raise PropertyValueError("invalid backup_location: it is 'local', 'vip' or None.")
+        before = cls.account_of_all
+        cls.account_of_all = Account(api_key, vip_portal_url or (before.portal if before else None))
+        cls.verbose_by_default, cls._BACKUP_LOCATION = verbose, backup_location
         SessionReport(None, verbose=verbose).line("You are communicating with VIP.")
         return cls(**properties)  # type: ignore[arg-type]
 
@@ -66,13 +91,18 @@ class VipSession(SessionSteps):
     ) -> Self:
         """Bring the data set to VIP; a file that has changed since is sent again.
 
-        With `update_files=False`, nothing is looked at where there are inputs on VIP already.
+        Links are followed; what cannot be read raises InputsUnreadable before anything is sent.
+
+        `input_dir`: the folder of the data set (default: None, the session's own `input_dir`).
+        `update_files`: False looks at nothing where there are inputs on VIP already (default: True).
         """
         self._report.heading("UPLOAD INPUTS")
-        self.input_dir = input_dir
+        self.require_places()
+        if input_dir:
+            self.input_dir = input_dir
         local = self.data.local
         if local is None:
-            raise PropertyError(
+            raise PropertyTypeError(
                 f"Session {self.session_name!r}: Please provide an input directory."
             )
         if not update_files and self._is_on_vip(self.data.vip):
@@ -92,7 +122,11 @@ class VipSession(SessionSteps):
 
     def _upload(self, step: Step) -> None:
         go_on(step)
-        checks.check_names(step.look().files.keys())
+        snapshot = step.look()
+        checks.check_names(snapshot.files.keys())
+        checks.check_readable(step.seen, self.data, plans.unsent(snapshot))
+        for path in checks.cycles(step.seen):
+            self._report.line(f"(!) {path} is left out: {CYCLE}.")
         step.run(partial(plans.plan_upload, site=step.site), lambda _s: False)
         self._places = plans.places(step.snapshot)
         if left := plans.unsent(step.snapshot):
@@ -104,18 +138,29 @@ class VipSession(SessionSteps):
     def launch_pipeline(
         self, pipeline_id: str | None = None, input_settings: object = None, nb_runs: int = 1
     ) -> Self:
-        """Start the pipeline `nb_runs` times with the same settings, each run exactly once."""
+        """Start the pipeline `nb_runs` times with the same settings, each run exactly once.
+
+        `pipeline_id`: the pipeline, as `name/version` (default: None, the session's own).
+        `input_settings`: a dictionary of all its parameters (default: None, the session's own).
+        `nb_runs`: the number of executions, 0 starts none (default: 1).
+        """
         self._report.heading("LAUNCH PIPELINE")
-        self.pipeline_id = pipeline_id
-        self.input_settings = input_settings
+        if pipeline_id:
+            self.pipeline_id = pipeline_id
+        if input_settings:
+            self.input_settings = input_settings
         if self.pipeline_id is None:
-            raise PropertyError(
+            raise PropertyTypeError(
                 f"Please provide a pipeline identifier for Session: {self.session_name}"
             )
+        if self.vip_output_dir is None:
+            raise PropertyTypeError(
+                f"Please provide an output directory for Session: {self.session_name}"
+            )
         if self.given is None:
-            raise PropertyError("Input settings have not been defined.")
+            raise PropertyMissing("Input settings have not been defined.")
         if not isinstance(nb_runs, int):
-            raise PropertyError("`nb_runs` should be a number.")
+            raise PropertyTypeError("`nb_runs` should be a number.")
         self.account.patiently(self.check_settings)
         checks.check_paths(self.given, self.descriptor(), self.data)
         if nb_runs > 0:
@@ -143,7 +188,10 @@ class VipSession(SessionSteps):
             raise step.first_error() or VipError("VIP did not take every launch.", _SEE_WORKFLOWS)
 
     def monitor_workflows(self, refresh_time: float = 30) -> Self:
-        """Wait until no execution runs any more; what VIP does not answer is asked again."""
+        """Wait until no execution runs any more; what VIP does not answer is asked again.
+
+        `refresh_time`: seconds between two questions to VIP (default: 30).
+        """
         self._report.heading("MONITOR WORKFLOWS")
         if self._nothing_launched():
             return self
@@ -163,7 +211,14 @@ class VipSession(SessionSteps):
         get_status: Sequence[str] = ("Finished",),
         init_timeout: float | None = None,
     ) -> Self:
-        """Bring the results of the executions with these statuses here, and unpack archives."""
+        """Bring the results of the executions with these statuses here, and unpack archives.
+
+        `unzip`: whether archives of the tar family become folders of their name (default: True).
+        `get_status`: the statuses of the executions whose results are wanted (default:
+        ("Finished",)); "Removed" raises PropertyValueError.
+        `init_timeout`: accepted, and of no effect: there is no request that it could limit, as it
+        does in vip-client, in seconds (default: None).
+        """
         self._report.heading("DOWNLOAD OUTPUTS")
         if self._nothing_launched():
             return self
@@ -191,7 +246,14 @@ class VipSession(SessionSteps):
         unzip: bool = True,
         get_status: Sequence[str] = ("Finished",),
     ) -> Self:
-        """Upload, launch, monitor and download: everything but finish."""
+        """Upload, launch, monitor and download: everything but finish.
+
+        `update_files`: as in upload_inputs() (default: True).
+        `nb_runs`: the number of executions, as in launch_pipeline() (default: 1).
+        `refresh_time`: seconds between two questions, as in monitor_workflows() (default: 30).
+        `unzip`: as in download_outputs() (default: True).
+        `get_status`: as in download_outputs() (default: ("Finished",)).
+        """
         return (
             self.upload_inputs(update_files=update_files)
             .launch_pipeline(nb_runs=nb_runs)
@@ -213,13 +275,12 @@ class VipSession(SessionSteps):
         Results that are not here are named before they go; where download_outputs() was to bring
         them, nothing goes: raise ResultsMissing.
 
-        Arguments:
-            timeout: for how many seconds the removal is waited for (300); 0: it is only asked for.
-            keep_input: leave the inputs on VIP (False).
-            keep_output: leave the results on VIP (False).
-            by_name: remove the folder of this session's name on VIP where nothing here proves that
-                it is this session's, with all that is in it (False: raise NameTaken).
-            discard_missing: remove results too that download_outputs() did not bring (False).
+        `timeout`: seconds for which the removal is waited for, 0 only asks for it (default: 300).
+        `keep_input`: True leaves the inputs on VIP (default: False).
+        `keep_output`: True leaves the results on VIP (default: False).
+        `by_name`: True removes the folder of this session's name on VIP, with all that is in it,
+        where nothing here proves that it is this session's (default: False, raise NameTaken).
+        `discard_missing`: True removes results too that did not come (default: False).
         """
         self._report.heading("FINISH")
         finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
@@ -249,9 +310,15 @@ class VipSession(SessionSteps):
 
         Raise InputsThere where this session has inputs of its own there, InputsMissing where the
         other has none.
+
+        `session`: the session whose inputs are used, here and on VIP.
+        `get_pipeline`: True takes its pipeline too (default: False).
+        `get_settings`: True takes its input_settings too (default: False).
         """
         if not isinstance(session, SessionProperties):
-            raise PropertyError("`session` should be a VipSession.")
+            raise PropertyMissing("`session` should be a VipSession: this has no inputs.")
+        self.require_places()
+        session.require_places()
         if session.vip_input_dir == self.vip_input_dir:
             self._report.line("These sessions already share the same inputs on VIP.")
             return self
@@ -274,7 +341,7 @@ class VipSession(SessionSteps):
 
     def display(self) -> Self:
         """Show what this session is."""
-        shown = json.loads(backup_json(self._backup()))
+        shown = self._backup().model_dump()
         title = f'Session: "{shown.pop("session_name")}"'
         lines = [f"{name}: {json.dumps(value, indent=3)}" for name, value in shown.items()]
         rule = "-" * len(title)
@@ -283,13 +350,20 @@ class VipSession(SessionSteps):
 
     @classmethod
     def show_pipeline(cls, pipeline_id: str | None = None) -> None:
-        """Show the pipelines whose identifier holds this text; where it is one alone, all about it."""
+        """Show the pipelines whose identifier holds this text; where it is one alone, all about it.
+
+        `pipeline_id`: a part of the identifier, in capitals or not (default: None, all pipelines).
+        """
         account = cls.account_of_all
         if account is None:
-            raise PropertyError(
+            raise PropertyTypeError(
                 "No pipeline found. Run VipSession.init() to access pipeline descriptions."
             )
-        pattern = checks.pipeline_id(pipeline_id or "")
+        pattern = "" if pipeline_id is None else pipeline_id
+        if not isinstance(pattern, str):
+            raise PropertyMissing(
+                "`pipeline_id` should be a string: this has no letters to look for."
+            )
         found = sorted(p for p in account.pipelines if pattern.lower() in p.lower())
         report = SessionReport(None, verbose=cls.verbose_by_default)
         if not found:
@@ -307,5 +381,7 @@ _SEE_WORKFLOWS = "`workflows` names those that have started; call launch_pipelin
 
 def _statuses(names: Sequence[str]) -> tuple[ExecutionStatus, ...]:
     """Return the statuses that are wanted; what is none of VIP's matches nothing."""
+    if REMOVED in names:
+        raise PropertyValueError(f"{REMOVED!r} in `get_status`: cannot download removed data.")
     known = {status.value for status in ExecutionStatus}
     return tuple(ExecutionStatus(name) for name in names if name in known)

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from vipsync.act import LIST_LIMIT
-from vipsync.backup import REMOVED, Backup, workflows_of
-from vipsync.errors import PropertyError, ResultsMissing
+from vipsync.backup import REMOVED, Backup, kept_in_workflows, workflows_of
+from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
 from vipsync.model import Settings, VipPath
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
@@ -20,10 +20,11 @@ from vipsync.plan.snapshot import Lease, Snapshot
 from vipsync.session import checks
 from vipsync.session import planners as plans
 from vipsync.session.backup import (
-    backup_json,
+    OWN_INPUTS,
     inventory,
     local_backup,
     news,
+    owns_inputs,
     save_here,
     save_on_vip,
     taken_over,
@@ -44,6 +45,7 @@ class SessionSteps(SessionProperties):
     @contextmanager
     def _held(self, *, inputs: bool = False, **sections: Any) -> Iterator[Step]:
         """Hold the session's folder for one step; afterwards, whatever happened, back it up."""
+        self.require_places()
         named = Settings(self.session_name or "", self.pipeline_id, self.account.portal)
         settings = replace(named, **sections)
         dataset = self.data.local if inputs else None
@@ -57,13 +59,15 @@ class SessionSteps(SessionProperties):
                 yield step
             finally:
                 if step.session.is_open:  # else the folder went away, and nothing is written there
-                    self.values["workflows"] = inventory(workflows_of(step.state))
+                    before = workflows_in(self.workflows)
+                    after = kept_in_workflows(workflows_of(step.state), before)
+                    self.values["workflows"] = inventory(after)
                     self._save(step.state)
 
     def _catch_up(self, step: Step) -> None:
         """Take over what another program did with this session, and say where it is to be on VIP."""
         workflows, state = workflows_in(self.workflows), step.state
-        backup = local_backup(self.outputs) if self._backup_location == "local" else None
+        backup = local_backup(self.outputs) if self._BACKUP_LOCATION == "local" else None
         if backup:
             workflows = {**workflows, **backup.workflows}
         fresh = state.session.phase is Phase.CLOSED and not (state.executions or state.sent)
@@ -81,7 +85,7 @@ class SessionSteps(SessionProperties):
         """Return where the session is to be on VIP; while it is open, its name is pinned."""
         name, session = self.session_name or "", state.session
         if session.phase is not Phase.CLOSED and session.session_name != name:
-            raise PropertyError(
+            raise PropertyValueError(
                 f"The data of {session.session_name!r} are on VIP: it cannot become {name!r} now.",
                 "Call finish() under its old name first, or choose another output_dir.",
             )
@@ -98,7 +102,7 @@ class SessionSteps(SessionProperties):
         """Return the intent of one call: its name says which call it was."""
         given, descriptor = self.given, self.descriptor()
         if given is None or descriptor is None:
-            raise PropertyError("Input settings have not been defined.")
+            raise PropertyMissing("Input settings have not been defined.")
         request = f"session-{secrets.token_hex(8)}"
         pinned = replace(snapshot.state.session, session_name=self.session_name or "")
         name = execution_name(pinned, [], request)
@@ -133,10 +137,7 @@ class SessionSteps(SessionProperties):
 
     def _shares_inputs(self) -> bool:
         """Tell whether the inputs on VIP are those of another session."""
-        home = home_of(self.session_name or "")
-        api = home.rpartition("/")[0]
-        vip = self.data.vip
-        return vip.startswith(f"{api}/") and not vip.startswith(f"{home}/")
+        return not self._own_inputs
 
     def _nothing_launched(self) -> bool:
         """Tell whether there is no execution to ask about; say so."""
@@ -148,7 +149,7 @@ class SessionSteps(SessionProperties):
         return True
 
     def _backup(self) -> Backup:
-        return Backup(
+        backup = Backup(
             session_name=self.session_name or "",
             pipeline_id=self.pipeline_id,
             local_input_dir=self.local_input_dir,
@@ -158,16 +159,19 @@ class SessionSteps(SessionProperties):
             input_settings=self.input_settings,
             workflows=workflows_in(self.workflows),
         )
+        if self._own_inputs and not owns_inputs(backup):
+            return backup.model_copy(update={OWN_INPUTS: backup.vip_input_dir})
+        return backup
 
     def _save(self, state: State | None = None) -> None:
         """Back the session up where `backup_location` says; on VIP only while data of it are there."""
-        text = backup_json(self._backup())
-        if self._backup_location == "local":
-            self._report.line(f">> Session was saved in: {save_here(self.outputs, text)}")
-        elif self._backup_location == "vip" and state and state.session.phase is not Phase.CLOSED:
+        backup = self._backup()
+        if self._BACKUP_LOCATION == "local":
+            self._report.line(f">> Session was saved in: {save_here(self.outputs, backup)}")
+        elif self._BACKUP_LOCATION == "vip" and state and state.session.phase is not Phase.CLOSED:
             client, timing = self.account.client, self.account.timing
             folder = self.vip_output_dir or ""
-            where = self.account.patiently(lambda: save_on_vip(client, folder, text, timing))
+            where = self.account.patiently(lambda: save_on_vip(client, folder, backup, timing))
             self._report.line(f">> Session was saved in: {where}")
 
     # what is said of results and removals
@@ -216,10 +220,14 @@ class SessionSteps(SessionProperties):
         else:
             self._report.line(f"Session {self.session_name!r} is now over.")
             self._name_left_outside(step.snapshot)
-        if self._shares_inputs():
+        if not self.data.vip.startswith(f"{home_of(self.session_name or '')}/"):
             self._report.line(
                 f"(!) The input data are still on VIP: {self.data.vip}. "
-                "They belong to another session: run finish() there."
+                + (
+                    "They belong to another session: run finish() there."
+                    if self._shares_inputs()
+                    else f"Remove them on the portal ({self.account.portal})."
+                )
             )
 
     def _name_left_outside(self, s: Snapshot) -> None:

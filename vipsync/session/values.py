@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vipsync.cases.values import ON_VIP, text_of
-from vipsync.errors import PropertyError, VipsyncError
+from vipsync.errors import InvalidInput, PropertyTypeError, VipsyncError
 from vipsync.model import Descriptor, RelPath, Scalar, VipPath
 from vipsync.names import relpath, vip_relpath
 
@@ -21,6 +22,7 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """How a value starts that names a file on another platform, as `girder:`; one letter is a disk."""
 
 _VERSION = re.compile(r"_v[0-9]+/")
+_VALUES = "Give a text, a number, a path, or a list of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +39,32 @@ Given = Mapping[str, Item | tuple[Item, ...]]
 
 
 def given_settings(settings: object) -> Given:
-    """Take in what a script gives; raise PropertyError where it is no such thing."""
+    """Take in what a script gives; raise PropertyTypeError where it is no such thing."""
     if not isinstance(settings, Mapping):
-        raise PropertyError("`input_settings` should be a dictionary.")
+        raise PropertyTypeError("`input_settings` should be a dictionary.")
     return {_name(name): _value(str(name), value) for name, value in settings.items()}
 
 
 def _name(name: object) -> str:
     if not isinstance(name, str):
-        raise PropertyError(f"input_settings: the parameter {name!r} should be a string.")
+        raise PropertyTypeError(f"input_settings: the parameter {name!r} should be a string.")
     return name
 
 
 def _value(name: str, value: object) -> Item | tuple[Item, ...]:
-    if not isinstance(value, (list, tuple)):
-        return _item(name, value)
-    if not value:
-        raise PropertyError(f"Missing input value(s) for parameter(s): {name}.")
-    return tuple(_item(name, item) for item in value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_item(name, item) for item in value)
+    return _item(name, value)
 
 
 def _item(name: str, value: object) -> Item:
     """Return one value; anything that is neither a number nor a path goes by its text."""
-    if value is None or isinstance(value, (list, tuple, dict, set, bytes)):
-        raise PropertyError(
-            f"input_settings: {name}: {type(value).__name__} is no value for a parameter.",
-            "Give a text, a number, true or false, a path, or a list of them.",
+    if value is None:  # vip-client sends it, and VIP refuses it
+        raise InvalidInput(f"input_settings: {name}: None is no value for a parameter.", _VALUES)
+    if isinstance(value, (list, tuple, dict, set, bytes)):
+        kind = type(value).__name__
+        raise PropertyTypeError(
+            f"input_settings: {name}: {kind} is no value for a parameter.", _VALUES
         )
     if isinstance(value, (bool, int, float)):
         return value
@@ -71,6 +73,18 @@ def _item(name: str, value: object) -> Item:
     if text.startswith(ON_VIP) or _ELSEWHERE.match(text):
         return text
     return LocalText(text, os.path.abspath(text), is_path)  # noqa: PTH100 (links stay as they are)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file of the data set: where it is on this machine, and its path below it, `.` for all of it."""
+
+    full: str
+    rel: RelPath
+
+
+def _relative(text: str) -> RelPath:
+    return RelPath(text) if text == "." else relpath(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +99,33 @@ class Dataset:
     vip: VipPath
     places: Mapping[str, VipPath] = field(default_factory=dict)
 
-    def inside(self, item: LocalText) -> RelPath | None:
-        """Return the path below the local data set, `.` for all of it; None where it lies elsewhere."""
+    def place(self, item: LocalText) -> Place | None:
+        """Return which file of the data set is meant, None where it lies elsewhere.
+
+        A path object that is relative leads from the working folder, or else from the data set on,
+        as with vip-client.
+        """
+        here, below = self._below(item.full), self._from_here_on(item)
+        if here and (below is None or os.path.exists(here.full) or not os.path.exists(below.full)):  # noqa: PTH110
+            return here
+        return below
+
+    def _from_here_on(self, item: LocalText) -> Place | None:
+        """Return the file that a relative path object names below the data set."""
+        if not item.is_path or os.path.isabs(item.text):  # noqa: PTH117 (a text, not a Path)
+            return None
+        if self.local is not None:
+            return self._below(os.path.abspath(self.local / item.text))  # noqa: PTH100
+        text = PurePath(os.path.normpath(item.text)).as_posix()
+        return None if text.split("/")[0] == ".." else Place("", _relative(text))
+
+    def _below(self, path: str) -> Place | None:
+        """Return a file by its path below the local data set, followed through links where it must be."""
         if self.local is None:
             return None
-        for full, root in (
-            (item.full, self.local),
-            (os.path.realpath(item.full), self.local.resolve()),
-        ):
-            try:
-                rel = Path(full).relative_to(root).as_posix()
-            except ValueError:
-                continue
-            return RelPath(rel) if rel == "." else relpath(rel)
+        for full, root in ((path, self.local), (os.path.realpath(path), self.local.resolve())):
+            with suppress(ValueError):
+                return Place(path, _relative(Path(full).relative_to(root).as_posix()))
         return None
 
     def on_vip(self, rel: RelPath) -> VipPath:
@@ -109,7 +137,7 @@ class Dataset:
 
     def holds(self, path: str) -> bool:
         """Tell whether a path on VIP lies in the data set."""
-        return path == self.vip or path.startswith(f"{self.vip}/")
+        return bool(self.vip) and (path == self.vip or path.startswith(f"{self.vip}/"))
 
     def newest(self, path: str) -> str:
         """Return where the file of the data set is now that was at `path` on VIP."""
@@ -147,7 +175,7 @@ def _shown(name: str, item: Item, data: Dataset, descriptor: Descriptor | None) 
         return data.newest(item) if isinstance(item, str) else item
     rel = path_in(name, item, data, descriptor)
     try:
-        return data.on_vip(rel) if rel else item.text
+        return data.on_vip(rel) if rel and data.vip else item.text
     except VipsyncError:
         return item.text
 
@@ -162,7 +190,8 @@ def path_in(
     files = takes_files(name, descriptor)
     if files is None:
         files = item.is_path or os.path.lexists(item.full)
-    return data.inside(item) if files else None
+    place = data.place(item) if files else None
+    return place.rel if place else None
 
 
 def launched(

@@ -1,20 +1,29 @@
 """Write down for people and other tools what is true now: STATUS.txt, session_data.json, results.csv.
 
 Exports only: nothing here is read back by vipsync, but for `status`, which shows what the process
-that holds the folder last said.
+that holds the folder last said, and for what other programs keep in session_data.json.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from vipsync.backup import BACKUP, Places, backup_text
+from vipsync.backup import (
+    BACKUP,
+    Backup,
+    Places,
+    exported,
+    read_backup,
+    text_of,
+    with_unknown_keys,
+)
 from vipsync.errors import VipsyncError
 from vipsync.folder import SessionFolder, write_atomic
 from vipsync.status.results_table import results_table
@@ -83,15 +92,20 @@ class Publisher:
             observer.settings.session_name,
             observer.settings.pipeline_id,
         )
-        self._write(observer.outputs / BACKUP, backup_text(session.ledger.state, places))
+        backup = exported(session.ledger.state, places)
+        self._write(observer.outputs / BACKUP, text_of(backup), lambda: _completed(backup, places))
         self._write(observer.outputs / TABLE, results_table(session.ledger.state, status))
 
-    def _write(self, path: Path, text: str) -> None:
-        """Write an export that has changed, or that is gone."""
+    def _write(self, path: Path, text: str, completed: Callable[[], str] | None = None) -> None:
+        """Write an export that has changed, or that is gone; `completed` is looked for only then."""
         if self._written.get(path) != text or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, text.encode())
+            write_atomic(path, (completed() if completed else text).encode())
             self._written[path] = text
+
+
+def _completed(backup: Backup, places: Places) -> str:
+    return text_of(with_unknown_keys(backup, read_backup(places.outputs)))
 
 
 def _lasting(status: Status) -> object:
