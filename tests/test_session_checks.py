@@ -68,7 +68,7 @@ def test_a_boolean_is_true_or_false_in_these_letters(value: object) -> None:
 @pytest.mark.parametrize("value", ["", [], ["a", ""], "  ", ("",)], ids=str)
 def test_an_empty_value_is_refused_before_any_pipeline_is_known(value: object) -> None:
     """VIP takes it for no parameter; all of them are named."""
-    with pytest.raises(PropertyValueError, match=r"Missing input value\(s\).*: b, z\."):
+    with pytest.raises(PropertyValueError, match=r"Missing input value\(s\).*: b, z"):
         checks.input_settings({"z": value, "a": "full", "b": value})
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.pipelines import pipeline
 from vipsync.errors import InvalidInput, PropertyTypeError
 from vipsync.model import VipPath
+from vipsync.session.checks import check_given
 from vipsync.session.values import Dataset, given_settings, launched, shown
 
 VIP = VipPath("/vip/Home/API/study/INPUTS")
@@ -135,8 +136,9 @@ def test_what_is_no_setting_is_refused(settings: object) -> None:
         given_settings(settings)
 
 
-@pytest.mark.parametrize("value", [None, [None]], ids=str)
-def test_none_is_what_vip_would_refuse(value: object) -> None:
-    """So it is refused in VIP's stead."""
+@pytest.mark.parametrize("value", [None, [None], ["a", None]], ids=str)
+def test_none_is_a_value_that_is_still_to_come(value: object) -> None:
+    """A session keeps it, as with vip-client; VIP would refuse it, so nothing is launched with it."""
+    given = given_settings({"data": value})
     with pytest.raises(InvalidInput, match="None is no value"):
-        given_settings({"a": value})
+        check_given(given)

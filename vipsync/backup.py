@@ -75,11 +75,14 @@ def with_unknown_keys(backup: Backup, before: Backup | None) -> Backup:
 def kept_in_workflows(
     workflows: Mapping[str, Workflow], before: Mapping[str, Workflow]
 ) -> dict[str, Workflow]:
-    """Return an inventory with what the one before it holds under keys of others."""
-    return {
-        id_: w.model_copy(update=before[id_].model_extra) if id_ in before else w
-        for id_, w in workflows.items()
-    }
+    """Return an inventory with what the one before it holds of others, and of outputs that have gone."""
+    return {id_: _kept(w, before[id_]) if id_ in before else w for id_, w in workflows.items()}
+
+
+def _kept(workflow: Workflow, before: Workflow) -> Workflow:
+    told = {str(output.get("path")): output for output in before.outputs}
+    outputs = [{**told.get(str(output.get("path")), {}), **output} for output in workflow.outputs]
+    return workflow.model_copy(update={**(before.model_extra or {}), "outputs": outputs})
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def _plain_backup(document: dict[str, Any]) -> dict[str, Any]:
             # what else is said of them depends on the second in which the next run begins
             workflow["outputs"] = [{"path": output["path"]} for output in workflow["outputs"]]
     document["workflows"] = list(workflows)
+    document.pop("own_vip_input_dir", None)  # a key of ours, which vip-client leaves alone
     return document
 
 

@@ -23,7 +23,7 @@ from vipsync.errors import (
     PropertyTypeError,
     PropertyValueError,
 )
-from vipsync.model import Descriptor, Parameter, ParameterType, RelPath
+from vipsync.model import Descriptor, Parameter, ParameterType, RelPath, Scalar
 from vipsync.names import clashes, vip_relpath
 from vipsync.session.values import (
     Dataset,
@@ -74,7 +74,7 @@ def input_settings(value: object) -> Given:
     given = given_settings(value)
     if empty := [name for name, item in given.items() if _is_empty(item)]:
         raise PropertyValueError(
-            f"Missing input value(s) for parameter(s): {', '.join(sorted(empty))}."
+            f"Missing input value(s) for parameter(s): {', '.join(sorted(empty))}"
         )
     for name, item in items(given):
         # A TypeError, as with vip-client: it stumbles over its own message there.
@@ -89,7 +89,8 @@ def input_settings(value: object) -> Given:
 def _is_empty(value: Item | tuple[Item, ...]) -> bool:
     if isinstance(value, tuple):
         return not value or any(map(_is_empty, value))
-    return not text_of(value.text if isinstance(value, LocalText) else value)
+    text = value.text if isinstance(value, LocalText) else value
+    return text is not None and not text_of(text)
 
 
 def _refused_signs(item: Item) -> list[str]:
@@ -130,11 +131,13 @@ def check_settings(given: Given, descriptor: Descriptor, data: Dataset) -> None:
     """Raise where parameters are missing (PropertyMissing) or unknown, or VIP could not use a value."""
     missing = [p.name for p in descriptor.parameters if p.required and p.name not in given]
     if missing:
-        raise PropertyMissing(f"Missing input parameter(s): {', '.join(missing)}.")
+        raise PropertyMissing(f"Missing input parameter(s): {', '.join(sorted(missing))}")
     for name, item in items(given):
         parameter = descriptor.parameter(name)
         if parameter is None:
             raise _unknown(name, descriptor)
+        if item is None:
+            continue
         if parameter.takes_files and not isinstance(item, (str, LocalText)):
             raise InvalidInput(f"input_settings: {name}: {item!r} is no path of a file.")
         if problem := _problem(parameter, item, data):
@@ -152,7 +155,7 @@ def _unknown(name: str, descriptor: Descriptor) -> PropertyValueError:
     )
 
 
-def _problem(parameter: Parameter, item: Item, data: Dataset) -> str:
+def _problem(parameter: Parameter, item: Scalar | LocalText, data: Dataset) -> str:
     """Say why VIP could not work with a value; a file of the data set gets a name that it can."""
     if parameter.value_type is ParameterType.BOOLEAN:
         text = item.text if isinstance(item, LocalText) else item
@@ -195,6 +198,13 @@ def check_files(given: Given, descriptor: Descriptor | None, data: Dataset) -> N
             f"Missing file(s) for parameter(s): {', '.join(outside)}: not inside {data.local}.",
             "Only `input_dir` is uploaded: put them there, or choose another `input_dir`.",
         )
+
+
+def check_given(given: Given) -> None:
+    """Raise InvalidInput, in VIP's stead, where a value is still to come."""
+    for name, item in items(given):
+        if item is None:
+            raise InvalidInput(f"input_settings: {name}: None is no value for a parameter.")
 
 
 def check_paths(given: Given, descriptor: Descriptor | None, data: Dataset) -> None:

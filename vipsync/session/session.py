@@ -162,6 +162,7 @@ class VipSession(VipClientNames):
         if not isinstance(nb_runs, int):
             raise PropertyTypeError("`nb_runs` should be a number.")
         self.account.patiently(self.check_settings)
+        checks.check_given(self.given)
         checks.check_paths(self.given, self.descriptor(), self.data)
         if nb_runs > 0:
             local = self.data.local

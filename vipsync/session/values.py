@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from vipsync.cases.values import ON_VIP, text_of
-from vipsync.errors import InvalidInput, PropertyTypeError, VipsyncError
+from vipsync.errors import PropertyTypeError, VipsyncError
 from vipsync.model import Descriptor, RelPath, Scalar, VipPath
 from vipsync.names import relpath, vip_relpath
 
@@ -34,7 +34,9 @@ class LocalText:
     is_path: bool = False
 
 
-Item = Scalar | LocalText
+Item = Scalar | LocalText | None
+"""None says that a value is still to come: a session keeps it, and nothing is launched with it."""
+
 Given = Mapping[str, Item | tuple[Item, ...]]
 
 
@@ -59,14 +61,12 @@ def _value(name: str, value: object) -> Item | tuple[Item, ...]:
 
 def _item(name: str, value: object) -> Item:
     """Return one value; anything that is neither a number nor a path goes by its text."""
-    if value is None:  # vip-client sends it, and VIP refuses it
-        raise InvalidInput(f"input_settings: {name}: None is no value for a parameter.", _VALUES)
     if isinstance(value, (list, tuple, dict, set, bytes)):
         kind = type(value).__name__
         raise PropertyTypeError(
             f"input_settings: {name}: {kind} is no value for a parameter.", _VALUES
         )
-    if isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     is_path = isinstance(value, os.PathLike)
     text = os.fsdecode(value) if isinstance(value, os.PathLike) else str(value)
@@ -170,7 +170,7 @@ def shown(given: Given, data: Dataset, descriptor: Descriptor | None) -> dict[st
     }
 
 
-def _shown(name: str, item: Item, data: Dataset, descriptor: Descriptor | None) -> Scalar:
+def _shown(name: str, item: Item, data: Dataset, descriptor: Descriptor | None) -> Scalar | None:
     if not isinstance(item, LocalText):
         return data.newest(item) if isinstance(item, str) else item
     rel = path_in(name, item, data, descriptor)
