@@ -69,23 +69,30 @@ def test_a_boolean_is_true_or_false_in_these_letters(value: object) -> None:
 def test_an_empty_value_is_refused_before_any_pipeline_is_known(value: object) -> None:
     """VIP takes it for no parameter; all of them are named."""
     with pytest.raises(PropertyValueError, match=r"Missing input value\(s\).*: b, z"):
-        checks.input_settings({"z": value, "a": "full", "b": value})
+        checks.input_settings({"z": value, "a": "full", "b": value}, NOWHERE)
 
 
 @pytest.mark.parametrize("value", ["naïve", "/vip/Home/a#b", ["ok", "a;b"], "girder:/a|b"], ids=str)
 def test_a_bad_character_is_refused_before_any_pipeline_is_known(value: object) -> None:
     """VIP takes it for no parameter."""
     with pytest.raises(PropertyTypeError, match=r"Invalid character\(s\).*: word"):
-        checks.input_settings({"number": 3, "word": value})
+        checks.input_settings({"number": 3, "word": value}, NOWHERE)
 
 
 def test_a_file_of_this_machine_may_have_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is sent under a name that VIP takes, also where the data set becomes known later."""
+    """It is sent under a name that VIP takes: whether it is there, comes later, or is on VIP alone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "été.nii").write_text("x")
-    checks.input_settings({"text": "été.nii", "path": Path("later/é.nii")})
+    checks.input_settings({"text": "été.nii", "path": Path("later/é.nii")}, NOWHERE)
+    there = Dataset(tmp_path / "data", VIP)
+    checks.input_settings({"text": "data/é.nii"}, there)
+    with pytest.raises(PropertyTypeError):
+        checks.input_settings({"text": "other/é.nii"}, there)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(PropertyTypeError):
+        checks.input_settings({"text": "data/é.nii"}, there)
 
 
 def test_lists_that_go_together_must_have_one_length() -> None:

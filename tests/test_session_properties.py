@@ -110,6 +110,8 @@ def test_nothing_is_no_argument(scripts: Scripts) -> None:
     """What a method is not given, or given empty, is what the session has."""
     session = scripts.ready("study", "a.mrui").upload_inputs(None).upload_inputs("")
     session.launch_pipeline(None, None).launch_pipeline("", {})
+    again = scripts.session("study", input_dir="", pipeline_id="", input_settings={}, workflows={})
+    assert (again.input_dir, again.pipeline_id, len(again.workflows)) == ("data", PIPELINE, 2)
     assert (session.input_dir, session.pipeline_id, len(session.workflows)) == ("data", PIPELINE, 2)
 
 

@@ -69,7 +69,7 @@ def local_dir(value: object) -> str:
     return Path(value).as_posix()
 
 
-def input_settings(value: object) -> Given:
+def input_settings(value: object, data: Dataset) -> Given:
     """Return what a script gives as settings; refuse at once what VIP takes for no parameter at all."""
     given = given_settings(value)
     if empty := [name for name, item in given.items() if _is_empty(item)]:
@@ -78,7 +78,7 @@ def input_settings(value: object) -> Given:
         )
     for name, item in items(given):
         # A TypeError, as with vip-client: it stumbles over its own message there.
-        if signs := _refused_signs(item):
+        if signs := _refused_signs(item, data):
             raise PropertyTypeError(
                 f"Invalid character(s) in input value(s) for parameter(s): {name}: {' '.join(signs)}",
                 "VIP refuses them in every value.",
@@ -93,10 +93,11 @@ def _is_empty(value: Item | tuple[Item, ...]) -> bool:
     return text is not None and not text_of(text)
 
 
-def _refused_signs(item: Item) -> list[str]:
+def _refused_signs(item: Item, data: Dataset) -> list[str]:
     """Return the signs of a text that VIP refuses; a file of this machine gets a name that it takes."""
     if isinstance(item, LocalText):
-        is_path = item.is_path or os.path.lexists(item.full)
+        away = data.local is not None and not data.local.is_dir()
+        is_path = item.is_path or os.path.lexists(item.full) or (away and data.place(item))
         return [] if is_path else [s for s in refused_signs(item.text) if s != os.sep]
     return refused_signs(item) if isinstance(item, str) else []
 

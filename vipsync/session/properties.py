@@ -117,7 +117,7 @@ class SessionProperties:
         local_output_dir = output_dir or others.pop("local_output_dir", None)
         self._settle_place(local_output_dir, named=named)
         given = {"pipeline_id": pipeline_id, "input_dir": input_dir}
-        self._take({**others, **given, "input_settings": input_settings or None})
+        self._take({**others, **given, "input_settings": input_settings})
 
     def __repr__(self) -> str:
         return f"<VipSession {self.session_name!r}>"
@@ -153,7 +153,7 @@ class SessionProperties:
     def _take(self, given: Mapping[str, object]) -> None:
         """Take what a script gives at the start: it goes before defaults and before what was saved."""
         for name, value in given.items():
-            if value is not None:
+            if value:
                 delattr(self, name)
                 setattr(self, name, value)
 
@@ -259,7 +259,7 @@ class SessionProperties:
         if value is None:
             del self.input_settings
         else:
-            self.set_once("input_settings", checks.input_settings(value))
+            self.set_once("input_settings", checks.input_settings(value, self.data))
 
     @input_settings.deleter
     def input_settings(self) -> None:
