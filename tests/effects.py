@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from vipsync import ledger
 from vipsync.disk import archive
-from vipsync.ledger import Ledger
+from vipsync.record import ledger
+from vipsync.record.ledger import Ledger
 
 
 @dataclass(frozen=True)

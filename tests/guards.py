@@ -18,22 +18,26 @@ from typing import Any
 
 import pytest
 
-from vipsync import access, act, fetching, folder, holding, ledger, reconcile, record
+from vipsync.act import perform
+from vipsync.act import results as act_results
 from vipsync.client import connection, wire
 from vipsync.disk import archive, mirror, scan, tarstream
+from vipsync.folder import folder, holding
 from vipsync.observe import observer
 from vipsync.plan import (
-    cycle,
     finishing,
     launching,
-    mirroring,
+    new_cases,
+    plan,
     removing,
     requests,
     sending,
-    sorting,
     starting,
 )
-from vipsync.session import drive, planners, session, steps
+from vipsync.plan import results as plan_results
+from vipsync.record import ledger, outcomes
+from vipsync.run import account, reconciler
+from vipsync.script import drive, planners, session, steps
 from vipsync.settings import keys, reading
 
 
@@ -68,7 +72,7 @@ def _row(name: str) -> str:
 
 
 def _after(name: str) -> str:
-    return f"tests/test_record.py::test_what_is_true_after[{name}]"
+    return f"tests/test_outcomes.py::test_what_is_true_after[{name}]"
 
 
 def _hostile(name: str) -> str:
@@ -85,35 +89,35 @@ GUARDS = (
     # whose data these are
     Guard(
         "only a folder with our id alone is removed",
-        act._remove,
+        perform._remove,
         "ids != ((mine,) if action.ids is None else action.ids)",
         "False",
-        "tests/test_act.py::test_a_folder_that_is_not_ours_alone_is_never_removed[both]",
+        "tests/test_perform.py::test_a_folder_that_is_not_ours_alone_is_never_removed[both]",
     ),
     Guard(
         "an execution that has ended is not killed",
-        act._kill,
+        perform._kill,
         " or seen.execution.status.ended",
         "",
-        "tests/test_act.py::test_an_execution_that_has_ended_is_not_killed",
+        "tests/test_perform.py::test_an_execution_that_has_ended_is_not_killed",
     ),
     Guard(
         "a name that is taken is not used",
-        cycle._open,
+        plan._open,
         "seen.exists and seen.ids != (session.id,)",
         "False",
         _row("somebody's folder: the name is taken, nothing is sent"),
     ),
     Guard(
         "a folder with two ids is nobody's",
-        cycle._proven,
+        plan._proven,
         "len(seen.ids) > ours",
         "False",
         _row("open, and another id lies beside ours: nothing is sent"),
     ),
     Guard(
         "a folder that another key does not see is not gone",
-        cycle._proven,
+        plan._proven,
         "session.phase is Phase.REMOVING and same_key",
         "session.phase is Phase.REMOVING",
         _row("removing with another key: a folder that it does not see is not gone"),
@@ -185,7 +189,7 @@ GUARDS = (
     ),
     Guard(
         "a refused result blocks the removal",
-        mirroring.open_results,
+        plan_results.open_results,
         "(ResultStatus.WANTED, ResultStatus.REFUSED)",
         "(ResultStatus.WANTED,)",
         _row("finishing: a refused result blocks the removal"),
@@ -227,7 +231,7 @@ GUARDS = (
     ),
     Guard(
         "a transfer without an answer is waited for by the next process too",
-        reconcile.Reconciler._by_this_clock,
+        reconciler.Reconciler._by_this_clock,
         "at is None",
         "True",
         f"{LATE_UPLOAD}[after it]",
@@ -269,14 +273,14 @@ GUARDS = (
     ),
     Guard(
         "only what was seen running in this process is killed",
-        mirroring.kill,
+        plan_results.kill,
         "seen and not execution.over",
         "not execution.over",
         _row("finish --kill: what this process did not look at yet is looked at, not killed"),
     ),
     Guard(
         "an error in the settings holds back what they decide",
-        cycle.plan,
+        plan.plan,
         "if snapshot.settings_error:",
         "if False:",
         _row("settings with an error: following goes on, nothing is sent or started"),
@@ -291,10 +295,10 @@ GUARDS = (
     # launched once
     Guard(
         "the intent of a launch is written down first",
-        record.intent,
+        outcomes.intent,
         "case do.StartExecution():",
         "case do.StartExecution() if False:",
-        "tests/test_record.py::test_the_intent_of_a_launch_comes_before_it",
+        "tests/test_outcomes.py::test_the_intent_of_a_launch_comes_before_it",
     ),
     Guard(
         "a launch in doubt is looked for by its name",
@@ -319,10 +323,10 @@ GUARDS = (
     ),
     Guard(
         "a list at its limit is not whole",
-        act._act,
+        perform._act,
         "whole=len(found) < LIST_LIMIT",
         "whole=True",
-        "tests/test_act.py::test_a_list_at_its_limit_is_not_whole",
+        "tests/test_perform.py::test_a_list_at_its_limit_is_not_whole",
     ),
     Guard(
         "executions of ours are looked for before the first launch",
@@ -347,14 +351,14 @@ GUARDS = (
     ),
     Guard(
         "what was launched is not launched again",
-        sorting.sort_cases,
+        new_cases.sort_cases,
         "_is_due(content, found, snapshot) and ",
         "",
         _row("a launched case is not launched again"),
     ),
     Guard(
         "what VIP refused is not tried again",
-        sorting.sort_cases,
+        new_cases.sort_cases,
         " and not _still_refused(case, found, placer)",
         "",
         _row("refused by VIP: told to a person, not tried again"),
@@ -369,21 +373,21 @@ GUARDS = (
     # transfers
     Guard(
         "a file that changes while it is sent was not sent",
-        act._same,
+        perform._same,
         "FileState.of(now) != state or FileState.of(there) != state",
         "False",
-        "tests/test_act.py::test_a_file_that_changes_while_it_is_sent_was_not_sent",
+        "tests/test_perform.py::test_a_file_that_changes_while_it_is_sent_was_not_sent",
     ),
     Guard(
         "a folder that changes while it is packed was not packed",
-        act._unchanged,
+        perform._unchanged,
         "if not same:",
         "if False:",
-        "tests/test_act.py::test_a_folder_whose_member_was_replaced_is_not_sent",
+        "tests/test_perform.py::test_a_folder_whose_member_was_replaced_is_not_sent",
     ),
     Guard(
         "an archive of another size on VIP was not sent",
-        act._deliver,
+        perform._deliver,
         "there is None or there.size != size",
         "False",
         "tests/test_packing_system.py::test_an_archive_of_a_wrong_size_is_sent_beside_it",
@@ -404,35 +408,35 @@ GUARDS = (
     ),
     Guard(
         "a file is sent once it is quiet",
-        sorting.sort_cases,
+        new_cases.sort_cases,
         "snapshot.unsettled and any(",
         "False and any(",
         _row("a file still changes: wait for it, open nothing"),
     ),
     Guard(
         "what has another size on VIP was not sent",
-        record._folder_seen,
+        outcomes._folder_seen,
         "size != row.size",
         "False",
         _after("there in another size: never used again"),
     ),
     Guard(
         "an equal size without a known content is not sent",
-        record._folder_seen,
+        outcomes._folder_seen,
         "SendStatus.SENT if row.sha256 else SendStatus.ANSWERED",
         "SendStatus.SENT",
         _after("there in its size, content not known: only answered"),
     ),
     Guard(
         "a download has the size that VIP told",
-        fetching._download,
+        act_results._download,
         "if size != action.size:",
         "if False:",
         "tests/test_fetching.py::test_fewer_bytes_than_listed_are_an_error",
     ),
     Guard(
         "a part of another content is not gone on with",
-        fetching.part_name,
+        act_results.part_name,
         "-{size}.part",
         ".part",
         "tests/test_fetching.py::test_a_part_of_another_content_is_not_gone_on_with",
@@ -605,7 +609,7 @@ GUARDS = (
     ),
     Guard(
         "no decision follows a marker that could not be deleted just now",
-        reconcile.Reconciler.next_work,
+        reconciler.Reconciler.next_work,
         "isinstance(outcome, do.Failed)",
         "False",
         "tests/test_disk_system.py"
@@ -715,7 +719,7 @@ GUARDS = (
     ),
     Guard(
         "our id goes into an empty folder only",
-        act._claim,
+        perform._claim,
         "_ids(tuple(others)) or (others and not action.named)",
         "False",
         "tests/test_folders_system.py"
@@ -723,28 +727,28 @@ GUARDS = (
     ),
     Guard(
         "a folder without an id is ours only while it is empty",
-        cycle._proven,
+        plan._proven,
         "not (ours or seen.empty or session.owned or session.named)",
         "False",
         _row("open, and somebody was there before our id: it was never ours"),
     ),
     Guard(
         "what was seen long ago is looked at again before the session opens",
-        cycle._open,
+        plan._open,
         "s.now > s.memory.home_at + LOOKED",
         "False",
         _row("nobody's folder a while ago: look again before it is opened"),
     ),
     Guard(
         "an answer to the key of before is not believed",
-        reconcile.Reconciler.settle,
+        reconciler.Reconciler.settle,
         "not self.is_open or other_key",
         "not self.is_open",
         "tests/test_folders_system.py::test_an_answer_to_the_key_of_before_proves_nothing",
     ),
     Guard(
         "a removal that was asked for is not forgotten",
-        record._failed,
+        outcomes._failed,
         "removal_asked_at=action.asked",
         "removal_asked_at=None",
         "tests/test_marker_system.py::test_a_removal_that_was_asked_for_is_not_forgotten",
@@ -819,14 +823,14 @@ GUARDS = (
     ),
     Guard(
         "one key proves nothing for another",
-        access.Access.renew,
+        account.Access.renew,
         "self.account != before",
         "False",
         "tests/test_folders_system.py::test_a_key_that_changes_while_finishing_proves_nothing",
     ),
     Guard(
         "what a thread still writes is no leftover",
-        reconcile.Reconciler.open,
+        reconciler.Reconciler.open,
         "not before.under_way",
         "True",
         "tests/test_absence_system.py::test_a_halt_while_an_archive_is_unpacked_leaves_it_whole",

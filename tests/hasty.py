@@ -7,14 +7,14 @@ whose transfers time out in at most a second, and not in 45 (facts 3.5).
 from __future__ import annotations
 
 from vipsync.cli import main
-from vipsync.plan import mirroring, removing, starting
-from vipsync.session import planners
+from vipsync.plan import removing, results, starting
+from vipsync.script import planners
 
 LATE_WRITERS = 3.0
 DOUBT = 10.0
 
 if __name__ == "__main__":
-    for module in (mirroring, removing, planners):
+    for module in (results, removing, planners):
         assert module.LATE_WRITERS > LATE_WRITERS
         module.LATE_WRITERS = LATE_WRITERS  # type: ignore[attr-defined]
     assert starting.DOUBT > DOUBT

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from vipsync.model import Execution, ExecutionStatus, Job, RemoteEntry, VipPath
 from vipsync.plan.snapshot import parent
-from vipsync.state import Launch
+from vipsync.rows import Launch
 
 Parts = tuple[tuple[str, str], ...]
 """What something was made of: paths of this machine, and their contents."""

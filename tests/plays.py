@@ -23,8 +23,8 @@ import httpx
 
 from tests.effects import Effects, Fatal
 from tests.harness import SCAN, Bench
-from vipsync.folder import SessionFolder
-from vipsync.ledger import read_state
+from vipsync.folder.folder import SessionFolder
+from vipsync.record.ledger import read_state
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d{6}")
 _SQLITE = "ledger.sqlite-"

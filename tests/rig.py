@@ -53,11 +53,11 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
+from vipsync.plan.plan import plan
 from vipsync.plan.snapshot import LONGEST_PAUSE, Memory, Request, Snapshot, parent
-from vipsync.record import intent, record
-from vipsync.state import Phase, ResultStatus, Session, State
+from vipsync.record.outcomes import intent, record
+from vipsync.rows import Phase, ResultStatus, Session, State
 
 MOST_ROUNDS = 50
 """Plans after the last disturbance by which everything is at rest."""

@@ -13,10 +13,10 @@ import httpx
 
 from tests.harness import SPECTRUM
 from vipsync import VipSession
-from vipsync.dispatch import Executor, Serial
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
-from vipsync.reconcile import Timing, Work
-from vipsync.session.account import Account
+from vipsync.run.dispatch import Executor, Serial
+from vipsync.run.reconciler import Timing, Work
+from vipsync.script.account import Account
 
 OTHER_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
 PORTAL = "https://vip.test"

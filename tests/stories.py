@@ -15,11 +15,11 @@ from tests.test_results_per_case import failing
 from tests.test_share_system import pair
 from tests.told import states
 from tests.workbench import tar
-from vipsync.ledger import read_state
 from vipsync.local import Job
 from vipsync.plan.standing import CaseState
-from vipsync.reconcile import Reconciler
-from vipsync.state import Phase, ResultStatus
+from vipsync.record.ledger import read_state
+from vipsync.rows import Phase, ResultStatus
+from vipsync.run.reconciler import Reconciler
 from vipsync.status.publish import Publisher
 
 LISTED = """\

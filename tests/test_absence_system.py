@@ -18,11 +18,11 @@ from tests.harness import SCAN, SETTINGS, Bench, Study
 from tests.mounts import mount, unmount
 from tests.served import serve, without_privileges
 from vipsync.actions import FetchResult, Outcome, ResultHere
-from vipsync.dispatch import Done
 from vipsync.errors import FolderAbsent
-from vipsync.folder import SessionFolder
-from vipsync.reconcile import Reconciler, Work
-from vipsync.state import Phase
+from vipsync.folder.folder import SessionFolder
+from vipsync.rows import Phase
+from vipsync.run.dispatch import Done
+from vipsync.run.reconciler import Reconciler, Work
 from vipsync.status.publish import Publisher, read_status
 
 Accident = Callable[[Study], Callable[[], None]]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.scripts import OTHER_KEY
 from vipsync.errors import KeyMissing, PropertyError
-from vipsync.session.account import found_key, shared_workers
+from vipsync.script.account import found_key, shared_workers
 
 
 def test_a_key_is_a_file_a_variable_or_itself(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.worlds import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
-from vipsync.adoption import adopted_rows, marked_id, take_script_session
-from vipsync.backup import Backup, Workflow, workflows_of
-from vipsync.folder import SessionFolder
-from vipsync.ledger import Ledger, read_state
+from vipsync.folder.adoption import adopted_rows, marked_id, take_script_session
+from vipsync.folder.folder import SessionFolder
 from vipsync.model import ExecutionStatus
-from vipsync.state import Followed, Phase, Row, Session, State
+from vipsync.record.backup import Backup, Workflow, workflows_of
+from vipsync.record.ledger import Ledger, read_state
+from vipsync.rows import Followed, Phase, Row, Session, State
 
 
 def backup(status: str = "Running", **changes: object) -> Backup:

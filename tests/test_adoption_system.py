@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
-from vipsync.folder import SessionFolder
-from vipsync.ledger import Ledger
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, running
-from vipsync.state import Phase, Session
+from vipsync.record.ledger import Ledger
+from vipsync.rows import Phase, Session
 from vipsync.status.publish import Publisher
 
 

@@ -14,7 +14,7 @@ from tests.worlds import leaves
 from vipsync.local import Kind
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
-from vipsync.state import LaunchStatus, Phase, Stage
+from vipsync.rows import LaunchStatus, Phase, Stage
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 SHARED = SETTINGS + 'parameters = "p.txt"\n'

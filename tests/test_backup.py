@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.worlds import CLOSED, INPUTS, OPEN, OUTPUTS, execution, launched, result
-from vipsync.backup import BACKUP, Backup, Places, exported, read_backup, text_of, with_unknown_keys
 from vipsync.model import ExecutionStatus
-from vipsync.state import LaunchStatus, Row, Session, State
+from vipsync.record.backup import (
+    BACKUP,
+    Backup,
+    Places,
+    exported,
+    read_backup,
+    text_of,
+    with_unknown_keys,
+)
+from vipsync.rows import LaunchStatus, Row, Session, State
 
 EIGHT = [
     "session_name",

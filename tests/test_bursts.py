@@ -31,7 +31,7 @@ KEEP = """
 import logging, sys, time
 from pathlib import Path
 from vipsync.errors import KeyMissing
-from vipsync.loop import Loop
+from vipsync.run.loop import Loop
 
 def no_key(*_):
     raise KeyMissing("Nothing is to be sent.")

@@ -15,11 +15,12 @@ import pytest
 
 from tests.served import KEY, SETTINGS, Caller, Served, serve, wait_until
 from vipsync.cli import vipsync
-from vipsync.faces import looking, making
-from vipsync.folder import SessionFolder
-from vipsync.ledger import read_state
+from vipsync.commands import account
+from vipsync.commands import status as commands_status
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
-from vipsync.state import Phase
+from vipsync.record.ledger import read_state
+from vipsync.rows import Phase
 
 
 @pytest.fixture
@@ -521,7 +522,7 @@ def test_the_key_is_nowhere(
         study = served.study(a="one")
         said = [call("-v", "run", "--once", study), call("-v", "check", study)]
         said += [call("status", "--json", study), call("--portal", "x", "check", study)]
-        monkeypatch.setattr(looking, "status", lambda *_args, **_kw: int(KEY))
+        monkeypatch.setattr(commands_status, "status", lambda *_args, **_kw: int(KEY))
         said.append(call("status", study))
     assert [a.code for a in said] == [0, 0, 0, 1, 1]
     assert all(KEY not in a.out + a.err for a in said)
@@ -533,7 +534,7 @@ def test_a_fault_is_one_line_with_its_log(
     call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected exception ends with 1; its traceback is in the log alone."""
-    monkeypatch.setattr(making, "pipelines", lambda *_args: 1 // 0)
+    monkeypatch.setattr(account, "pipelines", lambda *_args: 1 // 0)
     said = call("pipelines")
     assert said.code == 1
     assert "ZeroDivisionError in test_cli.py" in said.err

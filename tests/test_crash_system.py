@@ -10,13 +10,13 @@ import pytest
 
 from tests.harness import SETTINGS, Bench, Study
 from vipsync import actions as do
-from vipsync.dispatch import Done, Serial
-from vipsync.fetching import part_name
-from vipsync.ledger import Ledger, read_state
+from vipsync.act.results import part_name
 from vipsync.local import Kind
 from vipsync.plan.standing import CaseState, outcome
-from vipsync.reconcile import Work
-from vipsync.state import Changes
+from vipsync.record.ledger import Ledger, read_state
+from vipsync.rows import Changes
+from vipsync.run.dispatch import Done, Serial
+from vipsync.run.reconciler import Work
 
 End = tuple[list[str], dict[str, bytes], dict[str, bytes], list[list[str]]]
 

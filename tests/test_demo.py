@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vipsync.commands import demo
 from vipsync.errors import FolderError, VipsyncError
-from vipsync.faces import demo
 from vipsync.report.reporter import Reporter
 
 

@@ -18,10 +18,10 @@ import pytest
 from tests.full_disk import Disk, refusing_disk
 from tests.harness import SETTINGS, Bench, Study
 from tests.mounts import small_disk
+from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import DiskError, VipsyncError
-from vipsync.faces.running import FolderLogs
-from vipsync.reconcile import Reconciler
-from vipsync.state import Phase
+from vipsync.rows import Phase
+from vipsync.run.reconciler import Reconciler
 from vipsync.status.publish import Publisher
 
 ALL_KINDS = SETTINGS + 'parameters = { zip = "basis/" }\n'

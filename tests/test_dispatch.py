@@ -10,7 +10,6 @@ import pytest
 from tests.harness import Bench
 from tests.worlds import state_of
 from vipsync import actions as do
-from vipsync.dispatch import AHEAD, LATE, MOST_TRANSFERS, SMALL, Done, Window, carry_out, strained
 from vipsync.errors import (
     DiskError,
     GenericVipError,
@@ -21,7 +20,17 @@ from vipsync.errors import (
 )
 from vipsync.local import FOR_EVER, Kind
 from vipsync.model import RelPath, VipPath
-from vipsync.reconcile import Work
+from vipsync.run.dispatch import (
+    AHEAD,
+    LATE,
+    MOST_TRANSFERS,
+    SMALL,
+    Done,
+    Window,
+    carry_out,
+    strained,
+)
+from vipsync.run.reconciler import Work
 
 SEND = do.SendFile(VipPath("/vip/Home/a"), RelPath("a"), state_of("small"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import SETTINGS, Bench, Study, touch
 from vipsync.local import FOR_EVER, Job, Kind
-from vipsync.state import LaunchStatus, Phase
+from vipsync.rows import LaunchStatus, Phase
 
 POST = "POST /rest/executions"
 SENDING = "/vip/Home/API/study/INPUTS/*"

@@ -12,7 +12,7 @@ from vipsync import actions as do
 from vipsync.errors import GenericVipError, InvalidInput, TransferMismatch, Unreachable
 from vipsync.model import RelPath
 from vipsync.plan.draft import Draft, Level, Notice
-from vipsync.state import Changes
+from vipsync.rows import Changes
 
 POLL, KILL = do.Poll("e1"), do.Kill("e1")
 HASH = do.HashFile(RelPath("a.dat"), state_of("one"))

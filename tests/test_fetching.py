@@ -12,10 +12,10 @@ import pytest
 from tests.workbench import Bench, tar, workbench
 from tests.worlds import folder_of
 from vipsync import actions as do
-from vipsync.act import Stopped
+from vipsync.act.perform import Stopped
+from vipsync.act.results import fetch_logs
 from vipsync.disk.mirror import stamp
 from vipsync.errors import TransferMismatch, VipsyncError
-from vipsync.fetching import fetch_logs
 from vipsync.local import Kind
 from vipsync.model import BLOCK, RelPath, VipPath
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.folder import HostLease, SessionFolder, find_sessions, new_id, write_atomic
+from vipsync.folder.folder import HostLease, SessionFolder, find_sessions, new_id, write_atomic
 from vipsync.plan.snapshot import Request
 
 

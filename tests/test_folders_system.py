@@ -14,13 +14,13 @@ import pytest
 from tests.harness import SETTINGS, Bench, Study
 from tests.told import status
 from vipsync.actions import LookAtHome, Outcome
-from vipsync.dispatch import Done
+from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import FolderAbsent, FolderCopied
-from vipsync.faces.running import FolderLogs
 from vipsync.local import DEFAULT_KEY, Kind, User
 from vipsync.local.faults import FOR_EVER
-from vipsync.reconcile import Work
-from vipsync.state import Phase
+from vipsync.rows import Phase
+from vipsync.run.dispatch import Done
+from vipsync.run.reconciler import Work
 from vipsync.status.publish import Publisher
 
 SAME = 'session_name = "same"\n' + SETTINGS

@@ -17,8 +17,8 @@ from tests.memory import traced
 from tests.served import KEY, Served
 from vipsync import cli
 from vipsync.local import FOR_EVER, Kind
-from vipsync.reconcile import Reconciler
-from vipsync.state import Phase
+from vipsync.rows import Phase
+from vipsync.run.reconciler import Reconciler
 
 Lie = Callable[[httpx.Request, httpx.Response], httpx.Response | None]
 """Give another answer in place of the true one; None leaves that one."""

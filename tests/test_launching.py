@@ -23,11 +23,8 @@ from tests.worlds import (
 )
 from vipsync import actions as do
 from vipsync.model import Settings
-from vipsync.plan.cycle import plan
 from vipsync.plan.launching import execution_name
-from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.sorting import (
+from vipsync.plan.new_cases import (
     case_content,
     outdated,
     settings_digest,
@@ -35,8 +32,11 @@ from vipsync.plan.sorting import (
     to_learn,
     to_read,
 )
+from vipsync.plan.plan import plan
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import mark, next_run, runs_to_come
-from vipsync.state import Launch, LaunchStatus, Row, State, Verdict
+from vipsync.rows import Launch, LaunchStatus, Row, State, Verdict
 
 SIGNS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ ")
 WITH_TABLE = pipeline("One", "data:File table:File word:String?", "out=[data].tgz")

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from tests.worlds import CLOSED, ID, OPEN, execution, known, launched, result, sent
 from vipsync.errors import DiskError, FolderError
-from vipsync.ledger import Ledger, read_state
 from vipsync.model import FileState
-from vipsync.state import (
+from vipsync.record.ledger import Ledger, read_state
+from vipsync.rows import (
     CachedPipeline,
     Changes,
     DoneRequest,

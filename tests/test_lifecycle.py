@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.harness import SETTINGS, Bench, touch
-from vipsync.state import Phase
+from vipsync.rows import Phase
 
 ANSWER = b"spectrum/1 {'signal': 'a.mrui'}\n"
 

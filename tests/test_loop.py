@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.harness import Bench
-from vipsync import loop, reconcile
-from vipsync.access import Connect
 from vipsync.disk.scan import Hints
-from vipsync.dispatch import Done, carry_out
 from vipsync.errors import KeyMissing
-from vipsync.reconcile import Reconciler, Timing, Work
-from vipsync.state import State
+from vipsync.rows import State
+from vipsync.run import loop, reconciler
+from vipsync.run.account import Connect
+from vipsync.run.dispatch import Done, carry_out
+from vipsync.run.reconciler import Reconciler, Timing, Work
 
 
 class Noisy:
@@ -123,7 +123,7 @@ def test_a_fault_in_one_folder_leaves_the_others_at_work(
     bench.loop.turn()
     mine = faulty.state.session.id
     with monkeypatch.context() as patch:
-        patch.setattr(reconcile, step, failing_for(mine, getattr(reconcile, step)))
+        patch.setattr(reconciler, step, failing_for(mine, getattr(reconciler, step)))
         bench.run(300)
     assert any("A fault in vipsync: ZeroDivisionError" in words for words in said)
     assert len(said) < 200  # and not as often as the machine can

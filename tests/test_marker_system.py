@@ -11,11 +11,11 @@ import pytest
 
 from tests import told
 from tests.harness import SETTINGS, Bench, Study
-from vipsync.folder import SessionFolder
-from vipsync.ledger import Ledger
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
 from vipsync.plan.standing import CaseState
-from vipsync.state import Changes, Phase, Session, Verdict
+from vipsync.record.ledger import Ledger
+from vipsync.rows import Changes, Phase, Session, Verdict
 from vipsync.status.publish import Publisher
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.worlds import OPEN, OUTPUTS, execution, result, settings, snapshot
 from vipsync.errors import ForeignPath
 from vipsync.model import ExecutionStatus, VipPath
-from vipsync.plan.mirroring import local_path, open_results, results_name, wanted
-from vipsync.state import ResultStatus
+from vipsync.plan.results import local_path, open_results, results_name, wanted
+from vipsync.rows import ResultStatus
 
 MOMENT = snapshot(session=OPEN)
 

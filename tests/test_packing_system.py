@@ -13,10 +13,10 @@ import pytest
 from tests.harness import SETTINGS, Bench, Study, touch
 from tests.told import states
 from vipsync.actions import SendPack
-from vipsync.dispatch import Done, Serial
 from vipsync.local import Kind
 from vipsync.plan.standing import CaseState
-from vipsync.reconcile import Work
+from vipsync.run.dispatch import Done, Serial
+from vipsync.run.reconciler import Work
 
 
 def settings(kind: str) -> str:

@@ -14,10 +14,10 @@ import pytest
 from tests.harness import SETTINGS, Bench, Study, touch
 from tests.told import PIPELINES, cases, states
 from vipsync.client.vip_client import VipClient
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import InProcess
 from vipsync.plan.standing import CaseState
-from vipsync.preview import Preview, preview
+from vipsync.status.preview import Preview, preview
 
 HEAD = """\
 pipeline_id = "{}"

@@ -50,12 +50,12 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, VipPath
-from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
+from vipsync.plan.plan import plan
 from vipsync.plan.removing import LOST
 from vipsync.plan.snapshot import Attempt, Listing, Request, Snapshot
 from vipsync.plan.starting import next_run
-from vipsync.state import (
+from vipsync.rows import (
     DoneRequest,
     Followed,
     Judged,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.harness import Bench
 from vipsync import actions as do
-from vipsync.dispatch import Done, Serial
-from vipsync.reconcile import Work
 from vipsync.report.progress import Progress, Transfer, left_to_transfer
+from vipsync.run.dispatch import Done, Serial
+from vipsync.run.reconciler import Work
 
 HERE = Path("/study")
 UP, UP2, DOWN = "SendFile /vip/a", "SendFile /vip/b", "FetchResult /vip/c"

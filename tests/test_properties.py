@@ -17,10 +17,10 @@ from tests.rig import Rig
 from tests.worlds import SETTINGS, settings
 from vipsync import actions as do
 from vipsync.model import VipPath
-from vipsync.plan.cycle import plan
 from vipsync.plan.draft import Plan
+from vipsync.plan.plan import plan
 from vipsync.plan.snapshot import Memory, Snapshot
-from vipsync.state import Changes, Phase, Stage
+from vipsync.rows import Changes, Phase, Stage
 
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "25"))
 """Worlds for each property; a night's run takes thousands."""

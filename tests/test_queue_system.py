@@ -11,10 +11,10 @@ import pytest
 from tests.harness import SETTINGS, SPECTRUM, Bench, Study
 from tests.told import cases, started, states, status
 from vipsync.actions import StartExecution
-from vipsync.dispatch import Done, Serial
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
-from vipsync.reconcile import Work
+from vipsync.run.dispatch import Done, Serial
+from vipsync.run.reconciler import Work
 from vipsync.status.status import status_of
 
 ALONE = "\n[launch]\nmax_jobs = 1\n"

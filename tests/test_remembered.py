@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.harness import Bench, Study
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
 from vipsync.plan.draft import Level, Notice
-from vipsync.preview import preview
+from vipsync.status.preview import preview
 from vipsync.status.publish import Publisher, read_status
 from vipsync.status.remembered import remembered
 from vipsync.status.status import Status, exit_code

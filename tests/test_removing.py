@@ -24,7 +24,6 @@ from tests.worlds import (
     snapshot,
 )
 from vipsync.errors import Unreachable
-from vipsync.lifecycle import Event
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.removing import (
     closed,
@@ -35,17 +34,8 @@ from vipsync.plan.removing import (
     removed,
 )
 from vipsync.plan.snapshot import Attempt, Snapshot
-from vipsync.state import (
-    Followed,
-    Phase,
-    ResultStatus,
-    Row,
-    SendStatus,
-    Sent,
-    Session,
-    Stage,
-    State,
-)
+from vipsync.record.lifecycle import Event
+from vipsync.rows import Followed, Phase, ResultStatus, Row, SendStatus, Sent, Session, Stage, State
 
 RUNNING, FINISHED, FAILED = (
     ExecutionStatus.RUNNING,

@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from vipsync.errors import KeyMissing
-from vipsync.logs import about
 from vipsync.plan.draft import Level, Notice
-from vipsync.preview import Finding
 from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
+from vipsync.run.logs import about
+from vipsync.status.preview import Finding
 from vipsync.status.status import ExecutionReport, Status
 from vipsync.status.words import duration, status_text
 

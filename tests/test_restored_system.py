@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
-from vipsync.state import Phase
+from vipsync.rows import Phase
 
 Step = Callable[[Bench, Study], None]
 

@@ -15,7 +15,7 @@ import pytest
 from tests.harness import SETTINGS, Bench, Study
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
-from vipsync.state import Phase
+from vipsync.rows import Phase
 
 
 def archive(members: Mapping[str, bytes]) -> bytes:

@@ -32,7 +32,7 @@ from vipsync.plan.sending import (
     to_upload,
 )
 from vipsync.plan.snapshot import Lender, Lent, Listing
-from vipsync.state import Row, SendStatus, Sent
+from vipsync.rows import Row, SendStatus, Sent
 
 FILES = {"s/a.nii": "one", "s/b.nii": "three"}
 MEMBERS = (RelPath("s/a.nii"), RelPath("s/b.nii"))

@@ -20,7 +20,6 @@ from tests.scripts import OTHER_KEY, PIPELINE, Interrupting, Scripts
 from tests.served import serve, without_privileges
 from vipsync import VipSession
 from vipsync import actions as do
-from vipsync.backup import BACKUP
 from vipsync.errors import (
     FolderHeld,
     InputsMissing,
@@ -32,9 +31,10 @@ from vipsync.errors import (
     PropertyError,
     VipsyncError,
 )
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind, User
-from vipsync.reconcile import Work
+from vipsync.record.backup import BACKUP
+from vipsync.run.reconciler import Work
 
 RESULT = {"1/a.mrui.tgz/a.txt": "spectrum/1 {'signal': 'a.mrui'}\n"}
 

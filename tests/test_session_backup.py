@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.worlds import WALL, execution, snapshot
-from vipsync.backup import Backup, Workflow, read_backup
 from vipsync.errors import DiskError, PropertyError
 from vipsync.model import ExecutionStatus
-from vipsync.session.backup import (
+from vipsync.record.backup import Backup, Workflow, read_backup
+from vipsync.rows import Followed
+from vipsync.script.backup import (
     OWN_INPUTS,
     local_backup,
     news,
@@ -18,7 +19,6 @@ from vipsync.session.backup import (
     taken_over,
     workflows_in,
 )
-from vipsync.state import Followed
 
 OLD = {"e1": Workflow(status="Finished", start="2026/01/31 14:22:05", outputs=[{"path": "/vip/x"}])}
 REMOVED = {"e1": Workflow(status="Removed", start="nonsense")}

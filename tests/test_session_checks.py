@@ -17,8 +17,8 @@ from vipsync.errors import (
     PropertyValueError,
 )
 from vipsync.model import RelPath, VipPath
-from vipsync.session import checks
-from vipsync.session.values import Dataset, given_settings
+from vipsync.script import checks
+from vipsync.script.inputs import Dataset, given_settings
 
 VIP = VipPath("/vip/Home/API/study/INPUTS")
 NOWHERE = Dataset(None, VIP)

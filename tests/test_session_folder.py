@@ -10,14 +10,14 @@ import pytest
 
 from tests.harness import Bench, Study
 from vipsync import VipSession
-from vipsync.dispatch import Serial
+from vipsync.commands.init import adopt
 from vipsync.errors import FolderError, FolderHeld
-from vipsync.faces.creating import adopt
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, InProcess
-from vipsync.reconcile import Timing
-from vipsync.session.account import Account
-from vipsync.state import Phase
+from vipsync.rows import Phase
+from vipsync.run.dispatch import Serial
+from vipsync.run.reconciler import Timing
+from vipsync.script.account import Account
 from vipsync.status.publish import Publisher
 
 PIPELINE = "spectrum/1"

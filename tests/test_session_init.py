@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from vipsync import VipSession
 from vipsync.errors import KeyMissing, KeyRefused, Unreachable
 from vipsync.local import DEFAULT_KEY, Options, World, running
-from vipsync.session.account import Account
+from vipsync.script.account import Account
 from vipsync.settings.keys import keep_api_key
 
 NOWHERE = "http://127.0.0.1:1"

@@ -6,8 +6,8 @@ import pytest
 
 from tests.worlds import OPEN, execution
 from vipsync.model import ExecutionStatus, Job, VipPath
-from vipsync.session.outcomes import failed_jobs, how_they_ended, jobs_so_far
-from vipsync.state import Followed, Launch, State
+from vipsync.rows import Followed, Launch, State
+from vipsync.script.outcomes import failed_jobs, how_they_ended, jobs_so_far
 
 WELL = Job(1, "COMPLETED", 0, "Successfully executed")
 BAD = Job(2, "ERROR", 50, "Execution was not successful")

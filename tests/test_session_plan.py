@@ -33,17 +33,9 @@ from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.snapshot import Lease, Listing, Memory, Snapshot
-from vipsync.session import planners as plans
-from vipsync.session.home import Site
-from vipsync.state import (
-    Launch,
-    LaunchStatus,
-    ResultStatus,
-    Row,
-    Session,
-    Stage,
-    State,
-)
+from vipsync.rows import Launch, LaunchStatus, ResultStatus, Row, Session, Stage, State
+from vipsync.script import planners as plans
+from vipsync.script.home import Site
 
 SITE = Site("study", SETTINGS.portal, INPUTS, OUTPUTS)
 KNOWN = replace(SITE, known=True)

@@ -9,8 +9,8 @@ import pytest
 from tests.pipelines import pipeline
 from vipsync.errors import InvalidInput, PropertyTypeError
 from vipsync.model import VipPath
-from vipsync.session.checks import check_given
-from vipsync.session.values import Dataset, given_settings, launched, shown
+from vipsync.script.checks import check_given
+from vipsync.script.inputs import Dataset, given_settings, launched, shown
 
 VIP = VipPath("/vip/Home/API/study/INPUTS")
 ONE = pipeline("One", "image:File word:String?", "out=[image].tgz")

@@ -10,15 +10,15 @@ import pytest
 from tests.harness import SETTINGS, SPECTRUM, Bench, Study, touch
 from tests.told import cases, states, status
 from vipsync import VipSession
-from vipsync.dispatch import Serial
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
+from vipsync.folder.sharing import leases
 from vipsync.local import DEFAULT_KEY, InProcess
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
-from vipsync.reconcile import Timing
-from vipsync.session.account import Account
-from vipsync.sharing import leases
-from vipsync.state import Phase
+from vipsync.rows import Phase
+from vipsync.run.dispatch import Serial
+from vipsync.run.reconciler import Timing
+from vipsync.script.account import Account
 
 BORROW = """\
 pipeline_id = "second/1"

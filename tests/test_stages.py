@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 
 from tests.worlds import WALL
-from vipsync.lifecycle import TABLE, Event, can, step
-from vipsync.state import Phase, Session, Stage
+from vipsync.record.lifecycle import TABLE, Event, can, step
+from vipsync.rows import Phase, Session, Stage
 
 
 def at(stage: Stage, **changes: object) -> Session:

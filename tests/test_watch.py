@@ -28,9 +28,9 @@ from vipsync.disk.watch import (
 )
 from vipsync.errors import KeyMissing
 from vipsync.local import ManualClock
-from vipsync.loop import Loop
-from vipsync.reconcile import Reconciler, Timing
-from vipsync.watching import AGAIN
+from vipsync.run.loop import Loop
+from vipsync.run.reconciler import Reconciler, Timing
+from vipsync.run.watching import AGAIN
 
 if sys.platform != "linux":
     pytest.skip("inotify is Linux's", allow_module_level=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import SETTINGS, Bench, Study
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import Kind
 from vipsync.model import RelPath
-from vipsync.preview import preview
-from vipsync.why import why, why_result
+from vipsync.status.preview import preview
+from vipsync.status.why import why, why_result
 
 MORE = """
 parameters = "common.txt"

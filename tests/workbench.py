@@ -12,9 +12,9 @@ from typing import Any
 
 from tests.worlds import API, HOME, ID, ID_FOLDER, INPUTS, KEY, OUTPUTS, folder_of
 from vipsync import actions as do
-from vipsync.act import Tools, act
+from vipsync.act.perform import Tools, act
 from vipsync.client.vip_client import VipClient
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
 from vipsync.model import FileState, RelPath, VipPath
 

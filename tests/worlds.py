@@ -28,10 +28,10 @@ from vipsync.model import (
     VipPath,
 )
 from vipsync.plan.launching import execution_name
+from vipsync.plan.new_cases import digest, settings_digest
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import PATIENCE, Attempt, Listing, Memory, Request, Snapshot
-from vipsync.plan.sorting import digest, settings_digest
-from vipsync.state import (
+from vipsync.rows import (
     Changes,
     Followed,
     Judged,

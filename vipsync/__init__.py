@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vipsync.session.account import Account
-    from vipsync.session.session import VipSession
+    from vipsync.script.account import Account
+    from vipsync.script.session import VipSession
 
 __all__ = ["Account", "VipSession"]
 
-_HOMES = {"Account": "vipsync.session.account", "VipSession": "vipsync.session.session"}
+_HOMES = {"Account": "vipsync.script.account", "VipSession": "vipsync.script.session"}
 
 
 def __getattr__(name: str) -> object:

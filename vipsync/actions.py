@@ -18,7 +18,7 @@ from vipsync.model import (
     RemoteEntry,
     VipPath,
 )
-from vipsync.state import Changes, Followed, Launch, Session
+from vipsync.rows import Changes, Followed, Launch, Session
 
 
 @dataclass(frozen=True, slots=True)

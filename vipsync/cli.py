@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from vipsync import faces
+from vipsync import commands
 from vipsync.errors import KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from vipsync.faces.face import Face
-    from vipsync.faces.working import Chosen
+    from vipsync.commands.context import Face
+    from vipsync.commands.run import Chosen
     from vipsync.report.reporter import Reporter
 
 EXIT_CODES = """\b
@@ -78,7 +78,7 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         reporter().warn(
             "Interrupted; what was done is written down, the next start goes on from it."
         )
-        return faces.INTERRUPTED
+        return commands.INTERRUPTED
     except VipsyncError as error:
         reporter().failed(error)
         return error.exit_code
@@ -150,7 +150,7 @@ def vipsync(
 
     Drop files into inputs/, results appear in outputs/; delete ON_VIP.txt, and VIP is clean again.
     """
-    from vipsync.faces.face import Face
+    from vipsync.commands.context import Face
 
     reporter: Reporter = ctx.obj()
     agree = _agree if sys.stdin.isatty() else lambda: True
@@ -182,7 +182,7 @@ def _agree() -> bool:
 @click.pass_obj
 def init(face: Face, directory: Path, pipeline: str | None, mode: str | None) -> int:
     """Make a session folder."""
-    return faces.making.init(face, directory, pipeline, mode or "")
+    return commands.account.init(face, directory, pipeline, mode or "")
 
 
 @vipsync.command(epilog=_examples("vipsync login"))
@@ -192,7 +192,7 @@ def login(face: Face) -> int:
 
     The portal shows the key on your account page. From a pipe, the first line is read.
     """
-    return faces.making.login(face, _asked_key())
+    return commands.account.login(face, _asked_key())
 
 
 def _asked_key() -> SecretStr:
@@ -211,7 +211,7 @@ def _asked_key() -> SecretStr:
 @click.pass_obj
 def check(face: Face, directory: Path) -> int:
     """Say whether settings, key, pipeline and files are in order; change nothing."""
-    return faces.looking.check_folders(face, directory)
+    return commands.status.check_folders(face, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync plan my-study"))
@@ -219,7 +219,7 @@ def check(face: Face, directory: Path) -> int:
 @click.pass_obj
 def plan(face: Face, directory: Path) -> int:
     """Say what the next cycle would do, and why; change nothing."""
-    return faces.looking.plan_folders(face, directory)
+    return commands.status.plan_folders(face, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
@@ -231,7 +231,7 @@ def run(face: Face, directories: tuple[Path, ...], *, once: bool) -> int:
 
     A DIR without settings.toml stands for the session folders in it.
     """
-    return faces.working.run(face, directories, once=once)
+    return commands.run.run(face, directories, once=once)
 
 
 @vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
@@ -240,7 +240,7 @@ def run(face: Face, directories: tuple[Path, ...], *, once: bool) -> int:
 @click.pass_obj
 def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
     """Say how folders are: one line that answers the question, then details."""
-    return faces.looking.status(face, directories, as_json=as_json)
+    return commands.status.status(face, directories, as_json=as_json)
 
 
 @vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))
@@ -248,7 +248,7 @@ def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
 @click.pass_obj
 def why(face: Face, path: Path) -> int:
     """Say what is known of one file: rule, case, state, last try, what comes next."""
-    return faces.looking.why_path(face, path)
+    return commands.status.why_path(face, path)
 
 
 @vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
@@ -257,8 +257,8 @@ def why(face: Face, path: Path) -> int:
 @click.pass_obj
 def launch(face: Face, directory: Path, cases: tuple[str, ...]) -> int:
     """Start cases that wait: manual ones, set aside ones, those above the limit."""
-    return faces.working.act_on_cases(
-        face, directory, faces.working.Chosen("launch", cases), sure=True
+    return commands.run.act_on_cases(
+        face, directory, commands.run.Chosen("launch", cases), sure=True
     )
 
 
@@ -274,7 +274,7 @@ def _or(choice: str) -> Callable[[Command], Command]:
 def _chosen(command: str, cases: tuple[str, ...], which: str | None) -> Chosen:
     if bool(cases) == bool(which):
         raise click.UsageError("Name cases, or give one option that stands for them.")
-    return faces.working.Chosen(command, cases, which or "")
+    return commands.run.Chosen(command, cases, which or "")
 
 
 @vipsync.command(epilog=_examples("vipsync rerun my-study --failed"))
@@ -289,7 +289,7 @@ def rerun(
     face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
 ) -> int:
     """Run cases again; show the number of jobs first."""
-    return faces.working.act_on_cases(face, directory, _chosen("rerun", cases, which), sure=yes)
+    return commands.run.act_on_cases(face, directory, _chosen("rerun", cases, which), sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync cancel my-study sub-03"))
@@ -302,7 +302,7 @@ def cancel(
     face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
 ) -> int:
     """Drop queued cases, stop the executions of running ones; say who shares them."""
-    return faces.working.act_on_cases(face, directory, _chosen("cancel", cases, which), sure=yes)
+    return commands.run.act_on_cases(face, directory, _chosen("cancel", cases, which), sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync pause my-study"))
@@ -311,7 +311,7 @@ def cancel(
 def pause(face: Face, directory: Path) -> int:
     """Send and start nothing more; following and mirroring go on."""
     words = "Paused: nothing is sent or started; results still come. `vipsync resume DIR` goes on."
-    return faces.working.decide(face, directory, "pause", words)
+    return commands.run.decide(face, directory, "pause", words)
 
 
 @vipsync.command(epilog=_examples("vipsync resume my-study"))
@@ -319,7 +319,7 @@ def pause(face: Face, directory: Path) -> int:
 @click.pass_obj
 def resume(face: Face, directory: Path) -> int:
     """Send and start again after a pause."""
-    return faces.working.decide(
+    return commands.run.decide(
         face, directory, "resume", "Resumed: `vipsync run DIR` sends and starts."
     )
 
@@ -333,11 +333,11 @@ def resume(face: Face, directory: Path) -> int:
 def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool, stay: bool) -> int:
     """Bring every result here, remove the data from VIP, and wait for it."""
     if not stay:
-        return faces.working.finish(face, directory, without, kill=kill)
+        return commands.run.finish(face, directory, without, kill=kill)
     if kill or without:
         raise click.UsageError("--cancel goes with no other option.")
     words = "The session stays open, unless its removal has begun: see `vipsync status DIR`."
-    return faces.working.decide(face, directory, "finish --cancel", words)
+    return commands.run.decide(face, directory, "finish --cancel", words)
 
 
 @vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))
@@ -345,7 +345,7 @@ def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool,
 @click.pass_obj
 def pipelines(face: Face, pattern: str) -> int:
     """List the pipelines; describe the one that matches in full."""
-    return faces.making.pipelines(face, pattern)
+    return commands.account.pipelines(face, pattern)
 
 
 @vipsync.command("demo", epilog=_examples("vipsync demo"))
@@ -353,7 +353,7 @@ def pipelines(face: Face, pattern: str) -> int:
 @click.pass_obj
 def demo_command(face: Face, directory: Path) -> int:
     """Show everything on an embedded VIP, in under a minute; needs no account and no network."""
-    return faces.demo.demo(face.reporter, directory)
+    return commands.demo.demo(face.reporter, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync local --port 8080"))
@@ -381,7 +381,7 @@ def local(
 ) -> int:
     """Serve an embedded VIP on this machine, to try pipelines without an account."""
     given = {name: value for name, value in knobs.items() if value is not None}
-    faces.demo.serve(
+    commands.demo.serve(
         face.reporter, root, (host, port), given | {"pipelines": folders}, faithful=faithful
     )
     return 0

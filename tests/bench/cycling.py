@@ -10,16 +10,16 @@ from pathlib import Path
 
 from tests.bench.measured import Measure
 from tests.bench.rows import Row
-from vipsync.folder import SessionFolder, new_id
-from vipsync.ledger import Ledger
+from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.model import FileState, RelPath, VipPath
-from vipsync.state import Changes, Known, SendStatus, Sent, Session
+from vipsync.record.ledger import Ledger
+from vipsync.rows import Changes, Known, SendStatus, Sent, Session
 
 CYCLE = """
 import json, os, resource, sys, time
 from pathlib import Path
 from vipsync.errors import KeyMissing
-from vipsync.loop import Loop
+from vipsync.run.loop import Loop
 from vipsync.status.publish import Publisher
 
 def no_key(*_):

@@ -26,10 +26,10 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.plan.cycle import plan
+from vipsync.plan.plan import plan
 from vipsync.plan.snapshot import Memory, Snapshot, parent
-from vipsync.record import intent, record
-from vipsync.state import Sent, State
+from vipsync.record.outcomes import intent, record
+from vipsync.rows import Sent, State
 
 PER_CASE = 10
 

@@ -19,10 +19,10 @@ from tests.harness import Bench
 from tests.scripts import Interrupting
 from vipsync import Account, VipSession
 from vipsync import actions as do
-from vipsync.dispatch import Executor, Serial
 from vipsync.errors import VipsyncError
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Kind, running, sample_outputs
-from vipsync.reconcile import Timing
+from vipsync.run.dispatch import Executor, Serial
+from vipsync.run.reconciler import Timing
 from vipsync.status.publish import Publisher
 
 # properties

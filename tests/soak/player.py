@@ -32,10 +32,10 @@ from tests.soak.story import (
 from tests.soak.trace import Trace
 from tests.soak.weather import Weather
 from tests.worlds import leaves
-from vipsync.folder import ID_LETTERS, SessionFolder
+from vipsync.folder.folder import ID_LETTERS, SessionFolder
 from vipsync.model import ExecutionStatus, JobState, VipPath
 from vipsync.plan.standing import CaseState, outcome
-from vipsync.state import Followed, LaunchStatus, Phase, Result, ResultStatus, SendStatus
+from vipsync.rows import Followed, LaunchStatus, Phase, Result, ResultStatus, SendStatus
 
 NOTES = "notes.txt"
 Condition = Callable[[], bool]

@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.harness import SPECTRUM
 from tests.served import KEY, SETTINGS, Served, serve, wait_until
 from tests.soak.life import fit
-from vipsync.ledger import read_state
 from vipsync.local import Kind, World
-from vipsync.state import Phase
+from vipsync.record.ledger import read_state
+from vipsync.rows import Phase
 
 PATIENCE = 120.0
 

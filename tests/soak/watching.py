@@ -16,11 +16,11 @@ from tests.served import KEY
 from tests.soak.trace import Trace
 from tests.soak.weather import Weather
 from vipsync import actions as do
-from vipsync.dispatch import Done, carry_out
-from vipsync.ledger import Ledger
 from vipsync.local import ManualClock
-from vipsync.reconcile import Work
-from vipsync.state import Changes
+from vipsync.record.ledger import Ledger
+from vipsync.rows import Changes
+from vipsync.run.dispatch import Done, carry_out
+from vipsync.run.reconciler import Work
 
 
 class Watch:
@@ -91,7 +91,7 @@ def commits(watch: Watch) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ledger, "commit", commit_or_die)
         # Nobody waits here: looks that find nothing may be rarer, which only saves time.
-        patch.setattr("vipsync.loop.LONGEST_WAIT", 20.0)
+        patch.setattr("vipsync.run.loop.LONGEST_WAIT", 20.0)
         yield
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.errors import SettingsError, VipsyncError
-from vipsync.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder
+from vipsync.folder.sharing import lending_folder, shared_inputs
 from vipsync.model import FileState, Settings
 from vipsync.settings.reading import load, parse, places
 from vipsync.settings.toml_text import decoded
-from vipsync.sharing import lending_folder, shared_inputs
 
 QUIET = 1.0
 """Seconds for which both files must be unchanged before they are read again."""

@@ -24,7 +24,8 @@ from vipsync.disk.scan import (
     scan_interval,
 )
 from vipsync.errors import FolderAbsent, SettingsError
-from vipsync.folder import SessionFolder, no_folder
+from vipsync.folder.folder import SessionFolder, no_folder
+from vipsync.folder.sharing import leased_at, leases, lender
 from vipsync.model import (
     CaseSet,
     FileState,
@@ -34,12 +35,11 @@ from vipsync.model import (
     RelPath,
     Settings,
 )
+from vipsync.observe.cases import Sorting
 from vipsync.observe.in_force import InForce, SavedSettings
-from vipsync.observe.sorting import Sorting
 from vipsync.observe.stamps import Stamps
 from vipsync.plan.snapshot import Lender, Memory, Snapshot
-from vipsync.sharing import leased_at, leases, lender
-from vipsync.state import State
+from vipsync.rows import State
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")

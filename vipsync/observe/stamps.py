@@ -8,7 +8,7 @@ from pathlib import Path
 from vipsync.disk.mirror import stamp
 from vipsync.disk.scan import Hints, scan_interval
 from vipsync.model import RelPath
-from vipsync.state import Result, ResultStatus
+from vipsync.rows import Result, ResultStatus
 
 
 class Stamps:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from vipsync import actions as do
 from vipsync.errors import DiskError, Unreachable
 from vipsync.plan.snapshot import Attempt, Snapshot
-from vipsync.state import Changes, Row
+from vipsync.rows import Changes, Row
 
 NEVER = float("inf")
 """When a file will be quiet that cannot be read."""

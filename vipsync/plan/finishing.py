@@ -8,24 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vipsync import actions as do
-from vipsync.lifecycle import Event, can, step
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder
 from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.new_cases import Sorted, to_read
 from vipsync.plan.removing import leaves_something_to_remove, missing
 from vipsync.plan.sending import Placer, set_aside
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.sorting import Sorted, to_read
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.plan.starting import runs_to_come
-from vipsync.state import (
-    Changes,
-    Judged,
-    LaunchStatus,
-    Phase,
-    SendStatus,
-    State,
-    Verdict,
-)
+from vipsync.record.lifecycle import Event, can, step
+from vipsync.rows import Changes, Judged, LaunchStatus, Phase, SendStatus, State, Verdict
 
 
 def plan_marker(draft: Draft) -> None:

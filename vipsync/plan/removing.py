@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vipsync import actions as do
-from vipsync.lifecycle import Event, step
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.mirroring import LATE_WRITERS, cannot_come, kill, open_results, wanted
+from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.sending import SENDS
 from vipsync.plan.snapshot import Snapshot
-from vipsync.state import (
+from vipsync.record.lifecycle import Event, step
+from vipsync.rows import (
     Changes,
     Followed,
     Launch,

@@ -38,7 +38,7 @@ from vipsync.plan.snapshot import (
     Snapshot,
     parent,
 )
-from vipsync.state import SendStatus, Sent
+from vipsync.rows import SendStatus, Sent
 
 Send = do.SendFile | do.SendPack
 SENDS = (do.SendFile, do.SendPack)

@@ -33,7 +33,7 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.state import Changes, Phase, Session, State
+from vipsync.rows import Changes, Phase, Session, State
 
 PATIENCE = 120.0
 """Seconds for which failures that may pass are waited out before anybody hears of them as lasting."""

@@ -8,17 +8,11 @@ from enum import StrEnum
 from functools import lru_cache
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, VipPath
-from vipsync.plan.mirroring import results_name
+from vipsync.plan.new_cases import Sorted
+from vipsync.plan.results import results_name
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.sorting import Sorted
-from vipsync.state import (
-    Followed,
-    Launch,
-    LaunchedCase,
-    LaunchStatus,
-    Verdict,
-)
+from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, Verdict
 
 
 class CaseState(StrEnum):

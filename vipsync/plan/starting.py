@@ -11,7 +11,7 @@ from vipsync import actions as do
 from vipsync.model import VipPath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.snapshot import SLOT
-from vipsync.state import Changes, Launch, LaunchStatus, Session, State
+from vipsync.rows import Changes, Launch, LaunchStatus, Session, State
 
 DOUBT = 120.0
 """Seconds for which a launch whose answer was lost is looked for by its name."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.model import VipPath
-from vipsync.state import ResultStatus, SendStatus
+from vipsync.rows import ResultStatus, SendStatus
 
 if TYPE_CHECKING:
-    from vipsync.reconcile import Reconciler
+    from vipsync.run.reconciler import Reconciler
 
 LONG = 1.0
 """Seconds after which a transfer is worth a line of its own."""

@@ -19,17 +19,17 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from vipsync import logs
 from vipsync.errors import VipsyncError
 from vipsync.report import screen
 from vipsync.report.news import News
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.screen import printable
+from vipsync.run import logs
 from vipsync.status.status import Status
 from vipsync.status.words import details
 
 if TYPE_CHECKING:
-    from vipsync.reconcile import Reconciler
+    from vipsync.run.reconciler import Reconciler
 
 _FRAMES = 4
 """Pictures per second on a terminal."""

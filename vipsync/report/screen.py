@@ -11,9 +11,9 @@ from rich.text import Text
 
 from vipsync.model import Descriptor, Parameter, ParameterType
 from vipsync.plan.draft import Level, Notice
-from vipsync.preview import Finding
 from vipsync.report.progress import Batch, Transfer
 from vipsync.settings.template import bounds, without_html
+from vipsync.status.preview import Finding
 from vipsync.status.status import ExecutionReport, Status
 from vipsync.status.words import duration, jobs_text, size
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from vipsync.backup import (
+from vipsync.errors import VipsyncError
+from vipsync.folder.folder import SessionFolder, write_atomic
+from vipsync.record.backup import (
     BACKUP,
     Backup,
     Places,
@@ -24,14 +26,12 @@ from vipsync.backup import (
     text_of,
     with_unknown_keys,
 )
-from vipsync.errors import VipsyncError
-from vipsync.folder import SessionFolder, write_atomic
 from vipsync.status.results_table import results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
 
 if TYPE_CHECKING:
-    from vipsync.reconcile import Reconciler
+    from vipsync.run.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
 

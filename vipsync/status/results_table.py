@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from vipsync.plan.standing import outcome
-from vipsync.state import Followed, Launch, LaunchedCase, LaunchStatus, ResultStatus, State
+from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, ResultStatus, State
 from vipsync.status.status import Status
 
 COLUMNS = (

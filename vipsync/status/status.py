@@ -9,18 +9,12 @@ from dataclasses import dataclass, field, replace
 from vipsync import actions as do
 from vipsync.model import JobState, VipPath
 from vipsync.plan.draft import Level, Notice, Plan
-from vipsync.plan.mirroring import results_name, wanted
+from vipsync.plan.new_cases import sort_cases
+from vipsync.plan.results import results_name, wanted
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.sorting import sort_cases
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
-from vipsync.state import (
-    Followed,
-    Phase,
-    Result,
-    ResultStatus,
-    SendStatus,
-)
+from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
-from vipsync.state import Phase
+from vipsync.rows import Phase
 from vipsync.status.status import Status, count
 
 STALE = 600.0

@@ -1,0 +1,1 @@
+"""Carry out what a plan holds, and say what came of it."""

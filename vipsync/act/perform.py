@@ -1,0 +1,415 @@
+"""Carry out one action, after looking whether what the plan expected still holds; report what was found.
+
+Every effect is either repeatable or was written into the ledger before. Nothing here decides what
+to do, tries again or waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, assert_never
+
+from vipsync import actions as do
+from vipsync.act.results import fetch_logs, fetch_result
+from vipsync.client.vip_client import VipClient
+from vipsync.disk.digest import Digest
+from vipsync.disk.packing import PackMember, pack
+from vipsync.disk.scan import Seen
+from vipsync.errors import (
+    BadAnswer,
+    ExecutionGone,
+    ForeignPath,
+    GenericVipError,
+    LocalFileError,
+    NameTaken,
+    NeverSent,
+    TransferMismatch,
+    Unreachable,
+    VipsyncError,
+)
+from vipsync.folder.folder import ID_LINE, SessionFolder, disk_error, write_atomic
+from vipsync.folder.sharing import return_lease, take_lease
+from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
+from vipsync.plan.snapshot import parent
+
+logger = logging.getLogger(__name__)
+
+LIST_LIMIT = 500
+"""Executions that VIP lists at most (facts 5.1)."""
+
+
+class Stopped(BaseException):
+    """The program is to end: leave what is under way as it is, the next start goes on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What actions are carried out with. `stop` raises Stopped once the program is to end.
+
+    `pace` waits until the next launch may start. `moved` is told how many bytes of a transfer
+    have passed: key, bytes so far, bytes in all.
+    """
+
+    folder: SessionFolder
+    inputs: Path
+    outputs: Path
+    client: VipClient | None
+    seen: Seen | None
+    key_print: str = ""
+    stop: Callable[[], None] = lambda: None
+    pace: Callable[[], None] = lambda: None
+    moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None
+
+    @property
+    def staging(self) -> Path:
+        """A folder on the disk of outputs/ for what is not complete yet."""
+        mine = self.folder.transfers
+        self.outputs.mkdir(parents=True, exist_ok=True)
+        if self.outputs.stat().st_dev == mine.stat().st_dev:
+            return mine
+        elsewhere = self.outputs / ".vipsync"
+        elsewhere.mkdir(exist_ok=True)
+        return elsewhere
+
+    @property
+    def vip(self) -> VipClient:
+        """The client; an action that needs it is only planned where there is one."""
+        if self.client is None:
+            raise AssertionError("an action for VIP was planned without a client")
+        return self.client
+
+
+def act(action: do.Action, tools: Tools) -> do.Outcome:
+    """Carry out an action; what went wrong is an outcome too."""
+    try:
+        return _act(action, tools)
+    except VipsyncError as error:
+        return do.Failed(error)
+    except OSError as error:
+        return do.Failed(disk_error(Path(error.filename or tools.folder.root), error))
+
+
+def _act(action: do.Action, tools: Tools) -> do.Outcome:
+    match action:
+        case do.Decide():
+            return do.Done()
+        case do.FetchPipeline():
+            return do.PipelineFetched(json.dumps(tools.vip.descriptor(action.pipeline_id)))
+        case do.LookAtHome():
+            return _look_at_home(action, tools)
+        case do.Open() | do.WriteMarker():
+            return _write_marker(tools)
+        case do.DeleteMarker():
+            tools.folder.marker.unlink(missing_ok=True)
+            return do.Done()
+        case do.TakeLease() | do.ReturnLease() | do.DropLease():
+            return _lease(action, tools)
+        case do.MakeFolder():
+            tools.vip.make_folder(action.path)
+            return do.Done()
+        case do.ClaimHome():
+            return _claim(action, tools)
+        case do.HashFile():
+            return _hash(action, tools)
+        case do.SendFile():
+            return _send(action, tools)
+        case do.SendPack():
+            return _send_pack(action, tools)
+        case do.LookAtFolder():
+            return do.FolderSeen(_entries(tools, action.path))
+        case do.StartExecution():
+            return _start(action, tools)
+        case do.FindExecutions():
+            found = tools.vip.executions(LIST_LIMIT)
+            ours = tuple(e for e in found if action.mark in e.name.split(" "))
+            return do.ExecutionsSeen(ours, whole=len(found) < LIST_LIMIT)
+        case do.Poll():
+            return _poll(action, tools)
+        case do.ListResults():
+            return _list_results(action, tools)
+        case do.FetchResult():
+            return fetch_result(action, tools)
+        case do.FetchLogs():
+            return fetch_logs(action, tools)
+        case do.Kill():
+            return _kill(action, tools)
+        case do.RemoveTree():
+            return _remove(action, tools)
+        case do.CheckRemoved():
+            return do.RemovalSeen(gone=not tools.vip.exists(action.path))
+        case _:
+            assert_never(action)
+
+
+# the session on VIP
+
+
+def _look_at_home(action: do.LookAtHome, tools: Tools) -> do.HomeSeen:
+    """See whose the session's folder is; a key that VIP does not know is refused here (facts 1.4)."""
+    platform = tools.vip.platform()
+    above = parent(action.home)
+    entries = _entries(tools, action.home, whole=True)
+    if entries is None:
+        there = (above,) if tools.vip.exists(above) else ()
+        return do.HomeSeen(False, (), True, (parent(above), *there), platform, tools.key_print)
+    ids, folders = _ids(entries), (parent(above), above, action.home)
+    empty = len(ids) == len(entries)
+    return do.HomeSeen(True, ids, empty, folders, platform, tools.key_print)
+
+
+def _claim(action: do.ClaimHome, tools: Tools) -> do.Done:
+    """Make the folder with our id: making one that is there is no error, so this looks first (facts 3.5)."""
+    entries = tools.vip.list_folder(action.home, whole=True)
+    others = [entry for entry in entries if entry.path != action.path]
+    if _ids(tuple(others)) or (others and not action.named):
+        raise NameTaken(
+            f"{action.home} on VIP belongs to another session.",
+            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+        )
+    tools.vip.make_folder(action.path)
+    return do.Done()
+
+
+def _ids(entries: tuple[RemoteEntry, ...]) -> tuple[str, ...]:
+    names = (PurePosixPath(e.path).name for e in entries if e.is_folder)
+    return tuple(sorted(n.removeprefix("vipsync-") for n in names if n.startswith("vipsync-")))
+
+
+def _entries(
+    tools: Tools, folder: VipPath, *, whole: bool = False
+) -> tuple[RemoteEntry, ...] | None:
+    """List a folder, None where it is not there: that is refused as anything else is (facts 3.10)."""
+    try:
+        return tools.vip.list_folder(folder, whole=whole)
+    except GenericVipError:
+        if tools.vip.exists(folder):
+            raise
+        return None
+
+
+def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
+    """Ask for a removal, after the session's folder was seen to be what the plan takes it for."""
+    if not tools.vip.exists(action.path):
+        return do.RemovalSeen(gone=True)
+    mine = PurePosixPath(action.id_folder).name.removeprefix("vipsync-")
+    ids = _ids(tools.vip.list_folder(action.home, whole=True))
+    if ids != ((mine,) if action.ids is None else action.ids):
+        raise NameTaken(
+            f"{action.home} on VIP does not carry the id of this session alone.",
+            "Nothing was removed. Look at the folder on the portal.",
+        )
+    try:
+        tools.vip.delete(action.path)
+    except NeverSent:
+        raise
+    except (BadAnswer, GenericVipError, Unreachable):
+        # It may have been taken all the same, and one that is asked for twice can happen so late
+        # that it hits what was sent since: look, as after any other answer.
+        logger.info("it is not known whether VIP took the removal")
+        return do.Done(sure=False)
+    return do.Done()
+
+
+def _write_marker(tools: Tools) -> do.Done:
+    identity = tools.folder.identity()
+    text = MARKER_TEXT + (f"\n{ID_LINE}{identity.id}\n" if identity else "")
+    write_atomic(tools.folder.marker, text.encode())
+    return do.Done()
+
+
+def _lease(action: do.TakeLease | do.ReturnLease | do.DropLease, tools: Tools) -> do.Done:
+    mine = tools.folder.identity()
+    if isinstance(action, do.DropLease):
+        return_lease(tools.folder, action.session_id)
+    elif mine and isinstance(action, do.TakeLease):
+        take_lease(SessionFolder(Path(action.lender)), tools.folder, mine.id, action.wall)
+    elif mine:
+        return_lease(SessionFolder(Path(action.lender)), mine.id)
+    return do.Done()
+
+
+MARKER_TEXT = """\
+Data of this folder are on VIP.
+
+Delete this file when you no longer need them there: vipsync waits for jobs that still run, brings
+every result here, then removes the data from VIP. Your inputs and outputs on this machine stay.
+STATUS.txt says what is going on.
+"""
+
+
+# inputs
+
+
+@contextmanager
+def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
+    """Open a local file that is in `state`, and raise LocalFileError unless it still is afterwards."""
+    try:
+        with path.open("rb") as file:
+            _same(path, file, state)
+            yield file
+            _same(path, file, state)
+    except FileNotFoundError as error:
+        raise LocalFileError(f"{path} is no longer there.") from error
+    except PermissionError as error:
+        raise LocalFileError(
+            f"{path} cannot be read.", "Give this account the right to read it."
+        ) from error
+
+
+def _same(path: Path, file: BinaryIO, state: FileState) -> None:
+    now, there = os.fstat(file.fileno()), path.stat()
+    if FileState.of(now) != state or FileState.of(there) != state:
+        raise LocalFileError(f"{path} changed while it was read.", "It is sent once it is quiet.")
+
+
+def _local(tools: Tools, path: RelPath) -> Path:
+    return tools.inputs / (tools.seen.disk_path(path) if tools.seen else path)
+
+
+def _hash(action: do.HashFile, tools: Tools) -> do.FileHashed:
+    digest = hashlib.sha256()
+    with _opened(_local(tools, action.path), action.state) as file:
+        while block := file.read(BLOCK):
+            tools.stop()
+            digest.update(block)
+    return do.FileHashed(digest.hexdigest())
+
+
+def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
+    """Send a file and hash what left; a file that changed meanwhile was not sent."""
+    name, size, gone = do.key(action), action.state.size, 0
+
+    def on_block(block: bytes) -> None:
+        nonlocal gone
+        tools.stop()
+        digest.update(block)
+        gone += len(block)
+        tools.moved(name, gone, size)
+
+    with Digest() as digest, _opened(_local(tools, action.path), action.state) as file:
+        if size:
+            tools.vip.upload(action.vip, file, size, on_block)
+        else:
+            tools.vip.upload_empty(action.vip)
+    return do.FileSent(digest.hexdigest())
+
+
+def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
+    """Pack a folder beside the transfers, send the archive, look at its size; leave no copy here."""
+    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
+    archive = tools.folder.transfers / f"{name}.pack"
+    archive.unlink(missing_ok=True)
+    base = f"{action.folder}/"
+    members = [
+        PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members
+    ]
+    folder = _local(tools, action.folder)
+    for path, state in action.members:
+        _unchanged(_local(tools, path), state)
+    root = PurePosixPath(action.folder).name
+    try:
+        hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
+        for path, state in action.members:
+            _unchanged(_local(tools, path), state)
+        size = archive.stat().st_size
+        _deliver(action, archive, size, tools)
+    finally:
+        archive.unlink(missing_ok=True)
+    return do.PackSent(size, tuple((RelPath(base + n), h) for n, h in sorted(hashes.items())))
+
+
+def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> None:
+    """Send an archive, unless an earlier attempt brought it there after all."""
+    there = tools.vip.properties(action.vip)
+    if there is None:
+        name, gone = do.key(action), 0
+
+        def on_block(block: bytes) -> None:
+            nonlocal gone
+            tools.stop()
+            gone += len(block)
+            tools.moved(name, gone, size)
+
+        with archive.open("rb") as file:
+            tools.vip.upload(action.vip, file, size, on_block)
+        there = tools.vip.properties(action.vip)
+    if there is None or there.size != size:
+        raise TransferMismatch(f"{action.vip} has another size on VIP than was sent.")
+
+
+def _unchanged(path: Path, state: FileState) -> None:
+    try:
+        same = FileState.of(path.stat()) == state
+    except OSError:
+        same = False
+    if not same:
+        raise LocalFileError(f"{path} changed while it was packed.", "It is sent once it is quiet.")
+
+
+# executions
+
+
+def _start(action: do.StartExecution, tools: Tools) -> do.Started:
+    tools.pace()
+    launch = action.launch
+    values = {
+        name: values[0] if len(values) == 1 else list(values)
+        for name, values in launch.values.items()
+    }
+    return do.Started(
+        tools.vip.launch(launch.name, launch.pipeline_id, values, launch.results_location)
+    )
+
+
+def _poll(action: do.Poll | do.Kill, tools: Tools) -> do.Polled:
+    try:
+        return do.Polled(tools.vip.execution(action.execution_id))
+    except ExecutionGone:
+        return do.Polled(None)
+
+
+def _kill(action: do.Kill, tools: Tools) -> do.Polled | do.Done:
+    """Stop an execution that still runs: one that has ended would count as killed ever after (facts 5.11)."""
+    seen = _poll(action, tools)
+    if seen.execution is None or seen.execution.status.ended:
+        return seen
+    tools.vip.kill(action.execution_id)
+    return do.Done()
+
+
+def _list_results(action: do.ListResults, tools: Tools) -> do.ResultsListed:
+    """List the results folder to its depth, and the returned files that lie elsewhere."""
+    execution = action.execution
+    found: dict[VipPath, RemoteEntry] = {}
+    pending = [execution.results_folder] if execution.results_folder else []
+    while pending:
+        tools.stop()
+        folder = pending.pop()
+        for entry in _entries(tools, folder, whole=True) or ():
+            if entry.is_folder:
+                pending.append(entry.path)
+            else:
+                found[entry.path] = entry
+    inside = f"{execution.results_folder}/"
+    for path in execution.returned:
+        if path not in found and not path.startswith(inside):
+            entry_there = _returned(path, tools)
+            if entry_there and not entry_there.is_folder:
+                found[path] = entry_there
+    return do.ResultsListed(tuple(found[path] for path in sorted(found)))
+
+
+def _returned(path: VipPath, tools: Tools) -> RemoteEntry | None:
+    """Return what lies at a path that a job has returned; nothing can lie at one that is none."""
+    try:
+        return tools.vip.properties(path)
+    except ForeignPath:
+        logger.warning("a job has returned something that is no path on VIP")
+        return None

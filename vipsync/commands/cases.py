@@ -1,0 +1,267 @@
+"""Ask something of a session folder: by a request for the process that holds it, or by being that one."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from vipsync.cases.grouping import group_cases
+from vipsync.commands.check import worst
+from vipsync.commands.foreground import Run
+from vipsync.errors import FolderHeld, SettingsError, VipsyncError
+from vipsync.folder.folder import SessionFolder, disk_error
+from vipsync.model import Case
+from vipsync.plan.new_cases import Sorted, outdated, sort_cases
+from vipsync.plan.sending import Placer
+from vipsync.plan.snapshot import Request
+from vipsync.plan.standing import CaseState, case_reports
+from vipsync.record.ledger import read_state
+from vipsync.report.reporter import Reporter
+from vipsync.rows import Phase, State, Verdict
+from vipsync.run.account import Connect
+from vipsync.run.reconciler import Reconciler
+from vipsync.status.preview import Preview
+from vipsync.status.publish import read_status
+
+BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+
+Reached = Callable[[State], bool]
+
+_LOOK_EVERY = 0.3
+_LOOKS_AT_LOCK = 10
+_MOST_LOOKS = 20
+
+
+def new_request(
+    command: str, cases: Iterable[str] = (), options: Mapping[str, str] | None = None
+) -> Request:
+    """Return a request whose id sorts by time and is nobody else's."""
+    now = time.time_ns() // 1_000_000
+    return Request(f"{now:014d}-{secrets.token_hex(4)}", command, tuple(cases), options or {})
+
+
+class Asker:
+    """Carry a request out, or have it carried out by the process that holds the folder."""
+
+    def __init__(
+        self,
+        folder: SessionFolder,
+        connect: Connect,
+        reporter: Reporter,
+        overrides: Mapping[str, object] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.folder = folder
+        self._connect, self._reporter, self._overrides = connect, reporter, overrides
+        self._sleep = sleep
+
+    def decide(self, request: Request) -> None:
+        """Have a request answered that needs nothing of VIP."""
+        session = Reconciler(self.folder, self._connect, overrides=self._overrides)
+        try:
+            session.open()
+        except FolderHeld:
+            self._leave(request)
+            if not self._wait(lambda: not self._stands(request)):
+                self.decide(request)
+            return
+        try:
+            self._leave(request)
+            self._decide(session, request)
+        finally:
+            session.close()
+
+    def _decide(self, session: Reconciler, request: Request) -> None:
+        for _ in range(_MOST_LOOKS):
+            session.look()
+            if session.trouble:
+                self.folder.answered(request.id)
+                raise session.trouble
+            session.decide()
+            if request.id in session.ledger.state.requests:
+                return
+        raise VipsyncError(
+            f"`{request.command}` was not carried out yet; the request stands.",
+            f"`vipsync run {self.folder.root}` carries it out.",
+        )
+
+    def launch(self, request: Request) -> int:
+        """Have a request answered, and go on until the folder is at rest; return the exit code.
+
+        Where another process holds the folder, that one goes on.
+        """
+        self._leave(request)
+        return self._work(request, alone=_never, held=_at_once)
+
+    def cancel(self, request: Request) -> int:
+        """Have a request answered, and go on until what it stops has stopped; return the code."""
+        self._leave(request)
+        return self._work(request, alone=_stopped, held=_stopped)
+
+    def finish(self, request: Request) -> int:
+        """Have the data removed from VIP; return the exit code once they are, or cannot be."""
+        self._leave(request)
+        return self._work(request, alone=_closed, held=_ended)
+
+    def _work(self, request: Request, *, alone: Reached, held: Reached) -> int:
+        """Work until it is reached or the folder is at rest; wait for the process that holds it."""
+        run = Run([self.folder.root], self._connect, self._reporter, self._overrides)
+        run.until(lambda: run.loop.at_rest() or _is_done(run, request, alone))
+        if not run.loop.held_elsewhere():
+            return worst(status.exit_code for status in run.statuses.values())
+        self._reporter.say("It was asked to; Ctrl-C ends only the waiting.", "dim")
+        if not self._wait(lambda: not self._stands(request) and held(self._state())):
+            return self._work(request, alone=alone, held=held)
+        status = read_status(self.folder)
+        return status.exit_code if status else 0
+
+    def _leave(self, request: Request) -> None:
+        try:
+            self.folder.requests.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(self.folder.requests, error) from error
+        self.folder.ask(request)
+
+    def _stands(self, request: Request) -> bool:
+        return any(asked.id == request.id for asked in self.folder.asked())
+
+    def _state(self) -> State:
+        return read_state(self.folder.ledger)
+
+    def _wait(self, done: Callable[[], bool]) -> bool:
+        """Show what the other process does until `done`; False where it has let the folder go."""
+        with self._reporter.live():
+            while True:
+                for _ in range(_LOOKS_AT_LOCK):
+                    status = read_status(self.folder)
+                    if status:
+                        self._reporter.watch(self.folder.root, status)
+                    if done():
+                        return True
+                    self._sleep(_LOOK_EVERY)
+                if not self.folder.is_held():
+                    return False
+
+
+def _is_done(run: Run, request: Request, reached: Reached) -> bool:
+    """Tell whether a request was answered, what it is for was reached, and this was shown."""
+    for root, session in run.loop.sessions.items():
+        if not session.is_open or root not in run.statuses:
+            return False
+        state, shown = session.ledger.state, run.statuses[root]
+        if request.id not in state.requests or not reached(state):
+            return False
+        if shown.phase != state.session.phase:
+            return False
+    return bool(run.loop.sessions)
+
+
+def _never(_state: State) -> bool:
+    return False
+
+
+def _at_once(_state: State) -> bool:
+    return True
+
+
+def _closed(state: State) -> bool:
+    return state.session.phase is Phase.CLOSED
+
+
+def _ended(state: State) -> bool:
+    """Tell whether finishing is over: nothing is on VIP, or what was to be kept there."""
+    return state.session.phase in (Phase.CLOSED, Phase.OPEN)
+
+
+def _stopped(state: State) -> bool:
+    return not any(e.kill_wanted and not e.over for e in state.executions.values())
+
+
+# which cases
+
+
+def chosen_cases(looked: Preview, names: Sequence[str], which: str = "") -> list[str]:
+    """Return the cases that a person means; raise SettingsError for a name that no case has."""
+    snapshot = looked.snapshot
+    placer = Placer(snapshot)
+    found = sort_cases(snapshot, placer)
+    every = {case.id for case in snapshot.cases.cases}
+    for name in names:
+        if name not in every:
+            raise _unknown(name, every)
+    match which:
+        case "failed":
+            return [r.id for r in case_reports(snapshot, found) if r.state in BAD_ENDS]
+        case "outdated":
+            return outdated(found, placer)
+        case _:
+            return [c.id for c in snapshot.cases.cases if not names or c.id in names]
+
+
+def _unknown(name: str, every: Iterable[str]) -> SettingsError:
+    near = get_close_matches(name, list(every), 1)
+    hint = f"Did you mean {near[0]}?" if near else "`vipsync status DIR` lists the cases."
+    return SettingsError(f"There is no case {name}.", hint)
+
+
+def changed_by(command: str, looked: Preview, cases: Sequence[str]) -> bool:
+    """Tell whether a launch or a cancellation of these cases would start or stop anything."""
+    placer = Placer(looked.snapshot)
+    found = sort_cases(looked.snapshot, placer)
+    complete = [c for c in looked.snapshot.cases.cases if c.complete and c.id in cases]
+    if command == "launch":
+        return any(_can_start(case, found, placer) for case in complete)
+    return any(case in found.new or _can_stop(case, found, placer) for case in complete)
+
+
+def _can_start(case: Case, found: Sorted, placer: Placer) -> bool:
+    """Tell whether a case was not launched, or is set aside."""
+    content = found.content.get(case.id, "")
+    judged = placer.s.state.judged.get(content)
+    return content not in found.launches or bool(judged and judged.verdict is Verdict.ASIDE)
+
+
+def _can_stop(case: Case, found: Sorted, placer: Placer) -> bool:
+    """Tell whether a case is still to be launched, or runs."""
+    state, content = placer.s.state, found.content.get(case.id, "")
+    launches = found.launches.get(content, ())
+    if not launches:
+        judged = state.judged.get(content)
+        return judged is None or judged.verdict not in (Verdict.DROPPED, Verdict.BEFORE)
+    executions = [state.executions.get(launch.execution_id) for launch in launches]
+    to_come = any(launch.run < launch.runs for launch in launches)
+    return to_come or not all(execution and execution.over for execution in executions)
+
+
+def stand(looked: Preview, cases: Sequence[str]) -> str:
+    """Say where cases stand, in a few words."""
+    snapshot = looked.snapshot
+    reports = case_reports(snapshot, sort_cases(snapshot, Placer(snapshot)))
+    states = Counter(report.state.value for report in reports if report.id in cases)
+    return ", ".join(f"{number} {state}" for state, number in states.items())
+
+
+def jobs_of_cases(looked: Preview, cases: Sequence[str]) -> int:
+    """Return the number of jobs that these cases make, over all runs."""
+    snapshot = looked.snapshot
+    if snapshot.descriptor is None:
+        return 0
+    picked = [c for c in snapshot.cases.cases if c.id in cases and c.complete]
+    groups = group_cases(picked, snapshot.descriptor, snapshot.settings.launch.max_jobs)
+    return sum(group.jobs for group in groups) * snapshot.settings.launch.nb_runs
+
+
+def sharers(looked: Preview, cases: Sequence[str]) -> dict[str, list[str]]:
+    """Return, by running execution of these cases, the other cases that run in it."""
+    state = looked.snapshot.state
+    shared: dict[str, list[str]] = {}
+    for launch in state.launches.values():
+        execution = state.executions.get(launch.execution_id)
+        mine = [c.id for c in launch.cases if c.id in cases]
+        others = [c.id for c in launch.cases if c.id not in cases]
+        if execution and not execution.over and mine and others:
+            shared[execution.id] = others
+    return shared

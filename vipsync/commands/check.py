@@ -1,0 +1,272 @@
+"""Look whether a folder is in order, and say what would happen next; changes nothing, here or on VIP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from vipsync import actions as do
+from vipsync.cases.advice import PackingAdvice, transfer_seconds
+from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Case, Settings
+from vipsync.plan.draft import Level
+from vipsync.plan.plan import home_of
+from vipsync.plan.sending import Send
+from vipsync.rows import Phase
+from vipsync.settings.reading import load
+from vipsync.status.preview import Finding, Preview, preview
+from vipsync.status.status import count
+from vipsync.status.words import duration, size
+
+if TYPE_CHECKING:
+    from vipsync.client.vip_client import VipClient
+    from vipsync.run.account import Connect
+
+SHOWN = 20
+"""Files, cases or sends that are named one by one."""
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the code that tells most: no key, then no VIP, then settings, then a person."""
+    found = set(codes)
+    return next((code for code in (4, 5, 1, 3) if code in found), max(found, default=0))
+
+
+def check(
+    folder: SessionFolder, connect: Connect, overrides: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Look at settings, key, pipeline, files, cases and what would start, in this order."""
+    try:
+        settings = load(folder.root, overrides)
+    except VipsyncError as error:
+        yield _wrong("settings", error)
+        return
+    yield Finding("settings", f"{folder.settings} can be read.")
+    client, found = _client(folder, settings, connect)
+    yield found
+    looked, problem = _preview(folder, client, overrides)
+    if problem:
+        yield _wrong(_subject(problem, settings), problem)
+    if looked is None:
+        return
+    yield from _pipeline(looked)
+    yield from _name(looked, client)
+    yield from _files(looked)
+    yield from _cases(looked)
+    yield from _notices(looked)
+
+
+def _subject(problem: VipsyncError, settings: Settings) -> str:
+    """Say of what a look at the folder found something wrong."""
+    if not isinstance(problem, FolderAbsent | SettingsError):
+        return "pipeline"
+    if settings.inputs.share:
+        return "share"
+    return "inputs" if isinstance(problem, FolderAbsent) else "settings"
+
+
+def _wrong(subject: str, error: VipsyncError) -> Finding:
+    return Finding(subject, error.message, error.remedy, error.exit_code)
+
+
+def _client(
+    folder: SessionFolder, settings: Settings, connect: Connect
+) -> tuple[VipClient | None, Finding]:
+    """Return a client whose key VIP knows, or why there is none."""
+    try:
+        client, _ = connect(settings, settings.portal, "")
+        client.check_key()
+    except VipsyncError as error:
+        subject = "key" if error.exit_code == 4 else "portal"
+        return None, _wrong(subject, error)
+    return client, Finding("key", f"{settings.portal} knows it.")
+
+
+def _preview(
+    folder: SessionFolder, client: VipClient | None, overrides: Mapping[str, object]
+) -> tuple[Preview | None, VipsyncError | None]:
+    """Return what can be seen, without VIP where that fails."""
+    try:
+        return preview(folder, client, overrides), None
+    except VipsyncError as error:
+        if client is None:
+            return None, error
+        looked, _ = _preview(folder, None, overrides)
+        return looked, error
+
+
+def _pipeline(looked: Preview) -> Iterator[Finding]:
+    snapshot = looked.snapshot
+    if snapshot.settings_error:
+        yield Finding("settings", snapshot.settings_error, exit_code=1)
+    elif snapshot.descriptor:
+        found = snapshot.descriptor
+        names = ", ".join(p.name for p in found.parameters)
+        yield Finding("pipeline", f"{found.pipeline_id} ({found.name} {found.version}): {names}.")
+    elif snapshot.settings.pipeline_id is None:
+        yield Finding("pipeline", "None: files are only sent.")
+
+
+def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
+    """Say whose the session's folder on VIP is, while nothing of this session is there."""
+    session = looked.snapshot.state.session
+    if client is None or session.phase is not Phase.CLOSED:
+        return
+    home = home_of(looked.snapshot.settings.session_name)
+    try:
+        taken = client.exists(home) and not is_ours(client, home, session.id)
+    except VipsyncError as error:
+        yield _wrong("session_name", error)
+        return
+    if taken:
+        yield Finding(
+            "session_name",
+            f"{home} on VIP belongs to another session.",
+            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+            exit_code=3,
+        )
+
+
+def is_ours(client: VipClient, home: str, session_id: str) -> bool:
+    """Tell whether a session's folder on VIP, which must be there, carries this id."""
+    names = {PurePosixPath(e.path).name for e in client.list_folder(home, whole=True)}
+    return bool(session_id) and f"vipsync-{session_id}" in names
+
+
+def _files(looked: Preview) -> Iterator[Finding]:
+    snapshot = looked.snapshot
+    unused = [(u.path, u.nearest) for u in snapshot.cases.unused]
+    every = len(snapshot.files)
+    known = snapshot.descriptor is not None or snapshot.settings.pipeline_id is None
+    if not known:
+        yield Finding("files", f"{every} in inputs/.")
+        return
+    none_used = bool(unused) and len(unused) == every
+    yield Finding(
+        "files",
+        f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
+        "Compare their names with the patterns in settings.toml." if none_used else "",
+        exit_code=3 if none_used else 0,
+        details=_some(
+            f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
+            for path, near in unused
+        ),
+    )
+
+
+def _cases(looked: Preview) -> Iterator[Finding]:
+    cases = looked.snapshot.cases.cases
+    if not cases:
+        if looked.sends or looked.unread:
+            yield Finding("next", f"{sends_text(looked)}.")
+        return
+    complete = sum(case.complete for case in cases)
+    waiting = [c for c in cases if not c.complete]
+    yield Finding(
+        "cases", f"{complete} of {len(cases)} complete.", details=_some(map(_waits, waiting))
+    )
+    text = f"{count(looked.executions, 'execution')} with {count(looked.jobs, 'job')} would start"
+    yield Finding("next", f"{text}; {sends_text(looked)}.")
+
+
+def _waits(case: Case) -> str:
+    return f"{case.id}: {case.error or 'waits for ' + ', '.join(case.waits_for)}"
+
+
+def sends_text(looked: Preview) -> str:
+    """Say how much would be sent, and how much may be."""
+    sure = f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
+    unread = len(looked.unread)
+    return f"{sure}, {unread:,} more may be once read" if unread else sure
+
+
+def _some(lines: Iterable[str]) -> tuple[str, ...]:
+    every = list(lines)
+    more = [f"… and {len(every) - SHOWN} more"] if len(every) > SHOWN else []
+    return (*every[:SHOWN], *more)
+
+
+def _notices(looked: Preview) -> Iterator[Finding]:
+    for warning in looked.snapshot.cases.warnings:
+        yield Finding("note", warning)
+    for notice in looked.plan.notices:
+        if notice.text == looked.snapshot.settings_error:
+            continue
+        serious = notice.level in (Level.PERSON, Level.ERROR)
+        code = notice.exit_code if serious else 0
+        yield Finding(notice.subject, notice.text, notice.remedy, code)
+
+
+# the plan
+
+
+def planned(looked: Preview) -> Iterator[Finding]:
+    """Say what would be sent, what would start, and what else the next cycle does."""
+    sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
+    unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
+    yield Finding("send", f"{sends_text(looked)}.", details=_some([*sends, *unread]))
+    yield from map(_packing, looked.advice)
+    runs = looked.snapshot.settings.launch.nb_runs
+    each = f", {runs} times each" if runs > 1 else ""
+    groups = _some(
+        f"{count(group.jobs, 'job')}: {', '.join(_first(c.id for c in group.cases))}"
+        for group in looked.groups
+    )
+    yield Finding(
+        "start",
+        f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}.",
+        details=groups,
+    )
+    others = [words for action in looked.plan.actions if (words := action_words(action))]
+    if others:
+        yield Finding("next cycle", "; ".join(dict.fromkeys(others)) + ".")
+    yield from _notices(looked)
+
+
+def _source(send: Send) -> str:
+    return send.path if isinstance(send, do.SendFile) else f"{send.folder}/"
+
+
+def _packing(advice: PackingAdvice) -> Finding:
+    """Say how much packing would help; VIP needs its two seconds for each file, however small."""
+    now, then = map(transfer_seconds, (advice.files, advice.archives))
+    return Finding(
+        "packing",
+        f"{advice.parameter}: {advice.files:,} files take VIP about {duration(now)}; "
+        f"packed they would be {count(advice.archives, 'archive')}, about {duration(then)}.",
+        f"Write {advice.setting}",
+    )
+
+
+def _first(names: Iterable[str]) -> list[str]:
+    every = list(names)
+    return every[:5] + ([f"… and {len(every) - 5} more"] if len(every) > 5 else [])
+
+
+def action_words(action: do.Action) -> str:
+    """Say what an action is for; empty for those that are told elsewhere."""
+    match action:
+        case do.FetchPipeline():
+            return f"read the definition of {action.pipeline_id}"
+        case do.LookAtHome():
+            return f"look whose {action.home} is"
+        case do.HashFile():
+            return "read files whose content may have changed"
+        case do.Poll():
+            return f"ask how {action.execution_id} is"
+        case do.ListResults():
+            return f"list the results of {action.execution.id}"
+        case do.FetchResult():
+            return f"fetch {action.local}"
+        case do.FetchLogs():
+            return f"fetch the logs of failed jobs of {action.execution_id}"
+        case do.Kill():
+            return f"stop {action.execution_id}"
+        case do.RemoveTree() | do.CheckRemoved():
+            return f"remove {action.path} from VIP"
+        case do.Decide():
+            return action.why
+        case _:
+            return ""

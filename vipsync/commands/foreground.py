@@ -1,0 +1,161 @@
+"""Run the loop in the foreground: signals, logs, progress, and the code with which it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+
+from vipsync.commands import INTERRUPTED
+from vipsync.commands.check import worst
+from vipsync.errors import FolderHeld, NotASession
+from vipsync.report.reporter import Reporter
+from vipsync.run import logs
+from vipsync.run.account import Connect
+from vipsync.run.loop import Loop
+from vipsync.run.reconciler import Reconciler
+from vipsync.status.publish import Publisher
+from vipsync.status.status import Status
+
+_LOG_SIZE = 1_000_000
+_LOGS_KEPT = 2
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Run:
+    """Keep session folders in step until something is reached, or a signal says stop."""
+
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        connect: Connect,
+        reporter: Reporter,
+        overrides: Mapping[str, object] | None = None,
+    ) -> None:
+        self.loop = Loop(
+            directories,
+            connect,
+            overrides=overrides,
+            publish=self._publish,
+            moved=reporter.moved,
+        )
+        self.statuses: dict[Path, Status] = {}
+        self._directories = directories
+        self._reporter = reporter
+        self._publishers: dict[Path, Publisher] = {}
+        self._logs = FolderLogs()
+        self._signalled = False
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Run until `done` says so; raise KeyboardInterrupt where a signal came first."""
+        with self._signals(), self._logs.kept(), self._reporter.live():
+            self.loop.run(lambda: done() or self._nothing_to_do())
+        self._reporter.settle()
+        if self._signalled:
+            raise KeyboardInterrupt
+
+    def for_ever(self) -> None:
+        """Run until a signal says stop; raise FolderHeld where others work in all folders."""
+        self.until(lambda: False)
+        raise self._held()[0]
+
+    def once(self) -> int:
+        """Run until all folders are at rest; return the code that says how they are."""
+        self.until(self._at_rest)
+        return worst(
+            status.exit_code
+            for root, status in self.statuses.items()
+            if not isinstance(self.loop.sessions[root].trouble, FolderHeld)
+        )
+
+    def _at_rest(self) -> bool:
+        if not self.loop.sessions:
+            where = ", ".join(map(str, self._directories))
+            raise NotASession(
+                f"No session folder in {where}.", "`vipsync init DIR` makes a session folder."
+            )
+        return self.loop.at_rest()
+
+    def _nothing_to_do(self) -> bool:
+        return bool(self.loop.sessions) and len(self._held()) == len(self.loop.sessions)
+
+    def _held(self) -> list[FolderHeld]:
+        troubles = (session.trouble for session in self.loop.sessions.values())
+        return [trouble for trouble in troubles if isinstance(trouble, FolderHeld)]
+
+    def _publish(self, session: Reconciler) -> None:
+        root = session.folder.root
+        status = self._publishers.setdefault(root, Publisher()).publish(session)
+        self._logs.follow(session)
+        if status:
+            self.statuses[root] = status
+            self._reporter.update(session, status)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Stop softly on the first signal, at once on the second; what `nohup` ignores stays so."""
+        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+        before = {n: signal.getsignal(n) for n in numbers}
+        mine = [n for n, handler in before.items() if handler is not signal.SIG_IGN]
+        for number in mine:
+            signal.signal(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in mine:
+                signal.signal(number, before[number])
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        if self._signalled:
+            self._reporter.restore()
+            os._exit(INTERRUPTED)
+        self._signalled = True
+        self.loop.stop()
+
+
+class FolderLogs:
+    """Write a small log into each folder that this process holds: of what is its own, and of all."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[Path, logging.Handler] = {}
+        self._logger = logging.getLogger("vipsync")
+
+    def follow(self, session: Reconciler) -> None:
+        """Begin the log of a folder that was taken, end that of one that was let go."""
+        root = session.folder.root
+        if not session.is_open:
+            self._end(root)
+        elif root not in self._handlers:
+            with suppress(OSError):
+                self._begin(root, session.folder.log)
+
+    def _begin(self, root: Path, log: Path) -> None:
+        handler = RotatingFileHandler(
+            log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8"
+        )
+        handler.setLevel(logging.INFO)
+        handler.addFilter(lambda _record: logs.folder() in (None, root))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._logger.addHandler(handler)
+        self._handlers[root] = handler
+
+    def _end(self, root: Path) -> None:
+        handler = self._handlers.pop(root, None)
+        if handler:
+            self._logger.removeHandler(handler)
+            with suppress(OSError):  # a full disk takes no last line
+                handler.close()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """End all logs at the end."""
+        try:
+            yield
+        finally:
+            for root in list(self._handlers):
+                self._end(root)

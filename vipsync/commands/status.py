@@ -1,0 +1,172 @@
+"""The commands that look and change nothing: check, plan, status, why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vipsync.commands.check import check, planned, worst
+from vipsync.commands.context import Face, sessions_of
+from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
+from vipsync.folder.folder import SessionFolder
+from vipsync.names import relpath
+from vipsync.report import screen
+from vipsync.settings.reading import load, places
+from vipsync.status.preview import Finding, preview
+from vipsync.status.publish import read_status, status_json, troubled
+from vipsync.status.remembered import remembered
+from vipsync.status.status import Status, exit_code, status_of
+from vipsync.status.why import why, why_result
+from vipsync.status.words import STALE, duration
+
+
+def check_folders(face: Face, directory: Path) -> int:
+    """Say whether a folder is in order."""
+    codes = []
+    for folder in sessions_of([directory]):
+        findings = []
+        face.reporter.say(str(folder.root), "bold")
+        for finding in _checked(folder, face):
+            findings.append(finding)
+            face.reporter.show(screen.finding(finding))
+        codes.append(worst(finding.exit_code for finding in findings))
+    return worst(codes)
+
+
+def _checked(folder: SessionFolder, face: Face) -> Iterator[Finding]:
+    """Check a folder; of a copy nothing more is said than that it is one."""
+    try:
+        folder.refuse_copy()
+    except VipsyncError as error:
+        yield Finding("folder", error.message, error.remedy, error.exit_code)
+        return
+    yield from check(folder, face.connect, face.overrides)
+
+
+def plan_folders(face: Face, directory: Path) -> int:
+    """Say what the next cycle would do."""
+    codes = []
+    for folder in sessions_of([directory]):
+        folder.refuse_copy()
+        settings = load(folder.root, face.overrides)
+        client, trouble = None, None
+        try:
+            client = face.connect(settings, settings.portal, "")[0]
+            looked = preview(folder, client, face.overrides)
+        except VipsyncError as error:
+            trouble = error
+            looked = preview(folder, None, face.overrides)
+        face.reporter.say(str(folder.root), "bold")
+        if trouble:
+            found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
+            face.reporter.show(screen.finding(found))
+        for finding in planned(looked):
+            face.reporter.show(screen.finding(finding))
+        codes += [exit_code(looked.plan.notices), trouble.exit_code if trouble else 0]
+    return worst(codes)
+
+
+def status(face: Face, directories: Sequence[Path], *, as_json: bool) -> int:
+    """Say how folders are; one that is not there is told among the others."""
+    found = [answer for directory in directories for answer in _statuses(directory, face)]
+    if as_json:
+        face.reporter.document(status_json([s for s, _ in found]))
+    else:
+        for number, (told, note) in enumerate(found):
+            if number:
+                face.reporter.say()
+            face.reporter.status(told, note)
+    return worst(s.exit_code for s, _ in found)
+
+
+def _statuses(directory: Path, face: Face) -> list[tuple[Status, str]]:
+    try:
+        return [_status(folder, face) for folder in sessions_of([directory])]
+    except NotASession as error:
+        return [(troubled(SessionFolder(directory), error, time.time()), "")]
+
+
+def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
+    """Return what the process that holds the folder says, else what the ledger and the files say."""
+    told, now = read_status(folder), time.time()
+    try:
+        folder.refuse_copy()
+    except FolderCopied as error:
+        return troubled(folder, error, now), _last_wrote(None)
+    recent = told is not None and 0 <= now - told.written < STALE
+    if told and (_is_held(folder) or (recent and not _can_look(folder))):
+        return told, f"vipsync runs here; {duration(now - told.written)} ago"
+    try:
+        looked = preview(folder, None, face.overrides)
+    except VipsyncError as error:
+        return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
+    confirmed = told.confirmed if told else None
+    before = remembered(told, looked.snapshot, looked.plan)
+    fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
+    never = "" if folder.ledger.exists() else "has not run yet and "
+    return fresh, f"vipsync {never}is not running in this folder."
+
+
+def _last_wrote(age: float | None) -> str:
+    """Say when vipsync last wrote into a folder that nobody holds: it lets go of one in trouble."""
+    if age is None or not 0 <= age < STALE:
+        return "vipsync is not running in this folder."
+    return f"vipsync last wrote here {duration(age)} ago."
+
+
+def _is_held(folder: SessionFolder) -> bool:
+    try:
+        return folder.is_held()
+    except DiskError:
+        return False  # somebody else's folder, which this account may only read
+
+
+def _can_look(folder: SessionFolder) -> bool:
+    try:
+        folder.settings.read_bytes()
+    except PermissionError:
+        return False
+    except OSError:
+        return True  # what is missing is what there is to tell
+    return True
+
+
+def why_path(face: Face, path: Path) -> int:
+    """Say what is known of one file."""
+    folder = _session_above(path)
+    settings = load(folder.root, face.overrides)
+    inputs, outputs = places(folder.root, settings)
+    looked = preview(folder, None, face.overrides)
+    real = path.parent.resolve() / path.name
+    if path.resolve() in (folder.root.resolve(), inputs, outputs):
+        raise SettingsError(
+            f"{path} is a whole folder; `why` tells of one file.",
+            "Name a file inside inputs/ or outputs/.",
+        )
+    if real.is_relative_to(inputs):
+        known = why(looked, relpath(real.relative_to(inputs).as_posix()))
+    elif real.is_relative_to(outputs):
+        known = why_result(looked, relpath(real.relative_to(outputs).as_posix()))
+    else:
+        raise SettingsError(
+            f"{path} lies neither in {inputs} nor in {outputs}: vipsync does not look at it."
+        )
+    face.reporter.say(screen.printable(known.path), "bold")
+    for line in known.lines:
+        face.reporter.say(f"  {screen.printable(line)}")
+    told = read_status(folder)
+    name = known.path.partition("/")[2]
+    for notice in told.notices if told else ():
+        if name in notice.subject or name in notice.text:
+            face.reporter.show(screen.notice_lines(notice))
+    return 0
+
+
+def _session_above(path: Path) -> SessionFolder:
+    """Return the session folder in which a path lies, else the one around the current folder."""
+    for start in (path.absolute() / "it", Path.cwd() / "here"):
+        for above in start.parents:
+            if SessionFolder(above).is_session():
+                return SessionFolder(above)
+    raise NotASession(f"{path} lies in no session folder.", "Call it from inside the folder.")

@@ -1,0 +1,1 @@
+"""What is kept in a session folder, and who may work there."""

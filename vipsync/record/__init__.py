@@ -1,0 +1,1 @@
+"""What is written down of what was seen and done: rows, and the ledger that holds them."""

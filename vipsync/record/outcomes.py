@@ -1,0 +1,250 @@
+"""Fold an intent, or an outcome, into ledger rows: what is now true. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vipsync import actions as do
+from vipsync.errors import (
+    InvalidInput,
+    PathForbidden,
+    PipelineUnavailable,
+    SlotsFull,
+    TooLarge,
+    TransferMismatch,
+    VipsyncError,
+)
+from vipsync.model import FileState, RemoteEntry, VipPath
+from vipsync.plan.sending import members_digest, states_digest
+from vipsync.record.lifecycle import Event, can, step
+from vipsync.rows import (
+    CachedPipeline,
+    Changes,
+    Followed,
+    Known,
+    LaunchStatus,
+    Result,
+    ResultStatus,
+    Row,
+    SendStatus,
+    Sent,
+    State,
+    follow,
+)
+
+NOTHING = Changes()
+
+PACKED = FileState(-1, 0, 0, 0)
+"""The state of an archive of our own making, as long as its size is not known."""
+
+
+def intent(action: do.Action, state: State, wall: float) -> Changes:
+    """Return what must be on disk before the action is tried."""
+    match action:
+        case do.Decide():
+            return action.changes
+        case do.SendFile():
+            before = state.sent.get(action.vip)
+            retried = before is not None and before.state == action.state
+            sha256 = before.sha256 if before and retried else ""
+            trying = Sent(action.vip, action.path, action.state, sha256=sha256, at=wall)
+            return Changes(put=(trying,))
+        case do.SendPack():
+            digest = states_digest(action.members)
+            trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall)
+            return Changes(put=(trying,))
+        case do.StartExecution():
+            return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
+        case do.Kill():
+            wanted = replace(state.executions[action.execution_id], kill_wanted=True)
+            return Changes(put=(wanted,))
+        case do.RemoveTree():
+            asked = step(state.session, Event.REMOVAL_ASKED, removal_asked_at=wall)
+            return Changes(put=(asked,))
+        case _:
+            return NOTHING
+
+
+def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) -> Changes:
+    """Return what is true now that the action has come to this outcome."""
+    if isinstance(outcome, do.Failed):
+        return _failed(action, outcome.error, state, wall)
+    match action, outcome:
+        case do.FetchPipeline(), do.PipelineFetched():
+            return Changes(put=(CachedPipeline(action.pipeline_id, outcome.raw),))
+        case do.Open(), _:
+            return Changes(put=(action.session,))
+        case do.HashFile(), do.FileHashed():
+            return Changes(put=tuple(_hashed(action, outcome.sha256, state)))
+        case do.SendFile(), do.FileSent():
+            return Changes(put=tuple(_sent(action, outcome.sha256, wall)))
+        case do.SendPack(), do.PackSent():
+            return Changes(put=tuple(_pack_sent(action, outcome, wall)))
+        case do.LookAtFolder(), do.FolderSeen():
+            return Changes(put=tuple(_folder_seen(action.path, outcome.entries, state)))
+        case do.StartExecution(), do.Started():
+            id_ = outcome.execution.id
+            started = replace(action.launch, status=LaunchStatus.STARTED, execution_id=id_, at=wall)
+            return Changes(
+                put=(started, follow(outcome.execution, state.executions.get(id_), wall))
+            )
+        case do.FindExecutions(), do.ExecutionsSeen():
+            return Changes(put=tuple(_found(outcome, state, wall)))
+        case ((do.Poll() | do.Kill()), do.Polled()):
+            return Changes(put=tuple(_polled(action.execution_id, outcome, state, wall)))
+        case do.ListResults(), do.ResultsListed():
+            return Changes(put=tuple(_listed(action.execution, outcome, state)))
+        case do.FetchResult(), do.ResultHere():
+            return Changes(put=(_here(state.results[action.vip], outcome, wall),))
+        case do.Kill(), _:
+            killed = replace(state.executions[action.execution_id], killed_by_us=True)
+            return Changes(put=(killed,))
+        case do.WriteMarker(), _:
+            return Changes(put=(replace(state.session, marked=True),))
+        case do.FetchLogs(), _:
+            execution = state.executions[action.execution_id]
+            logs = tuple(sorted({*execution.logs, action.job}))
+            return Changes(put=(replace(execution, logs=logs),))
+        case _:
+            return NOTHING
+
+
+def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -> Changes:
+    """Say which failures are final; every other leaves the intent standing, in doubt."""
+    session = state.session
+    match action:
+        case do.StartExecution(launch=launch) if isinstance(error, SlotsFull):
+            return Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
+        case do.StartExecution(launch=launch) if isinstance(
+            error, (InvalidInput, PathForbidden, PipelineUnavailable)
+        ):
+            refused = replace(launch, status=LaunchStatus.REFUSED, reason=str(error))
+            return Changes(put=(refused,))
+        case do.SendPack() if isinstance(error, TransferMismatch):
+            wrong = replace(state.sent[action.vip], status=SendStatus.WRONG)
+            return Changes(put=(replace(session, unanswered_at=wall), wrong))
+        case do.SendFile() | do.SendPack():
+            return Changes(put=(replace(session, unanswered_at=wall),))
+        case do.RemoveTree():  # it failed while looking: this time nothing was asked for
+            if action.asked is None:
+                return Changes(put=(step(session, Event.NEVER_ASKED, removal_asked_at=None),))
+            return Changes(put=(replace(session, removal_asked_at=action.asked),))
+        case do.FetchResult() if isinstance(error, TooLarge):
+            result = state.results[action.vip]
+            if result.status is ResultStatus.HERE:
+                return NOTHING  # it was here once: it holds up nothing
+            refused_result = replace(result, status=ResultStatus.REFUSED, reason=str(error))
+            return Changes(put=(refused_result,))
+        case _:
+            return NOTHING
+
+
+def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:
+    """Know the content; a transfer of this very state whose end was unknown has it too."""
+    yield Known(action.path, action.state, sha256)
+    for row in state.sent_from(action.path):
+        if row.state == action.state and not row.sha256:
+            # Answered without a hash means: it was seen there in its size after a crash.
+            seen = row.status is SendStatus.ANSWERED
+            yield replace(row, sha256=sha256, status=SendStatus.SENT if seen else row.status)
+
+
+def _sent(action: do.SendFile, sha256: str, wall: float) -> Iterable[Row]:
+    yield Known(action.path, action.state, sha256)
+    yield Sent(action.vip, action.path, action.state, SendStatus.ANSWERED, sha256, wall)
+
+
+def _pack_sent(action: do.SendPack, outcome: do.PackSent, wall: float) -> Iterable[Row]:
+    states = dict(action.members)
+    for path, sha256 in outcome.hashes:
+        yield Known(path, states[path], sha256)
+    size = PACKED._replace(size=outcome.size)
+    digest = members_digest(outcome.hashes)
+    yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall)
+
+
+def _folder_seen(
+    folder: VipPath, entries: tuple[RemoteEntry, ...] | None, state: State
+) -> Iterable[Row]:
+    """Judge every file that was sent to this folder by what lies there now.
+
+    The equal size counts as sent only together with our own intent, and with a known hash.
+    """
+    sizes = {e.path: e.size for e in entries or () if not e.is_folder}
+    for row in state.sent_to(folder):
+        if row.status in (SendStatus.WRONG, SendStatus.REMOVED):
+            continue
+        if row.state == PACKED:
+            continue  # nobody knows its size yet
+        size = sizes.get(row.vip)
+        if size is None:
+            status = SendStatus.TRYING
+        elif size != row.size:
+            status = SendStatus.WRONG
+        else:
+            status = SendStatus.SENT if row.sha256 else SendStatus.ANSWERED
+        if status is not row.status:
+            yield replace(row, status=status)
+
+
+def _found(outcome: do.ExecutionsSeen, state: State, wall: float) -> Iterable[Row]:
+    """Recognise our launches by name; executions of ours that the ledger never knew are adopted.
+
+    They mean that this ledger is an older copy: what is complete now counts as launched before.
+    """
+    foreign = False
+    for execution in outcome.executions:
+        launch = state.launches.get(execution.name)
+        if launch and launch.status in (LaunchStatus.INTENDED, LaunchStatus.WITHDRAWN):
+            yield replace(launch, status=LaunchStatus.STARTED, execution_id=execution.id)
+        foreign = foreign or (launch is None and execution.id not in state.executions)
+        if execution.id not in state.executions:
+            yield follow(execution, None, wall)
+    if foreign:
+        session = state.session
+        if can(session, Event.FOREIGN_FOUND):  # their results are not here yet
+            session = step(session, Event.FOREIGN_FOUND)
+        yield replace(session, adopting=True)
+
+
+def _polled(execution_id: str, outcome: do.Polled, state: State, wall: float) -> Iterable[Row]:
+    before = state.executions[execution_id]
+    if outcome.execution is None:
+        yield replace(before, gone=True, changed_at=wall)
+        return
+    now = follow(outcome.execution, before, wall)
+    if now is not before:
+        yield now
+
+
+def _listed(seen: Followed, outcome: do.ResultsListed, state: State) -> Iterable[Row]:
+    """Want every file that a job has returned; after the end, every file in the results folder."""
+    execution = state.executions[seen.id]
+    returned = set(execution.returned)
+    for entry in outcome.entries:
+        if seen.over or entry.path in returned:
+            yield from _wanted(entry, execution, state)
+    if seen.over and execution.status == seen.status and not execution.listed:
+        yield replace(execution, listed=True)
+
+
+def _wanted(entry: RemoteEntry, execution: Followed, state: State) -> Iterable[Row]:
+    before = state.results.get(entry.path)
+    if before is None or (before.status is ResultStatus.WANTED and before.size != entry.size):
+        yield Result(entry.path, execution.id, entry.size)
+    elif before.status is ResultStatus.HERE and before.size != entry.size:
+        # Another size on VIP: what is here stays, the new one comes beside it.
+        yield replace(before, size=entry.size, status=ResultStatus.WANTED)
+
+
+def _here(result: Result, outcome: do.ResultHere, wall: float) -> Result:
+    return replace(
+        result,
+        local=outcome.local,
+        status=ResultStatus.HERE,
+        unpacked=outcome.unpacked,
+        stamp=outcome.stamp,
+        reason=outcome.reason,
+        at=wall,
+    )

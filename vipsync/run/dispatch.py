@@ -1,0 +1,216 @@
+"""Hand work to threads, and take back what came of it in the thread that owns the ledgers.
+
+At most eight threads work over all folders (must-get-right 15), fewer for a server that refuses
+transfers or answers late. Nothing here decides what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from vipsync import actions as do
+from vipsync.act.perform import Stopped
+from vipsync.errors import BadAnswer, GenericVipError, Unreachable, VipsyncError
+from vipsync.run.logs import about
+from vipsync.run.reconciler import Reconciler, Work
+
+logger = logging.getLogger(__name__)
+
+MOST_TRANSFERS = 8
+AHEAD = 2
+"""Pieces of work that are ready for the next free thread, so that none waits for the ledger."""
+
+STOP_GRACE = 5.0
+
+LATE = 20.0
+"""Seconds after which a small transfer is late: VIP needs two, and gives up after 45 (facts 3.5)."""
+
+SMALL = 2**20
+"""Bytes up to which the time of a transfer is the server's, not that of the line."""
+
+TRANSFERS = (do.SendFile, do.SendPack, do.FetchResult)
+
+Done = Callable[[Work, do.Outcome | None], None]
+
+
+class Executor(Protocol):
+    """Carries out work; `done` is told what came of it, None where the program is stopping."""
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Take one piece of work."""
+
+
+class Workers:
+    """Threads that carry out work; they never keep the program from ending."""
+
+    def __init__(self, count: int = MOST_TRANSFERS) -> None:
+        self._queue: queue.SimpleQueue[tuple[Work, Done]] = queue.SimpleQueue()
+        for number in range(count):
+            threading.Thread(target=self._serve, name=f"transfer-{number}", daemon=True).start()
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Take one piece of work."""
+        self._queue.put((work, done))
+
+    def _serve(self) -> None:
+        while True:
+            work, done = self._queue.get()
+            carry_out(work, done)
+
+
+class Serial:
+    """Carries out work at once, in the caller's thread: whole runs repeat exactly."""
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Carry one piece of work out."""
+        carry_out(work, done)
+
+
+def carry_out(work: Work, done: Done) -> None:
+    """Carry out work and tell; a fault of ours is told too, so that nothing waits for ever."""
+    with about(work.session.folder.root):
+        try:
+            done(work, work.run())
+        except Stopped:
+            done(work, None)
+        except Exception as error:
+            logger.exception("%s failed unexpectedly", type(work.action).__name__)
+            done(work, do.Failed(fault(error)))
+
+
+def fault(error: Exception) -> VipsyncError:
+    """Return what a person is told of a mistake in vipsync itself; its log has the rest."""
+    return VipsyncError(f"A fault in vipsync: {type(error).__name__}.", "Please report it.")
+
+
+class Window:
+    """How many pieces of work one server is given at once.
+
+    Half as many after a round in which it refused or was late, one more after a round in which it
+    was well: additive increase, multiplicative decrease, as TCP does it (RFC 5681).
+    """
+
+    def __init__(self, most: int = MOST_TRANSFERS) -> None:
+        self.most = self.size = most
+        self.round = 0
+        self._well = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the server is given all that there are threads for."""
+        return self.size == self.most
+
+    def note(self, began_in: int, *, strained: bool) -> None:
+        """Take in how a transfer went that began in some round: the same bad hour counts once."""
+        if not strained:
+            self._well += 1
+        elif began_in == self.round:
+            self.size, self.round, self._well = max(1, self.size // 2), self.round + 1, 0
+        if self._well >= self.size < self.most:
+            self.size, self._well = self.size + 1, 0
+
+
+def strained(action: do.Action, outcome: do.Outcome, seconds: float) -> bool | None:
+    """Tell whether a transfer shows that the server has too much to do; None where it shows nothing."""
+    if not isinstance(action, TRANSFERS):
+        return None
+    if isinstance(outcome, do.Failed):
+        asked_less = outcome.error.retry_after is not None
+        overdone = isinstance(outcome.error, (GenericVipError, BadAnswer, Unreachable))
+        return True if asked_less or overdone else None
+    size = action.state.size if not isinstance(action, do.FetchResult) else action.size
+    return size <= SMALL and seconds > LATE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Errand:
+    """Work that is under way. `first`: it was taken from the beginning of its queue."""
+
+    work: Work
+    window: str
+    round: int
+    first: bool
+    began: float
+
+
+class Dispatch:
+    """What is under way, for the one thread that hands it out; `news` is set when something ends."""
+
+    def __init__(
+        self, executor: Executor, clock: Callable[[], float], news: threading.Event
+    ) -> None:
+        self.news = news
+        self._executor, self._clock = executor, clock
+        self._under_way: set[_Errand] = set()
+        self._ended: queue.SimpleQueue[tuple[_Errand, do.Outcome | None, float]]
+        self._ended = queue.SimpleQueue()
+        self._windows: defaultdict[str, Window] = defaultdict(Window)
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing is under way."""
+        return not self._under_way
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether outcomes wait to be taken."""
+        return not self._ended.empty()
+
+    def has_room(self, session: Reconciler) -> bool:
+        """Tell whether one more piece of work of this session may be under way."""
+        if len(self._under_way) >= MOST_TRANSFERS + AHEAD:
+            return False
+        window = self._windows[session.portal]
+        mine = sum(errand.window == session.portal for errand in self._under_way)
+        return window.is_open or mine < window.size
+
+    def hand_out(self, session: Reconciler) -> bool:
+        """Start the next work of a session; False where it has none.
+
+        Of four, three come from the beginning of the queue, where the biggest transfers are, so that
+        no long tail remains; one from its end, so that small ones need not wait for all big ones.
+        """
+        first = 4 * sum(errand.first for errand in self._under_way) < 3 * MOST_TRANSFERS
+        work = session.next_work(from_end=not first)
+        if work is None:
+            return False
+        window = self._windows[session.portal]
+        errand = _Errand(work, session.portal, window.round, first, self._clock())
+        self._under_way.add(errand)
+        self._executor.submit(work, lambda _work, outcome: self._end(errand, outcome))
+        return True
+
+    def _end(self, errand: _Errand, outcome: do.Outcome | None) -> None:
+        self._ended.put((errand, outcome, self._clock()))
+        self.news.set()
+
+    def take(self) -> Iterator[tuple[Work, do.Outcome]]:
+        """Yield what has ended since; what was stopped by the end of the program tells nothing."""
+        while True:
+            try:
+                errand, outcome, ended = self._ended.get_nowait()
+            except queue.Empty:
+                return
+            self._under_way.remove(errand)
+            if outcome is None:
+                continue
+            strain = strained(errand.work.action, outcome, ended - errand.began)
+            if strain is not None:
+                self._windows[errand.window].note(errand.round, strained=strain)
+            yield errand.work, outcome
+
+    def drain(self, settle: Callable[[Work, do.Outcome], None]) -> None:
+        """Give what is under way a moment to end, so that its outcome is known."""
+        deadline = time.monotonic() + STOP_GRACE
+        while self._under_way and time.monotonic() < deadline:
+            self.news.wait(0.05)
+            self.news.clear()
+            for work, outcome in self.take():
+                settle(work, outcome)

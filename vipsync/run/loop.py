@@ -1,0 +1,326 @@
+"""Keep any number of session folders in step, in one process, until it is told to stop.
+
+One thread owns all ledgers; transfers and questions to VIP run in others, shared fairly over the
+folders. Nothing here decides what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from vipsync import actions as do
+from vipsync.act.perform import Stopped
+from vipsync.disk.scan import Hints
+from vipsync.disk.watch import Watcher
+from vipsync.errors import FolderHeld, NotASession, VipsyncError
+from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.plan.snapshot import frees_slot
+from vipsync.run.account import Connect
+from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
+from vipsync.run.logs import about
+from vipsync.run.reconciler import Reconciler, Timing, Work
+from vipsync.run.watching import Watching
+
+logger = logging.getLogger(__name__)
+
+FIND_FOLDERS_EVERY = 5.0
+LONGEST_WAIT = 5.0
+TROUBLE_PAUSE = 5.0
+
+SLEPT = 30.0
+"""Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
+
+NUMEROUS = (do.SendFile, do.FetchResult, do.HashFile, do.MakeFolder, do.LookAtFolder)
+"""Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
+
+
+class Pacer:
+    """Let launches start one second apart at least, over all folders (users 2)."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]):
+        self._seconds, self._clock, self._sleep = seconds, clock, sleep
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Return when the next launch may start."""
+        with self._lock:
+            self._sleep(max(0.0, self._next - self._clock()))
+            self._next = self._clock() + self._seconds
+
+
+class Loop:
+    """Run the cycle of every session below some directories."""
+
+    def __init__(
+        self,
+        directories: Iterable[Path],
+        connect: Connect,
+        *,
+        overrides: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        timing: Timing | None = None,
+        executor: Executor | None = None,
+        watch: bool = True,
+        publish: Callable[[Reconciler], object] = lambda _session: None,
+        moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+    ) -> None:
+        self.directories = list(directories)
+        self.sessions: dict[Path, Reconciler] = {}
+        self.timing = timing or Timing()
+        self._connect, self._overrides, self._environ = connect, overrides, environ
+        self._publish, self._moved = publish, moved
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
+        clock = self.timing.clock
+        self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
+        self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
+        self._due: dict[Path, float] = {}
+        self._let_go: list[Reconciler] = []
+        self._rested = 0.0
+        self._found_at: float | None = None
+        self._apart: float | None = None
+
+    # from outside
+
+    def stop(self) -> None:
+        """End soon: transfers stop at their next block. May be called from a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether the end was asked for."""
+        return self._stopping.is_set()
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Cycle until `until` says so, or until `stop`; then let all folders go."""
+        try:
+            while not self.stopping:
+                self.turn()
+                if until():
+                    break
+                self._wake.wait(self.pause())
+                self._wake.clear()
+        finally:
+            self._stopping.set()
+            self._dispatch.drain(self._settle)
+            self.close()
+
+    def close(self) -> None:
+        """Let all folders go."""
+        for session in self.sessions.values():
+            session.close()
+        if self._watching:
+            self._watching.stop()
+
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance in any folder without a person or a new file."""
+        return bool(self.sessions) and all(
+            s.trouble is not None or (s.at_rest and self._due.get(root, 0.0) > 0.0)
+            for root, s in self.sessions.items()
+        )
+
+    # one turn
+
+    def turn(self) -> None:
+        """Take outcomes in, look where something is due, hand out work."""
+        self._notice_sleep()
+        self._find_sessions()
+        for work, outcome in self._dispatch.take():
+            self._settle(work, outcome)
+        now = self.timing.clock()
+        if all(now < self._due.get(root, now) for root in self.sessions):
+            self._hand_out()  # events ask for no haste: transfers need not wait for the look
+        looked = self._look_around(now)
+        self._hand_out()
+        told, self._let_go = dict.fromkeys([*looked, *self._let_go]), []
+        for session in told:  # words can wait, what is to be sent need not
+            with about(session.folder.root):
+                self._publish(session)
+        if self._watching:
+            self._watching.say_limit()  # now each folder has its log
+        if looked:
+            self._rest_after(self.timing.clock() - now)
+
+    def _look_around(self, now: float) -> list[Reconciler]:
+        """Look at the sessions where something happened or is due; return them."""
+        looked = []
+        rested = now >= self._rested
+        hints = self._watching.take(self.sessions) if self._watching and rested else {}
+        for root, session in self.sessions.items():
+            mine = hints.get(root, {})
+            if mine or now >= self._due.get(root, now) or self._turn_came(session):
+                self._look(session, mine)
+                looked.append(session)
+        return looked
+
+    def _rest_after(self, looked: float) -> None:
+        """Leave events for later after a costly look: results that come are events, hundreds of them."""
+        now = self.timing.clock()
+        self._rested = max(self._rested, now + 4 * looked)
+
+    def _notice_sleep(self) -> None:
+        """Look everywhere after the machine was asleep: events of that time are lost."""
+        apart = self.timing.wall() - self.timing.clock()
+        if self._apart is not None and abs(apart - self._apart) > SLEPT:
+            for root, session in self.sessions.items():
+                self._due[root] = 0.0
+                if session.observer:
+                    session.observer.look_everywhere()
+        self._apart = apart
+
+    def _look(self, session: Reconciler, hints: Mapping[str, Hints]) -> None:
+        root, started = session.folder.root, self.timing.clock()
+        with about(root):
+            try:
+                session.look(
+                    inputs=hints.get("inputs", frozenset()),
+                    outputs=hints.get("outputs", frozenset()),
+                    healthy=self.healthy(root),
+                )
+            except Exception as error:  # one folder's fault must not stop the others
+                logger.exception("a look failed unexpectedly")
+                session.trouble = fault(error)
+        if self._watching:
+            self._watching.follow(session)
+        now = self.timing.clock()
+        self._due[root] = self._next_due(session, now, now - started)
+
+    def healthy(self, root: Path) -> bool:
+        """Tell whether events say all that happens in a session's places."""
+        return self._watching is not None and self._watching.healthy(root)
+
+    def _next_due(self, session: Reconciler, now: float, cost: float) -> float:
+        """Return when to look again. A look that is costly must not fill the day.
+
+        Its share of the time stays below a fifth, and below a half where a file becomes quiet.
+        """
+        observer, due = session.observer, now + TROUBLE_PAUSE
+        quiet = float("inf")
+        if observer and not session.trouble:
+            due, quiet = float("inf"), observer.next_look
+            if not self.healthy(session.folder.root):
+                due = now + LONGEST_WAIT  # the marker and requests cost one look each
+            if session.plan and session.plan.due is not None:
+                due = min(due, session.plan.due)
+        return min(max(due, now + 4 * cost), max(quiet, now + cost))
+
+    def _hand_out(self) -> None:
+        """Start work while there is room, one action of each folder in turn."""
+        waiting = [s for s in self.sessions.values() if s.queue]
+        while waiting:
+            session = waiting.pop(0)
+            if not self._dispatch.has_room(session):
+                continue
+            with self._alone(session):
+                if not self._dispatch.hand_out(session):
+                    self._due[session.folder.root] = 0.0
+                elif session.queue:
+                    waiting.append(session)
+
+    @contextmanager
+    def _alone(self, session: Reconciler) -> Iterator[None]:
+        """Let a session go whose ledger cannot be written, or that meets a fault of ours.
+
+        What it holds on disk is what is true. The others work on, and it is tried again in a while.
+        """
+        with about(session.folder.root):
+            try:
+                yield
+            except VipsyncError as error:
+                self._give_up(session, error)
+            except Exception as error:
+                logger.exception("a step failed unexpectedly")
+                self._give_up(session, fault(error))
+
+    def _give_up(self, session: Reconciler, error: VipsyncError) -> None:
+        session.close()
+        session.trouble = error
+        self._due[session.folder.root] = self.timing.clock() + TROUBLE_PAUSE
+        self._let_go.append(session)
+
+    def _settle(self, work: Work, outcome: do.Outcome) -> None:
+        session, root = work.session, work.session.folder.root
+        with self._alone(session):
+            session.settle(work.action, outcome)
+        plain = isinstance(work.action, NUMEROUS) and not isinstance(outcome, do.Failed)
+        if session.is_open and not (plain and session.queue):
+            self._due[root] = 0.0
+        if frees_slot(outcome):
+            for waiting, other in self.sessions.items():
+                if other.memory.slots_full_at is not None:
+                    other.memory.try_slots_again()
+                    self._due[waiting] = 0.0
+
+    # the queue for slots on VIP: first come, first launched
+
+    def _is_first(self, session: Reconciler) -> bool:
+        """Tell whether no other folder of this account has waited longer for a slot."""
+        waiting = [
+            (since, other)
+            for other in self.sessions.values()
+            if (since := other.waits_since) is not None and other.account == session.account
+        ]
+        first = min(waiting, key=lambda found: found[0], default=(0.0, session))
+        return first[1] is session
+
+    def _turn_came(self, session: Reconciler) -> bool:
+        snapshot = session.snapshot
+        queued = snapshot is not None and not snapshot.first_in_queue
+        return queued and session.waits_since is not None and self._is_first(session)
+
+    def pause(self) -> float:
+        """Return the seconds until something is due; none while outcomes wait."""
+        if self._dispatch.waiting:
+            return 0.0
+        now = self.timing.clock()
+        soonest = min(self._due.values(), default=now + 1.0)
+        if self._watching and now < self._rested:
+            soonest = min(soonest, self._rested)
+        return min(max(0.0, soonest - now), LONGEST_WAIT)
+
+    def _check_stop(self) -> None:
+        if self.stopping:
+            raise Stopped
+
+    # which folders
+
+    def _find_sessions(self) -> None:
+        """Take in session folders that were made meanwhile; one that was seen once stays."""
+        now = self.timing.clock()
+        if self._found_at is not None and now < self._found_at + FIND_FOLDERS_EVERY:
+            return
+        self._found_at = now
+        for directory in self.directories:
+            try:
+                found = find_sessions(directory)
+            except NotASession:
+                if not self.sessions:
+                    raise
+                continue
+            for folder in found:
+                if folder.root not in self.sessions:
+                    self.sessions[folder.root] = self._new_session(folder)
+
+    def _new_session(self, folder: SessionFolder) -> Reconciler:
+        return Reconciler(
+            folder,
+            self._connect,
+            overrides=self._overrides,
+            environ=self._environ,
+            timing=self.timing,
+            stop=self._check_stop,
+            pace=self._pacer,
+            first=self._is_first,
+            moved=self._moved,
+        )
+
+    def held_elsewhere(self) -> list[Path]:
+        """Return the folders in which another process works."""
+        return [r for r, s in self.sessions.items() if isinstance(s.trouble, FolderHeld)]

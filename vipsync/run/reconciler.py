@@ -1,0 +1,373 @@
+"""The loop: observe → plan → act → record, for one session; nothing happens outside these phases.
+
+Intents are committed before an action is handed out, outcomes when they come back; both in the
+thread that calls, so that the ledger has one writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from vipsync import actions as do
+from vipsync.act.perform import Tools, act
+from vipsync.act.results import part_name
+from vipsync.disk.scan import Hints, Identity, identity, same_folder
+from vipsync.disk.walk import printable
+from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
+from vipsync.folder.adoption import adopted_rows
+from vipsync.folder.folder import SessionFolder, unreadable
+from vipsync.folder.holding import Hold, take
+from vipsync.model import Settings
+from vipsync.observe.observer import Observer, Observing
+from vipsync.plan.draft import Level, Plan
+from vipsync.plan.plan import plan
+from vipsync.plan.snapshot import SLOT, Memory, Snapshot
+from vipsync.record.backup import read_backup
+from vipsync.record.ledger import Ledger
+from vipsync.record.outcomes import intent, record
+from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
+from vipsync.run.account import Access, Connect
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One action on its way: carry it out with `run`, give what comes of it to `settle`."""
+
+    session: Reconciler
+    action: do.Action
+    tools: Tools
+
+    def run(self) -> do.Outcome:
+        """Carry the action out; may be called in any thread."""
+        return act(self.action, self.tools)
+
+
+@dataclass(slots=True)
+class Timing:
+    """Clock and chance, handed in so that a run can be repeated exactly."""
+
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    spread: Callable[[], float] = random.random
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Reconciler:
+    """Keep one session folder and its data on VIP in step."""
+
+    def __init__(
+        self,
+        folder: SessionFolder,
+        connect: Connect,
+        *,
+        overrides: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        timing: Timing | None = None,
+        planner: Callable[[Snapshot], Plan] = plan,
+        observer: Callable[[SessionFolder], Observing] | None = None,
+        stop: Callable[[], None] = lambda: None,
+        pace: Callable[[], None] = lambda: None,
+        first: Callable[[Reconciler], bool] = lambda _session: True,
+        moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+    ) -> None:
+        self.folder = folder
+        self.timing = timing or Timing()
+        self.memory = Memory()
+        self.queue: deque[do.Action] = deque()
+        self.snapshot: Snapshot | None = None
+        self.plan: Plan | None = None
+        self.trouble: VipsyncError | None = None
+        self.confirmed: float | None = None
+        self._access = Access(connect)
+        self._new = False
+        self._basis: object = None
+        self._id = ""
+        self._root: Identity | None = None
+        self.planner = planner
+        self._new_observer = observer or self._folder_observer
+        self._overrides, self._environ = overrides, environ
+        self._stop, self._pace, self._moved = stop, pace, moved
+        self._first = first
+        self._hold: Hold | None = None
+        self.observer: Observing | None = None
+
+    # being there
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger."""
+        if self._hold is None:
+            raise AssertionError("the session is not open")
+        return self._hold.ledger
+
+    def open(self) -> None:
+        """Take the folder, and begin anew with what its ledger says.
+
+        Raise FolderCopied, FolderHeld, FolderAbsent or DiskError.
+        """
+        if self._hold:
+            return
+        observer = self._new_observer(self.folder)
+        self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
+        self._id, self._new = self._hold.id, self.ledger.state.is_new
+        self._root = identity(self.folder.root)
+        before = self.memory  # threads may still be at work
+        if not before.under_way:
+            self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
+        session = self.ledger.state.session
+        self.memory = Memory(
+            unanswered_at=self._by_this_clock(session.unanswered_at),
+            asked_before=self._by_this_clock(session.removal_asked_at),
+            under_way=before.under_way,
+            was_absent=before.was_absent,
+            was_finishing=session.phase in (Phase.FINISHING, Phase.REMOVING),
+        )
+
+    def _by_this_clock(self, at: float | None) -> float | None:
+        """Return when something was, on the monotonic clock: now, where the wall clock was set back since."""
+        return None if at is None else self.timing.clock() - max(0.0, self.timing.wall() - at)
+
+    def _folder_observer(self, folder: SessionFolder) -> Observer:
+        timing = self.timing
+        return Observer(folder, self._overrides, self._environ, timing.clock, timing.wall)
+
+    def close(self) -> None:
+        """Let the folder go; what is under way is settled by the next start."""
+        if self._hold:
+            self._hold.release()
+        self._hold = self.observer = None
+        self.queue.clear()
+
+    # the cycle
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether this process holds the folder."""
+        return self._hold is not None
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the folder itself is the one that was held, whatever is missing in it."""
+        if self._root is None or isinstance(self.trouble, (FolderHeld, FolderCopied)):
+            return False
+        with suppress(FolderAbsent):
+            self.folder.require(self._id)
+            return same_folder(self.folder.root, self._root)
+        return False
+
+    @property
+    def portal(self) -> str:
+        """Return the portal that this session talks to, empty while it has no client."""
+        return self._access.portal
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """Return what tells accounts apart: portal and print of the key."""
+        return self._access.account
+
+    @property
+    def waits_since(self) -> float | None:
+        """Return since when this session could start an execution (monotonic s), None where not."""
+        return None if self.trouble else self.memory.since.get(SLOT)
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance without a person or a new file."""
+        idle = not self.queue and not self.memory.under_way
+        return idle and self.plan is not None and self.plan.at_rest
+
+    def look(
+        self, *, inputs: Hints = frozenset(), outputs: Hints = frozenset(), healthy: bool = False
+    ) -> None:
+        """Observe and plan; what is to be done is then in `queue`, in order.
+
+        What stops the whole session is kept in `trouble`, and the folder is let go where it is
+        no longer there.
+        """
+        before, trouble = self._basis, self.trouble
+        self.trouble = None
+        try:
+            self.open()
+            if self._hold is None or self.observer is None:
+                raise AssertionError("an open session has an observer")
+            self._hold.renew()
+            seen = self.observer.look(
+                self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
+            )
+            self.snapshot = replace(seen, first_in_queue=self._first(self))
+            if self.snapshot.marker:
+                self.memory.was_absent = False
+            self._adopt(self.snapshot.settings)
+            self._keep_settings()  # from here on the ledger is not new, also after a kill
+            session, now = self.ledger.state.session, self.timing.clock()
+            self._access.renew(self.snapshot.settings, session, self.memory, now)
+        except FolderAbsent as error:
+            self._halt(error)
+            return
+        except VipsyncError as error:
+            self.trouble = error
+            self.queue.clear()
+            return
+        except OSError as error:  # what cannot be read is not known to be gone
+            self._halt(unreadable(self.folder.root, error))
+            return
+        self._basis = _basis(self.snapshot)
+        due = self.plan.due if self.plan else None
+        in_time = due is None or self.snapshot.now < due
+        if self._basis == before and not trouble and in_time:
+            self._confirm()
+            return  # the last plan still holds, with what is left of it in the queue
+        self.queue.clear()
+        self.plan = self.planner(self.snapshot)
+        self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
+        self.queue.extend(self.plan.actions)
+        self._confirm()
+
+    def _halt(self, error: FolderAbsent) -> None:
+        """Let the folder go until it is there again."""
+        self.trouble = error
+        self.memory.was_absent = True
+        self.close()
+
+    def _confirm(self) -> None:
+        """Note when everything was last seen to be equal."""
+        if not self.plan or not self.snapshot or not self.plan.at_rest:
+            return
+        if all(n.level is Level.INFO for n in self.plan.notices):
+            self.confirmed = self.snapshot.wall
+
+    def next_work(self, *, from_end: bool = False) -> Work | None:
+        """Write the intent of the next action down and return it, None where nothing is left.
+
+        Decisions and the marker are done at once: what follows was planned without them. `from_end`:
+        the last action comes next, unless it is one of these; the others have no order.
+        """
+        while self.queue:
+            last = from_end and not isinstance(self.queue[-1], do.INLINE)
+            action = self.queue.pop() if last else self.queue.popleft()
+            if do.key(action) in self.memory.under_way:
+                continue
+            self.ledger.commit(intent(action, self.ledger.state, self.timing.wall()))
+            self.memory.under_way.add(do.key(action))
+            work = Work(self, action, self._tools())
+            if not isinstance(action, do.INLINE):
+                return work
+            outcome = work.run()
+            self.settle(action, outcome)
+            if isinstance(outcome, do.Failed):
+                self.queue.clear()  # the rest was planned as if this had been done
+        return None
+
+    def decide(self) -> None:
+        """Carry out the decisions of the last look, and nothing that reaches VIP."""
+        self.queue = deque(a for a in self.queue if isinstance(a, do.INLINE))
+        self.next_work()
+
+    def settle(self, action: do.Action, outcome: do.Outcome) -> None:
+        """Record what came of an action."""
+        other_key = isinstance(outcome, do.HomeSeen) and outcome.key_print != self._access.key_print
+        if not self.is_open or other_key:
+            # The folder went away meanwhile, or another account is asked now: the next look tells.
+            self.memory.under_way.discard(do.key(action))
+            return
+        try:
+            rows = record(action, outcome, self.ledger.state, self.timing.wall())
+            self.ledger.commit(rows)
+        except Exception:
+            self.memory.under_way.discard(do.key(action))  # it is over, though nobody wrote it down
+            raise
+        self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
+        if isinstance(outcome, do.Failed):
+            logger.info("%s: %s", printable(do.key(action)), type(outcome.error).__name__)
+        if isinstance(action, do.Decide):
+            self._after_decision(action)
+
+    def _after_decision(self, action: do.Decide) -> None:
+        if self.ledger.state.session.phase is Phase.CLOSED and not self.memory.under_way:
+            self.folder.clear_leftovers()
+        for request in action.requests:
+            self.folder.answered(request)
+
+    def _keep_settings(self) -> None:
+        observer = self.observer
+        if observer and not observer.settings_error:
+            text = observer.settings_text
+            if text != self.ledger.state.last_settings:
+                self.ledger.commit(Changes(put=(LastSettings("text", text),)))
+
+    # VIP
+
+    def plan_by(self, planner: Callable[[Snapshot], Plan]) -> None:
+        """Plan otherwise from the next look on."""
+        self.planner, self.plan, self._basis = planner, None, None
+        self.queue.clear()
+
+    def take_over(self, rows: Iterable[Row]) -> None:
+        """Write down what another program left, in place of adopting it."""
+        self._new = False
+        self.ledger.commit(Changes(put=tuple(rows)))
+
+    def _adopt(self, settings: Settings) -> None:
+        """Take over what a folder without a ledger says of data on VIP: a marker, a backup."""
+        if not self._new or self.observer is None:
+            return
+        self._new = False
+        backup = read_backup(self.observer.outputs)
+        marked = self.folder.marker.exists()
+        if backup or marked:
+            session, wall = self.ledger.state.session, self.timing.wall()
+            rows = adopted_rows(session, backup, settings, wall, marked=marked)
+            self.ledger.commit(Changes(put=rows))
+
+    def _tools(self) -> Tools:
+        observer = self.observer
+        if observer is None:
+            raise AssertionError("an open session has an observer")
+        return Tools(
+            folder=self.folder,
+            inputs=observer.inputs,
+            outputs=observer.outputs,
+            client=self._access.client,
+            seen=observer.seen,
+            key_print=self._access.key_print,
+            stop=self._stop,
+            pace=self._pace,
+            moved=self._moved,
+        )
+
+
+def _basis(s: Snapshot) -> tuple[object, ...]:
+    """Return what a plan rests on besides the time; what is large is compared by identity."""
+    return (
+        id(s.files),
+        id(s.cases),
+        id(s.settings),
+        id(s.descriptor),
+        s.settings_error,
+        s.unsettled,
+        s.unreadable,
+        s.marker,
+        s.outputs,
+        s.requests,
+        s.lender,
+        s.leases,
+        s.first_in_queue,
+        s.state.version,
+        s.memory.version,
+    )
+
+
+def _unfinished(state: State) -> set[str]:
+    """Return the names of the downloads that can be gone on with."""
+    if state.session.phase is Phase.CLOSED:
+        return set()
+    results = state.results.values()
+    return {part_name(r.vip, r.size) for r in results if r.status is ResultStatus.WANTED}

@@ -1,0 +1,83 @@
+"""Watch the places of each session: its folder, the requests left in it, its inputs and outputs.
+
+An event asks for a look at its session; where events cannot be relied on, looks are timed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from vipsync.disk.scan import Hints
+from vipsync.disk.watch import Watcher
+from vipsync.folder.folder import IGNORED
+from vipsync.run.reconciler import Reconciler
+
+logger = logging.getLogger(__name__)
+
+AGAIN = 60.0
+"""Seconds after which a place is watched anew that was gone, or for which there was no watch left."""
+
+KINDS = ("folder", "requests", "inputs", "outputs")
+
+
+class Watching:
+    """The events of all sessions; the watcher calls from another thread when there is one."""
+
+    def __init__(self, watcher: Watcher, clock: Callable[[], float]) -> None:
+        self._watcher, self._clock = watcher, clock
+        self._watched: dict[Path, tuple[tuple[Path, Path], float]] = {}
+        self._limited = False
+
+    def take(self, roots: Iterable[Path]) -> dict[Path, dict[str, Hints]]:
+        """Return what changed in each session since the last call, by kind of place."""
+        hints = self._watcher.take()
+        return {
+            root: {kind: hints[root, kind] for kind in KINDS if (root, kind) in hints}
+            for root in roots
+        }
+
+    def follow(self, session: Reconciler) -> None:
+        """Watch a session's places, where they now are; watching them anew asks for a full look."""
+        observer, root, now = session.observer, session.folder.root, self._clock()
+        if observer is None or observer.settings is None:
+            return
+        places = (observer.inputs, observer.outputs)
+        before, since = self._watched.get(root, (None, now))
+        mendable = any(self._watcher.mendable((root, kind)) for kind in KINDS)
+        as_before = before == places and not (mendable and now >= since + AGAIN)
+        if as_before or not observer.inputs.is_dir():
+            return
+        with suppress(OSError):  # what is in the way of results is said where they are written
+            observer.outputs.mkdir(parents=True, exist_ok=True)
+        self._watched[root] = (places, now)
+        self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
+        self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)
+        self._watcher.watch((root, "inputs"), observer.inputs, overlooked=observer.overlooks)
+        self._watcher.watch((root, "outputs"), observer.outputs, overlooked=_own_files)
+        observer.look_everywhere()
+
+    def healthy(self, root: Path) -> bool:
+        """Tell whether events of all places of a session can be relied on."""
+        return all(self._watcher.healthy((root, kind)) for kind in KINDS)
+
+    def say_limit(self) -> None:
+        """Say once, for all sessions, that events cannot be had for each, and what mends it."""
+        limit = self._watcher.limit()
+        if limit and not self._limited:
+            logger.warning("%s", limit)
+            self._limited = True
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._watcher.stop()
+
+
+def _own_files(path: str) -> bool:
+    """Overlook what vipsync writes itself: its words about the state are no news to it."""
+    name = path.rstrip("/").rsplit("/", 1)[-1]
+    if name == IGNORED:
+        return False
+    return name.startswith(".") or name in ("STATUS.txt", "session_data.json", "results.csv")

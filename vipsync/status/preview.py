@@ -1,0 +1,176 @@
+"""What would happen next in a folder: looks, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vipsync import actions as do
+from vipsync.cases.advice import PackingAdvice, packing_advice
+from vipsync.cases.grouping import group_cases, grouping_warnings
+from vipsync.errors import NameRefused, NotASession
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath
+from vipsync.observe.observer import Observer
+from vipsync.plan.draft import Plan
+from vipsync.plan.new_cases import sort_cases
+from vipsync.plan.plan import home_of, plan
+from vipsync.plan.sending import SENDS, Placer, Send, to_upload
+from vipsync.plan.snapshot import Memory, Snapshot
+from vipsync.record.ledger import read_state
+from vipsync.rows import CachedPipeline, Phase, Session, State
+
+if TYPE_CHECKING:
+    from vipsync.client.vip_client import VipClient
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. What asks for something has an exit code."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the next cycles would do. `sends` are the files and archives that go up, biggest first.
+
+    `unread` are files that are read before it is known whether they go up: only their content tells.
+    `ignored_by` names the rule that leaves a path out, "" where none does.
+    """
+
+    snapshot: Snapshot
+    plan: Plan
+    sends: tuple[Send, ...] = ()
+    unread: tuple[RelPath, ...] = ()
+    cases: tuple[Case, ...] = ()
+    groups: tuple[Group, ...] = ()
+    ignored_by: Callable[[str], str] = lambda path: ""
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs that would start, over all executions and runs."""
+        return sum(g.jobs for g in self.groups) * self.snapshot.settings.launch.nb_runs
+
+    @property
+    def executions(self) -> int:
+        """The number of executions that would start."""
+        return len(self.groups) * self.snapshot.settings.launch.nb_runs
+
+    @property
+    def size(self) -> int:
+        """Bytes that would be sent, before packing."""
+        return sum(send.state.size for send in self.sends)
+
+    @property
+    def advice(self) -> tuple[PackingAdvice, ...]:
+        """Where packing folders would save time."""
+        snapshot = self.snapshot
+        if snapshot.descriptor is None:
+            return ()
+        paths = {path for send in self.sends for path in sources(send)}
+        return tuple(packing_advice(self.cases, paths, snapshot.settings, snapshot.descriptor))
+
+
+def sources(send: Send) -> tuple[RelPath, ...]:
+    """Return the files below inputs/ that a transfer brings to VIP."""
+    if isinstance(send, do.SendFile):
+        return (send.path,)
+    return tuple(path for path, _ in send.members)
+
+
+def preview(
+    folder: SessionFolder,
+    client: VipClient | None,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Preview:
+    """Look at a folder as the next cycle would, with every file taken as quiet.
+
+    With a client, the pipeline's definition is read anew from VIP. Raise SettingsError for what is
+    wrong with the settings.
+    """
+    state = _state(folder)
+    observer = Observer(folder, overrides, environ, clock=time.monotonic)
+    observer.read_settings(state)
+    pipeline_id = observer.settings.pipeline_id if observer.settings else None
+    if client and pipeline_id:
+        raw = json.dumps(client.descriptor(pipeline_id))
+        state.put([CachedPipeline(pipeline_id, raw)])
+    looked = observer.look(state, Memory(), check_place=False)
+    snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
+    made = Preview(snapshot, plan(snapshot), ignored_by=observer.ignored_by)
+    return _with_work(made)
+
+
+def _with_warnings(snapshot: Snapshot) -> CaseSet:
+    """Return the cases, with what their output names cost or risk among the warnings."""
+    found, descriptor = snapshot.cases, snapshot.descriptor
+    if descriptor is None:
+        return found
+    complete = [case for case in found.cases if case.complete]
+    return replace(found, warnings=(*found.warnings, *grouping_warnings(complete, descriptor)))
+
+
+def _state(folder: SessionFolder) -> State:
+    """Return what the ledger says; an empty one for a folder that was never run."""
+    if folder.ledger.exists():
+        return read_state(folder.ledger)
+    if not folder.settings.exists():
+        raise NotASession(
+            f"{folder.root} has no settings.toml.", "`vipsync init DIR` makes a session folder."
+        )
+    return State(Session(""))
+
+
+def _with_work(looked: Preview) -> Preview:
+    """Return it with the executions that would start, and with what would go up."""
+    snapshot = looked.snapshot
+    if snapshot.settings_error or (snapshot.settings.pipeline_id and not snapshot.descriptor):
+        return looked
+    opened = replace(snapshot, state=_as_if_open(snapshot))
+    placer = Placer(opened)
+    found = sort_cases(opened, placer)
+    cases = tuple(sorted((*found.new, *found.unknown), key=lambda case: case.id))
+    most = snapshot.settings.launch.max_jobs
+    todo = _todo(cases, placer)
+    sends = [action for action in todo if isinstance(action, SENDS)]
+    return replace(
+        looked,
+        cases=cases,
+        groups=group_cases(cases, snapshot.descriptor, most) if snapshot.descriptor else (),
+        sends=tuple(sorted(sends, key=lambda a: (-a.state.size, a.vip))),
+        unread=tuple(sorted(a.path for a in todo if isinstance(a, do.HashFile))),
+    )
+
+
+def _todo(cases: Iterable[Case], placer: Placer) -> tuple[do.Action, ...]:
+    """Return what brings to VIP what these cases need, and what goes up without a case."""
+    found: dict[do.Action, None] = {}
+    alone = (InputFile(path) for path in to_upload(placer.s, placer))
+    for value in (*(v for case in cases for v in case.values.values()), *alone):
+        with suppress(NameRefused):
+            found.update(dict.fromkeys(placer.place(value).todo))
+    return tuple(found)
+
+
+def _as_if_open(snapshot: Snapshot) -> State:
+    state = snapshot.state
+    if state.session.phase is not Phase.CLOSED:
+        return state
+    home = home_of(snapshot.settings.session_name)
+    session = replace(
+        state.session,
+        home=home,
+        vip_input_dir=VipPath(f"{home}/INPUTS"),
+        vip_output_dir=VipPath(f"{home}/OUTPUTS"),
+    )
+    return replace(state, session=session)

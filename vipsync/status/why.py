@@ -1,0 +1,152 @@
+"""What is known of one file: the rule that chooses it, its cases, where it is, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from vipsync.cases.patterns import compile_pattern
+from vipsync.model import Case, InputFile, InputFolder, InputValue, PackedFolder, RelPath
+from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.standing import CaseReport
+from vipsync.rows import Result, ResultStatus, SendStatus, Sent
+from vipsync.status.preview import Preview, sources
+from vipsync.status.status import status_of
+from vipsync.status.words import when
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one file below inputs/ or outputs/."""
+
+    path: str
+    lines: tuple[str, ...]
+
+
+def why(found: Preview, path: RelPath) -> Known:
+    """Say which cases use an input, where it lies on VIP, and what comes next for it."""
+    return Known(f"inputs/{path}", tuple(_lines(found, path)))
+
+
+def _lines(found: Preview, path: RelPath) -> Iterator[str]:
+    snapshot = found.snapshot
+    inside = [state.size for p, state in snapshot.files.items() if p.startswith(f"{path}/")]
+    yield (
+        f"A folder with {len(inside):,} files, {sum(inside):,} bytes."
+        if inside
+        else _seen(found, path)
+    )
+    chosen = [(case, _chosen_by(case, path)) for case in snapshot.cases.cases]
+    using = [(case, parameters) for case, parameters in chosen if parameters]
+    reports = {report.id: report for report in status_of(snapshot, found.plan, "").cases}
+    for case, parameters in using:
+        yield _case_line(case, path, parameters, reports[case.id])
+    if not using and (inside or path in snapshot.files):
+        yield _unused(snapshot, path)
+    packs = {
+        value.path
+        for case, _ in using
+        for value in case.values.values()
+        if isinstance(value, PackedFolder) and path in value.members
+    }
+    for row in snapshot.state.sent.values():
+        if row.path == path or row.path in packs:
+            yield _sent_line(row)
+    for send in found.sends:
+        if path in sources(send):
+            yield f"It would be sent next, to {send.vip}."
+    if path in found.unread:
+        yield "It was touched: it is read next, and sent if its content is new."
+
+
+def _seen(found: Preview, path: RelPath) -> str:
+    snapshot = found.snapshot
+    state = snapshot.files.get(path)
+    if state is not None:
+        known = snapshot.state.known.get(path)
+        content = f", sha256 {known.sha256}" if known and known.state == state else ""
+        return f"{state.size:,} bytes{content}."
+    if reason := snapshot.unreadable.get(path):
+        return f"Not seen: {reason}."
+    if rule := found.ignored_by(path) or found.ignored_by(f"{path}/"):
+        return f"Left out by the ignore rule {rule}."
+    return "It is not there."
+
+
+def _chosen_by(case: Case, path: RelPath) -> list[str]:
+    """Return the parameters of a case for which a file or folder is sent."""
+    return [name for name, value in case.values.items() if _is_or_holds(value, path)]
+
+
+def _is_or_holds(value: InputValue, path: RelPath) -> bool:
+    match value:
+        case InputFile(path=own):
+            return own == path
+        case InputFolder(path=own, members=members) | PackedFolder(path=own, members=members):
+            return own == path or path in members
+        case _:
+            return False
+
+
+def _case_line(case: Case, path: RelPath, parameters: Sequence[str], report: CaseReport) -> str:
+    shared = ", shared with other cases" if path in case.shared else ""
+    chosen = f"{' and '.join(parameters)}{shared}"
+    execution = f" in {report.execution}" if report.execution else ""
+    reason = f": {report.reason}" if report.reason else ""
+    return f"Case {case.id} ({chosen}): {report.state}{execution}{reason}."
+
+
+def _unused(snapshot: Snapshot, path: RelPath) -> str:
+    settings = snapshot.settings
+    if settings.inputs.ready and compile_pattern(settings.inputs.ready).match(path) is not None:
+        return "It says that a case is complete ([inputs] ready), and is never sent."
+    if not settings.pipeline_id:
+        return "There is no pipeline_id: every file is sent, and nothing is started."
+    if not snapshot.descriptor:
+        return "The pipeline's definition was not read yet: `vipsync run DIR` reads it."
+    nearest = next((u.nearest for u in snapshot.cases.unused if u.path == path), "")
+    hint = f"; the nearest pattern is {nearest}" if nearest else ""
+    all_the_same = (
+        "; it is sent all the same ([inputs] upload)" if settings.inputs.upload == "all" else ""
+    )
+    return f"No setting of settings.toml uses it{hint}{all_the_same}."
+
+
+def _sent_line(row: Sent) -> str:
+    at = f" {when(row.at)}" if row.at else ""
+    match row.status:
+        case SendStatus.TRYING:
+            return f"Last tried{at}: whether it arrived at {row.vip} is not known yet."
+        case SendStatus.ANSWERED:
+            return f"Sent{at} to {row.vip}; whether all of it arrived is looked at next."
+        case SendStatus.SENT:
+            return f"Sent{at} to {row.vip}."
+        case SendStatus.WRONG:
+            return f"Sent{at} to {row.vip}, where another size lies: that place is not used again."
+        case SendStatus.REMOVED:
+            return f"Sent{at} to {row.vip}, and removed from there with the session's data."
+        case other:
+            assert_never(other)
+
+
+def why_result(found: Preview, path: RelPath) -> Known:
+    """Say where a file or folder below outputs/ came from, and whether it is still what came."""
+    state = found.snapshot.state
+    mine = [
+        r
+        for r in state.results.values()
+        if r.local and (r.local == path or path.startswith(f"{r.local}/"))
+    ]
+    lines = [line for result in mine for line in _result_lines(result, found.snapshot)]
+    return Known(f"outputs/{path}", tuple(lines) or ("vipsync did not bring it here.",))
+
+
+def _result_lines(result: Result, snapshot: Snapshot) -> Iterator[str]:
+    packed = ", unpacked here" if result.unpacked else ""
+    yield f"A result of {result.execution_id}: {result.vip}, {result.size:,} bytes{packed}."
+    reason = f": {result.reason}" if result.reason else ""
+    at = f" since {when(result.at)}" if result.at else ""
+    yield f"State: {result.status}{at}{reason}."
+    if result.status is ResultStatus.HERE and snapshot.outputs.get(result.local) != result.stamp:
+        yield "It was changed or removed here since it came; a changed one is left alone."
