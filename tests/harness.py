@@ -20,13 +20,13 @@ from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
-from vipsync.model import Settings
+from vipsync.model import Request, Settings
 from vipsync.plan.draft import Notice
-from vipsync.plan.snapshot import Request
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial
 from vipsync.run.loop import Loop
-from vipsync.run.reconciler import Reconciler, Timing
+from vipsync.run.reconciler import Reconciler
+from vipsync.run.timing import Timing
 
 MOST_TURNS = 3000
 """Turns after which a run that never comes to rest is a failure, not a hanging test."""

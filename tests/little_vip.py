@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from vipsync.model import Execution, ExecutionStatus, Job, RemoteEntry, VipPath
-from vipsync.plan.snapshot import parent
+from vipsync.names import parent
 from vipsync.rows import Launch
 
 Parts = tuple[tuple[str, str], ...]

@@ -18,9 +18,10 @@ from tests.little_vip import Blob
 from tests.rig import SHAPES, Rig
 from tests.worlds import HOME, ID, settings
 from vipsync.model import Execution, ExecutionStatus, RelPath, Settings, VipPath
+from vipsync.names import parent
 from vipsync.plan.draft import Plan
 from vipsync.plan.plan import plan
-from vipsync.plan.snapshot import Snapshot, parent
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Phase, ResultStatus
 
 Planner = Callable[[Snapshot], Plan]

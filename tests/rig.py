@@ -50,12 +50,15 @@ from vipsync.model import (
     PackKind,
     PackSetting,
     RelPath,
+    Request,
     Settings,
     VipPath,
 )
+from vipsync.names import parent
 from vipsync.plan.draft import Plan
+from vipsync.plan.memory import LONGEST_PAUSE, Memory
 from vipsync.plan.plan import plan
-from vipsync.plan.snapshot import LONGEST_PAUSE, Memory, Request, Snapshot, parent
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Phase, ResultStatus, Session, State
 

@@ -15,7 +15,8 @@ from tests.harness import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
 from vipsync.run.dispatch import Executor, Serial
-from vipsync.run.reconciler import Timing, Work
+from vipsync.run.reconciler import Work
+from vipsync.run.timing import Timing
 from vipsync.script.account import Account
 
 OTHER_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from vipsync.disk.files import write_atomic
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.folder.folder import HostLease, SessionFolder, find_sessions, new_id, write_atomic
-from vipsync.plan.snapshot import Request
+from vipsync.folder.folder import SessionFolder, find_sessions, new_id
+from vipsync.folder.holding import HostLease
+from vipsync.model import Request
 
 
 @pytest.fixture

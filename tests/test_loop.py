@@ -15,7 +15,8 @@ from vipsync.rows import State
 from vipsync.run import loop, reconciler
 from vipsync.run.account import Connect
 from vipsync.run.dispatch import Done, carry_out
-from vipsync.run.reconciler import Reconciler, Timing, Work
+from vipsync.run.reconciler import Reconciler, Work
+from vipsync.run.timing import Timing
 
 
 class Noisy:

@@ -49,11 +49,12 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, VipPath
+from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, Request, VipPath
 from vipsync.plan.draft import Plan
+from vipsync.plan.memory import Attempt, Listing
 from vipsync.plan.plan import plan
 from vipsync.plan.removing import LOST
-from vipsync.plan.snapshot import Attempt, Listing, Request, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import next_run
 from vipsync.rows import (
     DoneRequest,

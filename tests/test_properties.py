@@ -18,8 +18,9 @@ from tests.worlds import SETTINGS, settings
 from vipsync import actions as do
 from vipsync.model import VipPath
 from vipsync.plan.draft import Plan
+from vipsync.plan.memory import Memory
 from vipsync.plan.plan import plan
-from vipsync.plan.snapshot import Memory, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Changes, Phase, Stage
 
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "25"))

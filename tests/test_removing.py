@@ -25,6 +25,7 @@ from tests.worlds import (
 )
 from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, VipPath
+from vipsync.plan.memory import Attempt
 from vipsync.plan.removing import (
     closed,
     leaves_something_to_remove,
@@ -33,7 +34,7 @@ from vipsync.plan.removing import (
     removal_targets,
     removed,
 )
-from vipsync.plan.snapshot import Attempt, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event
 from vipsync.rows import Followed, Phase, ResultStatus, Row, SendStatus, Sent, Session, Stage, State
 

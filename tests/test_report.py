@@ -17,8 +17,7 @@ from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.run.logs import about
-from vipsync.status.preview import Finding
-from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, status_text
 
 STATUS = Status(

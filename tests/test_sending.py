@@ -21,17 +21,21 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.model import InputFile, InputFolder, PackedFolder, PackKind, RelPath, Text, VipPath
-from vipsync.plan.draft import Draft
-from vipsync.plan.sending import (
-    Placer,
-    members_digest,
-    plan_sending,
-    set_aside,
-    states_digest,
-    to_upload,
+from vipsync.model import (
+    InputFile,
+    InputFolder,
+    Lender,
+    Lent,
+    PackedFolder,
+    PackKind,
+    RelPath,
+    Text,
+    VipPath,
 )
-from vipsync.plan.snapshot import Lender, Lent, Listing
+from vipsync.plan.draft import Draft
+from vipsync.plan.memory import Listing
+from vipsync.plan.sending import Placer, plan_sending, set_aside, to_upload
+from vipsync.record.digests import members_digest, states_digest
 from vipsync.rows import Row, SendStatus, Sent
 
 FILES = {"s/a.nii": "one", "s/b.nii": "three"}

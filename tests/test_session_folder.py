@@ -16,7 +16,7 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, InProcess
 from vipsync.rows import Phase
 from vipsync.run.dispatch import Serial
-from vipsync.run.reconciler import Timing
+from vipsync.run.timing import Timing
 from vipsync.script.account import Account
 from vipsync.status.publish import Publisher
 

@@ -30,9 +30,10 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.model import ExecutionStatus, VipPath
+from vipsync.model import ExecutionStatus, Lease, VipPath
 from vipsync.plan.draft import Level, Plan
-from vipsync.plan.snapshot import Lease, Listing, Memory, Snapshot
+from vipsync.plan.memory import Listing, Memory
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Launch, LaunchStatus, ResultStatus, Row, Session, Stage, State
 from vipsync.script import planners as plans
 from vipsync.script.home import Site

@@ -17,7 +17,7 @@ from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.rows import Phase
 from vipsync.run.dispatch import Serial
-from vipsync.run.reconciler import Timing
+from vipsync.run.timing import Timing
 from vipsync.script.account import Account
 
 BORROW = """\

@@ -30,7 +30,8 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import ExecutionStatus, RelPath, RemoteEntry, VipPath
-from vipsync.plan.snapshot import LONGEST_PAUSE, PATIENCE, Listing, Memory, parent
+from vipsync.names import parent
+from vipsync.plan.memory import LONGEST_PAUSE, PATIENCE, Listing, Memory
 
 A = VipPath(f"{INPUTS}/a.dat")
 SEND = do.SendFile(A, RelPath("a.dat"), state_of("one"))

@@ -29,7 +29,8 @@ from vipsync.disk.watch import (
 from vipsync.errors import KeyMissing
 from vipsync.local import ManualClock
 from vipsync.run.loop import Loop
-from vipsync.run.reconciler import Reconciler, Timing
+from vipsync.run.reconciler import Reconciler
+from vipsync.run.timing import Timing
 from vipsync.run.watching import AGAIN
 
 if sys.platform != "linux":

@@ -24,13 +24,16 @@ from vipsync.model import (
     Job,
     Platform,
     RelPath,
+    Request,
     Settings,
     VipPath,
 )
 from vipsync.plan.launching import execution_name
-from vipsync.plan.new_cases import digest, settings_digest
+from vipsync.plan.memory import PATIENCE, Attempt, Listing, Memory
+from vipsync.plan.new_cases import settings_digest
 from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import PATIENCE, Attempt, Listing, Memory, Request, Snapshot
+from vipsync.plan.snapshot import Snapshot
+from vipsync.record.digests import digest
 from vipsync.rows import (
     Changes,
     Followed,

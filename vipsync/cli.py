@@ -78,7 +78,9 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         reporter().warn(
             "Interrupted; what was done is written down, the next start goes on from it."
         )
-        return commands.INTERRUPTED
+        from vipsync.commands.foreground import INTERRUPTED
+
+        return INTERRUPTED
     except VipsyncError as error:
         reporter().failed(error)
         return error.exit_code

@@ -442,3 +442,47 @@ class CaseSet:
     cases: tuple[Case, ...] = ()
     unused: tuple[Unused, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a command asked of the process that holds the folder."""
+
+    id: str
+    command: str
+    cases: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A file that another session has on VIP, unchanged since."""
+
+    vip: VipPath
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lender:
+    """The session folder whose inputs on VIP are used instead of sending them again.
+
+    `packs` are its archives by what identifies and what ends them, `hashes` those of files that it has read, on VIP
+    or not.
+    `leased_at` (UTC seconds): it was told that they are in use.
+    """
+
+    folder: str
+    files: Mapping[RelPath, Lent] = field(default_factory=dict)
+    packs: Mapping[tuple[str, str], VipPath] = field(default_factory=dict)
+    hashes: Mapping[RelPath, str] = field(default_factory=dict)
+    leased_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Another session runs with our inputs on VIP; `at` in UTC seconds."""
+
+    session_id: str
+    folder: str
+    host: str
+    at: float

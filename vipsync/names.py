@@ -104,3 +104,17 @@ def local_name(part: str, *, windows: bool) -> str:
     name = _NOT_ON_WINDOWS.sub("-", part)
     name = name.rstrip(".") + "-" * (len(name) - len(name.rstrip(".")))
     return _DEVICE.sub(r"\1-", name, count=1) if _DEVICE.match(name) else name
+
+
+API_HOME = "/vip/Home/API"
+"""Where sessions lie on VIP (users 4)."""
+
+
+def home_of(session_name: str) -> VipPath:
+    """Return the folder of a session on VIP."""
+    return VipPath(f"{API_HOME}/{session_name}")
+
+
+def parent(path: VipPath) -> VipPath:
+    """Return the folder on VIP in which `path` lies."""
+    return VipPath(path.rpartition("/")[0] or "/")

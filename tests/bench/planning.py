@@ -26,8 +26,10 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
+from vipsync.names import parent
+from vipsync.plan.memory import Memory
 from vipsync.plan.plan import plan
-from vipsync.plan.snapshot import Memory, Snapshot, parent
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Sent, State
 

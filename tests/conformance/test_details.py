@@ -22,7 +22,7 @@ from vipsync import actions as do
 from vipsync.errors import VipsyncError
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Kind, running, sample_outputs
 from vipsync.run.dispatch import Executor, Serial
-from vipsync.run.reconciler import Timing
+from vipsync.run.timing import Timing
 from vipsync.status.publish import Publisher
 
 # properties

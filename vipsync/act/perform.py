@@ -20,6 +20,7 @@ from vipsync import actions as do
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.digest import Digest
+from vipsync.disk.files import disk_error, write_atomic
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Seen
 from vipsync.errors import (
@@ -34,10 +35,10 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.folder.folder import ID_LINE, SessionFolder, disk_error, write_atomic
+from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.folder.sharing import return_lease, take_lease
 from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
-from vipsync.plan.snapshot import parent
+from vipsync.names import parent
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["account", "demo", "run", "status"]
 
-INTERRUPTED = 130
-"""Exit code of what a signal has ended."""
-
 
 def __getattr__(name: str) -> ModuleType:
     """Load a module of commands (PEP 562)."""

@@ -11,12 +11,12 @@ from difflib import get_close_matches
 from vipsync.cases.grouping import group_cases
 from vipsync.commands.check import worst
 from vipsync.commands.foreground import Run
+from vipsync.disk.files import disk_error
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder, disk_error
-from vipsync.model import Case
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Case, Request
 from vipsync.plan.new_cases import Sorted, outdated, sort_cases
 from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import Request
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.ledger import read_state
 from vipsync.report.reporter import Reporter

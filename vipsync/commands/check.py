@@ -11,13 +11,13 @@ from vipsync.cases.advice import PackingAdvice, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Settings
+from vipsync.names import home_of
 from vipsync.plan.draft import Level
-from vipsync.plan.plan import home_of
 from vipsync.plan.sending import Send
 from vipsync.rows import Phase
 from vipsync.settings.reading import load
-from vipsync.status.preview import Finding, Preview, preview
-from vipsync.status.status import count
+from vipsync.status.preview import Preview, preview
+from vipsync.status.status import Finding, count
 from vipsync.status.words import duration, size
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
-from vipsync.commands import INTERRUPTED
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.report.reporter import Reporter
@@ -159,3 +158,7 @@ class FolderLogs:
         finally:
             for root in list(self._handlers):
                 self._end(root)
+
+
+INTERRUPTED = 130
+"""Exit code of what a signal has ended."""

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync.cases.descriptor import parse_descriptor
+from vipsync.disk.files import disk_error, write_atomic
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import STATUS, SessionFolder, disk_error, new_id, write_atomic
+from vipsync.folder.folder import STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
 from vipsync.record.backup import BACKUP, Backup, read_backup
 from vipsync.record.ledger import read_state

@@ -20,7 +20,7 @@ from vipsync.commands.context import Face, the_session
 from vipsync.commands.foreground import Run
 from vipsync.errors import NotASession
 from vipsync.folder.folder import SessionFolder, find_sessions
-from vipsync.plan.snapshot import Request
+from vipsync.model import Request
 from vipsync.rows import Phase
 from vipsync.status.preview import Preview, preview
 from vipsync.status.status import count

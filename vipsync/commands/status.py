@@ -13,10 +13,10 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.names import relpath
 from vipsync.report import screen
 from vipsync.settings.reading import load, places
-from vipsync.status.preview import Finding, preview
+from vipsync.status.preview import preview
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.remembered import remembered
-from vipsync.status.status import Status, exit_code, status_of
+from vipsync.status.status import Finding, Status, exit_code, status_of
 from vipsync.status.why import why, why_result
 from vipsync.status.words import STALE, duration
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from vipsync.folder.folder import flush_folder
+from vipsync.disk.files import flush_folder
 
 
 def stamp(path: Path) -> str | None:

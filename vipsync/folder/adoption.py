@@ -13,7 +13,7 @@ from vipsync.disk.scan import network_file_system
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.model import Settings, VipPath
-from vipsync.plan.plan import home_of
+from vipsync.names import home_of
 from vipsync.record.backup import Backup, followed
 from vipsync.record.ledger import Ledger
 from vipsync.record.lifecycle import Event, step

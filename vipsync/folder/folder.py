@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.plan.snapshot import Request
+from vipsync.disk.files import disk_error, unreadable, write_atomic
+from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
+from vipsync.model import Request
 
 MARKER = "ON_VIP.txt"
 STATUS = "STATUS.txt"
@@ -41,77 +40,6 @@ class Identity:
 def new_id() -> str:
     """Return a random id: 10 letters that cannot be mistaken for each other, 50 bits."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(10))
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file of our own: whole or not at all, on disk when this returns."""
-    try:
-        _clear_unfinished(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        fresh = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.chmod(0o644)
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-        flush_folder(path.parent)
-    except OSError as error:
-        raise disk_error(path, error) from error
-
-
-def _clear_unfinished(path: Path) -> None:
-    """Delete what processes that were killed left of the same file."""
-    for left in path.parent.iterdir():
-        if left.name.startswith(f".{path.name}.") and left.suffix == ".tmp":
-            left.unlink(missing_ok=True)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make names in a folder last; where folders cannot be flushed, nothing more can be done."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def disk_error(path: Path, error: OSError) -> DiskError:
-    """Say what this machine refused, and what to do."""
-    reason = error.strerror or str(error)
-    return DiskError(
-        f"{path} cannot be written: {reason}.",
-        "Make room on the disk, or give this account the right to write there.",
-    )
-
-
-def no_folder(path: Path) -> FolderAbsent:
-    """Say that a folder is not there, or that a file is in its place."""
-    for place in (path, *path.parents):
-        if place.is_file():
-            return FolderAbsent(
-                f"{place} is a file, and should be a folder.",
-                "Move the file to another place. Nothing is done until then.",
-            )
-    return FolderAbsent(
-        f"{path} is not there.", "Is its disk connected? Nothing is done until then."
-    )
-
-
-def unreadable(path: Path, error: OSError) -> FolderAbsent:
-    """Say what cannot be looked at; nothing is concluded from that."""
-    if isinstance(error, NotADirectoryError):
-        return no_folder(Path(error.filename or path))
-    reason = error.strerror or str(error)
-    return FolderAbsent(
-        f"{error.filename or path} cannot be read: {reason}.",
-        "Is the disk there and healthy, and may this account read it? Nothing is done until then.",
-    )
 
 
 class SessionFolder:
@@ -263,49 +191,6 @@ class SessionFolder:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise disk_error(path, error) from error
-
-
-class HostLease:
-    """Keep other hosts out of a folder on a network disk, where locks cannot be relied on.
-
-    Each host that works there writes its name and the time every minute; a name that is older
-    than five minutes no longer counts.
-    """
-
-    EVERY = 60.0
-    COUNTS_FOR = 300.0
-
-    def __init__(self, hidden: Path, wall: Callable[[], float]) -> None:
-        self._path, self._wall = hidden / "host.json", wall
-        self._host, self._at = socket.gethostname(), 0.0
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lease; raise FolderHeld where another host has it."""
-        host, at = self._read()
-        if host != self._host and abs(self._wall() - at) < self.COUNTS_FOR:
-            raise FolderHeld(
-                f"vipsync on {host} already works in {self._path.parent.parent}.",
-                "Stop it there first; five minutes after it ended the folder is free.",
-            )
-        self.renew()
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
-
-    def renew(self) -> None:
-        """Write the time down, once a minute."""
-        if abs(self._wall() - self._at) >= self.EVERY:
-            self._at = self._wall()
-            write_atomic(self._path, json.dumps({"host": self._host, "at": self._at}).encode())
-
-    def _read(self) -> tuple[str, float]:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            document = json.loads(self._path.read_bytes())
-            return str(document["host"]), float(document["at"])
-        return self._host, 0.0
 
 
 def find_sessions(directory: Path) -> list[SessionFolder]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from vipsync.disk.files import write_atomic
 from vipsync.disk.scan import network_file_system
+from vipsync.errors import FolderHeld
 from vipsync.folder.adoption import marked_id, take_script_session
-from vipsync.folder.folder import HostLease, SessionFolder, new_id
+from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes, SendStatus, Session
 
@@ -58,3 +63,46 @@ def _note_unanswered(ledger: Ledger, now: float) -> None:
     """Write down that transfers ended without an answer where the process ended before they did."""
     if any(row.status is SendStatus.TRYING for row in ledger.state.sent.values()):
         ledger.commit(Changes(put=(replace(ledger.state.session, unanswered_at=now),)))
+
+
+class HostLease:
+    """Keep other hosts out of a folder on a network disk, where locks cannot be relied on.
+
+    Each host that works there writes its name and the time every minute; a name that is older
+    than five minutes no longer counts.
+    """
+
+    EVERY = 60.0
+    COUNTS_FOR = 300.0
+
+    def __init__(self, hidden: Path, wall: Callable[[], float]) -> None:
+        self._path, self._wall = hidden / "host.json", wall
+        self._host, self._at = socket.gethostname(), 0.0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lease; raise FolderHeld where another host has it."""
+        host, at = self._read()
+        if host != self._host and abs(self._wall() - at) < self.COUNTS_FOR:
+            raise FolderHeld(
+                f"vipsync on {host} already works in {self._path.parent.parent}.",
+                "Stop it there first; five minutes after it ended the folder is free.",
+            )
+        self.renew()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def renew(self) -> None:
+        """Write the time down, once a minute."""
+        if abs(self._wall() - self._at) >= self.EVERY:
+            self._at = self._wall()
+            write_atomic(self._path, json.dumps({"host": self._host, "at": self._at}).encode())
+
+    def _read(self) -> tuple[str, float]:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            document = json.loads(self._path.read_bytes())
+            return str(document["host"]), float(document["at"])
+        return self._host, 0.0

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from vipsync.disk.files import write_atomic
 from vipsync.disk.scan import Seen
 from vipsync.errors import SettingsError
-from vipsync.folder.folder import SessionFolder, write_atomic
-from vipsync.model import Settings
-from vipsync.plan.snapshot import Lease, Lender, Lent
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Lease, Lender, Lent, Settings
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, SendStatus, Sent, State
 from vipsync.settings.reading import load, places

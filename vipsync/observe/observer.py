@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from vipsync.disk.files import no_folder
 from vipsync.disk.scan import (
     Hints,
     Identity,
@@ -24,12 +25,13 @@ from vipsync.disk.scan import (
     scan_interval,
 )
 from vipsync.errors import FolderAbsent, SettingsError
-from vipsync.folder.folder import SessionFolder, no_folder
+from vipsync.folder.folder import SessionFolder
 from vipsync.folder.sharing import leased_at, leases, lender
 from vipsync.model import (
     CaseSet,
     FileState,
     InputFolder,
+    Lender,
     PackedFolder,
     PackSetting,
     RelPath,
@@ -38,7 +40,8 @@ from vipsync.model import (
 from vipsync.observe.cases import Sorting
 from vipsync.observe.in_force import InForce, SavedSettings
 from vipsync.observe.stamps import Stamps
-from vipsync.plan.snapshot import Lender, Memory, Snapshot
+from vipsync.plan.memory import Memory
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import State
 
 _K = TypeVar("_K")

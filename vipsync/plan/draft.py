@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from vipsync import actions as do
 from vipsync.errors import DiskError, Unreachable
-from vipsync.plan.snapshot import Attempt, Snapshot
+from vipsync.plan.memory import Attempt
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Changes, Row
 
 NEVER = float("inf")

@@ -13,9 +13,10 @@ from vipsync import actions as do
 from vipsync.cases.grouping import group_cases
 from vipsync.model import Case, Descriptor, Group, InputValue, VipPath
 from vipsync.plan.draft import NEVER, Draft, Level
-from vipsync.plan.new_cases import Sorted, digest, settings_digest, to_learn
+from vipsync.plan.new_cases import Sorted, settings_digest, to_learn
 from vipsync.plan.sending import Placer
 from vipsync.plan.starting import mark, runs_to_come, settle_doubts, start
+from vipsync.record.digests import digest
 from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
 
 LEASE_RENEWAL = 600.0

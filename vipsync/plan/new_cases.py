@@ -5,12 +5,9 @@ A case is launched once for the content of its own files. PURE: no I/O, no clock
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from vipsync import actions as do
 from vipsync.model import (
@@ -23,18 +20,8 @@ from vipsync.model import (
 )
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
+from vipsync.record.digests import cached_digest
 from vipsync.rows import Launch, LaunchStatus, Verdict
-
-_TEXT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
-
-
-def digest(value: object) -> str:
-    """Return a short hash of a value made of lists, tuples, texts and numbers."""
-    return hashlib.sha256(_TEXT(value).encode()).hexdigest()[:24]
-
-
-_kept = lru_cache(maxsize=1 << 18)(digest)
-"""The digest of a value made of tuples: those of all cases are asked for by every plan."""
 
 
 def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
@@ -55,7 +42,7 @@ def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
     own = tuple(zip(case.own, hashes, strict=True))
     names = tuple(sorted(case.names.values()))
     places = _places(case)
-    return _kept((own, names, texts, places) if places else (own, names, texts))
+    return cached_digest((own, names, texts, places) if places else (own, names, texts))
 
 
 def _places(case: Case) -> tuple[str, ...]:
@@ -81,7 +68,7 @@ def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
         (name, value.text) for name, value in sorted(case.values.items()) if isinstance(value, Text)
     )
     shared = tuple((path, placer.sha256(path)) for path in case.shared)
-    return _kept((snapshot.settings.pipeline_id, fixed, shared))
+    return cached_digest((snapshot.settings.pipeline_id, fixed, shared))
 
 
 @dataclass(slots=True)

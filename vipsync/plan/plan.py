@@ -12,7 +12,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import InputFile, VipPath
-from vipsync.names import vip_relpath
+from vipsync.names import API_HOME, home_of, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.finishing import (
     plan_adoption,
@@ -31,9 +31,6 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import mark, settle_doubts
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import LaunchStatus, Phase, Session
-
-API_HOME = "/vip/Home/API"
-"""Where sessions lie on VIP (users 4)."""
 
 LOOKED = 10.0
 """Seconds for which a look at a folder on VIP counts that may be anybody's."""
@@ -175,11 +172,6 @@ def _rest_of_inputs(draft: Draft, placer: Placer) -> list[do.Action]:
         else:
             todo += placer.place(InputFile(path)).todo
     return todo
-
-
-def home_of(session_name: str) -> VipPath:
-    """Return the folder of a session on VIP."""
-    return VipPath(f"{API_HOME}/{session_name}")
 
 
 def _open(draft: Draft) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vipsync import actions as do
-from vipsync.model import Case
+from vipsync.model import Case, Request
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.new_cases import Sorted, outdated, to_read
 from vipsync.plan.removing import let_go, may_still_come
 from vipsync.plan.sending import Placer
-from vipsync.plan.snapshot import Request, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Stage, Verdict

@@ -17,7 +17,8 @@ from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath
 from vipsync.names import local_name, relpath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.snapshot import LIST_AGAIN, Snapshot
+from vipsync.plan.memory import LIST_AGAIN
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Followed, Phase, Result, ResultStatus
 
 FIRST_LOOKS = 5.0

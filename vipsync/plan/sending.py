@@ -6,7 +6,6 @@ content goes to the next version folder. PURE: no I/O, no clock.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,25 +18,20 @@ from vipsync import actions as do
 from vipsync.cases.values import vip_rel
 from vipsync.errors import NameRefused
 from vipsync.model import (
-    FileState,
     InputFile,
     InputFolder,
     InputValue,
+    Lender,
     PackedFolder,
     RelPath,
     Text,
     VipPath,
 )
-from vipsync.names import version_path, vip_relpath
+from vipsync.names import parent, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.snapshot import (
-    FIRST_PAUSE,
-    LIST_AGAIN,
-    LONGEST_PAUSE,
-    Lender,
-    Snapshot,
-    parent,
-)
+from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
+from vipsync.plan.snapshot import Snapshot
+from vipsync.record.digests import STATES, members_digest, states_digest
 from vipsync.rows import SendStatus, Sent
 
 Send = do.SendFile | do.SendPack
@@ -45,9 +39,6 @@ SENDS = (do.SendFile, do.SendPack)
 
 MOST_WRONG = 5
 """Times that VIP stores a file in a wrong size after which a person is told."""
-
-_STATES = "states "
-"""What the digest of an archive begins with as long as its members were not read."""
 
 
 class _Fit(Enum):
@@ -153,7 +144,7 @@ class Placer:
         if row is None or row.status is SendStatus.REMOVED:
             listing = self.s.memory.listings.get(parent(vip))
             return None if listing and vip in listing.sizes else [send]
-        if row.status is SendStatus.TRYING and row.sha256.startswith(_STATES):
+        if row.status is SendStatus.TRYING and row.sha256.startswith(STATES):
             return [send] if row.sha256 == states_digest(members) else None
         hashes = [(path, self.sha256(path)) for path in value.members]
         unread = [do.HashFile(path, self.s.files[path]) for path, sha256 in hashes if not sha256]
@@ -293,20 +284,6 @@ def _unused_place(path: RelPath, snapshot: Snapshot) -> VipPath:
     root, sent = snapshot.state.session.vip_input_dir, snapshot.state.sent
     places = (version_path(root, version, path) for version in count(1))
     return next(place for place in places if place not in sent)
-
-
-def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:
-    """Return what an archive is to be known by until its members were read."""
-    return _STATES + _digest(f"{path}\0{tuple(state)}" for path, state in members)
-
-
-def members_digest(hashes: Iterable[tuple[RelPath, str | None]]) -> str:
-    """Return what identifies an archive: the names and contents of its members."""
-    return _digest(f"{path}\0{sha256}" for path, sha256 in hashes)
-
-
-def _digest(words: Iterable[str]) -> str:
-    return hashlib.sha256("\0\0".join(sorted(words)).encode()).hexdigest()
 
 
 def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:

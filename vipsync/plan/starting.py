@@ -10,7 +10,7 @@ from dataclasses import replace
 from vipsync import actions as do
 from vipsync.model import VipPath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.snapshot import SLOT
+from vipsync.plan.memory import SLOT
 from vipsync.rows import Changes, Launch, LaunchStatus, Session, State
 
 DOUBT = 120.0

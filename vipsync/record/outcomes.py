@@ -16,7 +16,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import FileState, RemoteEntry, VipPath
-from vipsync.plan.sending import members_digest, states_digest
+from vipsync.record.digests import members_digest, states_digest
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import (
     CachedPipeline,

@@ -13,8 +13,7 @@ from vipsync.model import Descriptor, Parameter, ParameterType
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch, Transfer
 from vipsync.settings.template import bounds, without_html
-from vipsync.status.preview import Finding
-from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, jobs_text, size
 
 _BAR = 24

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.model import Settings
-from vipsync.plan.snapshot import PATIENCE, TRIES, Attempt, Memory
+from vipsync.plan.memory import PATIENCE, TRIES, Attempt, Memory
 from vipsync.rows import Phase, Session
 
 Connect = Callable[[Settings, str, str], tuple[VipClient, str]]
@@ -59,3 +60,18 @@ class Access:
         self.portal, self._named = wanted
         if self.account != before:
             memory.forget_account()
+
+
+class Pacer:
+    """Let launches start one second apart at least, over all folders (users 2)."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]):
+        self._seconds, self._clock, self._sleep = seconds, clock, sleep
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Return when the next launch may start."""
+        with self._lock:
+            self._sleep(max(0.0, self._next - self._clock()))
+            self._next = self._clock() + self._seconds

@@ -18,11 +18,12 @@ from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
-from vipsync.plan.snapshot import frees_slot
-from vipsync.run.account import Connect
+from vipsync.plan.memory import frees_slot
+from vipsync.run.account import Connect, Pacer
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
 from vipsync.run.logs import about
-from vipsync.run.reconciler import Reconciler, Timing, Work
+from vipsync.run.reconciler import Reconciler, Work
+from vipsync.run.timing import Timing
 from vipsync.run.watching import Watching
 
 logger = logging.getLogger(__name__)
@@ -36,21 +37,6 @@ SLEPT = 30.0
 
 NUMEROUS = (do.SendFile, do.FetchResult, do.HashFile, do.MakeFolder, do.LookAtFolder)
 """Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
-
-
-class Pacer:
-    """Let launches start one second apart at least, over all folders (users 2)."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]):
-        self._seconds, self._clock, self._sleep = seconds, clock, sleep
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        """Return when the next launch may start."""
-        with self._lock:
-            self._sleep(max(0.0, self._next - self._clock()))
-            self._next = self._clock() + self._seconds
 
 
 class Loop:

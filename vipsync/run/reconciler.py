@@ -7,8 +7,6 @@ thread that calls, so that the ledger has one writer.
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,22 +15,25 @@ from dataclasses import dataclass, replace
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.act.results import part_name
+from vipsync.disk.files import unreadable
 from vipsync.disk.scan import Hints, Identity, identity, same_folder
 from vipsync.disk.walk import printable
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
 from vipsync.folder.adoption import adopted_rows
-from vipsync.folder.folder import SessionFolder, unreadable
+from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import Hold, take
 from vipsync.model import Settings
 from vipsync.observe.observer import Observer, Observing
 from vipsync.plan.draft import Level, Plan
+from vipsync.plan.memory import SLOT, Memory
 from vipsync.plan.plan import plan
-from vipsync.plan.snapshot import SLOT, Memory, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import read_backup
 from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
 from vipsync.run.account import Access, Connect
+from vipsync.run.timing import Timing
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +49,6 @@ class Work:
     def run(self) -> do.Outcome:
         """Carry the action out; may be called in any thread."""
         return act(self.action, self.tools)
-
-
-@dataclass(slots=True)
-class Timing:
-    """Clock and chance, handed in so that a run can be repeated exactly."""
-
-    clock: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    spread: Callable[[], float] = random.random
-    sleep: Callable[[float], None] = time.sleep
 
 
 class Reconciler:

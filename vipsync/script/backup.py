@@ -15,9 +15,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vipsync.client.vip_client import VipClient
+from vipsync.disk.files import disk_error, write_atomic
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
-from vipsync.folder.folder import disk_error, write_atomic
-from vipsync.plan.plan import API_HOME, home_of
+from vipsync.names import API_HOME, home_of
 from vipsync.record.backup import (
     BACKUP,
     REMOVED,
@@ -29,7 +29,7 @@ from vipsync.record.backup import (
     with_unknown_keys,
 )
 from vipsync.rows import Row, State
-from vipsync.run.reconciler import Timing
+from vipsync.run.timing import Timing
 
 REMOVAL_WAIT = 30.0
 """Seconds for which the old backup on VIP may take to go: nothing there can be replaced."""

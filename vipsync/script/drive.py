@@ -17,6 +17,7 @@ from types import MappingProxyType
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.client.vip_client import VipClient
+from vipsync.disk.files import disk_error
 from vipsync.disk.ignoring import IgnoreRules
 from vipsync.disk.mirror import stamp
 from vipsync.disk.scan import Hints, Scanner, Seen
@@ -27,11 +28,12 @@ from vipsync.errors import (
     SettingsError,
     VipsyncError,
 )
-from vipsync.folder.folder import SessionFolder, disk_error
+from vipsync.folder.folder import SessionFolder
 from vipsync.folder.sharing import leases
 from vipsync.model import FileState, RelPath, Settings, VipPath
 from vipsync.plan.draft import Level, Plan
-from vipsync.plan.snapshot import Memory, Snapshot
+from vipsync.plan.memory import Memory
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record import lifecycle
 from vipsync.record.backup import BACKUP
 from vipsync.record.lifecycle import Event, can

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from vipsync import actions as do
 from vipsync.model import VipPath
+from vipsync.names import API_HOME, home_of
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.plan import API_HOME, home_of
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import Phase, Row, SendStatus, Session, Stage

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.errors import NameRefused
-from vipsync.model import ExecutionStatus, InputFile, VipPath
-from vipsync.names import vip_relpath
+from vipsync.model import ExecutionStatus, InputFile, Lease, VipPath
+from vipsync.names import parent, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
+from vipsync.plan.memory import Memory
 from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.results import plan_following, plan_results, wanted
 from vipsync.plan.sending import Placer, plan_sending
-from vipsync.plan.snapshot import Lease, Memory, Snapshot, parent
+from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import plan_launch, settle_doubts
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import (

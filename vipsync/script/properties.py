@@ -22,7 +22,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import Descriptor, VipPath
-from vipsync.plan.plan import home_of
+from vipsync.names import home_of
 from vipsync.record.backup import Backup
 from vipsync.script import checks
 from vipsync.script.account import Account

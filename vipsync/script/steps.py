@@ -11,11 +11,11 @@ from typing import Any
 
 from vipsync.act.perform import LIST_LIMIT
 from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
-from vipsync.model import Settings, VipPath
+from vipsync.model import Lease, Settings, VipPath
+from vipsync.names import home_of
 from vipsync.plan.launching import execution_name
-from vipsync.plan.plan import home_of
 from vipsync.plan.results import results_name
-from vipsync.plan.snapshot import Lease, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import REMOVED, Backup, kept_in_workflows, workflows_of
 from vipsync.rows import Launch, Phase, State
 from vipsync.script import checks

@@ -15,28 +15,19 @@ from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.errors import NameRefused, NotASession
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath
+from vipsync.names import home_of
 from vipsync.observe.observer import Observer
 from vipsync.plan.draft import Plan
+from vipsync.plan.memory import Memory
 from vipsync.plan.new_cases import sort_cases
-from vipsync.plan.plan import home_of, plan
+from vipsync.plan.plan import plan
 from vipsync.plan.sending import SENDS, Placer, Send, to_upload
-from vipsync.plan.snapshot import Memory, Snapshot
+from vipsync.plan.snapshot import Snapshot
 from vipsync.record.ledger import read_state
 from vipsync.rows import CachedPipeline, Phase, Session, State
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. What asks for something has an exit code."""
-
-    subject: str
-    text: str
-    remedy: str = ""
-    exit_code: int = 0
-    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

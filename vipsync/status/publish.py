@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from vipsync.disk.files import write_atomic
 from vipsync.errors import VipsyncError
-from vipsync.folder.folder import SessionFolder, write_atomic
+from vipsync.folder.folder import SessionFolder
 from vipsync.record.backup import (
     BACKUP,
     Backup,

@@ -300,3 +300,14 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
 def count(number: int, thing: str) -> str:
     """Return a number of things in words."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. What asks for something has an exit code."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+    details: tuple[str, ...] = ()

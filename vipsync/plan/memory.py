@@ -1,0 +1,298 @@
+"""What a process remembers about a session while it runs, and when it tries again what failed.
+
+PURE: no I/O, no clock. `Memory` changes only between plans: it holds what is worth remembering
+while a process runs and must not outlive it, because it is counted on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from vipsync import actions as do
+from vipsync.errors import (
+    BadAnswer,
+    DiskError,
+    GenericVipError,
+    Scope,
+    SlotsFull,
+    TransferMismatch,
+    Unreachable,
+    VipsyncError,
+)
+from vipsync.model import Execution, VipPath
+from vipsync.names import parent
+from vipsync.rows import Changes, Phase, Session
+
+PATIENCE = 120.0
+"""Seconds for which failures that may pass are waited out before anybody hears of them as lasting."""
+
+TRIES = 3
+"""How often something is tried at least before it counts as lasting: one try may take minutes."""
+
+FIRST_PAUSE = 2.0
+
+LONGEST_PAUSE = 300.0
+
+LONGEST_REST = 3600.0
+"""Seconds for which a server may ask for rest (Retry-After): one that asks for more is not well."""
+
+LIST_AGAIN = 3600.0
+"""Seconds for which a list of a tree on VIP is believed (design 7)."""
+
+SLOT = "a slot on VIP"
+"""The condition of a session that could start an execution: its age is its place in the queue."""
+
+OUTAGES = (Unreachable, BadAnswer, GenericVipError)
+"""How it shows that VIP, or the way to it, is out of order: any of these may be about one item too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How often something failed in a row, why, and when it may be tried again (monotonic s).
+
+    `since` is when it failed first, `at` when it did last. `silent`: nothing that was asked of VIP
+    succeeded in the second half of that time, so that it is VIP itself that fails.
+    """
+
+    count: int
+    error: VipsyncError
+    not_before: float
+    since: float = 0.0
+    at: float = 0.0
+    silent: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether nothing should wait for it: it failed for good, or for longer than PATIENCE."""
+        if not self.error.transient:
+            return self.count > 1
+        return self.count >= TRIES and self.at - self.since >= PATIENCE
+
+    @property
+    def outage(self) -> bool:
+        """Tell whether VIP, or the way to it, has failed for longer than PATIENCE."""
+        return self.lasts and self.silent
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a folder on VIP with their sizes; `order` is the memory's version at the look.
+
+    `at` is when that was (monotonic s).
+    """
+
+    order: int
+    sizes: Mapping[VipPath, int]
+    at: float = 0.0
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers about one session while it runs. `version` counts what it learned.
+
+    `was_absent`: the folder was away since its marker was last seen. `was_finishing`: so the ledger
+    said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
+    may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when a
+    removal was asked for by the process before this one, or before what was seen was forgotten.
+    Both are by this process' clock. `heard_at`: when VIP last did what it was asked to.
+    `removal_unsure`: it was asked to remove these, and nobody knows whether it took that.
+    """
+
+    version: int = 0
+    was_absent: bool = False
+    was_finishing: bool = False
+    unanswered_at: float | None = None
+    asked_before: float | None = None
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    under_way: set[str] = field(default_factory=set)
+    since: dict[str, float] = field(default_factory=dict)
+    trouble: Attempt | None = None
+    heard_at: float = float("-inf")
+    home: do.HomeSeen | None = None
+    home_path: VipPath = VipPath("")
+    home_at: float = 0.0
+    folders: set[VipPath] = field(default_factory=set)
+    missing: set[VipPath] = field(default_factory=set)
+    fresh: bool = False
+    listings: dict[VipPath, Listing] = field(default_factory=dict)
+    touched: dict[VipPath, int] = field(default_factory=dict)
+    polled_at: dict[str, float] = field(default_factory=dict)
+    returned: dict[str, int] = field(default_factory=dict)
+    listed_at: dict[str, float] = field(default_factory=dict)
+    ours: tuple[Execution, ...] | None = None
+    found_at: float | None = None
+    found_whole: bool = False
+    slots_full_at: float | None = None
+    started_at: float | None = None
+    removal_asked: dict[VipPath, float] = field(default_factory=dict)
+    removal_looked: dict[VipPath, float] = field(default_factory=dict)
+    removal_unsure: set[VipPath] = field(default_factory=set)
+    removed: set[VipPath] = field(default_factory=set)
+    pipeline_at: float | None = None
+
+    def keep_conditions(self, conditions: frozenset[str], now: float) -> None:
+        """Start the clock of conditions that are new; forget those that no longer hold."""
+        self.since = {c: self.since.get(c, now) for c in sorted(conditions)}
+
+    def note(
+        self, action: do.Action, outcome: do.Outcome, now: float, spread: Callable[[], float]
+    ) -> None:
+        """Remember what an action showed. `spread` gives random numbers in [0, 1)."""
+        self.version += 1
+        name = do.key(action)
+        self.under_way.discard(name)
+        if isinstance(outcome, do.Failed):
+            self._failed(action, outcome.error, now, spread)
+            if isinstance(action, (do.SendFile, do.SendPack)):
+                self.unanswered_at = now
+        else:
+            self.attempts.pop(name, None)
+            if not isinstance(action, do.LOCAL):
+                self.trouble, self.heard_at = None, now
+        self._learn(action, outcome, now)
+
+    def _failed(
+        self, action: do.Action, error: VipsyncError, now: float, spread: Callable[[], float]
+    ) -> None:
+        if isinstance(error, SlotsFull):
+            return
+        name, everywhere = do.key(action), _stops_everything(action, error)
+        before = self.trouble if everywhere else self.attempts.get(name)
+        count, since = (before.count + 1, before.since) if before else (1, now)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 10)) * (0.5 + spread() / 2)
+        if now < since + PATIENCE:  # one try falls on its end: what has passed by then is noticed
+            pause = min(pause, since + PATIENCE - now)
+        rest = min(LONGEST_REST, error.retry_after or 0)
+        silent = isinstance(error, OUTAGES) and self.heard_at < (since + now) / 2
+        attempt = Attempt(count, error, now + max(pause, rest), since, now, silent)
+        if everywhere:
+            self.trouble = attempt
+        else:
+            self.attempts[name] = attempt
+
+    def _learn(self, action: do.Action, outcome: do.Outcome, now: float) -> None:
+        match action, outcome:
+            case do.Decide(), _:
+                self._heed(action.changes)
+            case do.LookAtHome(), do.HomeSeen():
+                self._see_home(action.home, outcome, now)
+            case do.MakeFolder(), do.Done():
+                self.folders.add(action.path)
+                self.missing.discard(action.path)
+                self.listings[action.path] = Listing(self.version, {}, now)
+            case do.ClaimHome(), do.Done():
+                self.folders.add(action.path)
+            case do.ClaimHome(), do.Failed():
+                self.home = None  # what was seen of it is no longer true
+            case do.LookAtFolder(), do.FolderSeen():
+                self._see_folder(action.path, outcome, now)
+            case ((do.SendFile() | do.SendPack()), _):
+                self.touched[parent(action.vip)] = self.version
+            case do.StartExecution(), do.Failed(error=SlotsFull()):
+                self.slots_full_at = now
+            case do.StartExecution(), _:
+                self.started_at = now
+                self.found_at = None
+                self.since.pop(SLOT, None)  # the next one waits for its turn again
+            case do.FindExecutions(), do.ExecutionsSeen():
+                self.ours, self.found_at = outcome.executions, now
+                self.found_whole = outcome.whole
+            case ((do.Poll() | do.Kill()), do.Polled()):
+                self.polled_at[action.execution_id] = now
+                if frees_slot(outcome):
+                    self.slots_full_at = None
+            case do.ListResults(), do.ResultsListed():
+                self.returned[action.execution.id] = len(action.execution.returned)
+                self.listed_at[action.execution.id] = now
+            case do.FetchResult(), do.Failed(error=TransferMismatch()):
+                self.returned.clear()  # the size that was listed is no longer true
+            case do.FetchPipeline(), do.PipelineFetched():
+                self.pipeline_at = now
+            case do.RemoveTree(), do.Done():
+                self.removal_asked[action.path] = now
+                self.removal_unsure.add(action.path)
+                if outcome.sure:
+                    self.removal_unsure.discard(action.path)
+            case ((do.RemoveTree() | do.CheckRemoved()), do.RemovalSeen()):
+                self.removal_looked[action.path] = now
+                if outcome.gone:
+                    self.removed.add(action.path)
+                    self._forget_tree(action.path)
+            case _:
+                pass
+
+    def _heed(self, decided: Changes) -> None:
+        """Look anew at what lies on VIP once a session has ended, or when it begins to end once more."""
+        for row in decided.put:
+            if isinstance(row, Session) and row.phase is Phase.CLOSED:
+                self.forget_home()
+            elif isinstance(row, Session) and row.phase is Phase.FINISHING and self.removed:
+                self.removed, self.removal_asked, self.removal_looked = set(), {}, {}
+
+    def _see_home(self, path: VipPath, seen: do.HomeSeen, now: float) -> None:
+        if not seen.exists:
+            self._forget_tree(path)
+        if self.home is None or self.home_path != path or not seen.exists:
+            self.fresh = not seen.exists
+        self.home, self.home_path, self.home_at = seen, path, now
+        self.folders.update(seen.folders)
+
+    def _see_folder(self, path: VipPath, seen: do.FolderSeen, now: float) -> None:
+        if seen.entries is None:
+            self.missing.add(path)
+            self.folders.discard(path)
+            self.listings.pop(path, None)
+            return
+        self.folders.add(path)
+        self.missing.discard(path)
+        self.folders.update(e.path for e in seen.entries if e.is_folder)
+        sizes = {e.path: e.size for e in seen.entries if not e.is_folder}
+        self.listings[path] = Listing(self.version, sizes, now)
+
+    def _forget_tree(self, path: VipPath) -> None:
+        inside = f"{path}/"
+        self.folders = {f for f in self.folders if f != path and not f.startswith(inside)}
+        self.listings = {f: v for f, v in self.listings.items() if not f.startswith(inside)}
+        self.listings.pop(path, None)
+
+    def try_slots_again(self) -> None:
+        """Forget that VIP had no slot: an execution of another folder has ended."""
+        self.slots_full_at = None
+        self.version += 1
+
+    def forget_account(self) -> None:
+        """Know nothing of what one key showed: another one may open another account."""
+        self.forget_home()
+        self.ours, self.found_at, self.found_whole = None, None, False
+        self.slots_full_at = None
+        self.version += 1
+
+    def forget_home(self) -> None:
+        """Know nothing of the session's folder on VIP any more, as at the start of a process."""
+        self.home, self.fresh = None, False
+        self.folders, self.missing, self.removed = set(), set(), set()
+        self.listings, self.touched = {}, {}
+        if self.removal_asked:
+            self.asked_before = max(self.removal_asked.values())
+        self.removal_asked, self.removal_looked = {}, {}
+
+
+def frees_slot(outcome: do.Outcome) -> bool:
+    """Tell whether this shows that an execution no longer runs."""
+    match outcome:
+        case do.Polled(execution=None):
+            return True
+        case do.Polled(execution=execution) if execution is not None:
+            return execution.status.ended
+        case _:
+            return False
+
+
+def _stops_everything(action: do.Action, error: VipsyncError) -> bool:
+    """Tell whether nothing else that needs VIP can succeed either.
+
+    What this machine refused is kept by action: an answer from VIP would say nothing about it.
+    """
+    local = isinstance(action, do.LOCAL) or isinstance(error, DiskError)
+    return error.scope is Scope.SESSION and not local
