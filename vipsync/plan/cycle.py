@@ -33,7 +33,7 @@ from vipsync.plan.starting import mark, settle_doubts
 from vipsync.state import LaunchStatus, Phase, Session
 
 API_HOME = "/vip/Home/API"
-"""Where sessions lie on VIP (users 4)."""
+"""Where sessions lie on VIP (house 7.1)."""
 
 LOOKED = 10.0
 """Seconds for which a look at a folder on VIP counts that may be anybody's."""
