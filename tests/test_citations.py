@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_imports import MODULES, siblings
 from vipsync.local import Options
 
 ROOT = Path(__file__).parents[1]
@@ -126,16 +127,40 @@ def exists(name: str, page: Path) -> bool:
     return any(place.exists() for place in places)
 
 
-WITH_PATHS = [page for page in PAGES if page != HOUSE]
-
-
-@pytest.mark.parametrize("page", WITH_PATHS, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_is_there(page: Path) -> None:
     """Files, folders, modules, tests and links."""
     text = page.read_text("utf-8")
     assert {name for name in names(text) if not exists(name, page)} == set()
     links = re.findall(r"\]\(([^):#]+)\)", text)
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+# the drawing of the rooms
+
+DRAWN = re.findall(r"^(\w+)(?:/|\.py) +\w", HOUSE.read_text("utf-8"), re.M)
+
+
+def room(module: str) -> str:
+    """Return the package or module of the top level in which a module lies."""
+    return module.partition(".")[0]
+
+
+def test_the_rooms_are_drawn() -> None:
+    """Each one, and no other."""
+    assert sorted(DRAWN) == sorted({room(m) for m in MODULES} - {"__init__", "__main__"})
+
+
+def test_imports_point_downwards_in_the_drawing() -> None:
+    """A room uses those that stand below it."""
+    floor = {name: number for number, name in enumerate(DRAWN)}
+    upwards = {
+        (name, other)
+        for name in MODULES
+        for other in siblings(name)
+        if {room(name), room(other)} <= floor.keys() and floor[room(other)] < floor[room(name)]
+    }
+    assert upwards == set()
 
 
 def test_the_real_servers_values_are_those_shown() -> None:
