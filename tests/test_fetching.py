@@ -187,7 +187,7 @@ def test_an_archive_that_is_refused_is_kept_as_it_is(bench: Bench, content: byte
 def test_what_only_has_the_name_of_an_archive_is_kept_with_a_reason(
     bench: Bench, content: bytes
 ) -> None:
-    """33,280 zero bytes pass for an archive with many (must-get-right 20)."""
+    """33,280 zero bytes pass for an archive with many (house 6.8)."""
     here = came(bench, bench.result("a.tgz", content))
     assert bench.here() == {"e1/a.tgz": content}
     assert here.reason

@@ -1,4 +1,4 @@
-"""Imports point one way, and what is pure imports nothing that is not (design 8)."""
+"""Imports point one way, and what is pure imports nothing that is not (house 1)."""
 
 from __future__ import annotations
 

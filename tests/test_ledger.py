@@ -209,7 +209,7 @@ def test_a_folder_that_moved_to_a_network_disk_leaves_wal(ledger: Ledger, path: 
 
 
 def test_a_local_disk_gets_wal_and_full_sync(ledger: Ledger, path: Path) -> None:
-    """An intent that was committed survives a power cut (must-get-right 24)."""
+    """An intent that was committed survives a power cut (house 6.9)."""
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)

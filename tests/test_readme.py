@@ -18,7 +18,9 @@ from vipsync.model import Settings
 from vipsync.observe.observer import LOCAL_SETTLE
 from vipsync.settings.reading import parse
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[1]
+CI = ROOT / ".ci" / "run"
+README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = [
     (language, "\n".join(line.strip() for line in text.splitlines()))
     for language, text in re.findall(r"^ *```(\w*)\n(.*?)^ *```$", README, re.M | re.S)
@@ -88,3 +90,12 @@ def test_the_table_has_every_command_and_true_options() -> None:
         command = vipsync.commands[words.split()[0]]
         known = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", words)) <= known, words
+
+
+def test_the_commands_for_contributors_are_those_of_ci() -> None:
+    """A change that passes what the last section names passes CI."""
+    table = README.partition("## Contributing")[2]
+    run = re.findall(r"^\.venv/bin/.*", CI.read_text("utf-8"), re.M)
+    checks = [line for line in run if "pip" not in line]
+    assert checks
+    assert re.findall(r"^\| `(.+?)` \|", table, re.M) == [*checks, ".venv/bin/pytest -q"]

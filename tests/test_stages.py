@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +90,20 @@ def test_there_is_no_way_back_once_vip_was_asked() -> None:
 def test_people_are_told_four_of_them(stage: Stage, phase: Phase, owned: bool) -> None:
     """The others make no difference to them."""
     assert (at(stage).phase, at(stage).owned) == (phase, owned)
+
+
+PAGE = Path(__file__).parents[1] / "vipsync" / "README.md"
+
+
+def drawn() -> Iterator[tuple[str, str, str]]:
+    """Yield stage, event and next stage of each edge in the table for people."""
+    rows = re.findall(r"^\| ([A-Z]+|any) \| (.+) \| ([A-Z]+) \|$", PAGE.read_text("utf-8"), re.M)
+    for stage, events, to in rows:
+        for name in [s.name for s in Stage] if stage == "any" else [stage]:
+            yield from ((name, event, to) for event in events.split(", "))
+
+
+def test_the_table_for_people_is_the_one_in_the_code() -> None:
+    """Each edge, and no other, once."""
+    code = [(stage.name, str(event), to.name) for (stage, event), to in TABLE.items()]
+    assert sorted(drawn()) == sorted(code)

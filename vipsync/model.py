@@ -237,7 +237,7 @@ class FileState(NamedTuple):
         return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
-# settings.toml (design 3)
+# settings.toml (house 4.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +339,7 @@ class Settings:
     SOURCE: ClassVar[str] = "settings.toml"
 
 
-# cases (design 4)
+# cases (house 4.2)
 
 
 @dataclass(frozen=True, slots=True)

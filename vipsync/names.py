@@ -107,7 +107,7 @@ def local_name(part: str, *, windows: bool) -> str:
 
 
 API_HOME = "/vip/Home/API"
-"""Where sessions lie on VIP (users 4)."""
+"""Where sessions lie on VIP (house 7.1)."""
 
 
 def home_of(session_name: str) -> VipPath:

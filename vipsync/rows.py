@@ -23,7 +23,7 @@ from vipsync.model import (
 
 
 class Phase(StrEnum):
-    """Where a session stands, as people are told (design 2)."""
+    """Where a session stands, as people are told (house 3)."""
 
     CLOSED = "closed"
     OPEN = "open"

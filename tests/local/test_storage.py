@@ -27,7 +27,7 @@ NAMES = {
 
 @pytest.mark.parametrize(("sent", "stored"), NAMES.items())
 def test_names_are_cleaned_as_the_server_does(sent: str, stored: str) -> None:
-    """Every row of the table of facts 3.4."""
+    """Every example of facts 3.4."""
     assert stored_name(sent) == stored
 
 

@@ -12,7 +12,7 @@ SECONDS_EACH = 2.0
 """Seconds that VIP needs for a transfer, whatever its size (facts 3.5)."""
 
 AT_ONCE = 8
-"""Transfers that are under way together at most (must-get-right 15)."""
+"""Transfers that are under way together at most (house 6.6)."""
 
 WORTH_SECONDS = 30.0
 """What packing must save to be worth a word."""

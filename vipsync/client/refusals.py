@@ -1,6 +1,6 @@
 """VIP's refusals → errors: one table of VIP's codes, one of what can happen to a connection.
 
-Pure. A message reports the request, since VIP's own seldom says more than "an error" (facts 8).
+Pure. A message reports the request, since VIP's own seldom says more than "an error" (facts 2.1).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Refusal:
         )
 
     def _message(self, problem: ProblemAnswer) -> str:
-        """Report the request: VIP's text for 8000 says nothing (facts 8, trap 2)."""
+        """Report the request: VIP's text for 8000 says nothing (facts 2.1)."""
         said = excerpt(problem.error_message or "")
         if self.status == 401:
             return f"{self.portal} does not accept the API key: {said or 'HTTP 401'}."

@@ -221,8 +221,8 @@ class VipClient:
     ) -> Execution:
         """Start an execution; its values are empty at first (facts 5.7).
 
-        After Unreachable, BadAnswer or GenericVipError it may have started all the same (facts 8,
-        trap 11); any other error proves that it did not.
+        After Unreachable, BadAnswer or GenericVipError it may have started all the same (facts
+        5.2); any other error proves that it did not.
         """
         body = {
             "name": name,

@@ -38,7 +38,7 @@ LONGEST_REST = 3600.0
 """Seconds for which a server may ask for rest (Retry-After): one that asks for more is not well."""
 
 LIST_AGAIN = 3600.0
-"""Seconds for which a list of a tree on VIP is believed (design 7)."""
+"""Seconds for which a list of a tree on VIP is believed (house 2.5)."""
 
 SLOT = "a slot on VIP"
 """The condition of a session that could start an execution: its age is its place in the queue."""

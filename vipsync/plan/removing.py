@@ -129,7 +129,7 @@ def _leased(draft: Draft) -> bool:
 
 
 def _doubts(draft: Draft) -> bool:
-    """Tell whether a transfer or a launch may still have an effect on VIP (design 7)."""
+    """Tell whether a transfer or a launch may still have an effect on VIP (house 2.4)."""
     state, memory = draft.s.state, draft.s.memory
     if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
         return True

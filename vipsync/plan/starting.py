@@ -18,7 +18,7 @@ DOUBT = 120.0
 
 
 BETWEEN_LAUNCHES = 1.0
-"""Seconds between two launches (users 2: VIP needs it)."""
+"""Seconds between two launches (house 7.2)."""
 
 
 def mark(session: Session) -> str:

@@ -2,7 +2,7 @@
 
 Each row class of `state` is a table with the fields of the class as columns; the first field is
 the key. Plain values are stored as they are, everything else as JSON. A commit is one transaction,
-on disk when it returns (must-get-right 17, 24). A field that is added to a class allows None: that is
+on disk when it returns (house 6.7, 6.9). A field that is added to a class allows None: that is
 what it holds where an earlier vipsync wrote the row.
 """
 

@@ -63,7 +63,7 @@ class Access:
 
 
 class Pacer:
-    """Let launches start one second apart at least, over all folders (users 2)."""
+    """Let launches start one second apart at least, over all folders (house 7.2)."""
 
     def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]):
         self._seconds, self._clock, self._sleep = seconds, clock, sleep

@@ -1,6 +1,6 @@
 """Hand work to threads, and take back what came of it in the thread that owns the ledgers.
 
-At most eight threads work over all folders (must-get-right 15), fewer for a server that refuses
+At most eight threads work over all folders (house 6.6), fewer for a server that refuses
 transfers or answers late. Nothing here decides what to do.
 """
 

@@ -126,7 +126,7 @@ def out_of_order(error: VipsyncError) -> Unreachable:
 
 
 def shared_workers() -> Workers:
-    """Return the threads that all sessions of this process share (must-get-right 15)."""
+    """Return the threads that all sessions of this process share (house 6.6)."""
     global _workers
     with _workers_lock:
         if _workers is None:

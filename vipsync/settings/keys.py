@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def looks_like_key(text: str) -> bool:
-    """Say whether this could be a key: VIP's are about 26 characters of [0-9a-v] (facts 1)."""
+    """Say whether this could be a key: VIP's are about 26 characters of [0-9a-v] (facts 1.1)."""
     return bool(_LIKE_A_KEY.fullmatch(text.strip()))
 
 
