@@ -29,13 +29,14 @@ from vipsync.plan import (
     launching,
     new_cases,
     plan,
+    remote_folder,
     removing,
     requests,
     sending,
     starting,
 )
 from vipsync.plan import results as plan_results
-from vipsync.record import ledger, outcomes
+from vipsync.record import ledger, lifecycle, outcomes
 from vipsync.run import account, reconciler
 from vipsync.script import drive, planners, session, steps
 from vipsync.settings import keys, reading
@@ -103,23 +104,23 @@ GUARDS = (
     ),
     Guard(
         "a name that is taken is not used",
-        plan._open,
-        "seen.exists and seen.ids != (session.id,)",
-        "False",
+        remote_folder.open_session,
+        "if whose(session, seen) is Whose.THEIRS:",
+        "if False:",
         _row("somebody's folder: the name is taken, nothing is sent"),
     ),
     Guard(
         "a folder with two ids is nobody's",
-        plan._proven,
+        remote_folder.whose,
         "len(seen.ids) > ours",
         "False",
         _row("open, and another id lies beside ours: nothing is sent"),
     ),
     Guard(
         "a folder that another key does not see is not gone",
-        plan._proven,
-        "session.phase is Phase.REMOVING and same_key",
-        "session.phase is Phase.REMOVING",
+        remote_folder.whose,
+        "Whose.GONE if seen.key_print == session.key_print else Whose.UNSEEN",
+        "Whose.GONE",
         _row("removing with another key: a folder that it does not see is not gone"),
     ),
     Guard(
@@ -253,8 +254,8 @@ GUARDS = (
     Guard(
         "nothing is removed before cases are set aside",
         FINISHING,
-        "session.phase is Phase.FINISHING and session.set_aside",
-        "session.phase is Phase.FINISHING",
+        "case Stage.DRAINING:",
+        "case Stage.ENDING | Stage.DRAINING:",
         _row("finishing: those that nobody read are read first"),
     ),
     Guard(
@@ -727,14 +728,14 @@ GUARDS = (
     ),
     Guard(
         "a folder without an id is ours only while it is empty",
-        plan._proven,
-        "not (ours or seen.empty or session.owned or session.named)",
+        remote_folder.whose,
+        "seen.exists and not (session.named or making)",
         "False",
         _row("open, and somebody was there before our id: it was never ours"),
     ),
     Guard(
         "what was seen long ago is looked at again before the session opens",
-        plan._open,
+        remote_folder.open_session,
         "s.now > s.memory.home_at + LOOKED",
         "False",
         _row("nobody's folder a while ago: look again before it is opened"),
@@ -761,6 +762,14 @@ GUARDS = (
         "tests/test_session_plan.py::test_what_is_lent_is_not_removed",
     ),
     Guard(
+        "a stage is left by the ways of the table only",
+        lifecycle.step,
+        "if stage is None:",
+        "stage = stage or session.stage\n    if False:",
+        "tests/test_stages.py::test_an_event_leads_where_the_table_says_or_cannot_happen"
+        "[asked-marker back]",
+    ),
+    Guard(
         "a script removes no results that did not come",
         steps.SessionSteps._refuse_missed,
         "if missed := plans.missed(s):",
@@ -779,7 +788,7 @@ GUARDS = (
     Guard(
         "a name alone proves nothing",
         planners._take_to_remove,
-        "if site.known or session.id in seen.ids:",
+        "if session.named or session.id in seen.ids:",
         "if True:",
         "tests/test_session_end.py::"
         "test_a_session_that_nothing_proves_to_be_ours_is_not_said_to_be_over[vip_outputs]",
@@ -796,7 +805,7 @@ GUARDS = (
         planners.interrupted,
         "and removed.isdisjoint(started(state, launch.request))",
         "",
-        "tests/test_session_end.py::test_an_end_ends_the_runs_that_were_to_come[elsewhere]",
+        "tests/test_session_end.py::test_an_end_ends_the_runs_that_were_to_come[OUTPUTS]",
     ),
     Guard(
         "what is kept on VIP stays in the session",

@@ -176,7 +176,7 @@ OPENING = [
         snapshot(files=A, memory=newcomer(home=seen_home(ID), home_at=NOW)),
         ["Open"],
         [],
-        check=lambda made: made.actions[0] == do.Open(replace(OPENED, opened_at=WALL, marked=True)),
+        check=lambda made: made.actions[0] == do.Open(replace(OPEN, opened_at=WALL, marked=True)),
     ),
     Row(
         "somebody's folder: the name is taken, nothing is sent",

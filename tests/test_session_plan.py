@@ -31,16 +31,16 @@ from tests.worlds import (
 )
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, Lease, VipPath
-from vipsync.plan.draft import Level, Plan
+from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Listing, Memory
+from vipsync.plan.remote_folder import NAME_TAKEN, NOT_SEEN, Target
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Launch, LaunchStatus, ResultStatus, Row, Session, Stage, State
 from vipsync.script import planners as plans
-from vipsync.script.home import Site
 
-SITE = Site("study", SETTINGS.portal, INPUTS, OUTPUTS)
-KNOWN = replace(SITE, known=True)
-NAMED = replace(SITE, by_name=True)
+TARGET = Target("study", SETTINGS.portal, INPUTS, OUTPUTS)
+NAMED_SESSION = replace(CLOSED, named=True)
+BY_NAME = replace(TARGET, by_name=True)
 FILES = {"a.dat": "one"}
 MADE = replace(OPEN, stage=Stage.CLAIMING)
 RUNNING = execution("e1", ExecutionStatus.RUNNING)
@@ -57,45 +57,51 @@ def kinds(plan: Plan) -> list[str]:
     return [type(action).__name__ for action in plan.actions]
 
 
-HOMES: dict[str, tuple[Session, do.HomeSeen | None, Site, list[str]]] = {
-    "nobody has looked": (CLOSED, None, SITE, ["LookAtHome"]),
-    "nothing is there": (CLOSED, seen_home(exists=False), SITE, ["Decide"]),
-    "it is somebody's": (CLOSED, seen_home("other"), SITE, []),
-    "it is nobody's": (CLOSED, seen_home(), SITE, []),
-    "a backup names it": (CLOSED, seen_home(), KNOWN, ["Decide"]),
-    "a backup names it, and another id is there": (CLOSED, seen_home("other"), KNOWN, []),
-    "it is about to be made": (MADE, seen_home(exists=False), SITE, ["MakeFolder"]),
-    "it was made and our id is not there yet": (MADE, seen_home(), SITE, ["ClaimHome"]),
-    "somebody made it meanwhile": (MADE, seen_home(empty=False), SITE, ["Decide"]),
-    "it is there, and a backup names it": (MADE, seen_home(empty=False), KNOWN, ["ClaimHome"]),
-    "it is ours and another's": (OPEN, seen_home(ID, "other"), SITE, []),
-    "it is ours": (OPEN, seen_home(ID), SITE, ["LookAtFolder"]),
-    "it is ours under another key": (OPEN, seen_home(ID, key="k2"), SITE, ["Decide"]),
-    "it has gone": (OPEN, seen_home(exists=False), SITE, ["Decide"]),
-    "another key does not see it": (OPEN, seen_home(exists=False, key="k2"), SITE, []),
+HOMES: dict[str, tuple[Session, do.HomeSeen | None, Target, list[str]]] = {
+    "nobody has looked": (CLOSED, None, TARGET, ["LookAtHome"]),
+    "nothing is there": (CLOSED, seen_home(exists=False), TARGET, ["Decide"]),
+    "it is somebody's": (CLOSED, seen_home("other"), TARGET, []),
+    "it is nobody's": (CLOSED, seen_home(), TARGET, []),
+    "a backup names it": (NAMED_SESSION, seen_home(), TARGET, ["Decide"]),
+    "a backup names it, and another id is there": (NAMED_SESSION, seen_home("other"), TARGET, []),
+    "it is about to be made": (MADE, seen_home(exists=False), TARGET, ["MakeFolder"]),
+    "it was made and our id is not there yet": (MADE, seen_home(), TARGET, ["ClaimHome"]),
+    "somebody made it meanwhile": (MADE, seen_home(empty=False), TARGET, ["Decide"]),
+    "it is there, and a backup names it": (
+        replace(MADE, named=True),
+        seen_home(empty=False),
+        TARGET,
+        ["ClaimHome"],
+    ),
+    "it is ours and another's": (OPEN, seen_home(ID, "other"), TARGET, []),
+    "it is ours": (OPEN, seen_home(ID), TARGET, ["LookAtFolder"]),
+    "it is ours under another key": (OPEN, seen_home(ID, key="k2"), TARGET, ["Decide"]),
+    "it has gone": (OPEN, seen_home(exists=False), TARGET, ["Decide"]),
+    "another key does not see it": (OPEN, seen_home(exists=False, key="k2"), TARGET, []),
 }
 
 
 @pytest.mark.parametrize("case", HOMES, ids=str)
 def test_nothing_goes_up_before_the_folder_on_vip_is_ours(case: str) -> None:
     """It is made, recognised, or left alone; what is left alone is an error."""
-    session, home, site, expected = HOMES[case]
-    seen = newcomer(home=home, home_path=HOME, folders=set(home.folders) if home else set())
-    plan = plans.plan_upload(snapshot(session=session, files=FILES, memory=seen), site)
+    session, home, target, expected = HOMES[case]
+    folders = set(home.folders) if home else set()
+    seen = newcomer(home=home, home_path=HOME, home_at=NOW, folders=folders)
+    plan = plans.plan_upload(snapshot(session=session, files=FILES, memory=seen), target)
     assert kinds(plan) == expected
     left_alone = not expected or case == "somebody made it meanwhile"
-    assert any(n.level is Level.ERROR for n in plan.notices) == left_alone
+    assert any(n.subject in (NAME_TAKEN, NOT_SEEN) for n in plan.notices) == left_alone
 
 
 def test_a_session_that_opens_writes_down_where_it_will_be() -> None:
     """Before its first effect on VIP, with the key that it began with."""
     seen = newcomer(home=seen_home(exists=False), home_path=HOME)
-    plan = plans.plan_upload(snapshot(files=FILES, memory=seen), SITE)
+    plan = plans.plan_upload(snapshot(files=FILES, memory=seen), TARGET)
     (decision,) = plan.actions
     assert isinstance(decision, do.Decide)
     (row,) = decision.changes.put
     assert row == replace(MADE, marked=False, opened_at=WALL)
-    marked = plans.plan_upload(snapshot(files=FILES, memory=seen), replace(SITE, marked=True))
+    marked = plans.plan_upload(snapshot(files=FILES, memory=seen), replace(TARGET, marked=True))
     assert kinds(marked) == ["Open"]
 
 
@@ -106,7 +112,7 @@ def test_our_id_is_the_first_thing_in_the_folder() -> None:
     for _ in range(4):
         seen = newcomer(home=seen_home(exists=False), home_path=HOME, folders=set(folders))
         (action,) = plans.plan_upload(
-            snapshot(session=MADE, files=FILES, memory=seen), SITE
+            snapshot(session=MADE, files=FILES, memory=seen), TARGET
         ).actions
         made.append(getattr(action, "path", type(action).__name__))
         folders.add(getattr(action, "path", HOME))
@@ -115,7 +121,7 @@ def test_our_id_is_the_first_thing_in_the_folder() -> None:
 
 def test_without_files_nothing_is_opened() -> None:
     """An empty data set leaves no trace on VIP."""
-    plan = plans.plan_upload(snapshot(memory=newcomer()), SITE)
+    plan = plans.plan_upload(snapshot(memory=newcomer()), TARGET)
     assert plan.actions == ()
     assert plan.at_rest
 
@@ -124,10 +130,10 @@ def test_files_are_looked_for_before_anything_is_launched() -> None:
     """What is missing is known before the session's folder is made."""
     file = VipPath(f"{INPUTS}/a.dat")
     blank = snapshot(memory=newcomer(), session=CLOSED)
-    assert kinds(plans.plan_start(blank, SITE, launch(), (file,))) == ["LookAtFolder"]
+    assert kinds(plans.plan_start(blank, TARGET, launch(), (file,))) == ["LookAtFolder"]
     listed = newcomer(listings={INPUTS: Listing(0, {}, NOW)})
     nothing = snapshot(memory=listed, session=CLOSED)
-    assert plans.plan_start(nothing, SITE, launch(), (file,)).actions == ()
+    assert plans.plan_start(nothing, TARGET, launch(), (file,)).actions == ()
     assert plans.absent(nothing, (file, INPUTS)) == [file]
 
 
@@ -135,7 +141,7 @@ def test_a_launch_starts_once_its_files_were_seen() -> None:
     """With the folder ours and no other launch in doubt."""
     remembered = memory({"a.dat": 3}, home_path=HOME)
     moment = snapshot(*there("a.dat", "one"), session=OPEN, memory=remembered)
-    plan = plans.plan_start(moment, SITE, launch(), (VipPath(f"{INPUTS}/a.dat"),))
+    plan = plans.plan_start(moment, TARGET, launch(), (VipPath(f"{INPUTS}/a.dat"),))
     assert plan.actions == (do.StartExecution(launch()),)
 
 
@@ -144,7 +150,7 @@ def test_a_launch_of_another_call_is_settled_first() -> None:
     doubtful = launch(name="old", request="old")
     remembered = memory({"a.dat": 3}, home_path=HOME)
     moment = snapshot(doubtful, session=OPEN, memory=remembered)
-    plan = plans.plan_start(moment, SITE, launch(), (VipPath(f"{INPUTS}/a.dat"),))
+    plan = plans.plan_start(moment, TARGET, launch(), (VipPath(f"{INPUTS}/a.dat"),))
     assert kinds(plan) == ["FindExecutions"]
 
 
@@ -218,36 +224,36 @@ def test_what_is_not_here_is_named() -> None:
     ]  # fmt: skip
 
 
-REMOVALS: dict[str, tuple[Session, do.HomeSeen, Site, list[str]]] = {
-    "ours": (OPEN, seen_home(ID), SITE, ["DeleteMarker", "Decide"]),
-    "gone already": (OPEN, seen_home(exists=False), SITE, ["Decide"]),
-    "somebody's": (OPEN, seen_home("other"), SITE, []),
-    "ours and somebody's": (OPEN, seen_home(ID, "other"), SITE, []),
-    "unseen by this key": (OPEN, seen_home(exists=False, key="k2"), SITE, []),
-    "never opened": (CLOSED, seen_home(), SITE, []),
-    "named by a backup": (CLOSED, seen_home(), KNOWN, ["Decide"]),
-    "ours, and leaving": (REMOVING, seen_home(ID), SITE, ["RemoveTree"]),
+REMOVALS: dict[str, tuple[Session, do.HomeSeen, Target, list[str]]] = {
+    "ours": (OPEN, seen_home(ID), TARGET, ["DeleteMarker", "Decide"]),
+    "gone already": (OPEN, seen_home(exists=False), TARGET, ["Decide"]),
+    "somebody's": (OPEN, seen_home("other"), TARGET, []),
+    "ours and somebody's": (OPEN, seen_home(ID, "other"), TARGET, []),
+    "unseen by this key": (OPEN, seen_home(exists=False, key="k2"), TARGET, []),
+    "never opened": (CLOSED, seen_home(), TARGET, []),
+    "named by a backup": (NAMED_SESSION, seen_home(), TARGET, ["Decide"]),
+    "ours, and leaving": (REMOVING, seen_home(ID), TARGET, ["RemoveTree"]),
     "somebody's, and its name was said": (
         OPEN,
         seen_home("other"),
-        NAMED,
+        BY_NAME,
         ["DeleteMarker", "Decide"],
     ),
 }
 
 
-def end(moment: Snapshot, site: Site = SITE) -> Plan:
+def end(moment: Snapshot, target: Target = TARGET) -> Plan:
     """Plan the end of a session."""
-    return plans.plan_end(moment, site, discard=False)
+    return plans.plan_end(moment, target, discard=False)
 
 
 @pytest.mark.parametrize("case", REMOVALS, ids=str)
 def test_only_the_sessions_own_folder_is_removed(case: str) -> None:
     """And never one of which the key proves nothing."""
-    session, home, site, expected = REMOVALS[case]
-    seen = newcomer(home=home, home_path=HOME, folders=set(home.folders))
+    session, home, target, expected = REMOVALS[case]
+    seen = newcomer(home=home, home_path=HOME, home_at=NOW, folders=set(home.folders))
     marker = session.stage is Stage.OPEN
-    plan = end(snapshot(session=session, memory=seen, marker=marker), site)
+    plan = end(snapshot(session=session, memory=seen, marker=marker), target)
     assert kinds(plan) == expected
 
 
@@ -298,4 +304,4 @@ def test_results_that_a_script_asked_for_hold_up_the_removal(
     session = replace(SET_ASIDE, asked_for=asked_for)
     rows = (execution(), result(status=ResultStatus.WANTED))
     moment = snapshot(*rows, session=session, memory=seen, marker=False)
-    assert bool(plans.plan_end(moment, SITE, discard=discard).actions) is goes
+    assert bool(plans.plan_end(moment, TARGET, discard=discard).actions) is goes

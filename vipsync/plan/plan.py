@@ -7,13 +7,12 @@ the plan too, as a notice with its reason.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.errors import NameRefused
-from vipsync.model import InputFile, VipPath
-from vipsync.names import API_HOME, home_of, vip_relpath
-from vipsync.plan.draft import Draft, Level, Plan, decide
+from vipsync.model import InputFile
+from vipsync.names import vip_relpath
+from vipsync.plan.draft import Draft, Level, Plan
 from vipsync.plan.finishing import (
     plan_adoption,
     plan_after_download,
@@ -23,17 +22,14 @@ from vipsync.plan.finishing import (
 )
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.new_cases import Sorted, outdated, sort_cases, to_learn
-from vipsync.plan.removing import closed, plan_removal
+from vipsync.plan.remote_folder import doubt_closed, open_session, proven
+from vipsync.plan.removing import plan_removal
 from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
 from vipsync.plan.sending import Placer, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import mark, settle_doubts
-from vipsync.record.lifecycle import Event, step
-from vipsync.rows import LaunchStatus, Phase, Session
-
-LOOKED = 10.0
-"""Seconds for which a look at a folder on VIP counts that may be anybody's."""
+from vipsync.rows import LaunchStatus, Phase
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -111,7 +107,7 @@ def _follow(draft: Draft) -> None:
     if session.phase is Phase.CLOSED:
         plan_results(draft)
         return
-    if not _proven(draft):
+    if not proven(draft):
         return
     plan_following(draft)
     plan_results(draft)
@@ -150,11 +146,11 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         uploads = to_upload(s, placer)
         unread = to_read_again(uploads, placer)
         if due or len(uploads) > len(unread):
-            _open(draft)
+            open_session(draft)
         elif s.marker:
-            _doubt_closed(draft)
+            doubt_closed(draft)
         return [*learn.values(), *unread]
-    if not _proven(draft) or not session.owned:
+    if not proven(draft) or not session.owned:
         return []
     todo: list[do.Action] = []
     if s.descriptor:
@@ -172,136 +168,3 @@ def _rest_of_inputs(draft: Draft, placer: Placer) -> list[do.Action]:
         else:
             todo += placer.place(InputFile(path)).todo
     return todo
-
-
-def _open(draft: Draft) -> None:
-    """Look whose the session's folder on VIP is; open when it is nobody's or ours."""
-    s = draft.s
-    home = home_of(s.settings.session_name)
-    seen = _look_at(draft, home)
-    if seen is None:
-        return
-    session = s.state.session
-    if seen.exists and seen.ids != (session.id,):
-        _say_taken(draft, home)
-        return
-    if s.now > s.memory.home_at + LOOKED:
-        draft.add(do.LookAtHome(home))
-        return
-    opened = step(
-        session,
-        Event.OPENED,
-        session_name=s.settings.session_name,
-        portal=s.settings.portal,
-        key_print=seen.key_print,
-        home=home,
-        vip_input_dir=VipPath(f"{home}/INPUTS"),
-        vip_output_dir=VipPath(f"{home}/OUTPUTS"),
-        opened_at=s.wall,
-        marked=True,
-    )
-    draft.add(do.Open(opened))
-
-
-def _doubt_closed(draft: Draft) -> None:
-    """Look what a marker speaks of that the ledger knows nothing of: one of both is an older copy."""
-    home = home_of(draft.s.settings.session_name)
-    seen = _look_at(draft, home)
-    if seen and draft.s.state.session.id in seen.ids:
-        _open(draft)
-    elif seen:
-        text = "The marker is here, but nothing of this session is on VIP."
-        draft.notice(Level.INFO, "ON_VIP.txt", text, "It may be deleted.", exit_code=0)
-
-
-def _look_at(draft: Draft, home: VipPath) -> do.HomeSeen | None:
-    """Return whose folder it is, as seen in this process; ask where nobody has looked."""
-    memory = draft.s.memory
-    if memory.home is None or memory.home_path != home:
-        draft.add(do.LookAtHome(home))
-        return None
-    return memory.home
-
-
-def _look_again(draft: Draft, home: VipPath, seconds: float) -> None:
-    """Look once more after a while: a person may have mended it on the portal."""
-    due = draft.s.memory.home_at + seconds
-    if draft.s.now >= due:
-        draft.add(do.LookAtHome(home))
-    else:
-        draft.wait(due, lasting=seconds > 1)
-
-
-def _say_taken(draft: Draft, home: VipPath) -> None:
-    draft.notice(
-        Level.PERSON,
-        "session_name",
-        f"The name is taken: {home} on VIP belongs to another session.",
-        "Choose another session_name in settings.toml, or remove that folder on the portal.",
-    )
-    _look_again(draft, home, 60.0)
-
-
-def _proven(draft: Draft) -> bool:
-    """Tell whether this key sees our session on VIP; only then does absence mean anything."""
-    session = draft.s.state.session
-    seen = _look_at(draft, session.home)
-    if seen is None:
-        return False
-    ours = session.id in seen.ids
-    if len(seen.ids) > ours or not (ours or seen.empty or session.owned or session.named):
-        _taken(draft, session)
-        return False
-    same_key = seen.key_print == session.key_print
-    if ours or (session.phase is Phase.REMOVING and same_key):
-        return _owned(draft, session, seen)
-    if not session.owned and (same_key or (seen.exists and session.named)):
-        _make_home(draft, session)
-    elif session.adopting and not draft.s.marker and not _expects_data(draft.s):
-        decide(draft, "nothing on VIP", *closed(draft.s, Event.GONE_ELSEWHERE).put)
-    else:
-        _say_unseen(draft, session, same_key=same_key)
-        _look_again(draft, session.home, 60.0)
-    return False
-
-
-def _taken(draft: Draft, session: Session) -> None:
-    """Leave a folder alone that is somebody's; a session of which nothing lies there was never open."""
-    _say_taken(draft, session.home)
-    if not (session.owned or session.named or session.adopting):
-        decide(draft, "the name was taken meanwhile", *closed(draft.s, Event.TAKEN).put)
-
-
-def _expects_data(snapshot: Snapshot) -> bool:
-    """Tell whether executions are known whose results were not removed: absence needs a proof then."""
-    return any(not (e.removed or e.gone) for e in snapshot.state.executions.values())
-
-
-def _owned(draft: Draft, session: Session, seen: do.HomeSeen) -> bool:
-    if session.owned and session.key_print == seen.key_print:
-        return True
-    proven = session if session.owned else step(session, Event.PROVEN_OURS)
-    decide(draft, "ours", replace(proven, key_print=seen.key_print))
-    return False
-
-
-def _make_home(draft: Draft, session: Session) -> None:
-    """Make the session's folder and our id in it, then look again whose it is."""
-    for folder in (VipPath(API_HOME), session.home):
-        if folder not in draft.s.memory.folders:
-            draft.add(do.MakeFolder(folder))
-            return
-    if session.id_folder not in draft.s.memory.folders:
-        draft.add(do.ClaimHome(session.home, session.id_folder, session.named))
-    else:
-        _look_again(draft, session.home, 0.0)
-
-
-def _say_unseen(draft: Draft, session: Session, *, same_key: bool) -> None:
-    if same_key:
-        text = f"{session.home} is no longer on VIP: somebody removed it there."
-        remedy = "What was fetched is still here. `vipsync init --fresh DIR` starts a new session."
-    else:
-        text = f"This key does not see the session: {session.home} with its id is not there."
-        remedy = "Use the key of the account that started it; nothing was removed."
-    draft.notice(Level.PERSON, "session", text, remedy)

@@ -33,6 +33,7 @@ from vipsync.folder.sharing import leases
 from vipsync.model import FileState, RelPath, Settings, VipPath
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.memory import Memory
+from vipsync.plan.remote_folder import NAME_TAKEN, NOT_SEEN, Target
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record import lifecycle
 from vipsync.record.backup import BACKUP
@@ -41,7 +42,6 @@ from vipsync.rows import Phase, ResultStatus, Stage, State
 from vipsync.run.dispatch import Dispatch
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.script.account import Account, out_of_order
-from vipsync.script.home import Site
 from vipsync.script.planners import plan_end
 from vipsync.script.words import SessionReport
 from vipsync.settings.reading import load
@@ -208,7 +208,7 @@ class Step:
     account: Account
     report: SessionReport
     stopping: threading.Event
-    site: Site = field(init=False)
+    target: Target = field(init=False)
     _dispatch: Dispatch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -280,7 +280,7 @@ class Step:
         """Raise what stops the session for good, as a name that is taken."""
         plan = self.session.plan
         for notice in plan.notices if plan else ():
-            if notice.level is Level.ERROR:
+            if notice.level is Level.ERROR or notice.subject in (NAME_TAKEN, NOT_SEEN):
                 raise NameTaken(notice.text, notice.remedy)
 
     def first_error(self) -> VipsyncError | None:
@@ -386,8 +386,8 @@ def go_on(step: Step) -> None:
     """
     session = step.state.session
     if session.stage is Stage.ASKED:
-        step.run(partial(plan_end, site=step.site, discard=True), lambda _s: False)
-    elif can(session, Event.MARKER_BACK) and not step.site.marked:
+        step.run(partial(plan_end, target=step.target, discard=True), lambda _s: False)
+    elif can(session, Event.MARKER_BACK) and not step.target.marked:
         step.session.take_over([lifecycle.step(session, Event.MARKER_BACK)])
     if step.state.session.phase in (Phase.FINISHING, Phase.REMOVING):
         raise FolderError(

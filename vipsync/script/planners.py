@@ -15,6 +15,7 @@ from vipsync.model import ExecutionStatus, InputFile, Lease, VipPath
 from vipsync.names import parent, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.memory import Memory
+from vipsync.plan.remote_folder import Target, claimed, home_at, look_at, say_unseen
 from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.results import plan_following, plan_results, wanted
 from vipsync.plan.sending import Placer, plan_sending
@@ -33,15 +34,14 @@ from vipsync.rows import (
     Stage,
     State,
 )
-from vipsync.script.home import Site, home_at, look_at_home, plan_home, say_unseen
 
 # upload
 
 
-def plan_upload(s: Snapshot, site: Site) -> Plan:
+def plan_upload(s: Snapshot, target: Target) -> Plan:
     """Plan to bring every file of the data set to VIP in its content of now."""
     draft = Draft(s)
-    if s.files and plan_home(draft, site):
+    if s.files and claimed(draft, target):
         placer = Placer(s)
         plan_sending(draft, [a for path in s.files for a in placer.place(InputFile(path)).todo])
     return draft.finished()
@@ -75,10 +75,10 @@ _THERE = (SendStatus.SENT, SendStatus.ANSWERED)
 # launch
 
 
-def plan_start(s: Snapshot, site: Site, launch: Launch, files: Collection[VipPath]) -> Plan:
+def plan_start(s: Snapshot, target: Target, launch: Launch, files: Collection[VipPath]) -> Plan:
     """Plan to start the runs of one request once their files were seen on VIP; follow what runs."""
     draft = Draft(s)
-    if _looked(draft, files) and not absent(s, files) and plan_home(draft, site):
+    if _looked(draft, files) and not absent(s, files) and claimed(draft, target):
         _follow(draft, (e for e in _executions(s) if not e.over))
         plan_launch(draft, launch)
     return draft.finished()
@@ -251,10 +251,10 @@ def not_here(s: Snapshot, executions: Iterable[Followed]) -> list[VipPath]:
 # finish
 
 
-def plan_before_removal(s: Snapshot, site: Site) -> Plan:
+def plan_before_removal(s: Snapshot, target: Target) -> Plan:
     """Plan to learn what still runs, what is in doubt and what the results are."""
     draft = Draft(s)
-    if s.state.session.phase is Phase.CLOSED and not site.known:
+    if s.state.session.phase is Phase.CLOSED and not s.state.session.named:
         return draft.finished()
     settle_doubts(draft)
     for execution in _executions(s):
@@ -265,24 +265,24 @@ def plan_before_removal(s: Snapshot, site: Site) -> Plan:
     return draft.finished()
 
 
-def plan_end(s: Snapshot, site: Site, *, discard: bool) -> Plan:
+def plan_end(s: Snapshot, target: Target, *, discard: bool) -> Plan:
     """Plan to bring a session to its end on VIP, of which nothing runs any more.
 
     `discard`: results that were asked for and did not come may go.
     """
-    s = replace(_as_asked_for(s, discard=discard), by_name=site.by_name)
+    s = replace(_as_asked_for(s, discard=discard), by_name=target.by_name)
     draft, session = Draft(s), s.state.session
-    seen = look_at_home(draft, home_at(session, site))
+    seen = look_at(draft, home_at(session, target))
     if seen is None or (session.stage is Stage.OPEN and not left(s)):
         return draft.finished()
     if session.owned and not seen.exists and seen.key_print != session.key_print:
         say_unseen(draft, session.home)
     elif session.stage is Stage.CLOSED and seen.exists:
-        _take_to_remove(draft, site, seen)
+        _take_to_remove(draft, target, seen)
     elif not seen.exists and session.stage not in (Stage.REMOVING, Stage.ASKED):
-        _write_down_gone(draft, known=site.known or session.owned)
+        _write_down_gone(draft, known=session.named or session.owned)
     elif session.stage in (Stage.CLAIMING, Stage.OPEN):
-        if not lent(s) and (site.by_name or plan_home(draft, site)):
+        if not lent(s) and (target.by_name or claimed(draft, target)):
             _begin_to_end(draft)
     else:
         plan_removal(draft)
@@ -326,18 +326,18 @@ def waited_for(s: Snapshot, since: float, timeout: float) -> bool:
     return bool(left(s))
 
 
-def _take_to_remove(draft: Draft, site: Site, seen: do.HomeSeen) -> None:
+def _take_to_remove(draft: Draft, target: Target, seen: do.HomeSeen) -> None:
     """Make the folder ours that a backup names, or that has our id; leave any other alone."""
     session = draft.s.state.session
-    if site.known or session.id in seen.ids:
-        plan_home(draft, site)
+    if session.named or session.id in seen.ids:
+        claimed(draft, target)
         return
     draft.notice(
         Level.ERROR,
         "session_name",
-        f"{home_at(session, site)} is on VIP, and nothing here proves that it is this session's.",
+        f"{home_at(session, target)} is on VIP, and nothing here proves that it is this session's.",
         "Call finish() where its output_dir is; or remove it all the same, with all that is in "
-        f'it: VipSession("{site.session_name}").finish(by_name=True).',
+        f'it: VipSession("{target.session_name}").finish(by_name=True).',
     )
 
 

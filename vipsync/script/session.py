@@ -127,7 +127,7 @@ class VipSession(VipClientNames):
         checks.check_readable(step.seen, self.data, plans.unsent(snapshot))
         for path in checks.cycles(step.seen):
             self._report.line(f"(!) {path} is left out: {CYCLE}.")
-        step.run(partial(plans.plan_upload, site=step.site), lambda _s: False)
+        step.run(partial(plans.plan_upload, target=step.target), lambda _s: False)
         self._places = plans.places(step.snapshot)
         if left := plans.unsent(step.snapshot):
             raise step.first_error() or LocalFileError(
@@ -178,7 +178,7 @@ class VipSession(VipClientNames):
         launch = plans.interrupted(step.state, launch) or launch
         files = self._files(launch)
         step.run(
-            partial(plans.plan_start, site=step.site, launch=launch, files=files),
+            partial(plans.plan_start, target=step.target, launch=launch, files=files),
             lambda s: plans.settled(s.state, launch.request) or bool(plans.absent(s, files)),
         )
         if missing := plans.absent(step.snapshot, files):
@@ -287,7 +287,7 @@ class VipSession(VipClientNames):
         finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
         with self._held(finish=finish) as step:
             running = self._take_by_name(step) if by_name else []
-            step.run(partial(plans.plan_before_removal, site=step.site), lambda _s: False)
+            step.run(partial(plans.plan_before_removal, target=step.target), lambda _s: False)
             running += [e.id for e in step.state.executions.values() if not (e.over or e.removed)]
             if running or not plans.all_over(step.state):
                 self._refuse_finish(running)

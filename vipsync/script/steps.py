@@ -14,10 +14,11 @@ from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
 from vipsync.model import Lease, Settings, VipPath
 from vipsync.names import home_of
 from vipsync.plan.launching import execution_name
+from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import REMOVED, Backup, kept_in_workflows, workflows_of
-from vipsync.rows import Launch, Phase, State
+from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
 from vipsync.script import planners as plans
 from vipsync.script.backup import (
@@ -32,7 +33,6 @@ from vipsync.script.backup import (
     workflows_in,
 )
 from vipsync.script.drive import Local, Step, folder_of, held, recognise
-from vipsync.script.home import Site, adopted
 from vipsync.script.inputs import launched, takes_files
 from vipsync.script.outcomes import failed_jobs
 from vipsync.script.properties import SessionProperties
@@ -71,17 +71,19 @@ class SessionSteps(SessionProperties):
         if backup:
             workflows = {**workflows, **backup.workflows}
         fresh = state.session.phase is Phase.CLOSED and not (state.executions or state.sent)
-        named = fresh and (self._restored or backup is not None or bool(workflows))
-        named = named or news(state, workflows)
-        step.site = self._site(state, known=named or state.session.named)
+        ours = fresh and (self._restored or backup is not None or bool(workflows))
+        step.target = self._target(state)
         wall = self.account.timing.wall()
         rows = taken_over(state, workflows, self.pipeline_id or "", wall)
-        over = bool(workflows) and all(w.status == REMOVED for w in workflows.values())
-        if named and not over:
-            rows.append(adopted(state.session, step.site, wall))
+        if ours or news(state, workflows):
+            over = bool(workflows) and all(w.status == REMOVED for w in workflows.values())
+            if over and state.session.stage is Stage.CLOSED:
+                rows.append(replace(state.session, named=True))
+            else:
+                rows.append(named(state.session, step.target, wall))
         step.session.take_over(rows)
 
-    def _site(self, state: State, *, known: bool) -> Site:
+    def _target(self, state: State) -> Target:
         """Return where the session is to be on VIP; while it is open, its name is pinned."""
         name, session = self.session_name or "", state.session
         if session.phase is not Phase.CLOSED and session.session_name != name:
@@ -89,13 +91,12 @@ class SessionSteps(SessionProperties):
                 f"The data of {session.session_name!r} are on VIP: it cannot become {name!r} now.",
                 "Call finish() under its old name first, or choose another output_dir.",
             )
-        return Site(
+        return Target(
             name,
             self.account.portal,
             self.data.vip,
             VipPath(self.vip_output_dir or ""),
             marked=folder_of(self.outputs)[1],
-            known=known,
         )
 
     def _request(self, snapshot: Snapshot, nb_runs: int) -> Launch:
@@ -208,7 +209,7 @@ class SessionSteps(SessionProperties):
     def _remove(self, step: Step, timeout: float, *, discard: bool) -> None:
         since = self.account.timing.clock()
         step.run(
-            partial(plans.plan_end, site=step.site, discard=discard),
+            partial(plans.plan_end, target=step.target, discard=discard),
             lambda s: plans.waited_for(s, since, timeout),
         )
         left = plans.left(step.snapshot)
@@ -242,9 +243,9 @@ class SessionSteps(SessionProperties):
 
     def _take_by_name(self, step: Step) -> list[str]:
         """Take the folder of this name on VIP as ours; return what runs there, whoever started it."""
-        step.site = replace(step.site, known=True, by_name=True)
+        step.target = replace(step.target, by_name=True)
         wall = self.account.timing.wall()
-        step.session.take_over([adopted(step.state.session, step.site, wall)])
+        step.session.take_over([named(step.state.session, step.target, wall)])
         found = self.account.patiently(lambda: self.account.client.executions(LIST_LIMIT))
         mine = (e for e in found if e.name.split(" ")[0] == self.session_name)
         return [e.id for e in mine if not e.status.ended]
