@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from vipsync.cli import main
 from vipsync.plan import removing, results, starting
-from vipsync.script import planners
 
 LATE_WRITERS = 3.0
 DOUBT = 10.0
 
 if __name__ == "__main__":
-    for module in (results, removing, planners):
+    for module in (results, removing):
         assert module.LATE_WRITERS > LATE_WRITERS
         module.LATE_WRITERS = LATE_WRITERS  # type: ignore[attr-defined]
     assert starting.DOUBT > DOUBT

@@ -18,6 +18,7 @@ from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.observe.observer import Observing
 from vipsync.plan.memory import frees_slot
 from vipsync.run.account import Connect, Pacer
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
@@ -54,6 +55,7 @@ class Loop:
         watch: bool = True,
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+        pace: Callable[[], None] | None = None,
     ) -> None:
         self.directories = list(directories)
         self.sessions: dict[Path, Reconciler] = {}
@@ -65,7 +67,7 @@ class Loop:
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
         clock = self.timing.clock
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
-        self._pacer = Pacer(1.0, self.timing.clock, self.timing.sleep)
+        self._pacer = pace or Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._due: dict[Path, float] = {}
         self._let_go: list[Reconciler] = []
         self._rested = 0.0
@@ -84,19 +86,40 @@ class Loop:
         """Tell whether the end was asked for."""
         return self._stopping.is_set()
 
-    def run(self, until: Callable[[], bool]) -> None:
-        """Cycle until `until` says so, or until `stop`; then let all folders go."""
+    def run(self, until: Callable[[], bool], *, for_good: bool = True) -> None:
+        """Look at all folders, and cycle until `until` says so, or until `stop`.
+
+        `for_good`: then let all folders go. An interruption lets transfers end at their next block.
+        """
+        self._due.clear()
         try:
             while not self.stopping:
                 self.turn()
                 if until():
                     break
-                self._wake.wait(self.pause())
-                self._wake.clear()
-        finally:
+                self._wait(self.pause())
+        except BaseException:
             self._stopping.set()
+            raise
+        finally:
+            if for_good:
+                self._stopping.set()
             self._dispatch.drain(self._settle)
-            self.close()
+            if for_good:
+                self.close()
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for an event or an outcome; where none can come, for the clock alone."""
+        if self._watching or not self.idle:
+            self._wake.wait(seconds)
+            self._wake.clear()
+        elif seconds:
+            self.timing.sleep(max(seconds, 0.001))
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether no work is under way."""
+        return self._dispatch.idle
 
     def close(self) -> None:
         """Let all folders go."""
@@ -292,10 +315,15 @@ class Loop:
                 continue
             for folder in found:
                 if folder.root not in self.sessions:
-                    self.sessions[folder.root] = self._new_session(folder)
+                    self.add(folder)
 
-    def _new_session(self, folder: SessionFolder) -> Reconciler:
-        return Reconciler(
+    def add(
+        self,
+        folder: SessionFolder,
+        observer: Callable[[SessionFolder], Observing] | None = None,
+    ) -> Reconciler:
+        """Take in a session folder, and return its session."""
+        self.sessions[folder.root] = Reconciler(
             folder,
             self._connect,
             overrides=self._overrides,
@@ -305,7 +333,9 @@ class Loop:
             pace=self._pacer,
             first=self._is_first,
             moved=self._moved,
+            observer=observer,
         )
+        return self.sessions[folder.root]
 
     def held_elsewhere(self) -> list[Path]:
         """Return the folders in which another process works."""

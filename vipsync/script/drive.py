@@ -6,7 +6,6 @@ whose outputs `output_dir` is.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from vipsync import actions as do
-from vipsync.act.perform import Stopped
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.files import disk_error
 from vipsync.disk.ignoring import IgnoreRules
@@ -39,8 +36,8 @@ from vipsync.record import lifecycle
 from vipsync.record.backup import BACKUP
 from vipsync.record.lifecycle import Event, can
 from vipsync.rows import Phase, ResultStatus, Stage, State
-from vipsync.run.dispatch import Dispatch
-from vipsync.run.reconciler import Reconciler, Work
+from vipsync.run.loop import Loop
+from vipsync.run.reconciler import Reconciler
 from vipsync.script.account import Account, out_of_order
 from vipsync.script.planners import plan_end
 from vipsync.script.words import SessionReport
@@ -106,7 +103,7 @@ class SessionObserver:
         self.seen: Seen | None = None
         self._local, self._clock, self._wall = local, clock, wall
         self._scanner = self._new_scanner() if local.inputs else None
-        self._scanned_at = float("-inf")
+        self._scanned_at, self._next_scan = float("-inf"), float("inf")
         self._stamps: dict[RelPath, str] = {}
 
     def _new_scanner(self, others: Iterable[str] = ()) -> Scanner:
@@ -151,7 +148,7 @@ class SessionObserver:
     @property
     def next_look(self) -> float:
         """Return the monotonic time of the next look at the data set, never where it is not needed."""
-        return self._scanned_at + LOOK_AGAIN if self._scanner else float("inf")
+        return self._next_scan
 
     def look_everywhere(self) -> None:
         """Let the next look be a full one."""
@@ -164,7 +161,9 @@ class SessionObserver:
     def _scan(self, memory: Memory) -> None:
         """Look at the data set once, and again after a file of it could not be sent."""
         now = self._clock()
-        again = bool(memory.attempts) and now >= self._scanned_at + LOOK_AGAIN
+        failing = self._scanner is not None and bool(memory.attempts)
+        again = failing and now >= self._scanned_at + LOOK_AGAIN
+        self._next_scan = max(now, self._scanned_at) + LOOK_AGAIN if failing else float("inf")
         if self._scanner is None or not (self.seen is None or again):
             return
         seen = self._scanner.look(None)
@@ -200,20 +199,13 @@ def _anchored(folder: str) -> str:
 # one step
 
 
-@dataclass(slots=True)
 class Step:
     """One step of a session while its folder is held."""
 
-    session: Reconciler
-    account: Account
-    report: SessionReport
-    stopping: threading.Event
-    target: Target = field(init=False)
-    _dispatch: Dispatch = field(init=False)
+    target: Target
 
-    def __post_init__(self) -> None:
-        account = self.account
-        self._dispatch = Dispatch(account.executor, account.timing.clock, threading.Event())
+    def __init__(self, loop: Loop, session: Reconciler) -> None:
+        self.session, self._loop = session, loop
 
     @property
     def state(self) -> State:
@@ -256,14 +248,7 @@ class Step:
         An interruption lets transfers end at their next block.
         """
         self.session.plan_by(planner)
-        try:
-            while not self._turn(done, patient=patient):
-                self._wait()
-        except BaseException:
-            self.stopping.set()
-            raise
-        finally:
-            self._dispatch.drain(self._settle)
+        self._loop.run(lambda: self._is_over(done, patient=patient), for_good=False)
         if not done(self.snapshot):
             self._raise_lasting()
         self._raise_notices()
@@ -288,25 +273,15 @@ class Step:
         attempts = self.session.memory.attempts
         return attempts[min(attempts)].error if attempts else None
 
-    def _turn(self, done: Callable[[Snapshot], bool], *, patient: bool) -> bool:
-        """Look, hand out work; tell whether this step is over."""
-        for work, outcome in self._dispatch.take():
-            self._settle(work, outcome)
+    def _is_over(self, done: Callable[[Snapshot], bool], *, patient: bool) -> bool:
         session = self.session
-        session.look()
         if session.trouble:
             raise session.trouble
-        plan = session.plan
-        if plan is None:
-            raise AssertionError("a look without trouble gives a plan")
-        self.report.tell(session, plan)
         self._check_trouble(patient=patient)
-        if self._dispatch.idle and done(self.snapshot):
-            return True
-        if plan.at_rest and not (patient and plan.due is not None):
-            return True
-        self._hand_out()
-        return False
+        if not self._loop.idle:
+            return False
+        waits = patient and session.plan is not None and session.plan.due is not None
+        return done(self.snapshot) or (self._loop.at_rest() and not waits)
 
     def _check_trouble(self, *, patient: bool) -> None:
         trouble = self.session.memory.trouble
@@ -315,34 +290,11 @@ class Step:
         if not trouble.error.transient or trouble.lasts:
             raise trouble.error
 
-    def _hand_out(self) -> None:
-        while self._dispatch.has_room(self.session) and self._dispatch.hand_out(self.session):
-            pass
-
-    def _settle(self, work: Work, outcome: do.Outcome) -> None:
-        self.session.settle(work.action, outcome)
-
-    def _wait(self) -> None:
-        """Wait for an outcome, or for what is due."""
-        if self._dispatch.waiting or self.session.queue:
-            return
-        plan, timing = self.session.plan, self.account.timing
-        if not self._dispatch.idle:
-            self._dispatch.news.wait(1.0)
-            self._dispatch.news.clear()
-        elif plan and plan.due is not None and not plan.actions:
-            timing.sleep(max(plan.due - timing.clock(), 0.001))
-
 
 @contextmanager
 def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step]:
     """Hold the folder of a session for one step; raise FolderHeld where another process is in it."""
     folder, _ = folder_of(local.outputs)
-    stopping = threading.Event()
-
-    def stop() -> None:
-        if stopping.is_set():
-            raise Stopped
 
     def connect(_settings: Settings, portal: str, session_id: str) -> tuple[VipClient, str]:
         if portal != account.portal:
@@ -352,23 +304,29 @@ def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step
             )
         return account.client, account.key_print(session_id)
 
+    def tell(session: Reconciler) -> None:
+        if session.plan and not session.trouble:
+            report.tell(session, session.plan)
+
     timing = account.timing
-    session = Reconciler(
-        folder,
+    loop = Loop(
+        (),
         connect,
         timing=timing,
-        observer=lambda f: SessionObserver(f, local, timing.clock, timing.wall),
-        stop=stop,
-        pace=account.pace,
+        executor=account.executor,
+        watch=False,
+        publish=tell,
         moved=report.moved,
+        pace=account.pace,
     )
+    session = loop.add(folder, lambda f: SessionObserver(f, local, timing.clock, timing.wall))
     make_folder(folder.root)
     session.open()
     try:
         with report.live():
-            yield Step(session, account, report, stopping)
+            yield Step(loop, session)
     finally:
-        session.close()
+        loop.close()
 
 
 def make_folder(root: Path) -> None:
