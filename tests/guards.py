@@ -25,6 +25,7 @@ from vipsync.disk import archive, mirror, scan, tarstream
 from vipsync.folder import folder, holding
 from vipsync.observe import observer
 from vipsync.plan import (
+    calls,
     finishing,
     launching,
     new_cases,
@@ -38,7 +39,7 @@ from vipsync.plan import (
 from vipsync.plan import results as plan_results
 from vipsync.record import ledger, lifecycle, outcomes
 from vipsync.run import account, reconciler
-from vipsync.script import drive, planners, session, steps
+from vipsync.script import drive, session, steps
 from vipsync.settings import keys, reading
 
 
@@ -756,10 +757,10 @@ GUARDS = (
     ),
     Guard(
         "a script leaves what is lent",
-        planners.plan_end,
+        calls.plan_end,
         "if not lent(s) and (",
         "if (",
-        "tests/test_session_plan.py::test_what_is_lent_is_not_removed",
+        "tests/test_calls.py::test_what_is_lent_is_not_removed",
     ),
     Guard(
         "a stage is left by the ways of the table only",
@@ -787,7 +788,7 @@ GUARDS = (
     ),
     Guard(
         "a name alone proves nothing",
-        planners._take_to_remove,
+        calls._take_to_remove,
         "if session.named or session.id in seen.ids:",
         "if True:",
         "tests/test_session_end.py::"
@@ -802,7 +803,7 @@ GUARDS = (
     ),
     Guard(
         "runs that were to come end with the session",
-        planners.interrupted,
+        calls.interrupted,
         "and removed.isdisjoint(started(state, launch.request))",
         "",
         "tests/test_session_end.py::test_an_end_ends_the_runs_that_were_to_come[OUTPUTS]",

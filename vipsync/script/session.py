@@ -24,9 +24,9 @@ from vipsync.errors import (
     VipError,
 )
 from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, OutputsSettings
+from vipsync.plan import calls as plans
 from vipsync.record.backup import REMOVED
 from vipsync.script import checks
-from vipsync.script import planners as plans
 from vipsync.script.account import Account
 from vipsync.script.drive import Step, go_on
 from vipsync.script.outcomes import how_they_ended

@@ -13,6 +13,8 @@ from vipsync.act.perform import LIST_LIMIT
 from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
 from vipsync.model import Lease, Settings, VipPath
 from vipsync.names import home_of
+from vipsync.observe.data_set import Local
+from vipsync.plan import calls as plans
 from vipsync.plan.launching import execution_name
 from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
@@ -20,7 +22,6 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import REMOVED, Backup, kept_in_workflows, workflows_of
 from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
-from vipsync.script import planners as plans
 from vipsync.script.backup import (
     OWN_INPUTS,
     inventory,
@@ -32,7 +33,7 @@ from vipsync.script.backup import (
     taken_over,
     workflows_in,
 )
-from vipsync.script.drive import Local, Step, folder_of, held, recognise
+from vipsync.script.drive import Step, folder_of, held, recognise
 from vipsync.script.inputs import launched, takes_files
 from vipsync.script.outcomes import failed_jobs
 from vipsync.script.properties import SessionProperties

@@ -1,4 +1,4 @@
-"""What each step of a script's session has to do next, made of the same parts as the plan of a folder.
+"""What each call of a script has to do next, made of the same parts as the plan of a folder.
 
 PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
 """

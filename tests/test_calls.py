@@ -31,12 +31,12 @@ from tests.worlds import (
 )
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, Lease, VipPath
+from vipsync.plan import calls as plans
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Listing, Memory
 from vipsync.plan.remote_folder import NAME_TAKEN, NOT_SEEN, Target
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Launch, LaunchStatus, ResultStatus, Row, Session, Stage, State
-from vipsync.script import planners as plans
 
 TARGET = Target("study", SETTINGS.portal, INPUTS, OUTPUTS)
 NAMED_SESSION = replace(CLOSED, named=True)
