@@ -20,7 +20,7 @@ from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
-from vipsync.model import Request, Settings
+from vipsync.model import Command, Request, Settings
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial
@@ -163,7 +163,7 @@ class Study:
         """Leave a request, as a command does."""
         folder = SessionFolder(self.root)
         request_id = f"{self.bench.clock.now():.3f}-{command.replace(' ', '')}"
-        folder.ask(Request(request_id, command, cases, options))
+        folder.ask(Request(request_id, Command(command), cases, options))
 
 
 class Bench:

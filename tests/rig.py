@@ -43,6 +43,7 @@ from vipsync.errors import (
 )
 from vipsync.model import (
     CaseSet,
+    Command,
     Descriptor,
     ExecutionStatus,
     FileState,
@@ -239,7 +240,7 @@ class Rig:
         self.rounds = 0
         self.asked += 1
         id_ = f"r{self.asked}"
-        self.requests[id_] = Request(id_, command, cases, options)
+        self.requests[id_] = Request(id_, Command(command), cases, options)
 
     def note_cancelled(self) -> None:
         """Expect no more launches of the cases there are: a person has cancelled them."""

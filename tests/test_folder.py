@@ -14,7 +14,7 @@ from vipsync.disk.files import write_atomic
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder, find_sessions, new_id
 from vipsync.folder.holding import HostLease
-from vipsync.model import Request
+from vipsync.model import Command, Request
 
 
 @pytest.fixture
@@ -236,7 +236,10 @@ def test_another_host_is_kept_out_while_its_lease_counts(
 
 def test_requests_come_in_their_order_and_go_when_answered(folder: SessionFolder) -> None:
     """Their ids sort by time."""
-    requests = [Request("2-b", "pause"), Request("1-a", "rerun", ("x", "y"), {"which": "failed"})]
+    requests = [
+        Request("2-b", Command.PAUSE),
+        Request("1-a", Command.RERUN, ("x", "y"), {"which": "failed"}),
+    ]
     for request in requests:
         folder.ask(request)
     assert folder.asked() == (requests[1], requests[0])
@@ -251,6 +254,36 @@ def test_what_is_no_request_is_left_alone(folder: SessionFolder) -> None:
         (folder.requests / name).write_text(text)
     assert folder.asked() == ()
     assert len(list(folder.requests.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"command": "explode"},
+        {"command": ["pause"]},
+        {"command": "launch", "cases": 3},
+        {"command": "launch", "options": ["which"]},
+        ["pause"],
+        "pause",
+        None,
+    ],
+    ids=str,
+)
+def test_what_nobody_can_ask_for_is_no_request(folder: SessionFolder, document: object) -> None:
+    """Whoever may write into the folder: a command that is none, or words of another shape."""
+    (folder.requests / "1-a.json").write_text(json.dumps(document))
+    assert folder.asked() == ()
+
+
+@pytest.mark.parametrize("id_", ["../session", "/etc/passwd", "2-b", 7, ""])
+def test_a_request_is_known_by_its_file_alone(folder: SessionFolder, id_: object) -> None:
+    """It may call itself what it likes: what is taken away when it was answered is that file."""
+    path = folder.requests / "1-a.json"
+    path.write_text(json.dumps({"id": id_, "command": "pause"}))
+    (request,) = folder.asked()
+    folder.answered(request.id)
+    assert not path.exists()
+    assert folder.identity() is not None
 
 
 def test_a_folder_without_requests_has_none(tmp_path: Path) -> None:

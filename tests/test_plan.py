@@ -49,7 +49,7 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.model import CaseSet, ExecutionStatus, Job, RelPath, Request, VipPath
+from vipsync.model import CaseSet, Command, ExecutionStatus, Job, RelPath, Request, VipPath
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Attempt, Listing
 from vipsync.plan.plan import plan
@@ -139,7 +139,7 @@ def failed(
 
 def asked(command: str, *cases: str, **options: str) -> tuple[Request, ...]:
     """Return one request."""
-    return (Request("r1", command, cases, options),)
+    return (Request("r1", Command(command), cases, options),)
 
 
 SEND_A = f"SendFile {INPUTS}/a.dat"
@@ -2125,7 +2125,7 @@ REQUESTS = [
         snapshot(
             session=OPEN,
             memory=memory(),
-            requests=(Request("r1", "pause"), Request("r2", "resume")),
+            requests=(Request("r1", Command.PAUSE), Request("r2", Command.RESUME)),
         ),
         ["Decide pause r1"],
         [],

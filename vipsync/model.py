@@ -444,12 +444,24 @@ class CaseSet:
     warnings: tuple[str, ...] = ()
 
 
+class Command(StrEnum):
+    """What can be asked of the process that holds a folder."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    LAUNCH = "launch"
+    RERUN = "rerun"
+    CANCEL = "cancel"
+    FINISH = "finish"
+    KEEP = "finish --cancel"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a command asked of the process that holds the folder."""
 
     id: str
-    command: str
+    command: Command
     cases: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 

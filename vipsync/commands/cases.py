@@ -14,7 +14,7 @@ from vipsync.commands.foreground import Run
 from vipsync.disk.files import disk_error
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Request
+from vipsync.model import Case, Command, Request
 from vipsync.plan.new_cases import Sorted, outdated, sort_cases
 from vipsync.plan.sending import Placer
 from vipsync.plan.standing import CaseState, case_reports
@@ -40,7 +40,9 @@ def new_request(
 ) -> Request:
     """Return a request whose id sorts by time and is nobody else's."""
     now = time.time_ns() // 1_000_000
-    return Request(f"{now:014d}-{secrets.token_hex(4)}", command, tuple(cases), options or {})
+    return Request(
+        f"{now:014d}-{secrets.token_hex(4)}", Command(command), tuple(cases), options or {}
+    )
 
 
 class Asker:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from vipsync.disk.files import disk_error, unreadable, write_atomic
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.model import Request
+from vipsync.model import Command, Request
 
 MARKER = "ON_VIP.txt"
 STATUS = "STATUS.txt"
@@ -178,10 +178,8 @@ class SessionFolder:
         """Return the requests, oldest first; what is no request is left alone."""
         found = []
         for path in sorted(self.requests.glob("*.json")):
-            with suppress(OSError, ValueError, TypeError):
-                document = json.loads(path.read_bytes())
-                document["cases"] = tuple(document.get("cases", ()))
-                found.append(Request(**document))
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                found.append(_request(path))
         return tuple(found)
 
     def answered(self, request_id: str) -> None:
@@ -191,6 +189,17 @@ class SessionFolder:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise disk_error(path, error) from error
+
+
+def _request(path: Path) -> Request:
+    """Read a request, which others can write too: its name is its id, whatever it says of itself."""
+    document = json.loads(path.read_bytes())
+    return Request(
+        path.stem,
+        Command(document["command"]),
+        tuple(map(str, document.get("cases", ()))),
+        {str(name): str(value) for name, value in document.get("options", {}).items()},
+    )
 
 
 def find_sessions(directory: Path) -> list[SessionFolder]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import assert_never
 
 from vipsync import actions as do
-from vipsync.model import Case, Request
+from vipsync.model import Case, Command, Request
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.new_cases import Sorted, outdated, to_read
 from vipsync.plan.removing import let_go, may_still_come
@@ -16,7 +17,7 @@ from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Stage, Verdict
 
-ABOUT_CASES = ("launch", "rerun", "cancel")
+ABOUT_CASES = (Command.LAUNCH, Command.RERUN, Command.CANCEL)
 
 
 def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
@@ -43,7 +44,7 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
             text = "`cancel` waits until it is known whether VIP took the launch."
             draft.notice(Level.WAIT, request.command, text)
             continue
-        if request.command == "finish" and may_still_come(draft.s, request.cases):
+        if request.command is Command.FINISH and may_still_come(draft.s, request.cases):
             text = "`finish --without` waits until it is known whether that can come."
             draft.notice(Level.WAIT, "finish", text)
             continue
@@ -71,7 +72,7 @@ def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Ac
 
 def _in_doubt(request: Request, found: Sorted) -> bool:
     """Tell whether something is to be stopped of which nobody knows yet whether it runs."""
-    cases = _chosen(request, found) if request.command == "cancel" else ()
+    cases = _chosen(request, found) if request.command is Command.CANCEL else ()
     launches = (x for case_id in cases for x in found.launches.get(found.content[case_id], ()))
     return any(launch.status is LaunchStatus.INTENDED for launch in launches)
 
@@ -84,24 +85,26 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
     """Return what a request changes."""
     session = draft.s.state.session
     match request.command:
-        case "pause" | "resume":
-            return [replace(session, paused=request.command == "pause")]
-        case "finish":
+        case Command.PAUSE | Command.RESUME:
+            return [replace(session, paused=request.command is Command.PAUSE)]
+        case Command.FINISH:
             return _finish(draft, request)
-        case "launch":
+        case Command.LAUNCH:
             which = _chosen(request, found) if request.cases else _waiting(draft, found)
             aside = [c for c in which if _is_aside(draft, found.content[c])]
             first = _judge(which, found, Verdict.GO, request.id, launched=False)
             return [*first, *_judge(aside, found, Verdict.AGAIN, request.id, launched=True)]
-        case "rerun":
+        case Command.RERUN:
             which = _to_rerun(request, found, placer)
             named = [case_id for case_id in which if case_id in request.cases]
             first = _judge(named, found, Verdict.GO, request.id, launched=False)
             return [*first, *_judge(which, found, Verdict.AGAIN, request.id, launched=True)]
-        case "cancel":
+        case Command.CANCEL:
             return _cancel(request, found, draft)
-        case _:
+        case Command.KEEP:
             return []
+        case _:
+            assert_never(request.command)
 
 
 def _effects(draft: Draft, request: Request) -> list[do.Action]:
@@ -109,7 +112,7 @@ def _effects(draft: Draft, request: Request) -> list[do.Action]:
     session = draft.s.state.session
     on_vip = session.stage not in (Stage.CLOSED, Stage.ASKED)
     match request.command:
-        case "finish":
+        case Command.FINISH:
             let_go_of = [
                 lease.session_id
                 for lease in draft.s.leases
@@ -117,7 +120,7 @@ def _effects(draft: Draft, request: Request) -> list[do.Action]:
             ]
             marker = [do.DeleteMarker()] if on_vip else []
             return [*map(do.DropLease, let_go_of), *marker]
-        case "finish --cancel" if on_vip:
+        case Command.KEEP if on_vip:
             return [do.WriteMarker()]  # the next plan sees it, and goes on
         case _:
             return []
