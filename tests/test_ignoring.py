@@ -22,6 +22,39 @@ def test_built_in_rules(name: str) -> None:
     assert RULES(f"patient/{name}")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["SCAN02.TMP", "THUMBS.DB", "Desktop.ini", "X.RAW.Part", "S.CRDOWNLOAD", "@EADIR/a", "Icon\r"],
+    ids=repr,
+)
+def test_built_in_rules_hold_in_any_case(name: str) -> None:
+    """A scanner or a share may write the same name in capitals."""
+    assert RULES(name)
+    assert RULES(f"Patient/{name}")
+
+
+@pytest.mark.parametrize("name", ["Icon", "icons.dat", "a.tmpx", "partial.dat", "thumbs.db.raw"])
+def test_built_in_rules_leave_other_names_alone(name: str) -> None:
+    """What only looks like one of them is data."""
+    assert not RULES(name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*.CSV", "patients.csv"),
+        ("[A-C]*.dat", "b1.dat"),
+        ("RAW/", "raw/a.dat"),
+        ("été*", "ÉTÉ.dat"),
+    ],
+)
+def test_a_persons_rules_hold_in_any_case_too(pattern: str, path: str) -> None:
+    """Who protects a file means that file; it is named as it was written."""
+    rules = IgnoreRules([], [pattern], "")
+    assert rules(path)
+    assert rules.rule(path).startswith(f"{pattern} (")
+
+
 def test_later_rules_win() -> None:
     """.vipsyncignore comes after the settings, which come after the built-in patterns."""
     rules = IgnoreRules(BUILT_IN_IGNORE, ["*.log"], "# kept on purpose\n!keep.log\n!*.lock\n")

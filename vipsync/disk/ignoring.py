@@ -11,13 +11,17 @@ from vipsync.errors import SettingsError
 BUILT_IN_IGNORE = (
     ".*", "~$*", "*.tmp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.lock",
     ".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir", r"\#recycle", ".Trash*", ".smbdelete*",
-    ".~lock*", "__MACOSX", ".nfs*",
+    ".~lock*", "__MACOSX", ".nfs*", "Icon[\r]",
 )  # fmt: skip
 """Names of files that are not finished, or that systems leave behind."""
 
 
 class IgnoreRules:
-    """Three lists of patterns; later ones win over earlier ones. A folder's path ends in `/`."""
+    """Three lists of patterns; later ones win over earlier ones. A folder's path ends in `/`.
+
+    Letters match in any case, as they do in the patterns of settings: a name that another system
+    writes in capitals is the same name.
+    """
 
     def __init__(self, builtin: Sequence[str], extra: Sequence[str], vipsyncignore: str) -> None:
         self._patterns = [
@@ -31,7 +35,7 @@ class IgnoreRules:
             if pattern  # an empty one is not counted by pathspec either
         ]
         try:
-            self._spec = GitIgnoreSpec.from_lines(pattern for pattern, _ in self._patterns)
+            self._spec = GitIgnoreSpec.from_lines(pattern.lower() for pattern, _ in self._patterns)
         except ValueError as error:
             raise SettingsError(
                 f"An ignore pattern cannot be read: {error}",
@@ -40,14 +44,14 @@ class IgnoreRules:
 
     def __call__(self, path: str) -> bool:
         """Tell whether a path is left out."""
-        return self._spec.match_file(path)
+        return self._spec.match_file(path.lower())
 
     def rule(self, path: str) -> str:
         """Return the pattern that leaves a path or a folder above it out, and where it stands; else ""."""
         parts = path.rstrip("/").split("/")
         above = ["/".join(parts[:depth]) + "/" for depth in range(1, len(parts))]
         for place in (*above, path):
-            found = self._spec.check_file(place)
+            found = self._spec.check_file(place.lower())
             if found.include and found.index is not None:
                 return "{} ({})".format(*self._patterns[found.index])
         return ""
