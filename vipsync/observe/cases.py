@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.finding import find_cases
 from vipsync.disk.scan import Seen
 from vipsync.errors import SettingsError, VipsyncError
-from vipsync.model import CaseSet, Descriptor, FileState, RelPath, Settings
+from vipsync.model import (
+    Case,
+    CaseSet,
+    Descriptor,
+    FileState,
+    InputFolder,
+    PackedFolder,
+    RelPath,
+    Settings,
+)
 from vipsync.rows import CachedPipeline
 
 _Files = Mapping[RelPath, FileState]
@@ -19,7 +29,7 @@ class Sorting:
     """Describe the pipeline and sort files into cases; what cannot be done comes with its reason."""
 
     def __init__(self) -> None:
-        self._cases: tuple[_Files, _Files, Settings, Descriptor | None, CaseSet, str] | None = None
+        self._cases: tuple[_Made, CaseSet, str] | None = None
         self._descriptor: tuple[str, Descriptor | None, str] = ("", None, "")
 
     def described(self, row: CachedPipeline | None) -> tuple[Descriptor | None, str]:
@@ -39,25 +49,60 @@ class Sorting:
     ) -> tuple[CaseSet, str]:
         """Return the cases, and what is wrong with the settings they were to be made by.
 
-        Cases are made of names: what a file holds makes no other cases.
+        Cases are made of names: what a file holds makes no other cases. One whose folder has a part
+        that cannot be looked at waits for it: nobody knows what is missing.
         """
-        files, hidden = (seen.files, seen.hidden) if seen else ({}, {})
-        made_of = (files, hidden, settings, descriptor)
-        if self._cases:
-            was_files, was_hidden, *others = self._cases[:4]
-            alike = all(a is b for a, b in zip(others, (settings, descriptor), strict=True))
-            if alike and _same_names(was_files, files) and _same_names(was_hidden, hidden):
-                self._cases = (*made_of, *self._cases[4:])
-                return self._cases[4:]
+        made_of = _Made(seen, settings, descriptor)
+        if self._cases and self._cases[0].makes_the_same_as(made_of):
+            self._cases = (made_of, *self._cases[1:])
+            return self._cases[1:]
         cases, trouble = CaseSet(), ""
         if seen and descriptor:
             everything = {*seen.files, *seen.hidden}
             try:
-                cases = find_cases(seen.files, everything, settings, descriptor)
+                found = find_cases(seen.files, everything, settings, descriptor)
+                cases = _waiting_for_parts(found, seen.unreadable)
             except SettingsError as error:
                 trouble = str(error)
-        self._cases = (*made_of, cases, trouble)
+        self._cases = (made_of, cases, trouble)
         return cases, trouble
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """What cases were made of."""
+
+    seen: Seen | None
+    settings: Settings
+    descriptor: Descriptor | None
+
+    def makes_the_same_as(self, now: _Made) -> bool:
+        """Tell whether the same names and the very same settings are there."""
+        if self.settings is not now.settings or self.descriptor is not now.descriptor:
+            return False
+        if self.seen is None or now.seen is None:
+            return self.seen is now.seen
+        return (
+            _same_names(self.seen.files, now.seen.files)
+            and _same_names(self.seen.hidden, now.seen.hidden)
+            and self.seen.unreadable == now.seen.unreadable
+        )
+
+
+def _waiting_for_parts(cases: CaseSet, unreadable: Mapping[str, str]) -> CaseSet:
+    if not unreadable:
+        return cases
+    return replace(cases, cases=tuple(_waiting(case, unreadable) for case in cases.cases))
+
+
+def _waiting(case: Case, unreadable: Mapping[str, str]) -> Case:
+    folders = [v.path for v in case.values.values() if isinstance(v, InputFolder | PackedFolder)]
+    parts = tuple(
+        f"{path} ({reason})"
+        for path, reason in sorted(unreadable.items())
+        if any(path.startswith(f"{folder}/") for folder in folders)
+    )
+    return replace(case, waits_for=(*case.waits_for, *parts)) if parts else case
 
 
 def _same_names(one: _Files, other: _Files) -> bool:
