@@ -36,7 +36,7 @@ LAYERS = (
     "preview reconcile",
     "faces.checking status.publish",
     "dispatch watching why",
-    "loop report.progress report.screen report.news faces.creating",
+    "loop report.progress report.text report.stream report.screen report.news faces.creating",
     "report.reporter",
     "faces.running",
     "faces.asking",
@@ -186,7 +186,7 @@ print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.
     ("command", "heavy"),
     [
         (("--help",), {"httpx", "pydantic", "rich", "sqlite3", "watchdog"}),
-        (("status", "."), {"flask", "httpx", "watchdog"}),
+        (("status", "."), {"flask", "httpx", "rich", "watchdog"}),
         (("run", "--once", "."), {"boutiques", "flask"}),
     ],
 )

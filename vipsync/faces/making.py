@@ -14,7 +14,7 @@ from vipsync.faces.checking import is_ours
 from vipsync.faces.face import Face
 from vipsync.folder import SessionFolder
 from vipsync.model import Descriptor
-from vipsync.report import screen
+from vipsync.report.text import printable
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
 from vipsync.settings.reading import load
 
@@ -90,8 +90,8 @@ def pipelines(face: Face, pattern: str) -> int:
             "`vipsync pipelines` lists them; others need a group, which you join on the portal.",
         )
     if len(found) == 1:
-        face.reporter.show(screen.pipeline(creating.describe(client, found[0].pipeline_id)))
+        face.reporter.pipeline(creating.describe(client, found[0].pipeline_id))
     else:
         for pipeline in sorted(found, key=lambda p: p.pipeline_id):
-            face.reporter.say(screen.printable(pipeline.pipeline_id))
+            face.reporter.say(printable(pipeline.pipeline_id))
     return 0
