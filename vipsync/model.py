@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from os import stat_result
-from typing import ClassVar, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NewType
+
+import msgspec
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
@@ -22,6 +25,16 @@ MAX_JOBS_ON_VIP = 1000
 
 PORTAL = "https://vip.creatis.insa-lyon.fr"
 """The production portal (facts 1.1)."""
+
+
+if TYPE_CHECKING:
+    from dataclasses import replace as replace  # type checkers know what it may change
+else:
+
+    def replace(value, /, **changes):
+        """Return a copy of a struct or a dataclass with other values."""
+        kind = msgspec.structs if isinstance(value, msgspec.Struct) else dataclasses
+        return kind.replace(value, **changes)
 
 
 # what VIP says (facts 3-5)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from vipsync.act import LIST_LIMIT
 from vipsync.backup import REMOVED, Backup, kept_in_workflows, workflows_of
 from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
-from vipsync.model import Settings, VipPath
+from vipsync.model import Settings, VipPath, replace
 from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
 from vipsync.plan.mirroring import results_name
@@ -160,7 +159,7 @@ class SessionSteps(SessionProperties):
             workflows=workflows_in(self.workflows),
         )
         if self._own_inputs and not owns_inputs(backup):
-            return backup.model_copy(update={OWN_INPUTS: backup.vip_input_dir})
+            return replace(backup, others={OWN_INPUTS: backup.vip_input_dir})
         return backup
 
     def _save(self, state: State | None = None) -> None:
