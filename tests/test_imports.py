@@ -185,7 +185,7 @@ print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.
 @pytest.mark.parametrize(
     ("command", "heavy"),
     [
-        (("--help",), {"httpx", "pydantic", "rich", "sqlite3", "watchdog"}),
+        (("--help",), {"httpx", "msgspec", "rich", "sqlite3", "watchdog"}),
         (("status", "."), {"flask", "httpx", "rich", "watchdog"}),
         (("run", "--once", "."), {"boutiques", "flask"}),
     ],

@@ -25,10 +25,9 @@ from vipsync import faces
 from vipsync.errors import KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from vipsync.faces.face import Face
     from vipsync.faces.working import Chosen
+    from vipsync.model import Secret
     from vipsync.report.reporter import Reporter
 
 EXIT_CODES = """\b
@@ -195,15 +194,15 @@ def login(face: Face) -> int:
     return faces.making.login(face, _asked_key())
 
 
-def _asked_key() -> SecretStr:
-    from pydantic import SecretStr
+def _asked_key() -> Secret:
+    from vipsync.model import Secret
 
     if sys.stdin.isatty():
-        return SecretStr(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
+        return Secret(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
     key = sys.stdin.readline().strip()
     if not key:
         raise KeyMissing("No key came.", "Type it at a terminal, or pipe it in as one line.")
-    return SecretStr(key)
+    return Secret(key)
 
 
 @vipsync.command(epilog=_examples("vipsync check my-study"))

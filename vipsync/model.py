@@ -37,6 +37,22 @@ else:
         return kind.replace(value, **changes)
 
 
+class Secret:
+    """An API key; whatever prints it shows that there is one, and no more."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+
 # what VIP says (facts 3-5)
 
 

@@ -15,7 +15,6 @@ from typing import BinaryIO, Literal, Self, TypeVar
 
 import httpx
 from msgspec.json import Decoder
-from pydantic import SecretStr
 
 from vipsync.client import wire
 from vipsync.client.connection import Ask, Connection, portal_address, usable_key
@@ -34,6 +33,7 @@ from vipsync.model import (
     Platform,
     RemoteEntry,
     Scalar,
+    Secret,
 )
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class VipClient:
     def __init__(
         self,
         portal: str,
-        api_key: str | SecretStr,
+        api_key: str | Secret,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.portal = portal_address(portal)

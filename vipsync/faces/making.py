@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from vipsync.backup import Backup
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import KeyMissing, PipelineUnavailable, StillOnVip, Unreachable
@@ -13,7 +11,7 @@ from vipsync.faces import creating
 from vipsync.faces.checking import is_ours
 from vipsync.faces.face import Face
 from vipsync.folder import SessionFolder
-from vipsync.model import Descriptor
+from vipsync.model import Descriptor, Secret
 from vipsync.report.text import printable
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
 from vipsync.settings.reading import load
@@ -65,7 +63,7 @@ def _adopted_pipeline(
         return creating.bare_descriptor(wanted)
 
 
-def login(face: Face, key: SecretStr) -> int:
+def login(face: Face, key: Secret) -> int:
     """Check a key, and keep it."""
     portal = face.portal_here
     with VipClient(portal, key) as client:
