@@ -16,7 +16,7 @@ def test_a_key_is_a_file_a_variable_or_itself(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"{OTHER_KEY}\n")
     environ = {"MY_KEY": f" {OTHER_KEY} ", "other": OTHER_KEY}
     sources = (tmp_path / "key", str(tmp_path / "key"), "MY_KEY", "other", OTHER_KEY)
-    assert {found_key(s, environ).get_secret_value() for s in sources} == {OTHER_KEY}
+    assert {found_key(s, environ).reveal() for s in sources} == {OTHER_KEY}
 
 
 def test_the_name_of_a_variable_that_is_not_set_is_no_key() -> None:
@@ -44,7 +44,7 @@ def test_a_key_file_without_a_key_is_said(tmp_path: Path) -> None:
 def test_a_key_is_never_shown() -> None:
     """Neither by itself nor in an error."""
     assert OTHER_KEY not in repr(found_key(OTHER_KEY, {}))
-    assert found_key("x" * 5000, {}).get_secret_value() == "x" * 5000
+    assert found_key("x" * 5000, {}).reveal() == "x" * 5000
 
 
 def test_all_accounts_share_the_same_threads() -> None:

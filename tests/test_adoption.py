@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.worlds import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
@@ -24,7 +25,7 @@ def backup(status: str = "Running", **changes: object) -> Backup:
         vip_output_dir="/vip/Home/API/old/OUTPUTS",
         workflows={"w1": Workflow(status=status)},
     )
-    return made.model_copy(update=changes)
+    return msgspec.structs.replace(made, **changes)
 
 
 def adopted(found: Backup | None, *, marked: bool = False) -> tuple[Session, list[Row]]:
@@ -115,7 +116,7 @@ def test_a_scripts_ledger_says_that_it_is_adopted_before_it_is_moved(tmp_path: P
 @pytest.mark.parametrize("status", ["Removed", "Finished", "Killed"])
 def test_what_a_backup_tells_of_a_workflow_stays_told(status: str) -> None:
     """When it started and what it returned: of one that was removed, VIP can tell nothing any more."""
-    told = {"path": "/vip/Home/API/old/OUTPUTS/x/a.tgz"}
+    told: dict[str, object] = {"path": "/vip/Home/API/old/OUTPUTS/x/a.tgz"}
     workflow = Workflow(status=status, start="2026/01/31 14:22:05", outputs=[told])
     session, rows = adopted(backup(workflows={"w1": workflow}))
     state = State(session)

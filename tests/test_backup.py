@@ -98,7 +98,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     (tmp_path / BACKUP).write_text(text_of(exported(state, PLACES)))
     found = read_backup(tmp_path)
     assert found
-    assert found.model_dump() == json.loads(text_of(exported(state, PLACES)))
+    assert found.document() == json.loads(text_of(exported(state, PLACES)))
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"workflows": {}}', '{"session_name": 3}'])
@@ -146,7 +146,7 @@ def test_vip_client_opens_it(tmp_path: Path) -> None:
 
 def other_program(workflows: dict[str, object], name: str = "study", **keys: object) -> Backup:
     """Return a backup as another program left it."""
-    return Backup.model_validate({"session_name": name, "workflows": workflows, **keys})
+    return Backup.of({"session_name": name, "workflows": workflows, **keys})
 
 
 def test_what_others_keep_in_the_backup_stays() -> None:
@@ -157,7 +157,7 @@ def test_what_others_keep_in_the_backup_stays() -> None:
         {"e1": {"status": "Running", "note": ["good"]}, "gone": {"status": "Killed", "note": "x"}},
         pipeline_id="Old/1", lab={"room": 3}, note=None,
     )  # fmt: skip
-    found = with_unknown_keys(exported(state, PLACES), before).model_dump()
+    found = with_unknown_keys(exported(state, PLACES), before).document()
     assert list(found) == [*EIGHT, "lab", "note"]
     assert (found["pipeline_id"], found["lab"], found["note"]) == ("One/1", {"room": 3}, None)
     assert found["workflows"]["e1"]["status"] == "Finished"

@@ -416,6 +416,25 @@ def test_descriptor_without_inputs() -> None:
         given({"name": "x"}).descriptor(PIPELINE)
 
 
+@pytest.mark.parametrize("depth", [150, 500, 900])
+def test_descriptor_that_is_nested_too_deeply(depth: int) -> None:
+    """What could be read, but not be walked through any more, is a bad answer."""
+    with pytest.raises(BadAnswer, match="nested too deeply"):
+        given({"name": "x", "inputs": [], "more": nested(depth)}).descriptor(PIPELINE)
+
+
+@pytest.mark.parametrize("depth", [150, 500, 900])
+def test_value_that_is_nested_too_deeply(depth: int) -> None:
+    """An odd value of one execution hides no other."""
+    odd = {"identifier": "w", "inputValues": {"a": "one", "b": nested(depth)}}
+    (found,) = given([odd]).executions()
+    assert found.input_values == {"a": "one", "b": "…"}
+
+
+def nested(depth: int) -> object:
+    return [nested(depth - 1)] if depth else 1
+
+
 def test_unknown_pipeline(vip: VipClient) -> None:
     """A pipeline that is not there, or not for this account, tells which group to join."""
     with pytest.raises(PipelineUnavailable, match="Join the group"):

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from vipsync.client.connection import MAX_ANSWER, MAX_REFUSAL, portal_address, usable_key
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
 from vipsync.local import Options, User, World, running
-from vipsync.model import BLOCK
+from vipsync.model import BLOCK, Secret
 
 KEY = "7b2q9dk4m1s8v0t3u6e5r2a9c1"
 PORTAL = "https://vip.test"
@@ -179,13 +178,13 @@ def test_empty_key_is_missing(key: str) -> None:
 def test_unsendable_key_is_refused_without_showing_it(key: str) -> None:
     """A key that cannot be a header is refused before the HTTP library could quote it."""
     with pytest.raises(KeyRefused) as caught:
-        usable_key(SecretStr(key), PORTAL)
+        usable_key(Secret(key), PORTAL)
     assert key not in str(caught.value)
 
 
 def test_newline_behind_a_key_is_dropped() -> None:
     """A key read from a file may end with a newline."""
-    assert usable_key(f"{KEY}\n", PORTAL).get_secret_value() == KEY
+    assert usable_key(f"{KEY}\n", PORTAL).reveal() == KEY
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from vipsync.cases.descriptor import parse_descriptor
@@ -193,16 +195,19 @@ def test_an_output_says_where_its_name_comes_from() -> None:
 @pytest.mark.parametrize(
     ("wrong", "where"),
     [
-        ({}, "name"),
-        ({"name": "A", "inputs": {"x": 1}}, "inputs"),
-        ({"name": "A", "inputs": ["x"]}, "inputs.0"),
-        ({"name": "A", "inputs": [{"id": "x"}]}, "inputs.0.type"),
-        ({"name": "A", "output-files": [{"path-template": "x"}]}, "output-files.0.id"),
-        ({"name": "A", "custom": {"vip:dot": {"a": 1}}}, "custom.vip:dot"),
-        ({"errorCode": 8000, "errorMessage": "x"}, "name"),
+        ({}, "field `name`"),
+        ({"name": "A", "inputs": {"x": 1}}, "`$.inputs`"),
+        ({"name": "A", "inputs": ["x"]}, "`$.inputs[0]`"),
+        ({"name": "A", "inputs": [{"id": "x"}]}, "field `type` - at `$.inputs[0]`"),
+        (
+            {"name": "A", "output-files": [{"path-template": "x"}]},
+            "field `id` - at `$.output-files[0]`",
+        ),
+        ({"name": "A", "custom": {"vip:dot": {"a": 1}}}, "`$.custom.vip:dot`"),
+        ({"errorCode": 8000, "errorMessage": "x"}, "field `name`"),
     ],
 )
 def test_another_shape_is_a_bad_answer(wrong: Raw, where: str) -> None:
     """What is no descriptor is refused, with the place that was wrong."""
-    with pytest.raises(BadAnswer, match=rf"App/1 .* at {where}\."):
+    with pytest.raises(BadAnswer, match=rf"App/1 .*{re.escape(where)}\."):
         parse_descriptor(wrong, "App/1")

@@ -168,8 +168,8 @@ print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.
 @pytest.mark.parametrize(
     ("command", "heavy"),
     [
-        (("--help",), {"httpx", "pydantic", "rich", "sqlite3", "watchdog"}),
-        (("status", "."), {"flask", "httpx", "watchdog"}),
+        (("--help",), {"httpx", "msgspec", "rich", "sqlite3", "watchdog"}),
+        (("status", "."), {"flask", "httpx", "rich", "watchdog"}),
         (("run", "--once", "."), {"boutiques", "flask"}),
     ],
 )

@@ -8,10 +8,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from vipsync.errors import KeyMissing
-from vipsync.model import Settings
+from vipsync.model import Secret, Settings
 from vipsync.settings.keys import api_key, keep_api_key, kept_path
 
 KEY = "0123456789abcdefghijklmnop"
@@ -31,7 +30,7 @@ def named(source: Path | str) -> Settings:
 
 def test_the_nearest_word_wins(tmp_path: Path) -> None:
     """Option file before settings before VIP_API_KEY before the kept key."""
-    keep_api_key(SecretStr("kept"), DEFAULT.portal, tmp_path)
+    keep_api_key(Secret("kept"), DEFAULT.portal, tmp_path)
     environ = {"VIP_API_KEY": "default", "LAB_KEY": "lab"}
     option = file_with(tmp_path / "option", "option")
     in_file = file_with(tmp_path / "file", "file")
@@ -42,14 +41,14 @@ def test_the_nearest_word_wins(tmp_path: Path) -> None:
         api_key(DEFAULT, environ, tmp_path),
         api_key(DEFAULT, {"VIP_API_KEY": ""}, tmp_path),
     ]
-    values = [key.get_secret_value() for key in found]
+    values = [key.reveal() for key in found]
     assert values == ["option", "file", "lab", "default", "kept"]
 
 
 def test_a_key_is_stripped_and_hidden(tmp_path: Path) -> None:
     """Line ends and an editor's mark are no part of a key, and its text form does not show it."""
     key = api_key(named(file_with(tmp_path / "key", f"\ufeff  {KEY}\r\n")), {})
-    assert key.get_secret_value() == KEY
+    assert key.reveal() == KEY
     assert KEY not in f"{key} {key!r}"
 
 
@@ -57,7 +56,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """`~` in a path stands for the home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     file_with(tmp_path / "key", KEY)
-    assert api_key(named("~/key"), {}).get_secret_value() == KEY
+    assert api_key(named("~/key"), {}).reveal() == KEY
 
 
 def test_without_any_key_the_remedy_is_named(tmp_path: Path) -> None:
@@ -68,7 +67,7 @@ def test_without_any_key_the_remedy_is_named(tmp_path: Path) -> None:
 
 def test_a_named_source_never_falls_back(tmp_path: Path) -> None:
     """A variable or file that is named and missing is an error: another key may be another account."""
-    keep_api_key(SecretStr(KEY), DEFAULT.portal, tmp_path)
+    keep_api_key(Secret(KEY), DEFAULT.portal, tmp_path)
     for settings in (named("LAB_KEY"), named(tmp_path / "gone")):
         with pytest.raises(KeyMissing, match=r"LAB_KEY is not set|gone: No such file"):
             api_key(settings, {"VIP_API_KEY": KEY}, tmp_path)
@@ -111,22 +110,22 @@ def test_a_readable_key_file_is_reported(
 def test_a_kept_key_is_private_and_belongs_to_its_portal(tmp_path: Path) -> None:
     """Each portal has its own file, readable by its owner alone, and its key goes nowhere else."""
     config = tmp_path / "new" / "vipsync"
-    path = keep_api_key(SecretStr(f" {KEY}\n"), DEFAULT.portal, config)
+    path = keep_api_key(Secret(f" {KEY}\n"), DEFAULT.portal, config)
     local = Settings(session_name="a", portal="http://127.0.0.1:8080")
-    keep_api_key(SecretStr(OTHER), local.portal, config)
+    keep_api_key(Secret(OTHER), local.portal, config)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(config.stat().st_mode) == 0o700
-    assert api_key(DEFAULT, {}, config).get_secret_value() == KEY
-    assert api_key(local, {}, config).get_secret_value() == OTHER
+    assert api_key(DEFAULT, {}, config).reveal() == KEY
+    assert api_key(local, {}, config).reveal() == OTHER
     with pytest.raises(KeyMissing):
         api_key(Settings(session_name="a", portal="https://other.org"), {}, config)
 
 
 def test_a_key_is_replaced_as_a_whole(tmp_path: Path) -> None:
     """Keeping a new key replaces the old one and leaves nothing beside it, whatever its mode was."""
-    path = keep_api_key(SecretStr(OTHER), DEFAULT.portal, tmp_path)
+    path = keep_api_key(Secret(OTHER), DEFAULT.portal, tmp_path)
     path.chmod(0o644)
-    keep_api_key(SecretStr(KEY), DEFAULT.portal, tmp_path)
+    keep_api_key(Secret(KEY), DEFAULT.portal, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["api_key-vip.creatis.insa-lyon.fr"]
     assert path.read_text(encoding="ascii") == f"{KEY}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -136,12 +135,12 @@ def test_a_failed_replacement_leaves_no_copy(tmp_path: Path) -> None:
     """Where the key cannot be put in place, its temporary file is removed again."""
     kept_path(DEFAULT.portal, tmp_path).mkdir()
     with pytest.raises(OSError, match=r"[Dd]irectory"):
-        keep_api_key(SecretStr(KEY), DEFAULT.portal, tmp_path)
+        keep_api_key(Secret(KEY), DEFAULT.portal, tmp_path)
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == []
 
 
 def test_what_is_no_key_is_not_kept(tmp_path: Path) -> None:
     """An empty answer to `vipsync login` changes nothing."""
     with pytest.raises(KeyMissing):
-        keep_api_key(SecretStr(" "), DEFAULT.portal, tmp_path)
+        keep_api_key(Secret(" "), DEFAULT.portal, tmp_path)
     assert list(tmp_path.iterdir()) == []

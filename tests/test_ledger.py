@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -21,11 +21,15 @@ from vipsync.errors import DiskError, FolderError
 from vipsync.model import FileState
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import (
+from vipsync.ledger import Ledger, read_state
+from vipsync.model import ExpectedOutput, FileState, Job
+from vipsync.state import (
     CachedPipeline,
     Changes,
     DoneRequest,
     Judged,
     LastSettings,
+    LaunchedCase,
     Row,
     SendStatus,
     Sent,
@@ -70,7 +74,17 @@ st.register_type_strategy(FileState, STATE)
 st.register_type_strategy(
     Mapping, lambda kind: st.dictionaries(*map(st.from_type, get_args(kind)), max_size=3)
 )
-ROW = st.one_of([st.from_type(kind) for kind in get_args(Row)])
+
+
+def whole(kind: type[object]) -> st.SearchStrategy[Any]:
+    """Return values of which each field is any value of its type."""
+    hints = get_type_hints(kind)
+    return st.builds(kind, **{name: st.from_type(hint) for name, hint in hints.items()})
+
+
+for part in (LaunchedCase, ExpectedOutput, Job):
+    st.register_type_strategy(part, whole)
+ROW = st.one_of([whole(kind) for kind in get_args(Row)])
 
 
 @sample(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

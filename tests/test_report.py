@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from vipsync.errors import KeyMissing
 from vipsync.plan.draft import Level, Notice
@@ -18,6 +19,8 @@ from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.run.logs import about
 from vipsync.status.status import ExecutionReport, Finding, Status
+from vipsync.report.stream import Stream
+from vipsync.status.status import ExecutionReport, Status
 from vipsync.status.words import duration, status_text
 
 STATUS = Status(
@@ -124,8 +127,35 @@ def test_long_lines_are_not_broken_in_a_pipe(capsys: pytest.CaptureFixture[str])
     path = "/" + "x" * 300
     reporter = Reporter()
     reporter.say(path)
-    reporter.show(screen.finding(Finding("file", path)))
+    reporter.finding(Finding("file", path))
     assert capsys.readouterr().out == f"{path}\n  ✓ file: {path}\n"
+
+
+class Terminal(io.StringIO):
+    """A file that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("style", ["", "bold", "dim", "yellow", "bold red", "bold green"])
+@pytest.mark.parametrize(
+    "environ", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "unknown"}], ids=str
+)
+def test_a_line_looks_as_rich_would_write_it(
+    style: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bold letters and colours on a terminal that knows them; rich is not loaded for that."""
+    for name, value in {"TERM": "xterm", **environ}.items():
+        monkeypatch.setenv(name, value)
+    text = "/" + "x" * 300 + " [red]ü"
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    Stream().line(text, style)
+    by_rich = Console(file=Terminal(), highlight=False, markup=False, emoji=False)
+    by_rich.print(Text(text, style=style), soft_wrap=True)
+    assert isinstance(sys.stdout, Terminal)
+    assert isinstance(by_rich.file, Terminal)
+    assert sys.stdout.getvalue() == by_rich.file.getvalue()
 
 
 def test_without_a_terminal_lines_carry_a_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,7 @@ def test_a_backup_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> N
 def test_a_backup_tells_whose_the_inputs_are(place: str | None, key: str | None, own: bool) -> None:
     """Those in another session's place are that session's, unless the script has said otherwise."""
     keys = {"session_name": "study", "vip_input_dir": place, **({OWN_INPUTS: key} if key else {})}
-    assert owns_inputs(Backup.model_validate(keys)) is own
+    assert owns_inputs(Backup.of(keys)) is own
 
 
 def test_an_inventory_has_statuses() -> None:

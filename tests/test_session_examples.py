@@ -97,7 +97,7 @@ def test_importing_the_package_is_cheap() -> None:
     """Nothing heavy is loaded before the class is used, and the class is found by its name."""
     code = (
         "import sys, vipsync\n"
-        "assert not {'httpx', 'pydantic', 'rich'} & sys.modules.keys()\n"
+        "assert not {'httpx', 'msgspec', 'rich'} & sys.modules.keys()\n"
         "assert 'VipSession' in dir(vipsync)\n"
         "from vipsync import VipSession, Account\n"
         "assert 'httpx' in sys.modules and 'vipsync.report.reporter' not in sys.modules\n"

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from vipsync import VipSession
 from vipsync.errors import KeyMissing, KeyRefused, Unreachable
 from vipsync.local import DEFAULT_KEY, Options, World, running
 from vipsync.script.account import Account
+from vipsync.model import Secret
+from vipsync.session.account import Account
 from vipsync.settings.keys import keep_api_key
 
 NOWHERE = "http://127.0.0.1:1"
@@ -68,7 +69,7 @@ def test_the_key_is_the_one_that_the_command_line_uses(
     """The one in VIP_API_KEY, then the one that `vipsync login` keeps for this portal and no other."""
     with pytest.raises(KeyMissing, match="vipsync login"):
         VipSession.init(verbose=False, vip_portal_url=url, **key)
-    keep_api_key(SecretStr(DEFAULT_KEY), url)
+    keep_api_key(Secret(DEFAULT_KEY), url)
     VipSession.init(verbose=False, vip_portal_url=f"{url}/", **key)
     assert Account(vip_portal_url=url).portal == url
     with pytest.raises(KeyMissing, match=NOWHERE):
@@ -84,7 +85,7 @@ def test_the_kept_key_is_for_the_portal_of_the_environment_too(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A script without any argument runs where `vipsync login` was called."""
-    keep_api_key(SecretStr(DEFAULT_KEY), url)
+    keep_api_key(Secret(DEFAULT_KEY), url)
     monkeypatch.setenv("VIP_PORTAL_URL", url)
     VipSession.init(verbose=False)
     assert portal() == url
@@ -92,7 +93,7 @@ def test_the_kept_key_is_for_the_portal_of_the_environment_too(
 
 def test_another_variable_that_is_not_set_is_not_replaced_by_the_kept_key(url: str) -> None:
     """It could be that of another account."""
-    keep_api_key(SecretStr(DEFAULT_KEY), url)
+    keep_api_key(Secret(DEFAULT_KEY), url)
     with pytest.raises(KeyMissing, match="LAB_KEY is not set"):
         VipSession.init("LAB_KEY", verbose=False, vip_portal_url=url)
 

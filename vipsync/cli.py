@@ -25,10 +25,12 @@ from vipsync import commands
 from vipsync.errors import KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
+    
     from vipsync.commands.context import Face
     from vipsync.commands.run import Chosen
+    from vipsync.faces.face import Face
+    from vipsync.faces.working import Chosen
+    from vipsync.model import Secret
     from vipsync.report.reporter import Reporter
 
 EXIT_CODES = """\b
@@ -197,15 +199,15 @@ def login(face: Face) -> int:
     return commands.account.login(face, _asked_key())
 
 
-def _asked_key() -> SecretStr:
-    from pydantic import SecretStr
+def _asked_key() -> Secret:
+    from vipsync.model import Secret
 
     if sys.stdin.isatty():
-        return SecretStr(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
+        return Secret(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
     key = sys.stdin.readline().strip()
     if not key:
         raise KeyMissing("No key came.", "Type it at a terminal, or pipe it in as one line.")
-    return SecretStr(key)
+    return Secret(key)
 
 
 @vipsync.command(epilog=_examples("vipsync check my-study"))

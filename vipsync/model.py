@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from os import stat_result
-from typing import ClassVar, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NewType
+
+import msgspec
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
@@ -22,6 +25,32 @@ MAX_JOBS_ON_VIP = 1000
 
 PORTAL = "https://vip.creatis.insa-lyon.fr"
 """The production portal (facts 1.1)."""
+
+
+if TYPE_CHECKING:
+    from dataclasses import replace as replace  # type checkers know what it may change
+else:
+
+    def replace(value, /, **changes):
+        """Return a copy of a struct or a dataclass with other values."""
+        kind = msgspec.structs if isinstance(value, msgspec.Struct) else dataclasses
+        return kind.replace(value, **changes)
+
+
+class Secret:
+    """An API key; whatever prints it shows that there is one, and no more."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
 
 
 # what VIP says (facts 3-5)

@@ -22,7 +22,7 @@ from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.disk.scan import Scanner
 
 ROUNDS = 3
-STARTS = 7
+STARTS = 15
 MEMORY = next((p for p in (Path("/dev/shm"),) if os.access(p, os.W_OK)), None)
 """Where the server keeps its files: its disk is not what is measured."""
 
@@ -252,17 +252,18 @@ def starting(root: Path) -> list[Row]:
 
 
 def _starting(idle: str) -> list[Row]:
-    works = {
-        "import vipsync": ["-c", "import vipsync"],
-        "vipsync --help": ["-m", "vipsync", "--help"],
-        "vipsync status, an idle folder": ["-m", "vipsync", "status", idle],
-        "vipsync run --once, an idle folder": ["-m", "vipsync", "run", "--once", idle],
-    }
-    rows = [Row(work, "≤ 0.25 s more than python -c pass") for work in works]
-    for row, words in zip(rows, works.values(), strict=True):
-        for _ in range(STARTS):
+    works = (
+        ("import vipsync", 5, ["-c", "import vipsync"]),
+        ("vipsync --help", 5, ["-m", "vipsync", "--help"]),
+        ("vipsync status, an idle folder", 18, ["-m", "vipsync", "status", idle]),
+        ("vipsync run --once, an idle folder", 30, ["-m", "vipsync", "run", "--once", idle]),
+    )
+    rows = [Row(work, f"≤ {times} × python -c pass") for work, times, _ in works]
+    for _ in range(STARTS):  # in turn, so that what else the machine does is shared
+        for row, (_, _, words) in zip(rows, works, strict=True):
             row.add("limit", command([sys.executable, "-c", "pass"]))
             row.add("vipsync", command([sys.executable, *words], VIP_API_KEY=KEY))
+    for row in rows:
         found = row.measures
         row.note = f"{found['vipsync'].seconds - found['limit'].seconds:.2f} s more"
     return rows

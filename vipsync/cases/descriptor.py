@@ -7,61 +7,26 @@ everywhere (facts 4.1). Both mean "not given" here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
+from msgspec import Struct, ValidationError, convert, field
 
 from vipsync.errors import BadAnswer
 from vipsync.model import Descriptor, Output, Parameter, ParameterType, Scalar
 
-_Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+_Names = tuple[str, ...] | str
 
 
-def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _scalar_or_none(value: object) -> object:
-    return value if isinstance(value, Scalar) else None
-
-
-_Names = Annotated[tuple[StrictStr, ...], BeforeValidator(_as_tuple)]
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=lambda name: name.replace("_", "-"))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_blanks(cls, raw: object) -> object:
-        if not isinstance(raw, dict):
-            return raw
-        return {key: value for key, value in raw.items() if value is not None and value != []}
-
-
-class _Input(_Wire):
-    id: StrictStr
-    type: StrictStr
+class _Input(Struct, frozen=True, rename="kebab"):
+    id: str
+    type: str
     name: str = ""
     description: str = ""
     value_key: str = ""
     integer: bool = False
     list: bool = False
     optional: bool = False
-    default_value: Annotated[_Scalar | None, BeforeValidator(_scalar_or_none)] = None
-    value_choices: tuple[_Scalar, ...] = ()
+    default_value: object = None
+    value_choices: tuple[Scalar, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     exclusive_minimum: bool = False
@@ -84,7 +49,7 @@ class _Input(_Wire):
             type=ParameterType.LIST if self.list else self._element(),
             element=self._element() if self.list else None,
             optional=self.optional,
-            default=self.default_value,
+            default=self.default_value if isinstance(self.default_value, Scalar) else None,
             description=self.description,
             label=self.name,
             choices=self.value_choices,
@@ -96,11 +61,10 @@ class _Input(_Wire):
         )
 
 
-class _Output(_Wire):
-    id: StrictStr
+class _Output(Struct, frozen=True, rename="kebab"):
+    id: str
     path_template: str = ""
-    conditional_path_template: object = None
-    path_template_stripped_extensions: tuple[StrictStr, ...] = ()
+    path_template_stripped_extensions: tuple[str, ...] = ()
     optional: bool = False
     value_key: str = ""
 
@@ -115,23 +79,22 @@ class _Output(_Wire):
         )
 
 
-class _Patterns(_Wire):
+class _Patterns(Struct, frozen=True):
     patterns: _Names = ()
 
 
-class _Custom(_Wire):
-    model_config = ConfigDict(alias_generator=None)
-
-    dot: _Names = Field((), alias="vip:dot")
-    directories: dict[str, _Patterns] = Field({}, alias="vip:directoryInputs")
-    int_iterators: _Names = Field((), alias="vip:intIteratorInputs")
-    overridden: dict[str, StrictStr] = Field({}, alias="vip:overriddenInputs")
-    suffix: StrictStr | None = Field(None, alias="vip:resultsDirectorySuffix")
+class _Custom(Struct, frozen=True):
+    dot: _Names = field(default=(), name="vip:dot")
+    directories: dict[str, _Patterns] = field(default_factory=dict, name="vip:directoryInputs")
+    int_iterators: _Names = field(default=(), name="vip:intIteratorInputs")
+    overridden: dict[str, str] = field(default_factory=dict, name="vip:overriddenInputs")
+    suffix: str | None = field(default=None, name="vip:resultsDirectorySuffix")
 
 
-class _Descriptor(_Wire):
-    name: StrictStr
-    tool_version: str = Field("", validation_alias=AliasChoices("tool-version", "version"))
+class _Descriptor(Struct, frozen=True, rename="kebab"):
+    name: str
+    tool_version: str = ""
+    version: str = ""
     description: str = ""
     inputs: tuple[_Input, ...] = ()
     output_files: tuple[_Output, ...] = ()
@@ -141,11 +104,10 @@ class _Descriptor(_Wire):
 def parse_descriptor(raw: Mapping[str, object], pipeline_id: str) -> Descriptor:
     """Return what vipsync needs of a descriptor; raise BadAnswer where it is none."""
     try:
-        wire = _Descriptor.model_validate(raw)
+        wire = convert(_given(raw), _Descriptor, strict=False)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
         raise BadAnswer(
-            f"The description of pipeline {pipeline_id} has another shape than expected, at {where}.",
+            f"The description of pipeline {pipeline_id} has another shape than expected: {error}.",
             "Tell the developers of vipsync, with the name of the pipeline.",
         ) from error
     custom = wire.custom
@@ -153,14 +115,34 @@ def parse_descriptor(raw: Mapping[str, object], pipeline_id: str) -> Descriptor:
     return Descriptor(
         pipeline_id=pipeline_id,
         name=wire.name,
-        version=wire.tool_version,
+        version=wire.tool_version or wire.version,
         description=wire.description,
         parameters=tuple(p for p in parameters if p.name not in custom.overridden),
         hidden=tuple(p for p in parameters if p.name in custom.overridden),
         outputs=tuple(entry.output() for entry in wire.output_files),
-        dot=frozenset(custom.dot),
-        directory_patterns={id_: found.patterns for id_, found in custom.directories.items()},
-        int_iterators=frozenset(custom.int_iterators),
+        dot=frozenset(_names(custom.dot)),
+        directory_patterns={
+            id_: _names(found.patterns) for id_, found in custom.directories.items()
+        },
+        int_iterators=frozenset(_names(custom.int_iterators)),
         overridden=custom.overridden,
         results_suffix=custom.suffix,
     )
+
+
+def _given(raw: object, depth: int = 4) -> object:
+    """Leave out what is not given, as deep as there is something to read."""
+    if not depth:
+        return raw
+    match raw:
+        case Mapping():
+            kept = {key: value for key, value in raw.items() if value is not None and value != []}
+            return {key: _given(value, depth - 1) for key, value in kept.items()}
+        case list():
+            return [_given(item, depth - 1) for item in raw]
+        case _:
+            return raw
+
+
+def _names(found: _Names) -> tuple[str, ...]:
+    return (found,) if isinstance(found, str) else found

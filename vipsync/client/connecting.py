@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
-from vipsync.model import Settings
+from vipsync.model import Secret, Settings
 from vipsync.settings.keys import api_key
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ class Connector:
         key = api_key(
             replace(settings, portal=portal), self._environ, self._config_dir, self._key_file
         )
-        place = (portal, key.get_secret_value())
+        place = (portal, key.reveal())
         if place not in self._clients:
             self._clients[place] = VipClient(portal, key)
         return self._clients[place], key_print(key, session_id)
@@ -52,10 +50,10 @@ class Connector:
             client.close()
 
 
-def key_print(key: SecretStr, session_id: str) -> str:
+def key_print(key: Secret, session_id: str) -> str:
     """Return a word that differs from key to key and from session to session.
 
     A key has 130 random bits (facts 1.1): nobody finds it from its hash.
     """
-    secret = key.get_secret_value().encode()
+    secret = key.reveal().encode()
     return hashlib.blake2b(secret, key=session_id.encode(), digest_size=8).hexdigest()

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
-from pydantic import SecretStr
 
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
-from vipsync.model import BLOCK
+from vipsync.model import BLOCK, Secret
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Ask:
 class Connection:
     """The shared httpx client: sends, reads no more than it must, translates every failure."""
 
-    def __init__(self, portal: str, key: SecretStr, transport: httpx.BaseTransport | None) -> None:
+    def __init__(self, portal: str, key: Secret, transport: httpx.BaseTransport | None) -> None:
         self._portal = portal
         self._key = key
         self._http = httpx.Client(
@@ -127,7 +126,7 @@ class Connection:
 
     def _redacted(self, text: bytes) -> bytes:
         """Take the key out of a foreign text: a proxy's page may echo the whole request."""
-        key = self._key.get_secret_value()
+        key = self._key.reveal()
         return text.replace(key.encode(), b"[key]") if len(key) >= _SHORTEST_SECRET else text
 
     @contextmanager
@@ -144,11 +143,11 @@ class Connection:
 class _KeyHeader(httpx.Auth):
     """Add the key to a request as it leaves, so that nothing else ever holds it."""
 
-    def __init__(self, key: SecretStr) -> None:
+    def __init__(self, key: Secret) -> None:
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers[KEY_HEADER] = self._key.get_secret_value()
+        request.headers[KEY_HEADER] = self._key.reveal()
         yield request
 
 
@@ -172,9 +171,9 @@ def portal_address(address: str) -> str:
     return str(url).rstrip("/")
 
 
-def usable_key(api_key: str | SecretStr, portal: str) -> SecretStr:
+def usable_key(api_key: str | Secret, portal: str) -> Secret:
     """Check that the key can be a header: else h11 would show it in its error."""
-    key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+    key = api_key.reveal() if isinstance(api_key, Secret) else api_key
     key = key.strip()
     if not key:
         raise KeyMissing("There is no API key.", remedy(KeyMissing, portal))
@@ -182,7 +181,7 @@ def usable_key(api_key: str | SecretStr, portal: str) -> SecretStr:
         raise KeyRefused(
             "The API key holds characters that no key has.", remedy(KeyRefused, portal)
         )
-    return SecretStr(key)
+    return Secret(key)
 
 
 def _beginning(response: httpx.Response) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import httpx
-from pydantic import ValidationError
+import msgspec
 
 from vipsync.client.wire import Answer, excerpt
 from vipsync.errors import (
@@ -31,7 +31,7 @@ from vipsync.errors import (
 )
 
 
-class ProblemAnswer(Answer):
+class ProblemAnswer(Answer, frozen=True):
     """Body of every refusal (facts 2.1)."""
 
     error_code: int
@@ -103,12 +103,12 @@ class Refusal:
 
     def _problem(self) -> ProblemAnswer | None:
         try:
-            return ProblemAnswer.model_validate_json(self.body)
-        except ValidationError:
+            return msgspec.json.decode(self.body, type=ProblemAnswer, strict=False)
+        except (ValueError, RecursionError):
             return None
 
     def _unauthorized(self, problem: ProblemAnswer | None) -> VipError:
-        problem = problem or ProblemAnswer(errorCode=0)
+        problem = problem or ProblemAnswer(error_code=0)
         kind = KeyMissing if problem.error_code == 8003 else KeyRefused
         return self._vip_error(kind, problem)
 

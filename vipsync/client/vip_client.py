@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, Literal, Self, TypeVar
 
 import httpx
-from pydantic import SecretStr, TypeAdapter
+from msgspec.json import Decoder
 
 from vipsync.client import wire
 from vipsync.client.connection import Ask, Connection, portal_address, usable_key
@@ -33,6 +33,7 @@ from vipsync.model import (
     Platform,
     RemoteEntry,
     Scalar,
+    Secret,
 )
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class VipClient:
     def __init__(
         self,
         portal: str,
-        api_key: str | SecretStr,
+        api_key: str | Secret,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.portal = portal_address(portal)
@@ -195,8 +196,8 @@ class VipClient:
         route = wire.pipeline_route(pipeline_id)
         words = f"give the descriptor of {pipeline_id}"
         found = self._read(wire.BOUTIQUES, Ask(words, "GET", route, {"format": "boutiques"}))
-        if not isinstance(found.get("inputs"), list):
-            raise BadAnswer(f"VIP did not {words}: there are no inputs in it.")
+        if not isinstance(found.get("inputs"), list) or wire.is_deep(found):
+            raise BadAnswer(f"VIP did not {words}: it has no inputs, or is nested too deeply.")
         return found
 
     # executions
@@ -257,7 +258,7 @@ class VipClient:
             text = self._connection.tail(response, f"send {route}")
         return text if wire.is_log(text) else None
 
-    def _read(self, shape: TypeAdapter[T], ask: Ask) -> T:
+    def _read(self, shape: Decoder[T], ask: Ask) -> T:
         with self._connection.answer(ask, 200) as response:
             body = self._connection.body(response, ask.words)
         return wire.parsed(shape, body, ask.words)

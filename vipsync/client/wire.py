@@ -11,11 +11,11 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
+from msgspec import Meta, Struct, ValidationError
+from msgspec.json import Decoder
 
 from vipsync.errors import (
     BadAnswer,
@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 EXCERPT = 200
 """Characters of a foreign text that an error may show."""
+
+_DEEPEST = 100
+"""Levels of a foreign value that are walked through: each takes a place on the stack."""
 
 _LARGEST = 2**63 - 1
 """Bytes of the largest file that any disk, and the ledger, can hold."""
@@ -96,21 +99,20 @@ def execution_route(execution_id: str) -> str:
 # answers
 
 
-class Answer(BaseModel):
-    """What every answer shares: camelCase names, unknown fields ignored, no input in errors."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, frozen=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
+class Answer(Struct, frozen=True, rename="camel"):
+    """What every answer shares: camelCase names, unknown fields ignored."""
 
 
-class PresenceAnswer(Answer):
+Name = Annotated[str, Meta(min_length=1)]
+
+
+class PresenceAnswer(Answer, frozen=True):
     """Answer of `action=exists`."""
 
     exists: bool
 
 
-class EntryAnswer(Answer):
+class EntryAnswer(Answer, frozen=True):
     """Properties of a path (facts 3.1)."""
 
     path: str | None = None
@@ -134,7 +136,7 @@ class EntryAnswer(Answer):
         return self.entry(f"{folder}/{name}")
 
 
-class PlatformAnswer(Answer):
+class PlatformAnswer(Answer, frozen=True):
     """What the server says of itself (facts 1.5)."""
 
     platform_name: str | None = None
@@ -148,12 +150,12 @@ class PlatformAnswer(Answer):
         return Platform(self.platform_name or "VIP", most, self.email or "")
 
 
-class ParameterAnswer(Answer):
+class ParameterAnswer(Answer, frozen=True):
     """One parameter of a pipeline (facts 4.1)."""
 
     name: str
     type: str | None = None
-    default_value: JsonValue = None
+    default_value: object = None
     description: str | None = None
     is_optional: bool | None = None
 
@@ -168,10 +170,10 @@ class ParameterAnswer(Answer):
         )
 
 
-class PipelineAnswer(Answer):
+class PipelineAnswer(Answer, frozen=True):
     """A pipeline, as the list and the single form give it (facts 4.1)."""
 
-    identifier: str = Field(min_length=1)
+    identifier: Name
     name: str | None = None
     description: str | None = None
     version: str | None = None
@@ -188,7 +190,7 @@ class PipelineAnswer(Answer):
         )
 
 
-class JobAnswer(Answer):
+class JobAnswer(Answer, frozen=True):
     """One job of an execution (facts 5.7)."""
 
     status: str | None = None
@@ -201,15 +203,15 @@ class JobAnswer(Answer):
         return Job(number, self.status or "", code, self.exit_message or "")
 
 
-class ExecutionAnswer(Answer):
+class ExecutionAnswer(Answer, frozen=True):
     """An execution, in the full and in the summary form (facts 5.7)."""
 
-    identifier: str = Field(min_length=1)
+    identifier: Name
     name: str | None = None
     pipeline_identifier: str | None = None
     status: str | None = None
     start_date: float | None = None
-    input_values: dict[str, JsonValue] | None = None
+    input_values: dict[str, object] | None = None
     returned_files: dict[str, list[str | None] | None] | None = None
     jobs: dict[int, JobAnswer] | None = None
 
@@ -230,27 +232,25 @@ class ExecutionAnswer(Answer):
         )
 
 
-PRESENCE = TypeAdapter(PresenceAnswer)
-ENTRY = TypeAdapter(EntryAnswer)
-ENTRIES = TypeAdapter(list[EntryAnswer])
-PLATFORM = TypeAdapter(PlatformAnswer)
-PIPELINE = TypeAdapter(PipelineAnswer)
-PIPELINES = TypeAdapter(list[PipelineAnswer])
-EXECUTION = TypeAdapter(ExecutionAnswer)
-EXECUTIONS = TypeAdapter(list[ExecutionAnswer])
-BOUTIQUES: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
+PRESENCE = Decoder(PresenceAnswer, strict=False)
+ENTRY = Decoder(EntryAnswer, strict=False)
+ENTRIES = Decoder(list[EntryAnswer], strict=False)
+PLATFORM = Decoder(PlatformAnswer, strict=False)
+PIPELINE = Decoder(PipelineAnswer, strict=False)
+PIPELINES = Decoder(list[PipelineAnswer], strict=False)
+EXECUTION = Decoder(ExecutionAnswer, strict=False)
+EXECUTIONS = Decoder(list[ExecutionAnswer], strict=False)
+BOUTIQUES = Decoder(dict[str, object])
 
 
-def parsed(shape: TypeAdapter[T], body: bytes, asked: str) -> T:
+def parsed(shape: Decoder[T], body: bytes, asked: str) -> T:
     """Read JSON of this shape, or raise a BadAnswer that names what was asked."""
     try:
-        return shape.validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        reason = f"{where}: {first['type']}" if where else first["type"]
+        return shape.decode(body)
+    except (ValueError, RecursionError) as error:
+        reason = excerpt(str(error)) if isinstance(error, ValidationError) else "no JSON"
         raise BadAnswer(
-            f"The answer to '{asked}' has not the shape that VIP gives it ({excerpt(reason)}).",
+            f"The answer to '{asked}' has not the shape that VIP gives it ({reason}).",
             "Check that the portal's address is that of a VIP portal.",
         ) from None
 
@@ -273,18 +273,31 @@ def is_log(text: str) -> bool:
     return _NO_LOG.fullmatch(text.strip()) is None
 
 
-def _texts(values: Mapping[str, JsonValue]) -> dict[str, str]:
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
     return {name: _text(value) for name, value in values.items() if value is not None}
 
 
-def _text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else _json(value)
 
 
-def _default(value: JsonValue) -> Scalar | None:
+def _default(value: object) -> Scalar | None:
     if value is None or (isinstance(value, str) and value in _ABSENT_DEFAULTS):
         return None
-    return json.dumps(value) if isinstance(value, list | dict) else value
+    return value if isinstance(value, Scalar) else _json(value)
+
+
+def _json(value: object) -> str:
+    return "…" if is_deep(value) else json.dumps(value)
+
+
+def is_deep(value: object) -> bool:
+    """Tell whether lists and tables lie in one another so often that no walk down is safe."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        tables = [v.values() for v in level if isinstance(v, dict)]
+        level = [item for v in (*tables, *(v for v in level if isinstance(v, list))) for item in v]
+    return bool(level)
 
 
 # where the bytes of a download begin

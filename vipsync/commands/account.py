@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
 
+from vipsync.backup import Backup
 from vipsync.client.vip_client import VipClient
 from vipsync.commands import init as commands_init
 from vipsync.commands.check import is_ours
@@ -14,7 +14,11 @@ from vipsync.errors import KeyMissing, PipelineUnavailable, StillOnVip, Unreacha
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Descriptor
 from vipsync.record.backup import Backup
-from vipsync.report import screen
+from vipsync.faces.checking import is_ours
+from vipsync.faces.face import Face
+from vipsync.folder import SessionFolder
+from vipsync.model import Descriptor, Secret
+from vipsync.report.text import printable
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
 from vipsync.settings.reading import load
 
@@ -67,7 +71,7 @@ def _adopted_pipeline(
         return commands_init.bare_descriptor(wanted)
 
 
-def login(face: Face, key: SecretStr) -> int:
+def login(face: Face, key: Secret) -> int:
     """Check a key, and keep it."""
     portal = face.portal_here
     with VipClient(portal, key) as client:
@@ -92,8 +96,8 @@ def pipelines(face: Face, pattern: str) -> int:
             "`vipsync pipelines` lists them; others need a group, which you join on the portal.",
         )
     if len(found) == 1:
-        face.reporter.show(screen.pipeline(commands_init.describe(client, found[0].pipeline_id)))
+        face.reporter.pipeline(commands_init.describe(client, found[0].pipeline_id))
     else:
         for pipeline in sorted(found, key=lambda p: p.pipeline_id):
-            face.reporter.say(screen.printable(pipeline.pipeline_id))
+            face.reporter.say(printable(pipeline.pipeline_id))
     return 0

@@ -11,7 +11,8 @@ from vipsync.commands.context import Face, sessions_of
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.names import relpath
-from vipsync.report import screen
+from vipsync.preview import Finding, preview
+from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.preview import preview
 from vipsync.status.publish import read_status, status_json, troubled
@@ -29,7 +30,7 @@ def check_folders(face: Face, directory: Path) -> int:
         face.reporter.say(str(folder.root), "bold")
         for finding in _checked(folder, face):
             findings.append(finding)
-            face.reporter.show(screen.finding(finding))
+            face.reporter.finding(finding)
         codes.append(worst(finding.exit_code for finding in findings))
     return worst(codes)
 
@@ -60,9 +61,9 @@ def plan_folders(face: Face, directory: Path) -> int:
         face.reporter.say(str(folder.root), "bold")
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
-            face.reporter.show(screen.finding(found))
+            face.reporter.finding(found)
         for finding in planned(looked):
-            face.reporter.show(screen.finding(finding))
+            face.reporter.finding(finding)
         codes += [exit_code(looked.plan.notices), trouble.exit_code if trouble else 0]
     return worst(codes)
 
@@ -152,14 +153,14 @@ def why_path(face: Face, path: Path) -> int:
         raise SettingsError(
             f"{path} lies neither in {inputs} nor in {outputs}: vipsync does not look at it."
         )
-    face.reporter.say(screen.printable(known.path), "bold")
+    face.reporter.say(printable(known.path), "bold")
     for line in known.lines:
-        face.reporter.say(f"  {screen.printable(line)}")
+        face.reporter.say(f"  {printable(line)}")
     told = read_status(folder)
     name = known.path.partition("/")[2]
     for notice in told.notices if told else ():
         if name in notice.subject or name in notice.text:
-            face.reporter.show(screen.notice_lines(notice))
+            face.reporter.notice(notice)
     return 0
 
 

@@ -11,31 +11,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from msgspec import Struct, convert, field, to_builtins
+from msgspec.json import decode
 
 from vipsync.model import ExecutionStatus, VipPath
 from vipsync.rows import Followed, LaunchStatus, Result, State
+from vipsync.model import ExecutionStatus, VipPath, replace
+from vipsync.state import Followed, LaunchStatus, Result, State
 
 BACKUP = "session_data.json"
 REMOVED = "Removed"
 START = "%Y/%m/%d %H:%M:%S"
 
+_OTHERS = "keys of others"
 
-class Workflow(BaseModel):
-    """One execution as vip-client writes it; `start` is in local time."""
 
-    model_config = ConfigDict(extra="allow")
+class Workflow(Struct, frozen=True):
+    """One execution as vip-client writes it; `start` is in local time, `others` are unknown keys."""
 
     status: str
     start: str | None = None
     outputs: list[dict[str, object]] = []
+    others: dict[str, object] = field(default_factory=dict, name=_OTHERS)
+
+    @classmethod
+    def of(cls, document: object) -> Workflow:
+        """Return the workflow that a document tells of; raise ValidationError."""
+        return convert(_gathered(document, cls), cls)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it is written."""
+        return _spread(to_builtins(self))
 
 
-class Backup(BaseModel):
+class Backup(Struct, frozen=True):
     """The eight keys, and any that are not ours."""
-
-    model_config = ConfigDict(extra="allow")
 
     session_name: str
     pipeline_id: str | None = None
@@ -45,22 +57,55 @@ class Backup(BaseModel):
     vip_output_dir: str | None = None
     input_settings: dict[str, object] | None = None
     workflows: dict[str, Workflow] = {}
+    others: dict[str, object] = field(default_factory=dict, name=_OTHERS)
+
+    @classmethod
+    def of(cls, document: object) -> Backup:
+        """Return the backup that a document is; raise ValidationError."""
+        table = _gathered(document, cls)
+        if isinstance(table, dict) and isinstance(table.get("workflows"), dict):
+            workflows = table["workflows"].items()
+            table["workflows"] = {id_: _gathered(found, Workflow) for id_, found in workflows}
+        return convert(table, cls)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it is written."""
+        workflows = {id_: workflow.document() for id_, workflow in self.workflows.items()}
+        return {**_spread(to_builtins(self)), "workflows": workflows}
 
 
-_BACKUP: TypeAdapter[Backup] = TypeAdapter(Backup)
+def _gathered(document: object, kind: type[Struct]) -> object:
+    """Put the keys of a table that are not ours together."""
+    if not isinstance(document, Mapping):
+        return document
+    ours = {key: value for key, value in document.items() if key in kind.__struct_encode_fields__}
+    return {**ours, _OTHERS: {k: v for k, v in document.items() if k not in ours}}
+
+
+def _spread(table: dict[str, Any]) -> dict[str, Any]:
+    others = table.pop(_OTHERS)
+    return {**table, **others}
 
 
 def read_backup(outputs: Path) -> Backup | None:
     """Return the backup that lies in outputs/, None where there is none that can be read."""
     try:
-        return _BACKUP.validate_json((outputs / BACKUP).read_bytes())
-    except (OSError, ValidationError):
+        return backup_in((outputs / BACKUP).read_bytes())
+    except (OSError, ValueError):
         return None
+
+
+def backup_in(content: bytes) -> Backup:
+    """Return the backup that a text is; raise ValueError, for JSON of another shape ValidationError."""
+    try:
+        return Backup.of(decode(content))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def text_of(backup: Backup) -> str:
     """Return the text of a backup, as vip-client writes it."""
-    return json.dumps(backup.model_dump(), indent=4) + "\n"
+    return json.dumps(backup.document(), indent=4) + "\n"
 
 
 def with_unknown_keys(backup: Backup, before: Backup | None) -> Backup:
@@ -68,8 +113,7 @@ def with_unknown_keys(backup: Backup, before: Backup | None) -> Backup:
     if before is None or before.session_name != backup.session_name:
         return backup
     workflows = kept_in_workflows(backup.workflows, before.workflows)
-    extra = {**(before.model_extra or {}), **(backup.model_extra or {})}
-    return backup.model_copy(update={**extra, "workflows": workflows})
+    return replace(backup, workflows=workflows, others=before.others | backup.others)
 
 
 def kept_in_workflows(
@@ -82,7 +126,7 @@ def kept_in_workflows(
 def _kept(workflow: Workflow, before: Workflow) -> Workflow:
     told = {str(output.get("path")): output for output in before.outputs}
     outputs = [{**told.get(str(output.get("path")), {}), **output} for output in workflow.outputs]
-    return workflow.model_copy(update={**(before.model_extra or {}), "outputs": outputs})
+    return replace(workflow, outputs=outputs, others=workflow.others | before.others)
 
 
 @dataclass(frozen=True, slots=True)

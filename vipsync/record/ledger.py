@@ -18,7 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
+import msgspec
 
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import FileState, RelPath
@@ -201,8 +201,8 @@ def _column(name: str, hint: Any) -> _Column:
         return _Column(name, lambda v: v, lambda v: v, shared)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Column(name, str, hint, shared)
-    adapter: TypeAdapter[object] = TypeAdapter(hint)
-    return _Column(name, lambda v: adapter.dump_json(v).decode(), adapter.validate_json, shared)
+    decoder = msgspec.json.Decoder[object](hint)
+    return _Column(name, lambda v: msgspec.json.encode(v).decode(), decoder.decode, shared)
 
 
 _TABLES: dict[type[Row], _Table] = {kind: _Table(kind) for kind in _ROWS}

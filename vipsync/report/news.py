@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch
-from vipsync.report.screen import batch_text, execution_text, is_over, paragraph, printable
+from vipsync.report.text import batch_text, execution_text, is_over, paragraph, printable
 from vipsync.status.status import Status
 from vipsync.status.words import size
 

@@ -1,7 +1,8 @@
 """Progress and words for people, on a terminal or in a pipe: the only module that prints.
 
 A terminal gets a picture that stays in its place; anything else gets plain lines, one for each
-change. Results go to stdout, errors and warnings to stderr.
+change. Results go to stdout, errors and warnings to stderr. What draws, `screen` and rich, is loaded
+for the first picture: that takes longer than most commands take to run.
 """
 
 from __future__ import annotations
@@ -15,27 +16,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.text import Text
 
 from vipsync.errors import VipsyncError
-from vipsync.report import screen
 from vipsync.report.news import News
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
-from vipsync.report.screen import printable
 from vipsync.run import logs
+from vipsync.report.stream import Stream
+from vipsync.report.text import paragraph, printable
 from vipsync.status.status import Status
 from vipsync.status.words import details
 
 if TYPE_CHECKING:
     from vipsync.run.reconciler import Reconciler
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+    from vipsync.model import Descriptor
+    from vipsync.plan.draft import Notice
+    from vipsync.preview import Finding
+    from vipsync.reconcile import Reconciler
 
 _FRAMES = 4
 """Pictures per second on a terminal."""
-
-_PIPE_WIDTH = 160
-"""Columns of a table where there is no terminal that has a width."""
 
 
 class Reporter:
@@ -48,10 +50,8 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.out = out or Console(highlight=False, emoji=False, markup=False)
-        if not self.out.is_terminal:
-            self.out.width = _PIPE_WIDTH
-        self.errors = errors or Console(stderr=True, highlight=False, emoji=False, markup=False)
+        self.out = Stream(out)
+        self.errors = Stream(errors, stderr=True)
         self._clock, self._wall = clock, wall
         self._progress = Progress(clock)
         self._statuses: dict[Path, Status] = {}
@@ -62,37 +62,48 @@ class Reporter:
 
     def say(self, text: str = "", style: str = "") -> None:
         """Print a line on stdout; above the picture while there is one."""
-        self.out.print(Text(text, style=style), soft_wrap=True)
+        self.out.line(text, style)
 
-    def show(self, picture: RenderableType) -> None:
-        """Print something that `screen` has built."""
-        self.out.print(picture, soft_wrap=not self.out.is_terminal)
+    def finding(self, found: Finding) -> None:
+        """Print one thing that was looked at."""
+        from vipsync.report import screen
+
+        self.out.draw(screen.finding(found))
+
+    def notice(self, notice: Notice) -> None:
+        """Print what is not in sync."""
+        from vipsync.report import screen
+
+        self.out.draw(screen.notice_lines(notice))
+
+    def pipeline(self, found: Descriptor) -> None:
+        """Print the full description of a pipeline."""
+        from vipsync.report import screen
+
+        self.out.draw(screen.pipeline(found))
 
     def document(self, text: str) -> None:
         """Print a document for programs, as it is."""
-        self.out.file.write(f"{text}\n")
-        self.out.file.flush()
+        self.out.line(text)
 
     def failed(self, error: VipsyncError) -> None:
         """Print what went wrong, and what to do about it, on stderr."""
         for number, line in enumerate(error.message.splitlines() or [""]):
-            self.errors.print(
-                Text(printable(line), style="bold red" if number == 0 else "red"), soft_wrap=True
-            )
+            self.errors.line(printable(line), "red" if number else "bold red")
         if error.remedy:
-            self.errors.print(Text(printable(error.remedy)), soft_wrap=True)
+            self.errors.line(printable(error.remedy))
 
     def warn(self, text: str) -> None:
         """Print a line on stderr."""
-        self.errors.print(Text(printable(text), style="yellow"), soft_wrap=True)
+        self.errors.line(printable(text), "yellow")
 
     def status(self, status: Status, note: str = "") -> None:
         """Print the line that answers the question, then the details."""
-        self.say(f"{printable(status.session)}: {screen.paragraph(status.sentence, '  ')}", "bold")
+        self.say(f"{printable(status.session)}: {paragraph(status.sentence, '  ')}", "bold")
         if note:
             self.say(f"  {note}", "dim")
         for notice in status.notices:
-            self.show(screen.notice_lines(notice))
+            self.notice(notice)
         for line in details(status):
             self.say(f"  {printable(line)}" if line else "")
 
@@ -144,9 +155,11 @@ class Reporter:
         if not self.out.is_interactive or self._live:
             yield
             return
+        from rich.live import Live
+
         with Live(
             get_renderable=self._picture,
-            console=self.out,
+            console=self.out.console,
             refresh_per_second=_FRAMES,
             vertical_overflow="ellipsis",
             transient=not stays,
@@ -158,13 +171,15 @@ class Reporter:
                 self._live = None
 
     def _picture(self) -> RenderableType:
+        from vipsync.report import screen
+
         found = [(s, self._progress.batches(root)) for root, s in list(self._statuses.items())]
         return screen.folders(found, self._wall())
 
     def restore(self) -> None:
         """Give the terminal its cursor back, where a program ends in the middle of a picture."""
         if self.out.is_interactive:
-            self.out.show_cursor()
+            self.out.console.show_cursor()
 
 
 class Warnings(logging.Handler):

@@ -12,9 +12,20 @@ from rich.text import Text
 from vipsync.model import Descriptor, Parameter, ParameterType
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch, Transfer
+from vipsync.report.text import (
+    GONE,
+    GOOD_END,
+    batch_text,
+    execution_text,
+    is_over,
+    paragraph,
+    printable,
+)
 from vipsync.settings.template import bounds, without_html
 from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, jobs_text, size
+from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.words import duration, size
 
 _BAR = 24
 _INDENT = " " * 6
@@ -22,19 +33,6 @@ _ENDED_SHOWN = 3
 _NOTICES_SHOWN = 6
 _COLOURS = {Level.ERROR: "red", Level.PERSON: "yellow", Level.WAIT: "cyan", Level.INFO: "dim"}
 _MARKS = {Level.ERROR: "✗", Level.PERSON: "!", Level.WAIT: "…", Level.INFO: "·"}
-_OVER = frozenset({"Removed", "Deleted"})
-_GOOD_END = frozenset({"Finished", "Removed"})
-_BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
-
-
-def printable(text: str) -> str:
-    """Return text of which nothing moves the cursor or cannot be written: names come from outside."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def paragraph(text: str, indent: str = "") -> str:
-    """Return a text of several lines, printable."""
-    return f"\n{indent}".join(map(printable, text.splitlines()))
 
 
 def folders(found: Iterable[tuple[Status, list[Batch]]], wall: float) -> RenderableType:
@@ -100,12 +98,6 @@ def _add_batch(grid: Table, batch: Batch) -> None:
         grid.add_row(mark, printable(transfer.name), _bar(_share(transfer)), text)
 
 
-def batch_text(batch: Batch) -> str:
-    """Return the size and the speed of a batch."""
-    speed = f", {size(batch.speed)}/s" if batch.speed else ""
-    return f"{size(batch.moved)} of {size(batch.size)}{speed}"
-
-
 def _share(transfer: Transfer) -> float:
     return transfer.moved / transfer.size if transfer.size else 1.0
 
@@ -121,20 +113,15 @@ def _bar(share: float, style: str = "cyan") -> ProgressBar:
 
 def _worth_showing(executions: tuple[ExecutionReport, ...]) -> list[ExecutionReport]:
     """Return what goes on, and the last of what has ended."""
-    ended = [e for e in executions if is_over(e) and e.status not in _OVER]
+    ended = [e for e in executions if is_over(e) and e.status not in GONE]
     going = [e for e in executions if not is_over(e)]
     return ended[-_ENDED_SHOWN:] + going
-
-
-def is_over(execution: ExecutionReport) -> bool:
-    """Tell whether nothing more can come from an execution."""
-    return execution.status in _OVER | _GOOD_END | _BAD_END
 
 
 def _add_execution(grid: Table, execution: ExecutionReport) -> None:
     bad = execution.jobs.get("failed", 0) + execution.jobs.get("held", 0)
     over = is_over(execution)
-    good = execution.status in _GOOD_END and not bad
+    good = execution.status in GOOD_END and not bad
     colour = "green" if good else "yellow" if over or bad else "cyan"
     mark = Text("✓" if good else "!" if over else "▸", style=colour)
     every = sum(execution.jobs.values())
@@ -145,11 +132,6 @@ def _add_execution(grid: Table, execution: ExecutionReport) -> None:
         _bar(done / every if every else float(over), colour),
         execution_text(execution),
     )
-
-
-def execution_text(execution: ExecutionReport) -> str:
-    """Return the state of an execution with its jobs."""
-    return f"{execution.status}, {jobs_text(dict(execution.jobs))}"
 
 
 # notices

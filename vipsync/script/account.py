@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import httpx
-from pydantic import SecretStr
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
@@ -30,6 +29,10 @@ from vipsync.plan.memory import FIRST_PAUSE, OUTAGES, PATIENCE
 from vipsync.run.account import Pacer
 from vipsync.run.dispatch import Executor, Workers
 from vipsync.run.timing import Timing
+from vipsync.loop import Pacer
+from vipsync.model import PORTAL, Descriptor, Secret, Settings
+from vipsync.plan.snapshot import FIRST_PAUSE, OUTAGES, PATIENCE
+from vipsync.reconcile import Timing
 from vipsync.settings.keys import KEY_VARIABLE
 from vipsync.settings.keys import api_key as kept_or_set
 from vipsync.settings.reading import PORTAL_VARIABLE
@@ -134,12 +137,12 @@ def shared_workers() -> Workers:
         return _workers
 
 
-def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL) -> SecretStr:
+def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL) -> Secret:
     """Return the key that a file holds, or a variable, or the text itself; never shown in an error.
 
     Where a script names no other, the key is the one that the command line finds.
     """
-    if isinstance(api_key, SecretStr):
+    if isinstance(api_key, Secret):
         return api_key
     if not isinstance(api_key, (str, os.PathLike)):
         raise PropertyTypeError(
@@ -148,11 +151,11 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
     text = os.fspath(api_key)
     path = Path(text).expanduser() if text else Path()
     if _is_file(path):
-        return SecretStr(_read(path))
+        return Secret(_read(path))
     if text == KEY_VARIABLE:
         return kept_or_set(Settings("", portal=portal), environ)
     if text in environ:
-        return SecretStr(environ[text].strip())
+        return Secret(environ[text].strip())
     if (
         text.isidentifier() and text.isupper()
     ):  # keys are made of digits and small letters (facts 1.1)
@@ -160,7 +163,7 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
             f"The environment variable {text} is not set.",
             "Set it to your key, or give the path of a file that holds it.",
         )
-    return SecretStr(text.strip())
+    return Secret(text.strip())
 
 
 def _is_file(path: Path) -> bool:

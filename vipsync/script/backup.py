@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
+from msgspec import ValidationError
 
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.files import disk_error, write_atomic
@@ -23,6 +23,7 @@ from vipsync.record.backup import (
     REMOVED,
     Backup,
     Workflow,
+    backup_in,
     followed,
     read_backup,
     text_of,
@@ -43,13 +44,13 @@ def local_backup(outputs: Path) -> Backup | None:
     """
     path = outputs / BACKUP
     try:
-        return Backup.model_validate_json(path.read_bytes())
+        return backup_in(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise DiskError(f"{path} cannot be read: {error.strerror}.", _MEND) from error
-    except ValidationError as error:
-        is_json = error.errors()[0]["type"] != "json_invalid"
+    except ValueError as error:
+        is_json = isinstance(error, ValidationError)
         kind = PropertyTypeError if is_json else PropertyValueError
         raise kind(f"{path} is no backup of a session.", _MEND) from error
 
@@ -70,7 +71,7 @@ def owns_inputs(backup: Backup) -> bool:
     """Tell whether the inputs on VIP are the session's own."""
     place, home = backup.vip_input_dir or "", home_of(backup.session_name)
     others = place.startswith(f"{API_HOME}/") and not f"{place}/".startswith(f"{home}/")
-    return not others or (backup.model_extra or {}).get(OWN_INPUTS) == place
+    return not others or backup.others.get(OWN_INPUTS) == place
 
 
 def vip_backup(client: VipClient, folder: str) -> Backup | None:
@@ -81,8 +82,8 @@ def vip_backup(client: VipClient, folder: str) -> Backup | None:
     with client.download(path) as download:
         content = b"".join(download.blocks)
     try:
-        return Backup.model_validate_json(content)
-    except ValidationError:
+        return backup_in(content)
+    except ValueError:
         return None
 
 
@@ -115,13 +116,13 @@ def save_on_vip(client: VipClient, folder: str, backup: Backup, timing: Timing) 
 
 def inventory(workflows: Mapping[str, Workflow]) -> dict[str, dict[str, object]]:
     """Return the property `workflows`."""
-    return {id_: workflow.model_dump() for id_, workflow in workflows.items()}
+    return {id_: workflow.document() for id_, workflow in workflows.items()}
 
 
 def workflows_in(found: Mapping[str, Mapping[str, object]]) -> dict[str, Workflow]:
     """Read an inventory; raise PropertyTypeError where it is none."""
     try:
-        return {id_: Workflow.model_validate(workflow) for id_, workflow in found.items()}
+        return {id_: Workflow.of(workflow) for id_, workflow in found.items()}
     except ValidationError as error:
         raise PropertyTypeError("`workflows` should be an inventory of workflows.") from error
 

@@ -342,7 +342,7 @@ class VipSession(VipClientNames):
 
     def display(self) -> Self:
         """Show what this session is."""
-        shown = self._backup().model_dump()
+        shown = self._backup().document()
         title = f'Session: "{shown.pop("session_name")}"'
         lines = [f"{name}: {json.dumps(value, indent=3)}" for name, value in shown.items()]
         rule = "-" * len(title)

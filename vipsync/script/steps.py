@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,8 @@ from vipsync.model import Lease, Settings, VipPath
 from vipsync.names import home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
+from vipsync.model import Settings, VipPath, replace
+from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
 from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
@@ -162,7 +163,7 @@ class SessionSteps(SessionProperties):
             workflows=workflows_in(self.workflows),
         )
         if self._own_inputs and not owns_inputs(backup):
-            return backup.model_copy(update={OWN_INPUTS: backup.vip_input_dir})
+            return replace(backup, others={OWN_INPUTS: backup.vip_input_dir})
         return backup
 
     def _save(self, state: State | None = None) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path
-from pydantic import SecretStr
 
 from vipsync.errors import KeyMissing
-from vipsync.model import Settings
+from vipsync.model import Secret, Settings
 
 KEY_VARIABLE = "VIP_API_KEY"
 """Environment variable that holds the key where settings.toml names no other."""
@@ -60,7 +59,7 @@ def api_key(
     environ: Mapping[str, str],
     config_dir: Path | None = None,
     key_file: Path | None = None,
-) -> SecretStr:
+) -> Secret:
     """Find the key: `key_file`, then what the settings name, then VIP_API_KEY, then the kept one.
 
     A file or a variable that is named and not there raises KeyMissing: another key could belong
@@ -84,15 +83,15 @@ def kept_path(portal: str, config_dir: Path | None = None) -> Path:
     return (config_dir or user_config_path("vipsync")) / f"api_key-{host}"
 
 
-def keep_api_key(key: SecretStr, portal: str, config_dir: Path | None = None) -> Path:
+def keep_api_key(key: Secret, portal: str, config_dir: Path | None = None) -> Path:
     """Keep a key for this portal in a file that only its owner can read; return the file."""
-    checked = _one_key(key.get_secret_value(), "What was given")
+    checked = _one_key(key.reveal(), "What was given")
     path = kept_path(portal, config_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".api_key-", dir=path.parent)  # 0600 from the start
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(checked.get_secret_value() + "\n")
+            file.write(checked.reveal() + "\n")
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
@@ -109,7 +108,7 @@ def _path(value: str) -> Path:
         return Path(value)
 
 
-def _read(path: Path) -> SecretStr:
+def _read(path: Path) -> Secret:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -121,11 +120,11 @@ def _read(path: Path) -> SecretStr:
     return _one_key(data.decode("utf-8-sig", "replace"), str(path))
 
 
-def _one_key(text: str, where: str) -> SecretStr:
+def _one_key(text: str, where: str) -> Secret:
     key = text.strip()
     if not _ONE_KEY.fullmatch(key):
         raise KeyMissing(f"{where} is not one key on one line.", REMEDY)
-    return SecretStr(key)
+    return Secret(key)
 
 
 def _variable_missing(name: str) -> KeyMissing:

@@ -1,7 +1,7 @@
 """settings.toml → Settings, validated at the edge. All errors of a file are told at once.
 
-The dataclasses of `model` are the schema: pydantic checks their types and refuses other keys.
-`CHECKS` holds what a key needs beyond its type. Nothing in a message ever repeats `api_key`.
+The classes of `model` are the schema: each key is converted to its type by itself, so that one wrong
+value hides no other. `CHECKS` holds what a key needs beyond its type. Nothing in a message ever repeats `api_key`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-from pydantic_core import ErrorDetails, to_json
+from msgspec import ValidationError, convert
 
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import InputSetting, Settings
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
 from vipsync.settings.keys import key_path
+
+T = TypeVar("T")
 
 PORTAL_VARIABLE = "VIP_PORTAL_URL"
 
@@ -78,7 +78,7 @@ def parse(
     origins = _merge(raw, overrides or {}, environ or {})
     raw.setdefault("session_name", session_name_of(folder_name))
     settings, problems = _validated(raw)
-    if settings is None or problems:
+    if problems:
         raise SettingsError(_message(problems, source, toml_text.line_numbers(decoded), origins))
     return settings
 
@@ -122,20 +122,44 @@ def _merge(
 
 # all checks together
 
-_ADAPTER = TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(Settings))
+
+def _hints(section: type) -> dict[str, Any]:
+    """Return the types of the keys of a section."""
+    hints = get_type_hints(section).items()
+    return {name: hint for name, hint in hints if get_origin(hint) is not ClassVar}
 
 
-def _validated(raw: dict[str, object]) -> tuple[Settings | None, list[Problem]]:
+_TOP = _hints(Settings)
+_SECTIONS = {name: hint for name, hint in _TOP.items() if hasattr(hint, "__match_args__")}
+_KEYS = (*_TOP, *(f"{name}.{key}" for name, kind in _SECTIONS.items() for key in _hints(kind)))
+
+
+def _validated(raw: dict[str, object]) -> tuple[Settings, list[Problem]]:
     problems = list(_oddities("", raw))
     inputs = _take_input_settings(raw.pop("input_settings", {}), problems)
     _check(raw, problems)
-    try:
-        # JSON, because strict means there: lists are tuples and words are enums, but "1" is no 1.
-        settings = _ADAPTER.validate_json(to_json(raw, fallback=str))
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        return None, problems + [_problem(item) for item in found if item["type"] != "missing"]
+    raw.setdefault("session_name", "")  # it was refused
+    settings = _made(Settings, raw, "", problems)
     return replace(settings, input_settings=inputs), problems
+
+
+def _made(section: type[T], table: Mapping[str, object], prefix: str, problems: list[Problem]) -> T:
+    """Make a section of what fits; what does not is told."""
+    hints, values = _hints(section), dict[str, object]()
+    for name, value in table.items():
+        key, hint = prefix + name, hints.get(name)
+        if hint is None:
+            problems.append(Problem(key, f"unknown{_where_it_belongs(key)}"))
+        elif hint not in _SECTIONS.values():
+            try:
+                values[name] = convert(value, hint)
+            except ValidationError as error:
+                problems.append(Problem(key, _misfit(value, hint, error)))
+        elif isinstance(value, dict):
+            values[name] = _made(hint, value, f"{key}.", problems)
+        else:
+            problems.append(Problem(key, _SECTION))
+    return section(**values)
 
 
 def _take_input_settings(table: object, problems: list[Problem]) -> dict[str, InputSetting]:
@@ -184,40 +208,23 @@ def _oddities(key: str, value: object) -> Iterator[Problem]:
             pass
 
 
-# words for what pydantic found
+# words for what does not fit
 
 _CONTROL = (
     "holds a tab, a line end or another control character; "
     'between "…" a backslash makes them: write / instead, or use single quotes'
 )
 _SECTION = "is a section: write its name in [ ] on a line of its own, and its keys below"
-_WORDS = {
-    "string_type": 'must be text in quotes, as "…"',
-    "bool_type": "must be true or false, without quotes",
-    "dataclass_type": _SECTION,
+_WORDS: Mapping[type, str] = {
+    str: 'must be text in quotes, as "…"',
+    bool: "must be true or false, without quotes",
 }
 
 
-def _keys(table: type, prefix: str = "") -> Iterator[str]:
-    for name, hint in get_type_hints(table).items():
-        if name in {field.name for field in fields(table)}:
-            yield prefix + name
-            if is_dataclass(hint) and isinstance(hint, type):
-                yield from _keys(hint, f"{name}.")
-
-
-_KEYS = tuple(_keys(Settings))
-
-
-def _problem(error: ErrorDetails) -> Problem:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "unexpected_keyword_argument":
-        return Problem(key, f"unknown{_where_it_belongs(key)}")
-    if error["type"] == "literal_error":
-        choices = re.findall(r"'([^']+)'", error["ctx"]["expected"])
-        value = error["input"]
-        return Problem(key, f"{shown(value)} is no choice{meant(value, choices)}")
-    return Problem(key, _WORDS.get(error["type"], error["msg"]))
+def _misfit(value: object, hint: Any, error: ValidationError) -> str:
+    if get_origin(hint) is Literal:
+        return f"{shown(value)} is no choice{meant(value, get_args(hint))}"
+    return _WORDS.get(hint) or str(error)
 
 
 def _where_it_belongs(key: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from vipsync.disk.files import write_atomic
 from vipsync.errors import VipsyncError
@@ -40,8 +40,6 @@ EVERY = 300.0
 """Seconds after which STATUS.txt is written although nothing has changed."""
 
 TABLE = "results.csv"
-
-_STATUS: TypeAdapter[Status] = TypeAdapter(Status)
 
 
 class Publisher:
@@ -81,7 +79,7 @@ class Publisher:
         if not unchanged or now - before >= EVERY or now < before:
             self._words = (now, _lasting(status))
             write_atomic(folder.status, status_text(status, socket.gethostname()).encode())
-            write_atomic(folder.report, _STATUS.dump_json(status, indent=1))
+            write_atomic(folder.report, _json(status, indent=1).encode())
 
     def _export(self, session: Reconciler, status: Status) -> None:
         observer = session.observer
@@ -155,12 +153,15 @@ def troubled(
 def read_status(folder: SessionFolder) -> Status | None:
     """Return what the process that holds the folder last said of it."""
     try:
-        return _STATUS.validate_json(folder.report.read_bytes())
-    except (OSError, ValidationError):
+        return msgspec.json.decode(folder.report.read_bytes(), type=Status)
+    except (OSError, ValueError, RecursionError):
         return None
 
 
 def status_json(statuses: list[Status]) -> str:
     """Return one JSON document for `status --json`."""
-    many: TypeAdapter[list[Status]] = TypeAdapter(list[Status])
-    return many.dump_json(statuses, indent=2).decode()
+    return _json(statuses, indent=2)
+
+
+def _json(told: Status | list[Status], indent: int) -> str:
+    return msgspec.json.format(msgspec.json.encode(told).decode(), indent=indent)
