@@ -10,7 +10,6 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
-from vipsync.model import Command, Request, Settings
+from vipsync.model import Command, Request, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial

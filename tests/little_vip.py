@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from vipsync.model import Execution, ExecutionStatus, Job, RemoteEntry, VipPath
+from vipsync.model import Execution, ExecutionStatus, Job, RemoteEntry, VipPath, replace
 from vipsync.names import parent
 from vipsync.rows import Launch
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +13,7 @@ import httpx
 from tests.harness import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
+from vipsync.model import replace
 from vipsync.run.dispatch import Executor, Serial
 from vipsync.run.reconciler import Work
 from vipsync.run.timing import Timing

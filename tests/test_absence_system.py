@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from tests.served import serve, without_privileges
 from vipsync.actions import FetchResult, Outcome, ResultHere
 from vipsync.errors import FolderAbsent
 from vipsync.folder.folder import SessionFolder
+from vipsync.model import replace
 from vipsync.rows import Phase
 from vipsync.run.dispatch import Done
 from vipsync.run.reconciler import Reconciler, Work

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.worlds import CLOSED, INPUTS, OPEN, OUTPUTS, execution, launched, result
-from vipsync.model import ExecutionStatus
+from vipsync.model import ExecutionStatus, replace
 from vipsync.record.backup import (
     BACKUP,
     Backup,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -30,7 +29,7 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.model import ExecutionStatus, Lease, VipPath
+from vipsync.model import ExecutionStatus, Lease, VipPath, replace
 from vipsync.plan import calls as plans
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Listing, Memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.worlds import CLOSED, HOME, NOW, OPEN, attempt, memory, snapshot, state_of
 from vipsync import actions as do
 from vipsync.errors import GenericVipError, InvalidInput, TransferMismatch, Unreachable
-from vipsync.model import RelPath
+from vipsync.model import RelPath, replace
 from vipsync.plan.draft import Draft, Level, Notice
 from vipsync.rows import Changes
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from vipsync.act.results import fetch_logs
 from vipsync.disk.mirror import stamp
 from vipsync.errors import TransferMismatch, VipsyncError
 from vipsync.local import Kind
-from vipsync.model import BLOCK, RelPath, VipPath
+from vipsync.model import BLOCK, RelPath, VipPath, replace
 
 BIG = os.urandom(BLOCK) * 3 + b"end"
 

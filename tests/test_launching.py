@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.pipelines import pipeline
@@ -22,7 +20,7 @@ from tests.worlds import (
     there,
 )
 from vipsync import actions as do
-from vipsync.model import Settings
+from vipsync.model import Settings, replace
 from vipsync.plan.launching import execution_name
 from vipsync.plan.new_cases import (
     case_content,

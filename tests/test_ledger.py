@@ -7,7 +7,6 @@ import multiprocessing
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -18,12 +17,9 @@ from hypothesis import strategies as st
 
 from tests.worlds import CLOSED, ID, OPEN, execution, known, launched, result, sent
 from vipsync.errors import DiskError, FolderError
-from vipsync.model import FileState
+from vipsync.model import ExpectedOutput, FileState, Job, replace
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import (
-from vipsync.ledger import Ledger, read_state
-from vipsync.model import ExpectedOutput, FileState, Job
-from vipsync.state import (
     CachedPipeline,
     Changes,
     DoneRequest,

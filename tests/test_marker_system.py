@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests import told
 from tests.harness import SETTINGS, Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
+from vipsync.model import replace
 from vipsync.plan.standing import CaseState
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes, Phase, Session, Verdict

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.worlds import OPEN, OUTPUTS, execution, result, settings, snapshot
 from vipsync.errors import ForeignPath
-from vipsync.model import ExecutionStatus, VipPath
+from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.plan.results import local_path, open_results, results_name, wanted
 from vipsync.rows import ResultStatus
 

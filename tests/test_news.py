@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.news import News
 from vipsync.report.progress import Batch

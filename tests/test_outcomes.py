@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -38,7 +38,7 @@ from vipsync.errors import (
     TransferMismatch,
     Unreachable,
 )
-from vipsync.model import ExecutionStatus, Job, RelPath, RemoteEntry, VipPath
+from vipsync.model import ExecutionStatus, Job, RelPath, RemoteEntry, VipPath, replace
 from vipsync.record.outcomes import NOTHING, intent, record
 from vipsync.rows import (
     CachedPipeline,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,16 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.local import Kind
-from vipsync.model import BLOCK, Execution, ExecutionStatus, PackKind, RelPath, RemoteEntry, VipPath
+from vipsync.model import (
+    BLOCK,
+    Execution,
+    ExecutionStatus,
+    PackKind,
+    RelPath,
+    RemoteEntry,
+    VipPath,
+    replace,
+)
 from vipsync.rows import Changes, Launch
 
 LAUNCH = replace(launched("a.dat", "one"), pipeline_id="Echo/1")

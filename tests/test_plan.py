@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -49,7 +49,7 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.model import CaseSet, Command, ExecutionStatus, Job, RelPath, Request, VipPath
+from vipsync.model import CaseSet, Command, ExecutionStatus, Job, RelPath, Request, VipPath, replace
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Attempt, Listing
 from vipsync.plan.plan import plan

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,7 @@ from tests import planner
 from tests.rig import Rig
 from tests.worlds import SETTINGS, settings
 from vipsync import actions as do
-from vipsync.model import VipPath
+from vipsync.model import VipPath, replace
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Memory
 from vipsync.plan.plan import plan

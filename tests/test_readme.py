@@ -6,15 +6,16 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vipsync.cli import vipsync
-from vipsync.model import Settings
+from vipsync.model import Settings, replace
 from vipsync.observe.observer import LOCAL_SETTLE
 from vipsync.settings.reading import parse
 
@@ -57,14 +58,12 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         yield from _keys(value, f"{key}.") if isinstance(value, dict) else [prefix + key]
 
 
-def _known(settings: object, prefix: str = "") -> Iterator[str]:
-    assert is_dataclass(settings)
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if is_dataclass(value):
-            yield from _known(value, f"{field.name}.")
-        elif field.name != "input_settings":
-            yield prefix + field.name
+def _known(settings: Struct, prefix: str = "") -> Iterator[str]:
+    for name, value in asdict(settings).items():
+        if isinstance(value, Struct):
+            yield from _known(value, f"{name}.")
+        elif name != "input_settings":
+            yield prefix + name
 
 
 @pytest.mark.parametrize("text", [text for text in TOML if text is not REFERENCE])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.harness import Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
+from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.status.preview import preview
 from vipsync.status.publish import Publisher, read_status

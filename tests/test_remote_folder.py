@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.worlds import CLOSED, ID, OPEN, OPENED, REMOVING, seen_home
 from vipsync.actions import HomeSeen
+from vipsync.model import replace
 from vipsync.plan.remote_folder import Whose, whose
 from vipsync.rows import Session
 

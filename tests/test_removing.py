@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from tests.worlds import (
     snapshot,
 )
 from vipsync.errors import Unreachable
-from vipsync.model import ExecutionStatus, VipPath
+from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.plan.memory import Attempt
 from vipsync.plan.removing import (
     closed,

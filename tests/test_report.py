@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from vipsync.errors import KeyMissing
+from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
+from vipsync.report.stream import Stream
 from vipsync.run.logs import about
 from vipsync.status.status import ExecutionReport, Finding, Status
-from vipsync.report.stream import Stream
-from vipsync.status.status import ExecutionReport, Status
 from vipsync.status.words import duration, status_text
 
 STATUS = Status(

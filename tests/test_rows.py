@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.worlds import (
@@ -22,7 +20,7 @@ from tests.worlds import (
     sent,
     told,
 )
-from vipsync.model import ExecutionStatus, Job, RelPath, VipPath
+from vipsync.model import ExecutionStatus, Job, RelPath, VipPath, replace
 from vipsync.rows import (
     CachedPipeline,
     Changes,

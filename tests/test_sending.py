@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tests.worlds import (
@@ -31,6 +30,7 @@ from vipsync.model import (
     RelPath,
     Text,
     VipPath,
+    replace,
 )
 from vipsync.plan.draft import Draft
 from vipsync.plan.memory import Listing

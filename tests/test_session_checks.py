@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from vipsync.errors import (
     PropertyTypeError,
     PropertyValueError,
 )
-from vipsync.model import RelPath, VipPath
+from vipsync.model import RelPath, VipPath, replace
 from vipsync.script import checks
 from vipsync.script.inputs import Dataset, given_settings
 

@@ -11,9 +11,8 @@ import pytest
 from vipsync import VipSession
 from vipsync.errors import KeyMissing, KeyRefused, Unreachable
 from vipsync.local import DEFAULT_KEY, Options, World, running
-from vipsync.script.account import Account
 from vipsync.model import Secret
-from vipsync.session.account import Account
+from vipsync.script.account import Account
 from vipsync.settings.keys import keep_api_key
 
 NOWHERE = "http://127.0.0.1:1"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.worlds import (
@@ -29,7 +27,7 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.model import ExecutionStatus, RelPath, RemoteEntry, VipPath
+from vipsync.model import ExecutionStatus, RelPath, RemoteEntry, VipPath, replace
 from vipsync.names import parent
 from vipsync.plan.memory import LONGEST_PAUSE, PATIENCE, Listing, Memory
 

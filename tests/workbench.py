@@ -6,7 +6,7 @@ import io
 import random
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vipsync.act.perform import Tools, act
 from vipsync.client.vip_client import VipClient
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
-from vipsync.model import FileState, RelPath, VipPath
+from vipsync.model import FileState, RelPath, VipPath, replace
 
 ECHO = {
     "name": "Echo",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from tests.pipelines import pipeline
@@ -27,6 +26,7 @@ from vipsync.model import (
     Request,
     Settings,
     VipPath,
+    replace,
 )
 from vipsync.plan.launching import execution_name
 from vipsync.plan.memory import PATIENCE, Attempt, Listing, Memory

@@ -5,8 +5,9 @@ Each action holds what it expects to find; `act` looks again before it touches. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import get_args
+
+from msgspec import Struct
 
 from vipsync.errors import VipsyncError
 from vipsync.model import (
@@ -21,8 +22,7 @@ from vipsync.model import (
 from vipsync.rows import Changes, Followed, Launch, Session
 
 
-@dataclass(frozen=True, slots=True)
-class Decide:
+class Decide(Struct, frozen=True):
     """Write a decision down; nothing else happens. `requests` are carried out by it."""
 
     why: str
@@ -30,68 +30,58 @@ class Decide:
     requests: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FetchPipeline:
+class FetchPipeline(Struct, frozen=True):
     """Read the pipeline's descriptor."""
 
     pipeline_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookAtHome:
+class LookAtHome(Struct, frozen=True):
     """Look whether the session's folder is on VIP, and whose id it carries."""
 
     home: VipPath
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """Write the marker, before the first effect on VIP; the intent is the opened session."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class WriteMarker:
+class WriteMarker(Struct, frozen=True):
     """Put the marker (back) in its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteMarker:
+class DeleteMarker(Struct, frozen=True):
     """Delete the marker, where a person asked for `finish` in words instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakeLease:
+class TakeLease(Struct, frozen=True):
     """Tell the session folder that lends its inputs that they are in use."""
 
     lender: str
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnLease:
+class ReturnLease(Struct, frozen=True):
     """Tell the session folder that lent its inputs that they are no longer in use."""
 
     lender: str
 
 
-@dataclass(frozen=True, slots=True)
-class DropLease:
+class DropLease(Struct, frozen=True):
     """Forget that another session uses our inputs: a person knows better."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class MakeFolder:
+class MakeFolder(Struct, frozen=True):
     """Make one folder on VIP; its parent is there."""
 
     path: VipPath
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimHome:
+class ClaimHome(Struct, frozen=True):
     """Put our id into the session's folder, in which nothing lies that could be somebody else's.
 
     `named`: a session_data.json says that what lies there is ours.
@@ -102,16 +92,14 @@ class ClaimHome:
     named: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HashFile:
+class HashFile(Struct, frozen=True):
     """Read a local file to learn whether its content is another one."""
 
     path: RelPath
     state: FileState
 
 
-@dataclass(frozen=True, slots=True)
-class SendFile:
+class SendFile(Struct, frozen=True):
     """Send a local file that is in `state` to a place on VIP that nothing has used."""
 
     vip: VipPath
@@ -119,8 +107,7 @@ class SendFile:
     state: FileState
 
 
-@dataclass(frozen=True, slots=True)
-class SendPack:
+class SendPack(Struct, frozen=True):
     """Pack a local folder and send the archive; `members` are its files in the states expected.
 
     The same members give the same bytes, so that a doubtful attempt is settled by trying again:
@@ -138,43 +125,37 @@ class SendPack:
         return FileState(sum(state.size for _, state in self.members), 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class LookAtFolder:
+class LookAtFolder(Struct, frozen=True):
     """List a folder of inputs on VIP, to see whether the files are there in their size."""
 
     path: VipPath
 
 
-@dataclass(frozen=True, slots=True)
-class StartExecution:
+class StartExecution(Struct, frozen=True):
     """Post an execution once; the intent is its `Launch` row."""
 
     launch: Launch
 
 
-@dataclass(frozen=True, slots=True)
-class FindExecutions:
+class FindExecutions(Struct, frozen=True):
     """List the account's executions to find those with this session's mark in their name."""
 
     mark: str
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Struct, frozen=True):
     """Read one execution with its jobs."""
 
     execution_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListResults:
+class ListResults(Struct, frozen=True):
     """List everything in the results folder of an execution that is over."""
 
     execution: Followed
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResult:
+class FetchResult(Struct, frozen=True):
     """Bring a file of the results to outputs/, whole or not at all; unpack it where it is a tar."""
 
     vip: VipPath
@@ -184,8 +165,7 @@ class FetchResult:
     keep_archive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FetchLogs:
+class FetchLogs(Struct, frozen=True):
     """Bring the logs of a failed job to outputs/."""
 
     execution_id: str
@@ -193,15 +173,13 @@ class FetchLogs:
     folder: RelPath
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """Ask VIP to stop an execution, after it was seen running there once more."""
 
     execution_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveTree:
+class RemoveTree(Struct, frozen=True):
     """Remove a folder of this session from VIP, after its id was seen there once more.
 
     `asked`: when a removal was last asked for before this one (UTC s). `ids` are those that must be
@@ -215,8 +193,7 @@ class RemoveTree:
     ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRemoved:
+class CheckRemoved(Struct, frozen=True):
     """Look whether a folder has gone from VIP."""
 
     path: VipPath
@@ -275,32 +252,30 @@ def key(action: Action) -> str:
     return f"{type(action).__name__} {subject}"
 
 
-_FIRST_FIELD = {kind: fields(kind)[0].name for kind in get_args(Action) if fields(kind)}
+_FIRST_FIELD = {
+    kind: kind.__struct_fields__[0] for kind in get_args(Action) if kind.__struct_fields__
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """It was done, and there is nothing more to say. `sure`: VIP has said so."""
 
     sure: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """It was not done, or nobody knows: `error` says which."""
 
     error: VipsyncError
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineFetched:
+class PipelineFetched(Struct, frozen=True):
     """The descriptor, as JSON text."""
 
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
-class HomeSeen:
+class HomeSeen(Struct, frozen=True):
     """Whose ids lie in the session's folder; `exists` is False where the folder is not there.
 
     `empty`: nothing lies in it but ids. `folders`: those of its path that are there.
@@ -314,44 +289,38 @@ class HomeSeen:
     key_print: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileHashed:
+class FileHashed(Struct, frozen=True):
     """The content of a local file in the state that was expected."""
 
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileSent:
+class FileSent(Struct, frozen=True):
     """VIP took the whole file; `sha256` is what was sent."""
 
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class PackSent:
+class PackSent(Struct, frozen=True):
     """The archive lies on VIP in its `size`, in bytes; `hashes` are those of its members."""
 
     size: int
     hashes: tuple[tuple[RelPath, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FolderSeen:
+class FolderSeen(Struct, frozen=True):
     """What lies in a folder on VIP; None where the folder is not there."""
 
     entries: tuple[RemoteEntry, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """VIP answered the POST with an execution."""
 
     execution: Execution
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionsSeen:
+class ExecutionsSeen(Struct, frozen=True):
     """The account's executions whose name bears this session's id, newest first.
 
     `whole` is False where the list was cut at VIP's limit, and so proves no absence.
@@ -361,22 +330,19 @@ class ExecutionsSeen:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
+class Polled(Struct, frozen=True):
     """What VIP tells of an execution; None where it was deleted there."""
 
     execution: Execution | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResultsListed:
+class ResultsListed(Struct, frozen=True):
     """Every file below the results folder, with its size."""
 
     entries: tuple[RemoteEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ResultHere:
+class ResultHere(Struct, frozen=True):
     """A result is complete in outputs/. `reason`: why an archive was left packed."""
 
     local: RelPath
@@ -385,8 +351,7 @@ class ResultHere:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalSeen:
+class RemovalSeen(Struct, frozen=True):
     """Whether the folder has gone."""
 
     gone: bool

@@ -25,11 +25,8 @@ from vipsync import commands
 from vipsync.errors import KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
-    
     from vipsync.commands.context import Face
     from vipsync.commands.run import Chosen
-    from vipsync.faces.face import Face
-    from vipsync.faces.working import Chosen
     from vipsync.model import Secret
     from vipsync.report.reporter import Reporter
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from os import stat_result
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NewType
 
-import msgspec
+from msgspec import Struct, field, structs
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
@@ -33,7 +32,7 @@ else:
 
     def replace(value, /, **changes):
         """Return a copy of a struct or a dataclass with other values."""
-        kind = msgspec.structs if isinstance(value, msgspec.Struct) else dataclasses
+        kind = structs if isinstance(value, Struct) else dataclasses
         return kind.replace(value, **changes)
 
 
@@ -94,8 +93,7 @@ class JobState(StrEnum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One job of an execution. `exit_code` is -1 while it is not known (facts 5.9)."""
 
     number: int
@@ -126,8 +124,7 @@ _JOB_STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """One execution as VIP tells it (facts 5.7). `started` is in seconds since the epoch, UTC."""
 
     id: str
@@ -135,8 +132,8 @@ class Execution:
     pipeline_id: str
     status: ExecutionStatus
     started: float | None = None
-    input_values: Mapping[str, str] = field(default_factory=dict)
-    returned_files: Mapping[str, tuple[VipPath, ...]] = field(default_factory=dict)
+    input_values: Mapping[str, str] = {}
+    returned_files: Mapping[str, tuple[VipPath, ...]] = {}
     jobs: tuple[Job, ...] = ()
 
     @property
@@ -146,8 +143,7 @@ class Execution:
         return VipPath(folder.rstrip("/")) if folder else None
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteEntry:
+class RemoteEntry(Struct, frozen=True):
     """A file or a folder on VIP. `size` is in bytes for a file, meaningless for a folder (facts 3.1)."""
 
     path: VipPath
@@ -155,8 +151,7 @@ class RemoteEntry:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True):
     """What the server says of itself. `max_download` is in bytes (facts 1.5)."""
 
     name: str
@@ -178,8 +173,7 @@ class ParameterType(StrEnum):
 Scalar = str | int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One input of a pipeline. `element` is the type of each item where `type` is LIST."""
 
     name: str
@@ -212,8 +206,7 @@ class Parameter:
         return self.value_type is ParameterType.FILE
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """One output file of a job: where its name comes from (facts 6.2, 7.5)."""
 
     id: str
@@ -224,8 +217,7 @@ class Output:
     value_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """What vipsync needs of a pipeline's Boutiques descriptor (facts 4, 5.4, 7).
 
     `hidden` are the inputs that VIP fills in itself, by copying others (`overridden`).
@@ -239,9 +231,9 @@ class Descriptor:
     hidden: tuple[Parameter, ...] = ()
     outputs: tuple[Output, ...] = ()
     dot: frozenset[str] = frozenset()
-    directory_patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    directory_patterns: Mapping[str, tuple[str, ...]] = {}
     int_iterators: frozenset[str] = frozenset()
-    overridden: Mapping[str, str] = field(default_factory=dict)
+    overridden: Mapping[str, str] = {}
     results_suffix: str | None = None
 
     def parameter(self, name: str) -> Parameter | None:
@@ -269,8 +261,7 @@ class FileState(NamedTuple):
 # settings.toml (house 4.1)
 
 
-@dataclass(frozen=True, slots=True)
-class FileSetting:
+class FileSetting(Struct, frozen=True):
     """`{ file = "{subject}/press.mrui", as = "{subject}.mrui" }`: another name on VIP."""
 
     file: str
@@ -285,8 +276,7 @@ class PackKind(StrEnum):
     TGZ = "tgz"
 
 
-@dataclass(frozen=True, slots=True)
-class PackSetting:
+class PackSetting(Struct, frozen=True):
     """`{ zip = "{subject}/dicom/" }`: pack a folder before sending it."""
 
     kind: PackKind
@@ -296,8 +286,7 @@ class PackSetting:
 InputSetting = Scalar | FileSetting | PackSetting | tuple[Scalar | FileSetting | PackSetting, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class InputsSettings:
+class InputsSettings(Struct, frozen=True):
     """Section [inputs]. `settle` in seconds, None: by the kind of file system."""
 
     directory: str = "inputs"
@@ -308,8 +297,7 @@ class InputsSettings:
     share: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchSettings:
+class LaunchSettings(Struct, frozen=True):
     """Section [launch]."""
 
     when: Literal["new", "manual"] = "new"
@@ -318,16 +306,14 @@ class LaunchSettings:
     confirm_above: int = 500
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorSettings:
+class MonitorSettings(Struct, frozen=True):
     """Section [monitor], in seconds."""
 
     refresh_time: float = 30.0
     stall_after: float = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class OutputsSettings:
+class OutputsSettings(Struct, frozen=True):
     """Section [outputs]."""
 
     directory: str = "outputs"
@@ -338,8 +324,7 @@ class OutputsSettings:
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FinishSettings:
+class FinishSettings(Struct, frozen=True):
     """Section [finish]; `grace` and `timeout` in seconds."""
 
     after: Literal["marker", "download"] = "marker"
@@ -350,15 +335,14 @@ class FinishSettings:
     keep_output: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """settings.toml, validated. `session_name` and `portal` are always filled in."""
 
     session_name: str
     pipeline_id: str | None = None
     portal: str = PORTAL
     api_key: str = "VIP_API_KEY"
-    input_settings: Mapping[str, InputSetting] = field(default_factory=dict)
+    input_settings: Mapping[str, InputSetting] = {}
     inputs: InputsSettings = field(default_factory=InputsSettings)
     launch: LaunchSettings = field(default_factory=LaunchSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
@@ -371,31 +355,27 @@ class Settings:
 # cases (house 4.2)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A value that goes to VIP as it stands: a number, a word, a path that is already on VIP."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class InputFile:
+class InputFile(Struct, frozen=True):
     """A file of inputs/; `as_name` is its path on VIP below INPUTS where it is not the same."""
 
     path: RelPath
     as_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class InputFolder:
+class InputFolder(Struct, frozen=True):
     """A folder of inputs/ given as one value, with the files in it, sorted."""
 
     path: RelPath
     members: tuple[RelPath, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PackedFolder:
+class PackedFolder(Struct, frozen=True):
     """A folder of inputs/ that is sent as one archive."""
 
     path: RelPath
@@ -406,8 +386,7 @@ class PackedFolder:
 InputValue = Text | InputFile | InputFolder | PackedFolder
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One choice of a value for everything that varies: in the end, one job.
 
     `own` are the files that a pattern or a list chose, `shared` the others; both sorted.
@@ -419,7 +398,7 @@ class Case:
     values: Mapping[str, InputValue]
     own: tuple[RelPath, ...] = ()
     shared: tuple[RelPath, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = {}
     waits_for: tuple[str, ...] = ()
     error: str = ""
 
@@ -429,8 +408,7 @@ class Case:
         return not self.waits_for and not self.error
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedOutput:
+class ExpectedOutput(Struct, frozen=True):
     """An output that one job will write, as a path below the results folder (facts 6.2, 7.5).
 
     `name` is None where it cannot be known beforehand: a wildcard or a condition decides it.
@@ -441,8 +419,7 @@ class ExpectedOutput:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Cases that start together in one execution: what varies as lists, the rest as single values.
 
     `values[parameter]` are the values in the order VIP must get them: paired by index under
@@ -456,16 +433,14 @@ class Group:
     expected: Mapping[str, tuple[ExpectedOutput, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Unused:
+class Unused(Struct, frozen=True):
     """A file that no setting uses, with the pattern that comes nearest."""
 
     path: RelPath
     nearest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseSet:
+class CaseSet(Struct, frozen=True):
     """All cases of a folder at one moment, in a fixed order, and what belongs to none."""
 
     cases: tuple[Case, ...] = ()
@@ -485,26 +460,23 @@ class Command(StrEnum):
     KEEP = "finish --cancel"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What a command asked of the process that holds the folder."""
 
     id: str
     command: Command
     cases: tuple[str, ...] = ()
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Lent:
+class Lent(Struct, frozen=True):
     """A file that another session has on VIP, unchanged since."""
 
     vip: VipPath
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lender:
+class Lender(Struct, frozen=True):
     """The session folder whose inputs on VIP are used instead of sending them again.
 
     `packs` are its archives by what identifies and what ends them, `hashes` those of files that it has read, on VIP
@@ -513,14 +485,13 @@ class Lender:
     """
 
     folder: str
-    files: Mapping[RelPath, Lent] = field(default_factory=dict)
-    packs: Mapping[tuple[str, str], VipPath] = field(default_factory=dict)
-    hashes: Mapping[RelPath, str] = field(default_factory=dict)
+    files: Mapping[RelPath, Lent] = {}
+    packs: Mapping[tuple[str, str], VipPath] = {}
+    hashes: Mapping[RelPath, str] = {}
     leased_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Another session runs with our inputs on VIP; `at` in UTC seconds."""
 
     session_id: str

@@ -7,9 +7,11 @@ from these rows and from what is seen. PURE: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
 
 from vipsync.model import (
     Execution,
@@ -19,6 +21,7 @@ from vipsync.model import (
     Job,
     RelPath,
     VipPath,
+    replace,
 )
 
 
@@ -54,8 +57,7 @@ _PHASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """The one row about the session itself.
 
     While it is not closed, name, portal and the places on VIP are pinned. `key_print` tells keys
@@ -101,8 +103,7 @@ class Session:
         return VipPath(f"{self.home}/vipsync-{self.id}")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A local file whose content is known: its hash belongs to this very state."""
 
     path: RelPath
@@ -120,8 +121,7 @@ class SendStatus(StrEnum):
     REMOVED = "removed"  # it went from VIP when the session was finished
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """One file at one place on VIP, written down before the first byte left.
 
     A place belongs to one content for ever: other content gets another place. `sha256` is empty
@@ -150,8 +150,7 @@ class LaunchStatus(StrEnum):
     WITHDRAWN = "withdrawn"  # never sent, or proven not to have arrived
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchedCase:
+class LaunchedCase(Struct, frozen=True):
     """A case as it was launched.
 
     `content` is the hash of its own files and names, `settings` that of everything else.
@@ -165,11 +164,10 @@ class LaunchedCase:
     expected: tuple[ExpectedOutput, ...] = ()
     settings: str = ""
     job: int = 0
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """One execution that was to be started, written down before it was tried.
 
     `name` is made from the session, the contents of the cases, the request and the run, so that
@@ -193,8 +191,7 @@ class Launch:
     shared: tuple[tuple[RelPath, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(Struct, frozen=True):
     """One execution of the session as VIP last told it. Times in seconds since the epoch.
 
     `kill_wanted`: it is to be stopped, or was by a process that died. `listed`: after its end, everything in its results folder became a `Result`.
@@ -207,7 +204,7 @@ class Followed:
     pipeline_id: str
     status: ExecutionStatus
     started: float | None = None
-    input_values: Mapping[str, str] = field(default_factory=dict)
+    input_values: Mapping[str, str] = {}
     results_folder: VipPath | None = None
     returned: tuple[VipPath, ...] = ()
     jobs: tuple[Job, ...] = ()
@@ -235,8 +232,7 @@ class ResultStatus(StrEnum):
     LET_GO = "let go"  # a person said that it is not needed
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """One file of the results on VIP and what it is here.
 
     `local` is the file or unpacked folder below outputs/, `stamp` what it looked like when it was
@@ -264,8 +260,7 @@ class Verdict(StrEnum):
     AGAIN = "again"  # a person wants it launched once more
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """The verdict on a case with this content; `request` is the one that asked for its launch.
 
     `at`: when it was set aside (UTC s).
@@ -278,24 +273,21 @@ class Judged:
     at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CachedPipeline:
+class CachedPipeline(Struct, frozen=True):
     """The descriptor of a pipeline as VIP gave it (JSON text)."""
 
     pipeline_id: str
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
-class LastSettings:
+class LastSettings(Struct, frozen=True):
     """The last valid settings.toml, for following and mirroring while it is broken (key: "text")."""
 
     key: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class DoneRequest:
+class DoneRequest(Struct, frozen=True):
     """A request that was carried out; its file may be deleted."""
 
     id: str
@@ -315,8 +307,7 @@ Row = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """Rows to put and rows to drop, in one transaction."""
 
     put: tuple[Row, ...] = ()
@@ -326,15 +317,14 @@ class Changes:
         return bool(self.put or self.drop)
 
 
-@dataclass(slots=True)
-class SentIndex:
+class SentIndex(Struct):
     """Where the files of one path, and those of one folder on VIP, are among what was sent.
 
     Made when it is first asked for: a session at rest, one of hundreds, never does.
     """
 
-    by_path: dict[RelPath, dict[VipPath, None]] = field(default_factory=dict)
-    by_folder: dict[str, dict[VipPath, None]] = field(default_factory=dict)
+    by_path: dict[RelPath, dict[VipPath, None]] = {}
+    by_folder: dict[str, dict[VipPath, None]] = {}
 
     def put(self, row: Sent, before: Sent | None) -> None:
         """Take a row in, in place of the one before at the same place."""

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vipsync.model import FileState
 
@@ -38,8 +41,8 @@ def _plain(value: object) -> str:
         return f"{value.size} bytes"
     if isinstance(value, BaseException):
         return f"{type(value).__name__}({value})"
-    if is_dataclass(value) and not isinstance(value, type):
-        told = (f"{f.name}={_field(f.name, getattr(value, f.name))}" for f in fields(value))
+    if isinstance(value, Struct):
+        told = (f"{name}={_field(name, part)}" for name, part in asdict(value).items())
         return f"{type(value).__name__}({', '.join(told)})"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{_plain(k)}: {_plain(v)}' for k, v in value.items())}}}"

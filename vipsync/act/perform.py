@@ -12,9 +12,10 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, assert_never
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.act.results import fetch_logs, fetch_result
@@ -50,8 +51,7 @@ class Stopped(BaseException):
     """The program is to end: leave what is under way as it is, the next start goes on from there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What actions are carried out with. `stop` raises Stopped once the program is to end.
 
     `pace` waits until the next launch may start. `moved` is told how many bytes of a transfer

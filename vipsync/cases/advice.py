@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vipsync.model import Case, Descriptor, InputFolder, PackKind, Parameter, RelPath, Settings
 
@@ -24,8 +25,7 @@ _ARCHIVES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PackingAdvice:
+class PackingAdvice(Struct, frozen=True):
     """A parameter whose folders go up file by file; `setting` is what packs them."""
 
     parameter: str

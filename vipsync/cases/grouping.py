@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vipsync.cases.jobs import OutputNames, jobs_of
 from vipsync.model import (
@@ -26,8 +27,7 @@ _Point = tuple[InputValue, ...]
 """The values of one dimension's parameters."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Dimension:
+class _Dimension(Struct, frozen=True):
     """Parameters whose values change together: those that VIP pairs, or one alone."""
 
     parameters: tuple[str, ...]
@@ -38,8 +38,7 @@ class _Dimension:
         return tuple(case.values[name] for name in self.parameters)
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(Struct, frozen=True):
     """Cases that are every combination of the points in `sides`, and what they will write."""
 
     sides: tuple[frozenset[_Point], ...]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import prod
+
+from msgspec import Struct
 
 from vipsync.cases.matching import Option, Relation
 from vipsync.errors import SettingsError
@@ -19,8 +20,7 @@ MAX_CASES = 200_000
 """Choices above which the settings are taken for a mistake."""
 
 
-@dataclass(slots=True)
-class Choice:
+class Choice(Struct):
     """What each variable stands for, and the option of each parameter that has one."""
 
     bound: dict[str, str]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
+
+from msgspec import Struct
 
 from vipsync.cases.patterns import Pattern, Template
 from vipsync.cases.sources import FileItem, Source
@@ -19,6 +20,7 @@ from vipsync.model import (
     PackedFolder,
     RelPath,
     Text,
+    replace,
 )
 from vipsync.names import vip_relpath
 
@@ -28,8 +30,7 @@ PAIRED = "*"
 _LATER_VERSION = len("_v99/")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """One value that a parameter could have: with the files it needs, or with what is missing.
 
     `value` is a Template where names decide the text, None where the file is missing.
@@ -41,8 +42,7 @@ class Option:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """The options of one parameter, by what its variables stand for.
 
     Variables are `{names}`; `*` for the index of paired lists; `*parameter` for what varies in

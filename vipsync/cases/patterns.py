@@ -16,8 +16,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from vipsync.errors import SettingsError
 
@@ -33,8 +34,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WILD = {"folders": "(?:.*/)?", "below": ".+", "star": "[^/]*", "one": "[^/]"}
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A part of a pattern: a literal, a name, or a wildcard with its regular expression."""
 
     text: str
@@ -42,8 +42,7 @@ class Piece:
     wild: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """Text with `{names}` in it; it matches nothing, it is filled in."""
 
     text: str
@@ -61,8 +60,7 @@ class Template:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern(Template):
+class Pattern(Template, frozen=True):
     """A pattern of paths inside inputs/. Its text has no trailing slash where it is a folder."""
 
     regex: re.Pattern[str]

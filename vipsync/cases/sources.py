@@ -6,8 +6,9 @@ Every problem of the settings is found here, before a file is looked at, and all
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
+
+from msgspec import Struct
 
 from vipsync.cases.patterns import Pattern, Template, compile_pattern, compile_template
 from vipsync.cases.values import ON_VIP, text_of, text_problem
@@ -26,8 +27,7 @@ from vipsync.model import (
 _Item = Scalar | FileSetting | PackSetting
 
 
-@dataclass(frozen=True, slots=True)
-class FileItem:
+class FileItem(Struct, frozen=True):
     """A setting, or one item of a list, that names files or folders of inputs/."""
 
     pattern: Pattern
@@ -35,8 +35,7 @@ class FileItem:
     pack: PackKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where the values of one parameter come from. `paired`: VIP pairs its list with others."""
 
     parameter: Parameter
@@ -65,8 +64,7 @@ class Source:
         return any(item.pattern.is_wild for item in self.files)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """What settings.toml asks for: the sources in its order, and the file that says "complete"."""
 
     sources: tuple[Source, ...]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipsync.model import Secret, Settings
+from vipsync.model import Secret, Settings, replace
 from vipsync.settings.keys import api_key
 
 if TYPE_CHECKING:

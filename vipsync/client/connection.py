@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import httpx
+from msgspec import Struct
 
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
@@ -38,15 +38,14 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SHORTEST_SECRET = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One request, and the words that name it in an error."""
 
     words: str
     method: str
     route: str
-    params: Mapping[str, str | int] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str | int] = {}
+    headers: Mapping[str, str] = {}
     content: bytes | Iterator[bytes] | None = None
     json: object = None
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import httpx
 import msgspec
+from msgspec import Struct
 
 from vipsync.client.wire import Answer, excerpt
 from vipsync.errors import (
@@ -76,8 +76,7 @@ def remedy(kind: type[VipError], portal: str) -> str:
     return _REMEDIES.get(kind, "").format(portal=portal)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """An answer other than the one that was hoped for: all that its error is made of."""
 
     asked: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Literal, Self, TypeVar
 
 import httpx
+from msgspec import Struct
 from msgspec.json import Decoder
 
 from vipsync.client import wire
@@ -45,8 +45,7 @@ OnBlock = Callable[[bytes], object]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(Struct, frozen=True):
     """A file on its way: `size` is that of the whole file, `blocks` begin at the offset wanted."""
 
     size: int

@@ -10,7 +10,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -306,8 +305,7 @@ def is_deep(value: object) -> bool:
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """The part of a file that an answer carries: `total` bytes in all, from `start` on."""
 
     start: int

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
-from vipsync.backup import Backup
 from vipsync.client.vip_client import VipClient
 from vipsync.commands import init as commands_init
 from vipsync.commands.check import is_ours
 from vipsync.commands.context import Face
 from vipsync.errors import KeyMissing, PipelineUnavailable, StillOnVip, Unreachable
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Descriptor
-from vipsync.record.backup import Backup
-from vipsync.faces.checking import is_ours
-from vipsync.faces.face import Face
-from vipsync.folder import SessionFolder
 from vipsync.model import Descriptor, Secret
+from vipsync.record.backup import Backup
 from vipsync.report.text import printable
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
 from vipsync.settings.reading import load

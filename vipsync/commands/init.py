@@ -9,9 +9,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.disk.files import disk_error, write_atomic
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 _KEPT_BY_FRESH = frozenset({"lock"})
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What was made, and what a person does next, line by line."""
 
     text: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vipsync.commands.cases import (
     Asker,
@@ -74,8 +75,7 @@ def finish(face: Face, directory: Path, without: Sequence[str], *, kill: bool) -
     return code
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """Cases that a command is about: named ones, all, or those of a kind."""
 
     command: str

@@ -11,7 +11,6 @@ from vipsync.commands.context import Face, sessions_of
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.names import relpath
-from vipsync.preview import Finding, preview
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.preview import preview

@@ -19,8 +19,9 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vipsync.disk.tarstream import TarReader, looks_like_tar, nothing, opened, read
 from vipsync.errors import ArchiveRefused, DiskError, VipsyncError
@@ -42,8 +43,7 @@ _STAYS = "It stays packed."
 _TRY_AGAIN = "Work goes on when that is mended."
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Say how much one archive may become.
 
     `entries` counts files, links and folders, also those that are only part of a name. `size` and
@@ -65,8 +65,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(Struct, frozen=True):
     """Count what was unpacked: files (links are some too), and the bytes that were written."""
 
     files: int
@@ -229,8 +228,7 @@ def _sane_time(mtime: float) -> float:
 # Names
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Struct, frozen=True):
     target: str
     hard: bool
 

@@ -9,10 +9,11 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal
+
+from msgspec import Struct
 
 from vipsync.disk.archive import disk_errors
 from vipsync.disk.tarstream import nothing, opened, read
@@ -27,8 +28,7 @@ _EPOCH_SECONDS = 315_532_800
 _LEVEL = 6  # part of the promise of the same bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PackMember:
+class PackMember(Struct, frozen=True):
     """Name a file by its POSIX path inside the folder, with the bytes it had when it was seen.
 
     `place` is where it lies, if the disk spells that path in another way (NFD).

@@ -14,9 +14,10 @@ import re
 import stat
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from vipsync.disk.walk import (
     Ignored,
@@ -108,8 +109,7 @@ class Quiet(NamedTuple):
     read_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a look found; the mappings are never changed afterwards.
 
     `hidden` are ignored files that were asked for all the same. `unreadable` says why for files and

@@ -15,9 +15,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from vipsync.errors import FolderAbsent
 from vipsync.model import FileState, RelPath
@@ -96,15 +97,14 @@ class _Place(NamedTuple):
     above: frozenset[tuple[int, int]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """All that was found; every mapping is by path, NFC, and `folders` holds "" for the root."""
 
-    files: dict[RelPath, FileState] = field(default_factory=dict)
-    hidden: dict[RelPath, FileState] = field(default_factory=dict)
-    disk: dict[RelPath, str] = field(default_factory=dict)
-    folders: dict[RelPath, _Place] = field(default_factory=dict)
-    unreadable: dict[RelPath, str] = field(default_factory=dict)
+    files: dict[RelPath, FileState] = {}
+    hidden: dict[RelPath, FileState] = {}
+    disk: dict[RelPath, str] = {}
+    folders: dict[RelPath, _Place] = {}
+    unreadable: dict[RelPath, str] = {}
 
     def __contains__(self, path: RelPath) -> bool:
         return path in self.files or path in self.hidden

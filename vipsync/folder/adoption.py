@@ -7,12 +7,11 @@ cases that are complete now count as launched before.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 from vipsync.disk.scan import network_file_system
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import ID_LINE, SessionFolder
-from vipsync.model import Settings, VipPath
+from vipsync.model import Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.record.backup import Backup, followed
 from vipsync.record.ledger import Ledger

@@ -8,10 +8,11 @@ import shutil
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vipsync.disk.files import disk_error, unreadable, write_atomic
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
@@ -28,8 +29,7 @@ ID_LINE = "session id: "
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What `.vipsync/session.json` says: the session's random id, and where it was last."""
 
     id: str

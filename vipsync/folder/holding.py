@@ -6,20 +6,21 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from vipsync.disk.files import write_atomic
 from vipsync.disk.scan import network_file_system
 from vipsync.errors import FolderHeld
 from vipsync.folder.adoption import marked_id, take_script_session
 from vipsync.folder.folder import SessionFolder, new_id
+from vipsync.model import replace
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes, SendStatus, Session
 
 
-@dataclass(frozen=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """A folder in which no other process works until `release`."""
 
     id: str

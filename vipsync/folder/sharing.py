@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from vipsync.disk.files import write_atomic
 from vipsync.disk.scan import Seen

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.finding import find_cases
@@ -19,6 +20,7 @@ from vipsync.model import (
     PackedFolder,
     RelPath,
     Settings,
+    replace,
 )
 from vipsync.rows import CachedPipeline
 
@@ -68,8 +70,7 @@ class Sorting:
         return cases, trouble
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Made:
+class _Made(Struct, frozen=True, eq=False):
     """What cases were made of."""
 
     seen: Seen | None

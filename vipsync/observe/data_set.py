@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from vipsync.disk.ignoring import IgnoreRules
 from vipsync.disk.mirror import stamp
@@ -23,8 +24,7 @@ LOOK_AGAIN = 1.0
 """Seconds after which a data set is looked at again in which a file could not be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
+class Local(Struct, frozen=True):
     """What a step looks at on this machine. `inputs` is None where it needs no data set."""
 
     outputs: Path

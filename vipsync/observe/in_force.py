@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.sharing import lending_folder, shared_inputs
-from vipsync.model import FileState, Settings
+from vipsync.model import FileState, Settings, replace
 from vipsync.settings.reading import load, parse, places
 from vipsync.settings.toml_text import decoded
 
@@ -19,8 +20,7 @@ QUIET = 1.0
 """Seconds for which both files must be unchanged before they are read again."""
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(Struct, frozen=True):
     """Valid settings; where the files that they speak of lie, and which make no difference."""
 
     settings: Settings
@@ -31,8 +31,7 @@ class InForce:
     lending: SessionFolder | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(Struct, frozen=True):
     """What both files look like, and when they will have been quiet for long enough."""
 
     states: tuple[FileState | None, ...]

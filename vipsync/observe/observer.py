@@ -9,7 +9,6 @@ import os
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -36,6 +35,7 @@ from vipsync.model import (
     PackSetting,
     RelPath,
     Settings,
+    replace,
 )
 from vipsync.observe.cases import Sorting
 from vipsync.observe.in_force import InForce, SavedSettings

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.errors import NameRefused
-from vipsync.model import ExecutionStatus, InputFile, Lease, VipPath
+from vipsync.model import ExecutionStatus, InputFile, Lease, VipPath, replace
 from vipsync.names import parent, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.memory import Memory

@@ -6,8 +6,9 @@ PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.errors import DiskError, Unreachable
@@ -28,8 +29,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """One thing that is not in sync, why, and what a person can do about it."""
 
     level: Level
@@ -39,8 +39,7 @@ class Notice:
     exit_code: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is to be done now, in order, and when to look again at the latest.
 
     `conditions` are named facts whose age matters to the next plan. `due` is the monotonic time at
@@ -54,15 +53,14 @@ class Plan:
     at_rest: bool = True
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """Collect actions, and hold back those that are under way, too early or without a server."""
 
     s: Snapshot
-    actions: list[do.Action] = field(default_factory=list)
-    notices: dict[Notice, None] = field(default_factory=dict)
-    conditions: set[str] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
+    actions: list[do.Action] = []
+    notices: dict[Notice, None] = {}
+    conditions: set[str] = set()
+    names: set[str] = set()
     due: float | None = None
     advances: bool = False
 

@@ -5,10 +5,8 @@ Nothing is concluded without a marker that was really seen and really is gone. P
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vipsync import actions as do
-from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder
+from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, replace
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.new_cases import Sorted, to_read
 from vipsync.plan.removing import leaves_something_to_remove, missing

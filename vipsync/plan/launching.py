@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.cases.grouping import group_cases
-from vipsync.model import Case, Descriptor, Group, InputValue, VipPath
+from vipsync.model import Case, Descriptor, Group, InputValue, VipPath, replace
 from vipsync.plan.draft import NEVER, Draft, Level
 from vipsync.plan.new_cases import Sorted, settings_digest, to_learn
 from vipsync.plan.sending import Placer

@@ -7,7 +7,8 @@ while a process runs and must not outlive it, because it is counted on the monot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.errors import (
@@ -47,8 +48,7 @@ OUTAGES = (Unreachable, BadAnswer, GenericVipError)
 """How it shows that VIP, or the way to it, is out of order: any of these may be about one item too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """How often something failed in a row, why, and when it may be tried again (monotonic s).
 
     `since` is when it failed first, `at` when it did last. `silent`: nothing that was asked of VIP
@@ -75,8 +75,7 @@ class Attempt:
         return self.lasts and self.silent
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The files of a folder on VIP with their sizes; `order` is the memory's version at the look.
 
     `at` is when that was (monotonic s).
@@ -87,8 +86,7 @@ class Listing:
     at: float = 0.0
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(Struct):
     """What a process remembers about one session while it runs. `version` counts what it learned.
 
     `was_absent`: the folder was away since its marker was last seen. `was_finishing`: so the ledger
@@ -104,31 +102,31 @@ class Memory:
     was_finishing: bool = False
     unanswered_at: float | None = None
     asked_before: float | None = None
-    attempts: dict[str, Attempt] = field(default_factory=dict)
-    under_way: set[str] = field(default_factory=set)
-    since: dict[str, float] = field(default_factory=dict)
+    attempts: dict[str, Attempt] = {}
+    under_way: set[str] = set()
+    since: dict[str, float] = {}
     trouble: Attempt | None = None
     heard_at: float = float("-inf")
     home: do.HomeSeen | None = None
     home_path: VipPath = VipPath("")
     home_at: float = 0.0
-    folders: set[VipPath] = field(default_factory=set)
-    missing: set[VipPath] = field(default_factory=set)
+    folders: set[VipPath] = set()
+    missing: set[VipPath] = set()
     fresh: bool = False
-    listings: dict[VipPath, Listing] = field(default_factory=dict)
-    touched: dict[VipPath, int] = field(default_factory=dict)
-    polled_at: dict[str, float] = field(default_factory=dict)
-    returned: dict[str, int] = field(default_factory=dict)
-    listed_at: dict[str, float] = field(default_factory=dict)
+    listings: dict[VipPath, Listing] = {}
+    touched: dict[VipPath, int] = {}
+    polled_at: dict[str, float] = {}
+    returned: dict[str, int] = {}
+    listed_at: dict[str, float] = {}
     ours: tuple[Execution, ...] | None = None
     found_at: float | None = None
     found_whole: bool = False
     slots_full_at: float | None = None
     started_at: float | None = None
-    removal_asked: dict[VipPath, float] = field(default_factory=dict)
-    removal_looked: dict[VipPath, float] = field(default_factory=dict)
-    removal_unsure: set[VipPath] = field(default_factory=set)
-    removed: set[VipPath] = field(default_factory=set)
+    removal_asked: dict[VipPath, float] = {}
+    removal_looked: dict[VipPath, float] = {}
+    removal_unsure: set[VipPath] = set()
+    removed: set[VipPath] = set()
     pipeline_at: float | None = None
 
     def keep_conditions(self, conditions: frozenset[str], now: float) -> None:

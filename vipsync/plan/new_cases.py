@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import (
@@ -71,16 +72,15 @@ def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
     return cached_digest((snapshot.settings.pipeline_id, fixed, shared))
 
 
-@dataclass(slots=True)
-class Sorted:
+class Sorted(Struct):
     """The complete cases of a snapshot by what is to be done with them."""
 
-    new: list[Case] = field(default_factory=list)
-    unknown: list[Case] = field(default_factory=list)  # no hash yet: sent first, or read
-    settling: list[Case] = field(default_factory=list)
-    content: dict[str, str] = field(default_factory=dict)  # case id → content
-    launches: dict[str, list[Launch]] = field(default_factory=dict)  # content → launches
-    refused: dict[str, list[Launch]] = field(default_factory=dict)  # content → what VIP said no to
+    new: list[Case] = []
+    unknown: list[Case] = []  # no hash yet: sent first, or read
+    settling: list[Case] = []
+    content: dict[str, str] = {}  # case id → content
+    launches: dict[str, list[Launch]] = {}  # content → launches
+    refused: dict[str, list[Launch]] = {}  # content → what VIP said no to
 
     def wanted(self, placer: Placer) -> list[Case]:
         """Return the cases that are to be launched, or may be once their files were read.

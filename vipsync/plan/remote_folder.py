@@ -6,11 +6,12 @@ PURE: no I/O, no clock, no randomness.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from msgspec import Struct
+
 from vipsync import actions as do
-from vipsync.model import VipPath
+from vipsync.model import VipPath, replace
 from vipsync.names import API_HOME, home_of
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.removing import closed
@@ -183,8 +184,7 @@ def _expects_data(snapshot: Snapshot) -> bool:
 # a script's session
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where a session is to be on VIP.
 
     `marked`: it is that of a session folder, which has a marker. `by_name`: a person said that this

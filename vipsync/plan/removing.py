@@ -6,10 +6,8 @@ there, or while others run with it; and never data of another session. PURE: no 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vipsync import actions as do
-from vipsync.model import ExecutionStatus, VipPath
+from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.sending import SENDS

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import assert_never
 
 from vipsync import actions as do
-from vipsync.model import Case, Command, Request
+from vipsync.model import Case, Command, Request, replace
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.new_cases import Sorted, outdated, to_read
 from vipsync.plan.removing import let_go, may_still_come

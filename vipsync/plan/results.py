@@ -6,7 +6,6 @@ back, what vanished from VIP stays here. PURE: no I/O, no clock.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -14,7 +13,7 @@ from pathspec import GitIgnoreSpec
 
 from vipsync import actions as do
 from vipsync.errors import ForeignPath, VipsyncError
-from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath
+from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
 from vipsync.names import local_name, relpath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import LIST_AGAIN

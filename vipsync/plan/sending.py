@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.cases.values import vip_rel
@@ -50,8 +51,7 @@ class _Fit(Enum):
     TAKEN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """Where a value is on VIP (`vip`, once it is surely there), or what must be done first."""
 
     vip: str | None

@@ -8,7 +8,8 @@ counted on the monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from vipsync.cases.values import ON_VIP
 from vipsync.model import (
@@ -43,8 +44,7 @@ def _need_files(settings: Settings) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Everything that a plan is made from. `now` is monotonic, `wall` is UTC, both in seconds.
 
     `files` are those that settings may use; `named` are among them only because a setting names
@@ -62,13 +62,13 @@ class Snapshot:
     memory: Memory
     descriptor: Descriptor | None = None
     settings_error: str = ""
-    files: Mapping[RelPath, FileState] = field(default_factory=dict)
+    files: Mapping[RelPath, FileState] = {}
     named: frozenset[RelPath] = frozenset()
-    unsettled: Mapping[RelPath, float] = field(default_factory=dict)
-    unreadable: Mapping[RelPath, str] = field(default_factory=dict)
+    unsettled: Mapping[RelPath, float] = {}
+    unreadable: Mapping[RelPath, str] = {}
     cases: CaseSet = CaseSet()
     marker: bool = False
-    outputs: Mapping[RelPath, str] = field(default_factory=dict)
+    outputs: Mapping[RelPath, str] = {}
     requests: tuple[Request, ...] = ()
     settle: float = 5.0
     windows: bool = False

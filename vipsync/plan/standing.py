@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, VipPath
 from vipsync.plan.new_cases import Sorted
@@ -34,8 +35,7 @@ class CaseState(StrEnum):
     DROPPED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class CaseReport:
+class CaseReport(Struct, frozen=True):
     """One case: why it is where it is, and where its results and logs lie below outputs/."""
 
     id: str

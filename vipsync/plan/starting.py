@@ -5,10 +5,8 @@ PURE: no I/O, no clock.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vipsync import actions as do
-from vipsync.model import VipPath
+from vipsync.model import VipPath, replace
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import SLOT
 from vipsync.rows import Changes, Launch, LaunchStatus, Session, State

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from typing import Any
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.json import decode
 
-from vipsync.model import ExecutionStatus, VipPath
-from vipsync.rows import Followed, LaunchStatus, Result, State
 from vipsync.model import ExecutionStatus, VipPath, replace
-from vipsync.state import Followed, LaunchStatus, Result, State
+from vipsync.rows import Followed, LaunchStatus, Result, State
 
 BACKUP = "session_data.json"
 REMOVED = "Removed"
@@ -129,8 +126,7 @@ def _kept(workflow: Workflow, before: Workflow) -> Workflow:
     return replace(workflow, outputs=outputs, others=workflow.others | before.others)
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """Where inputs and outputs lie on this machine."""
 
     inputs: Path

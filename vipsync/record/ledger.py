@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Struct
 
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import FileState, RelPath
@@ -135,8 +135,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(Struct, frozen=True):
     name: str
     encode: Callable[[Any], object]
     decode: Callable[[Any], object]
@@ -149,7 +148,7 @@ class _Table:
     def __init__(self, kind: type[Row]) -> None:
         hints = get_type_hints(kind)
         self.kind: Callable[..., Row] = kind
-        self.columns = [_column(f.name, hints[f.name]) for f in fields(kind)]
+        self.columns = [_column(name, hints[name]) for name in kind.__struct_fields__]
         self.name = kind.__name__
         names = ", ".join(f'"{c.name}"' for c in self.columns)
         marks = ", ".join("?" for _ in self.columns)

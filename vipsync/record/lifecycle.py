@@ -7,10 +7,10 @@ VIP to people follows from the rows of what lies there. PURE: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from vipsync.model import replace
 from vipsync.rows import Session, Stage
 
 

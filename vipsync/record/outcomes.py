@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from vipsync import actions as do
 from vipsync.errors import (
@@ -15,7 +14,7 @@ from vipsync.errors import (
     TransferMismatch,
     VipsyncError,
 )
-from vipsync.model import FileState, RemoteEntry, VipPath
+from vipsync.model import FileState, RemoteEntry, VipPath, replace
 from vipsync.record.digests import members_digest, states_digest
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import (

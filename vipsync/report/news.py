@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch
@@ -22,12 +23,11 @@ _ASKING = (Level.PERSON, Level.ERROR)
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
-@dataclass(slots=True)
-class News:
+class News(Struct):
     """The lines about one folder; it remembers what it has said."""
 
-    _said: dict[str, tuple[float, str]] = field(default_factory=dict)
-    _notices: dict[Notice, None] = field(default_factory=dict)
+    _said: dict[str, tuple[float, str]] = {}
+    _notices: dict[Notice, None] = {}
 
     def lines(
         self, status: Status, batches: list[Batch], ended: list[Batch], now: float

@@ -6,9 +6,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from vipsync import actions as do
 from vipsync.model import VipPath
@@ -30,8 +31,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """One file on its way. Sizes in bytes."""
 
     name: str
@@ -39,8 +39,7 @@ class Transfer:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """The files of a folder that go one way together. Sizes in bytes, `speed` in bytes per second.
 
     `slow` are those that have been on their way for a while, or the only one. `seconds`: since
@@ -62,8 +61,7 @@ class Batch:
         return self.moved / self.size if self.size else self.files / max(1, self.of)
 
 
-@dataclass(slots=True)
-class _Track:
+class _Track(Struct):
     key: str
     size: int
     moved: int = 0
@@ -75,13 +73,12 @@ def _is_slow(track: _Track, now: float) -> bool:
     return track.began is not None and not track.arrived and now - track.began >= LONG
 
 
-@dataclass(slots=True)
-class _Flow:
+class _Flow(Struct):
     """All transfers of a folder in one direction, from the first until none is left."""
 
     upload: bool
     began: float
-    tracks: dict[str, _Track] = field(default_factory=dict)
+    tracks: dict[str, _Track] = {}
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def batch(self, now: float) -> Batch:

@@ -16,25 +16,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from vipsync.errors import VipsyncError
 from vipsync.report.news import News
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
-from vipsync.run import logs
 from vipsync.report.stream import Stream
 from vipsync.report.text import paragraph, printable
+from vipsync.run import logs
 from vipsync.status.status import Status
 from vipsync.status.words import details
 
 if TYPE_CHECKING:
-    from vipsync.run.reconciler import Reconciler
     from rich.console import Console, RenderableType
     from rich.live import Live
 
     from vipsync.model import Descriptor
     from vipsync.plan.draft import Notice
-    from vipsync.preview import Finding
-    from vipsync.reconcile import Reconciler
+    from vipsync.run.reconciler import Reconciler
+    from vipsync.status.status import Finding
 
 _FRAMES = 4
 """Pictures per second on a terminal."""

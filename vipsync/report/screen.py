@@ -23,8 +23,6 @@ from vipsync.report.text import (
 )
 from vipsync.settings.template import bounds, without_html
 from vipsync.status.status import ExecutionReport, Finding, Status
-from vipsync.status.words import duration, jobs_text, size
-from vipsync.status.status import ExecutionReport, Status
 from vipsync.status.words import duration, size
 
 _BAR = 24

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
@@ -20,8 +21,7 @@ KEY_RETRY = 60.0
 KEY_TROUBLE = 4
 
 
-@dataclass
-class Access:
+class Access(Struct):
     """What was found last; `client` is None where there is no key."""
 
     connect: Connect

@@ -12,8 +12,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
@@ -129,8 +130,7 @@ def strained(action: do.Action, outcome: do.Outcome, seconds: float) -> bool | N
     return size <= SMALL and seconds > LATE
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Errand:
+class _Errand(Struct, frozen=True, eq=False):
     """Work that is under way. `first`: it was taken from the beginning of its queue."""
 
     work: Work

@@ -10,7 +10,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
@@ -22,7 +23,7 @@ from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
 from vipsync.folder.adoption import adopted_rows
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import Hold, take
-from vipsync.model import Settings
+from vipsync.model import Settings, replace
 from vipsync.observe.observer import Observer, Observing
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.memory import SLOT, Memory
@@ -38,8 +39,7 @@ from vipsync.run.timing import Timing
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """One action on its way: carry it out with `run`, give what comes of it to `settle`."""
 
     session: Reconciler

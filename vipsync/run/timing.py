@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(slots=True)
-class Timing:
+class Timing(Struct):
     """Clock and chance, handed in so that a run can be repeated exactly."""
 
     clock: Callable[[], float] = time.monotonic

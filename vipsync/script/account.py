@@ -24,15 +24,11 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.model import PORTAL, Descriptor, Settings
+from vipsync.model import PORTAL, Descriptor, Secret, Settings
 from vipsync.plan.memory import FIRST_PAUSE, OUTAGES, PATIENCE
 from vipsync.run.account import Pacer
 from vipsync.run.dispatch import Executor, Workers
 from vipsync.run.timing import Timing
-from vipsync.loop import Pacer
-from vipsync.model import PORTAL, Descriptor, Secret, Settings
-from vipsync.plan.snapshot import FIRST_PAUSE, OUTAGES, PATIENCE
-from vipsync.reconcile import Timing
 from vipsync.settings.keys import KEY_VARIABLE
 from vipsync.settings.keys import api_key as kept_or_set
 from vipsync.settings.reading import PORTAL_VARIABLE

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import ValidationError
@@ -17,6 +16,7 @@ from msgspec import ValidationError
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.files import disk_error, write_atomic
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
+from vipsync.model import replace
 from vipsync.names import API_HOME, home_of
 from vipsync.record.backup import (
     BACKUP,

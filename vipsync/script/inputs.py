@@ -10,8 +10,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+
+from msgspec import Struct
 
 from vipsync.cases.values import ON_VIP, text_of
 from vipsync.errors import PropertyTypeError, VipsyncError
@@ -25,8 +26,7 @@ _VERSION = re.compile(r"_v[0-9]+/")
 _VALUES = "Give a text, a number, a path, or a list of them."
 
 
-@dataclass(frozen=True, slots=True)
-class LocalText:
+class LocalText(Struct, frozen=True):
     """A text that may be a path on this machine; `is_path` where the script said so by its type."""
 
     text: str
@@ -75,8 +75,7 @@ def _item(name: str, value: object) -> Item:
     return LocalText(text, os.path.abspath(text), is_path)  # noqa: PTH100 (links stay as they are)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A file of the data set: where it is on this machine, and its path below it, `.` for all of it."""
 
     full: str
@@ -87,8 +86,7 @@ def _relative(text: str) -> RelPath:
     return RelPath(text) if text == "." else relpath(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Struct, frozen=True):
     """The data set of a session: where it is here and on VIP.
 
     `places` says where a file went that is not at its own place there, by its path below `vip`:
@@ -97,7 +95,7 @@ class Dataset:
 
     local: Path | None
     vip: VipPath
-    places: Mapping[str, VipPath] = field(default_factory=dict)
+    places: Mapping[str, VipPath] = {}
 
     def place(self, item: LocalText) -> Place | None:
         """Return which file of the data set is meant, None where it lies elsewhere.

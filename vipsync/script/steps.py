@@ -10,12 +10,10 @@ from typing import Any
 
 from vipsync.act.perform import LIST_LIMIT
 from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
-from vipsync.model import Lease, Settings, VipPath
+from vipsync.model import Lease, Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
-from vipsync.model import Settings, VipPath, replace
-from vipsync.plan.cycle import home_of
 from vipsync.plan.launching import execution_name
 from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name

@@ -11,7 +11,6 @@ import math
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
@@ -19,7 +18,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_or
 from msgspec import ValidationError, convert
 
 from vipsync.errors import NotASession, SettingsError
-from vipsync.model import InputSetting, Settings
+from vipsync.model import InputSetting, Settings, replace
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
 from vipsync.settings.keys import key_path

@@ -6,15 +6,16 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.errors import NameRefused, NotASession
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath
+from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.observer import Observer
 from vipsync.plan.draft import Plan
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What the next cycles would do. `sends` are the files and archives that go up, biggest first.
 
     `unread` are files that are read before it is known whether they go up: only their content tells.

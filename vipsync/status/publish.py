@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import msgspec
 from vipsync.disk.files import write_atomic
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
+from vipsync.model import replace
 from vipsync.record.backup import (
     BACKUP,
     Backup,

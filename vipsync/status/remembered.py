@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.snapshot import Snapshot
 from vipsync.status.status import WISHED, Status, session_name

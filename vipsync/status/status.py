@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.model import JobState, VipPath
+from vipsync.model import JobState, VipPath, replace
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.new_cases import sort_cases
 from vipsync.plan.results import results_name, wanted
@@ -17,8 +18,7 @@ from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionReport:
+class ExecutionReport(Struct, frozen=True):
     """One execution with its jobs by state. `started` in seconds since the epoch."""
 
     id: str
@@ -28,8 +28,7 @@ class ExecutionReport:
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
@@ -57,7 +56,7 @@ class Status:
     written: float = 0.0
     minutes_left: float | None = None
     exit_code: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = {}
 
 
 _AGAIN = {
@@ -302,8 +301,7 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was looked at. What asks for something has an exit code."""
 
     subject: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from vipsync.cases.patterns import compile_pattern
 from vipsync.model import Case, InputFile, InputFolder, InputValue, PackedFolder, RelPath
@@ -16,8 +17,7 @@ from vipsync.status.status import status_of
 from vipsync.status.words import when
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of one file below inputs/ or outputs/."""
 
     path: str
