@@ -97,4 +97,7 @@ def test_the_commands_for_contributors_are_those_of_ci() -> None:
     run = re.findall(r"^\.venv/bin/.*", CI.read_text("utf-8"), re.M)
     checks = [line for line in run if "pip" not in line]
     assert checks
-    assert re.findall(r"^\| `(.+?)` \|", table, re.M) == [*checks, ".venv/bin/pytest -q -n 3 --dist loadfile"]
+    assert re.findall(r"^\| `(.+?)` \|", table, re.M) == [
+        *checks,
+        ".venv/bin/pytest -q -n 3 --dist loadfile",
+    ]
