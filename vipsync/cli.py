@@ -8,12 +8,9 @@ What commands need is imported when they run, so that `--help` and small ones st
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -61,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code. No exception leaves it, and no traceback."""
-    logging.raiseExceptions = False
     reporter = cache(_reporter)
     try:
         code = vipsync.main(
@@ -97,6 +93,8 @@ def _reporter() -> Reporter:
 
 def _fault(error: Exception) -> VipsyncError:
     """Write the traceback to a file, and return the line to paste into a report."""
+    import traceback
+
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
     text = _without_secrets("".join(traceback.format_exception(error)))
@@ -113,6 +111,8 @@ def _without_secrets(text: str) -> str:
 
 
 def _write_log(text: str) -> Path:
+    import tempfile
+
     from platformdirs import user_log_path
 
     name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}.log"
@@ -157,14 +157,18 @@ def vipsync(
     agree = _agree if sys.stdin.isatty() else lambda: True
     ctx.obj = Face(reporter, os.environ, portal, api_key_file, agree)
     ctx.call_on_close(ctx.obj.connect.close)
-    _show_log(ctx, reporter, logging.INFO if verbose else logging.WARNING)
+    _show_log(ctx, reporter, verbose=verbose)
 
 
-def _show_log(ctx: click.Context, reporter: Reporter, level: int) -> None:
+def _show_log(ctx: click.Context, reporter: Reporter, *, verbose: bool) -> None:
     """Show the log while a command runs; what comes after its end is nobody's business."""
+    import logging
+
     from vipsync.report.reporter import Warnings
 
-    logger, handler = logging.getLogger("vipsync"), Warnings(reporter, level)
+    logging.raiseExceptions = False  # a log that cannot be written ends nothing
+    logger = logging.getLogger("vipsync")
+    handler = Warnings(reporter, logging.INFO if verbose else logging.WARNING)
     logger.setLevel(logging.INFO)
     logger.addHandler(logging.NullHandler())
     logger.addHandler(handler)
