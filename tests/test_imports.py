@@ -170,7 +170,7 @@ print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.
     [
         (("--help",), {"httpx", "msgspec", "rich", "sqlite3", "watchdog"}),
         (("status", "."), {"flask", "httpx", "rich", "watchdog"}),
-        (("run", "--once", "."), {"boutiques", "flask"}),
+        (("run", "--once", "."), {"boutiques", "flask", "pygments", "rich"}),
     ],
 )
 def test_a_command_loads_no_more_than_it_needs(

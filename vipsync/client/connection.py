@@ -10,9 +10,9 @@ import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 
-import httpx
 from msgspec import Struct
 
+from vipsync.client.http import httpx
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
 from vipsync.model import BLOCK, Secret

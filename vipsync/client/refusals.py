@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-import httpx
 import msgspec
 from msgspec import Struct
 
+from vipsync.client.http import httpx
 from vipsync.client.wire import Answer, excerpt
 from vipsync.errors import (
     BadAnswer,

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, Literal, Self, TypeVar
 
-import httpx
 from msgspec import Struct
 from msgspec.json import Decoder
 
 from vipsync.client import wire
 from vipsync.client.connection import Ask, Connection, portal_address, usable_key
+from vipsync.client.http import httpx
 from vipsync.client.refusals import remedy
 from vipsync.errors import (
     BadAnswer,

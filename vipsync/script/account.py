@@ -10,11 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
 
-import httpx
-
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.client.connecting import key_print
 from vipsync.client.connection import portal_address
+from vipsync.client.http import httpx
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import (
     DiskError,
