@@ -31,6 +31,10 @@ _REASON_HINTS = (
         "A quote is opened and not closed, or the file is only half saved.",
     ),
     (r"overwrite|declare|mutate|namespace", "This name is already used above: keep one of them."),
+    (
+        "after a statement",
+        'Something stands behind the value: text stands in straight quotes, a time too, as "5 s".',
+    ),
     ("end of document", "The file ends too early: half saved, or a bracket is not closed."),
     ("Invalid value", 'Text stands in straight quotes, as "…"; a switch is true or false.'),
     (

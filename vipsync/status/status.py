@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.model import JobState, VipPath, replace
+from vipsync.model import Job, JobState, VipPath, replace
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.new_cases import sort_cases
 from vipsync.plan.results import results_name, wanted
@@ -193,10 +193,16 @@ def _some(names: list[str]) -> str:
 
 
 def _execution(execution: Followed, snapshot: Snapshot) -> ExecutionReport:
-    jobs = Counter(str(job.state) for job in execution.jobs)
+    jobs = Counter(_state(job, execution) for job in execution.jobs)
     status = "Removed" if execution.removed else "Deleted" if execution.gone else execution.status
     folder = results_name(execution, snapshot)
     return ExecutionReport(execution.id, str(status), execution.started, dict(jobs), folder)
+
+
+def _state(job: Job, execution: Followed) -> str:
+    """Return the state of a job; VIP leaves those of a stopped execution running for good (facts 5.11)."""
+    unended = job.state in (JobState.QUEUED, JobState.RUNNING)
+    return "stopped" if execution.over and unended else str(job.state)
 
 
 def _minutes_left(executions: Iterable[Followed], wall: float) -> float | None:
