@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import OPEN, execution, memory, snapshot
+from tests.worlds import NOW, OPEN, execution, memory, snapshot, there
 from vipsync.model import ExecutionStatus, Job
 from vipsync.plan.plan import plan
 from vipsync.status.status import status_of
@@ -28,3 +28,20 @@ def test_an_execution_that_has_ended_shows_no_running_jobs(
     moment = snapshot(execution("e1", status, jobs=JOBS), session=OPEN, memory=memory())
     (report,) = status_of(moment, plan(moment), "/s").executions
     assert dict(report.jobs) == jobs
+
+
+@pytest.mark.parametrize(("full_at", "starting"), [(None, 1), (NOW - 31, 0), (NOW - 3600, 0)])
+def test_a_launch_that_asks_again_for_a_slot_is_queued(
+    full_at: float | None, starting: int
+) -> None:
+    """It says nothing new each time that VIP has none."""
+    remembered = memory({"a.dat": 3}, slots_full_at=full_at)
+    moment = snapshot(
+        *there("a.dat", "one"), session=OPEN, files={"a.dat": "one"}, memory=remembered
+    )
+    made = plan(moment)
+    assert [type(action).__name__ for action in made.actions] == ["StartExecution"]
+    status = status_of(moment, made, "/s")
+    assert status.starting == starting
+    assert ("Starting" in status.sentence) is bool(starting)
+    assert ("queued" in status.sentence) is not bool(starting)

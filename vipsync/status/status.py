@@ -105,7 +105,7 @@ def status_of(
         executions=executions,
         notices=notices,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
-        starting=sum(a.launch.jobs for a in plan.actions if isinstance(a, do.StartExecution)),
+        starting=_starting(plan, snapshot),
         sending=sum(n.startswith(("SendFile ", "SendPack ")) for n in names),
         fetching=sum(n.startswith("FetchResult ") for n in names),
         files=len(on_vip),
@@ -119,6 +119,13 @@ def status_of(
     )
     sentence = _sentence(status, snapshot)
     return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
+
+
+def _starting(plan: Plan, snapshot: Snapshot) -> int:
+    """Return the jobs of the launch that comes next; one that only asks again for a slot starts nothing yet."""
+    if snapshot.memory.slots_full_at is not None:
+        return 0
+    return sum(a.launch.jobs for a in plan.actions if isinstance(a, do.StartExecution))
 
 
 def session_name(snapshot: Snapshot) -> str:
