@@ -8,6 +8,7 @@ What commands need is imported when they run, so that `--help` and small ones st
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    sys.exit(exit_code(arguments))
+    code = exit_code(arguments)
+    gc.freeze()  # what is left goes with the process: Python need not look for garbage in it
+    sys.exit(code)
 
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:
