@@ -23,6 +23,7 @@ REMOVED = "Removed"
 START = "%Y/%m/%d %H:%M:%S"
 
 _OTHERS = "keys of others"
+"""What `others` is called before it is spread out: a name that no file has."""
 
 
 class Workflow(Struct, frozen=True):
@@ -34,9 +35,9 @@ class Workflow(Struct, frozen=True):
     others: dict[str, object] = field(default_factory=dict, name=_OTHERS)
 
     @classmethod
-    def of(cls, document: object) -> Workflow:
+    def of(cls, document: Any) -> Workflow:
         """Return the workflow that a document tells of; raise ValidationError."""
-        return convert(_gathered(document, cls), cls)
+        return replace(convert(document, cls), others=_others(document, cls))
 
     def document(self) -> dict[str, Any]:
         """Return it as it is written."""
@@ -57,13 +58,11 @@ class Backup(Struct, frozen=True):
     others: dict[str, object] = field(default_factory=dict, name=_OTHERS)
 
     @classmethod
-    def of(cls, document: object) -> Backup:
+    def of(cls, document: Any) -> Backup:
         """Return the backup that a document is; raise ValidationError."""
-        table = _gathered(document, cls)
-        if isinstance(table, dict) and isinstance(table.get("workflows"), dict):
-            workflows = table["workflows"].items()
-            table["workflows"] = {id_: _gathered(found, Workflow) for id_, found in workflows}
-        return convert(table, cls)
+        found = convert(document, cls)
+        workflows = {id_: Workflow.of(document["workflows"][id_]) for id_ in found.workflows}
+        return replace(found, workflows=workflows, others=_others(document, cls))
 
     def document(self) -> dict[str, Any]:
         """Return it as it is written."""
@@ -71,12 +70,8 @@ class Backup(Struct, frozen=True):
         return {**_spread(to_builtins(self)), "workflows": workflows}
 
 
-def _gathered(document: object, kind: type[Struct]) -> object:
-    """Put the keys of a table that are not ours together."""
-    if not isinstance(document, Mapping):
-        return document
-    ours = {key: value for key, value in document.items() if key in kind.__struct_encode_fields__}
-    return {**ours, _OTHERS: {k: v for k, v in document.items() if k not in ours}}
+def _others(document: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    return {k: v for k, v in document.items() if k not in kind.__struct_encode_fields__}
 
 
 def _spread(table: dict[str, Any]) -> dict[str, Any]:
