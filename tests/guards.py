@@ -834,7 +834,7 @@ GUARDS = (
     Guard(
         "one key proves nothing for another",
         account.Access.renew,
-        "self.account != before",
+        "memory.account is not account.memory",
         "False",
         "tests/test_folders_system.py::test_a_key_that_changes_while_finishing_proves_nothing",
     ),

@@ -6,7 +6,6 @@ repeats exactly.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -15,11 +14,12 @@ from typing import Any
 
 import httpx
 
+from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
-from vipsync.model import Command, Request, Settings, replace
+from vipsync.model import Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial
@@ -185,7 +185,7 @@ class Bench:
         self.watch = False
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self.publish: Callable[[Reconciler], object] = lambda _session: None
-        self._clients: list[VipClient] = []
+        self._clients: dict[tuple[str, str], VipClient] = {}
         self._chance = random.Random(2)
         self._loop: Loop | None = None
         self._began = self.clock.now() - 1000.0
@@ -244,7 +244,7 @@ class Bench:
     def close(self) -> None:
         """End everything."""
         self.stop()
-        for client in self._clients:
+        for client in self._clients.values():
             client.close()
 
     def until(self, condition: Callable[[], object]) -> None:
@@ -284,10 +284,11 @@ class Bench:
         """Return a monotonic time that is not the time of day."""
         return self.clock.now() - self._began
 
-    def _connect(self, _settings: Settings, portal: str, _session: str) -> tuple[VipClient, str]:
-        client = VipClient(portal, self.key, self.transport)
-        self._clients.append(client)
-        return client, hashlib.sha256(self.key.encode()).hexdigest()[:8]
+    def _connect(self, _settings: Settings, portal: str, session: str) -> tuple[VipClient, str]:
+        place = (portal, self.key)
+        if place not in self._clients:
+            self._clients[place] = VipClient(portal, self.key, self.transport)
+        return self._clients[place], key_print(Secret(self.key), session)
 
     # VIP
 

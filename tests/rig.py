@@ -332,13 +332,13 @@ class Rig:
             return False  # it is asked for again
         if made.due is None or made.due > self.now + LONGEST_PAUSE or self.vanished:
             return True
-        trouble = self.memory.trouble
+        trouble = self.memory.account.trouble
         tries = [*self.memory.attempts.values(), *([trouble] if trouble else [])]
         return not any(attempt.not_before > self.now for attempt in tries)
 
     def _errors(self) -> list[VipsyncError]:
         """Return the errors in memory, which a copy must share: they are equal only to themselves."""
-        trouble = self.memory.trouble
+        trouble = self.memory.account.trouble
         tries = [*self.memory.attempts.values(), *([trouble] if trouble else [])]
         return [attempt.error for attempt in tries]
 
@@ -519,7 +519,7 @@ class Rig:
                 found_ours = [
                     e for e in vip.executions.values() if action.mark in e.name.split(" ")
                 ]
-                return do.ExecutionsSeen(tuple(found_ours), whole=True)
+                return do.ExecutionsSeen(tuple(found_ours), whole=True, at=self.now)
             case do.Poll():
                 assert action.execution_id in vip.jobs, "polled an execution of somebody else"
                 return do.Polled(vip.poll(action.execution_id))

@@ -20,16 +20,8 @@ from vipsync.errors import (
 )
 from vipsync.local import FOR_EVER, Kind
 from vipsync.model import RelPath, VipPath
-from vipsync.run.dispatch import (
-    AHEAD,
-    LATE,
-    MOST_TRANSFERS,
-    SMALL,
-    Done,
-    Window,
-    carry_out,
-    strained,
-)
+from vipsync.run.account import MOST_TRANSFERS, Window
+from vipsync.run.dispatch import AHEAD, LATE, SMALL, Done, carry_out, strained
 from vipsync.run.reconciler import Work
 
 SEND = do.SendFile(VipPath("/vip/Home/a"), RelPath("a"), state_of("small"))

@@ -308,7 +308,7 @@ def two_accounts(make_bench: Callable[..., Bench]) -> Bench:
 def refuse_once(study: Study) -> None:
     """Let VIP refuse the key of now, so that it is read again."""
     study.bench.world.faults.arm(Kind.UNAUTHORIZED, "*")
-    study.bench.until(lambda: study.session.memory.trouble is not None)
+    study.bench.until(lambda: study.session.memory.account.trouble is not None)
 
 
 def test_a_key_that_changes_while_finishing_proves_nothing(two_accounts: Bench) -> None:
@@ -329,7 +329,7 @@ def test_a_key_that_changes_between_two_runs_starts_nothing(two_accounts: Bench)
     bench = two_accounts
     bench.job_seconds = lambda _job: 300.0
     study = bench.study(settings=f"{SETTINGS}\n[launch]\nnb_runs = 2\n", a="one")
-    bench.until(lambda: study.session.memory.slots_full_at is not None)
+    bench.until(lambda: study.session.memory.account.slots_full_at is not None)
     refuse_once(study)
     bench.key = "another-key"
     bench.run(2000)

@@ -70,9 +70,9 @@ def test_a_notice_is_told_with_its_remedy_and_when_it_is_over() -> None:
 
 def test_a_sentence_that_only_repeats_a_notice_is_not_told() -> None:
     """The notice has the remedy too."""
-    notice = Notice(Level.ERROR, "VIP", "no answer", "Check the network.")
-    status = replace(STATUS, sentence="Stopped: no answer", notices=(notice,))
-    assert said(News(), status, 0) == ["stopped: VIP: no answer", "    Check the network."]
+    notice = Notice(Level.ERROR, "disk", "no room", "Make room.")
+    status = replace(STATUS, sentence="Stopped: no room", notices=(notice,))
+    assert said(News(), status, 0) == ["stopped: disk: no room", "    Make room."]
 
 
 def test_a_name_cannot_move_the_cursor() -> None:

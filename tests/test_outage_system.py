@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from rich.console import Console
 
 from tests.harness import Bench, Study
 from tests.outages import Away, Outage, answers_500, refuses
 from vipsync.plan.draft import Level
+from vipsync.report.reporter import Reporter
+from vipsync.run.reconciler import Reconciler
 from vipsync.status.publish import Publisher
 from vipsync.status.status import Status
 
@@ -107,3 +112,82 @@ def test_an_outage_at_the_end_removes_nothing_twice(
     run.bench.restart()
     assert run.run().exit_code == 0
     assert (run.bench.vip_sessions(), run.bench.count("DELETE")) == ([], 1)
+
+
+# many folders of one account
+
+
+@dataclass
+class Many:
+    """Ten folders of one account, what is printed about them, and each look's exit codes."""
+
+    bench: Bench
+    studies: list[Study]
+    printed: io.StringIO
+    codes: set[int]
+
+    def lines(self) -> list[str]:
+        """Return what was printed, without its date."""
+        return [line.split("  ", 1)[1] for line in self.printed.getvalue().splitlines()]
+
+
+@pytest.fixture
+def many(bench: Bench) -> Many:
+    """Make folders whose jobs run for ten minutes, and print what happens to them as into a pipe."""
+    bench.job_seconds = lambda _job: 600.0
+    studies = [bench.study(f"study{n}", a="one") for n in range(10)]
+    made = Many(bench, studies, io.StringIO(), set())
+    reporter = Reporter(
+        Console(file=made.printed, width=200), clock=bench.clock.now, wall=bench.clock.now
+    )
+    publishers = {study.root: Publisher() for study in studies}
+
+    def publish(session: Reconciler) -> None:
+        status = publishers[session.folder.root].publish(session)
+        reporter.update(session, status)
+        made.codes |= {status.exit_code} if status else set()
+
+    bench.publish = publish
+    return made
+
+
+@pytest.mark.parametrize("away", AWAY)
+@pytest.mark.parametrize("seconds", [20.0, 75.0, 600.0])
+def test_an_outage_is_said_once_for_all_folders(many: Many, away: str, seconds: float) -> None:
+    """With its end; while it may pass, no folder is in error, and after it all go on."""
+    bench = many.bench
+    outage = Outage(bench.transport, bench.clock, AWAY[away], seconds)
+    bench.transport = outage
+    bench.until(lambda: bench.count("POST /executions") == 10)
+    bench.run(100)
+    before = len(many.lines())
+    outage.begin()
+    bench.run(seconds + 400)
+    new = many.lines()[before:]
+    said = [line for line in new if re.search("(^|: )VIP(:| answers| does)", line)]
+    assert len(said) == (0 if away == "500" and seconds < PATIENCE else 2), new
+    assert (5 in many.codes) is (seconds > PATIENCE)
+    many.codes.clear()
+    bench.rest()
+    assert many.codes == {0}
+    assert len(bench.executions()) == 10
+    assert all(len(study.outputs()) == 1 for study in many.studies)
+
+
+def test_one_folder_asks_for_all_whether_vip_is_there_again(many: Many) -> None:
+    """What was under way may still fail; after that, one request at a time, ever more rarely."""
+    bench = many.bench
+    outage = Outage(bench.transport, bench.clock, refuses, 600.0)
+    bench.transport = outage
+    bench.until(lambda: bench.count("POST /executions") == 10)
+    bench.run(100)
+    outage.begin()
+    bench.run(600)
+    assert len(outage.lost) < 20
+
+
+def test_one_list_of_executions_serves_all_folders(many: Many) -> None:
+    """Each of them looks for its own in it."""
+    many.bench.until(lambda: many.bench.count("POST /executions") == 10)
+    asked = [r for r in many.bench.world.requests if (r.method, r.path) == ("GET", "/executions")]
+    assert 1 <= len(asked) <= 2

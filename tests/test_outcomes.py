@@ -63,7 +63,7 @@ SEND = do.SendFile(VIP_A, A, state_of("one"))
 HASH = do.HashFile(A, state_of("one"))
 LOOK = do.LookAtFolder(INPUTS)
 START = do.StartExecution(in_doubt("a.dat", "one"))
-FIND = do.FindExecutions("vipsync-s1")
+FIND = do.FindExecutions("vipsync-s1", 0.0)
 RESULT = VipPath(f"{folder_of('e1')}/a.dat.tgz")
 FETCH = do.FetchResult(RESULT, 10, RelPath("e1/a.dat.tgz"), unpack=True, keep_archive=False)
 TRYING = sent("a.dat", "one", SendStatus.TRYING)
@@ -214,7 +214,7 @@ CASES = [
             f"found by its name, {before}: started",
             [replace(in_doubt("a.dat", "one"), status=before)],
             FIND,
-            do.ExecutionsSeen((OURS,), whole=True),
+            do.ExecutionsSeen((OURS,), whole=True, at=0.0),
             [
                 launched("a.dat", "one"),
                 execution("e1", RUNNING, name=OURS.name, results_folder=None),
@@ -226,14 +226,14 @@ CASES = [
         "found, and known already: nothing new",
         [launched("a.dat", "one"), execution("e1", RUNNING)],
         FIND,
-        do.ExecutionsSeen((OURS,), whole=True),
+        do.ExecutionsSeen((OURS,), whole=True, at=0.0),
         [],
     ),
     Case(
         "an execution of ours that the ledger never knew: adopted with what is complete now",
         [],
         FIND,
-        do.ExecutionsSeen((told("e9"),), whole=True),
+        do.ExecutionsSeen((told("e9"),), whole=True, at=0.0),
         [execution("e9", RUNNING, results_folder=None), replace(OPEN, adopting=True)],
     ),
     Case(

@@ -308,7 +308,7 @@ def test_our_executions_are_found_by_their_mark(bench: Bench) -> None:
     started(bench)
     for name in ("study vipsync-s12 x", "vipsync-s1x", "other"):
         bench.act(do.StartExecution(replace(LAUNCH, name=name)))
-    seen = bench.act(do.FindExecutions(f"vipsync-{ID}"))
+    seen = bench.act(do.FindExecutions(f"vipsync-{ID}", 0.0))
     assert isinstance(seen, do.ExecutionsSeen)
     assert [e.name for e in seen.executions] == [LAUNCH.name]
     assert seen.whole
@@ -318,7 +318,7 @@ def test_a_list_at_its_limit_is_not_whole(bench: Bench, monkeypatch: pytest.Monk
     """What is not in it may be behind its end (facts 5.1)."""
     monkeypatch.setattr("vipsync.act.perform.LIST_LIMIT", 1)
     started(bench)
-    seen = bench.act(do.FindExecutions(f"vipsync-{ID}"))
+    seen = bench.act(do.FindExecutions(f"vipsync-{ID}", 0.0))
     assert isinstance(seen, do.ExecutionsSeen)
     assert not seen.whole
 

@@ -44,6 +44,7 @@ from vipsync import actions as do
 from vipsync.errors import (
     DiskError,
     KeyMissing,
+    KeyRefused,
     LocalFileError,
     TransferMismatch,
     Unreachable,
@@ -1401,12 +1402,36 @@ MIRRORING = [
         rest=True,
     ),
     Row(
-        "trouble with VIP: nothing is asked until its time, and it is said",
+        "trouble with VIP: nothing is asked until its time",
         snapshot(
             *ENDED,
             result(status=ResultStatus.WANTED),
             session=OPEN,
             memory=memory(trouble=attempt(Unreachable("no answer"), 1, 7)),
+        ),
+        [],
+        [],
+        due=7,
+    ),
+    Row(
+        "trouble that came back, and may pass: it is said",
+        snapshot(
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=OPEN,
+            memory=memory(trouble=attempt(Unreachable("no answer"), 2, 7)),
+        ),
+        [],
+        ["wait VIP"],
+        due=7,
+    ),
+    Row(
+        "a key that VIP does not know: a person hears of it at once",
+        snapshot(
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=OPEN,
+            memory=memory(trouble=attempt(KeyRefused("unknown key"), 1, 7)),
         ),
         [],
         ["error VIP"],

@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_go_on_holds_no_place_in_the_queue(
 
 def waits(study: Study) -> bool:
     """Tell whether a study stands in the queue."""
-    return study.session.waits_since is not None
+    return study.session.waits
 
 
 def test_one_second_lies_between_two_launches(bench: Bench) -> None:

@@ -18,9 +18,9 @@ from tests.worlds import (
 )
 from vipsync import actions as do
 from vipsync.errors import (
-    BadAnswer,
     DiskError,
     GenericVipError,
+    KeyMissing,
     KeyRefused,
     SlotsFull,
     TransferMismatch,
@@ -29,7 +29,7 @@ from vipsync.errors import (
 )
 from vipsync.model import ExecutionStatus, RelPath, RemoteEntry, VipPath, replace
 from vipsync.names import parent
-from vipsync.plan.memory import LONGEST_PAUSE, PATIENCE, Listing, Memory
+from vipsync.plan.memory import LONGEST_PAUSE, PATIENCE, AccountMemory, Listing, Memory
 
 A = VipPath(f"{INPUTS}/a.dat")
 SEND = do.SendFile(A, RelPath("a.dat"), state_of("one"))
@@ -113,25 +113,31 @@ def test_the_same_thing_in_another_state_counts_on() -> None:
     assert made.attempts[do.key(SEND)].count == 2
 
 
-@pytest.mark.parametrize("error", [Unreachable("x"), KeyRefused("x"), BadAnswer("x")])
+@pytest.mark.parametrize("error", [Unreachable("x"), KeyRefused("x"), KeyMissing("x")])
 def test_some_failures_stop_everything_on_vip(error: VipsyncError) -> None:
-    """No network, no key: every other action would fail in the same way."""
+    """No network, no key: every other action would fail in the same way.
+
+    What was on its way when that was found out is no second try.
+    """
     made = fail(fail(Memory(), SEND, error), SEND_B, error)
+    assert made.account.trouble
+    assert made.account.trouble.count == 1
+    note(made, SEND_B, do.Failed(error), NOW + 10)
     assert made.attempts == {}
-    assert made.trouble
-    assert (made.trouble.count, made.trouble.error) == (2, error)
+    assert made.account.trouble is not None
+    assert (made.account.trouble.count, made.account.trouble.error) == (2, error)
 
 
 def test_the_first_answer_from_vip_ends_the_trouble() -> None:
     """Whatever it answers to, VIP is there again."""
     made = fail(Memory(), SEND, Unreachable("x"), times=4)
-    assert note(made, HOME_LOOK, seen_home(ID)).trouble is None
+    assert note(made, HOME_LOOK, seen_home(ID)).account.trouble is None
 
 
 def test_work_on_this_machine_says_nothing_of_vip() -> None:
     """A file that was read ends no trouble with the network."""
     made = fail(Memory(), SEND, Unreachable("x"))
-    assert note(made, HASH, do.FileHashed("x")).trouble
+    assert note(made, HASH, do.FileHashed("x")).account.trouble
 
 
 @pytest.mark.parametrize("action", [HASH, do.WriteMarker(), SEND])
@@ -139,7 +145,7 @@ def test_what_this_machine_refuses_is_no_trouble_with_vip(action: do.Action) -> 
     """A full disk is kept by action, each with its own pause: an answer from VIP mends nothing."""
     made = fail(Memory(), action, DiskError("full"), times=2)
     note(made, HOME_LOOK, seen_home(ID))
-    assert made.trouble is None
+    assert made.account.trouble is None
     assert made.attempts[do.key(action)].count == 2
 
 
@@ -147,16 +153,16 @@ def test_full_slots_are_no_failure() -> None:
     """They are a queue: only their time is kept."""
     start = do.StartExecution(in_doubt("a.dat", "one"))
     made = fail(Memory(), start, SlotsFull("full"), times=3)
-    assert (made.attempts, made.trouble, made.slots_full_at) == ({}, None, NOW)
+    assert (made.attempts, made.account.trouble, made.account.slots_full_at) == ({}, None, NOW)
 
 
 def test_an_ended_execution_frees_a_slot() -> None:
     """The queue goes on at once; while it runs, nothing is known."""
     made = memory(slots_full_at=NOW - 5)
     note(made, do.Poll("e1"), do.Polled(told()))
-    assert made.slots_full_at == NOW - 5
+    assert made.account.slots_full_at == NOW - 5
     note(made, do.Poll("e1"), do.Polled(told("e1", ExecutionStatus.FINISHED)))
-    assert made.slots_full_at is None
+    assert made.account.slots_full_at is None
 
 
 def test_what_ended_is_no_longer_under_way() -> None:
@@ -220,8 +226,13 @@ def test_after_a_launch_the_list_of_executions_is_old() -> None:
     made = memory(found_at=NOW - 1, found_whole=True)
     note(made, do.StartExecution(in_doubt("a.dat", "one")), do.Failed(Unreachable("x")))
     assert (made.started_at, made.found_at) == (NOW, None)
-    note(made, do.FindExecutions("x"), do.ExecutionsSeen((told(),), whole=False), NOW + 5)
-    assert (made.ours, made.found_at, made.found_whole) == ((told(),), NOW + 5, False)
+    note(
+        made,
+        do.FindExecutions("x", NOW),
+        do.ExecutionsSeen((told(),), whole=False, at=NOW + 3),
+        NOW + 5,
+    )
+    assert (made.ours, made.found_at, made.found_whole) == ((told(),), NOW + 3, False)
 
 
 def test_listed_results_are_not_listed_again_for_the_same_files() -> None:
@@ -254,6 +265,7 @@ def test_a_closed_session_knows_nothing_of_its_folder() -> None:
 def test_another_key_forgets_what_was_seen_and_no_removal() -> None:
     """VIP may still carry out what was asked for with the first one."""
     made = memory(removal_asked={HOME: 7.0}, ours=(), found_whole=True, slots_full_at=3.0)
-    made.forget_account()
-    assert (made.home, made.ours, made.found_whole, made.slots_full_at) == (None, None, False, None)
+    made.change_account(AccountMemory())
+    assert (made.home, made.ours, made.found_whole) == (None, None, False)
+    assert made.account.slots_full_at is None
     assert (made.removal_asked, made.asked_before) == ({}, 7.0)

@@ -88,7 +88,13 @@ def workbench(root: Path, **options: Any) -> Bench:
     folder.claim(ID)
     client = VipClient("http://vip.test", DEFAULT_KEY, InProcess(world))
     tools = Tools(
-        folder, folder.root / "inputs", folder.root / "outputs", client, None, key_print=KEY
+        folder,
+        folder.root / "inputs",
+        folder.root / "outputs",
+        client,
+        None,
+        key_print=KEY,
+        executions=lambda _since: (0.0, client.executions(500)),
     )
     for path in (API, HOME, ID_FOLDER, INPUTS, OUTPUTS, folder_of("e1")):
         client.make_folder(path)

@@ -29,7 +29,7 @@ from vipsync.model import (
     replace,
 )
 from vipsync.plan.launching import execution_name
-from vipsync.plan.memory import PATIENCE, Attempt, Listing, Memory
+from vipsync.plan.memory import PATIENCE, AccountMemory, Attempt, Listing, Memory
 from vipsync.plan.new_cases import settings_digest
 from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
@@ -211,7 +211,12 @@ def seen_home(*ids: str, exists: bool = True, key: str = KEY, empty: bool = True
     return do.HomeSeen(exists, ids, empty, folders, PLATFORM, key)
 
 
-def memory(listed: Mapping[str, int] | None = None, **changes: Any) -> Memory:
+def memory(
+    listed: Mapping[str, int] | None = None,
+    slots_full_at: float | None = None,
+    trouble: Attempt | None = None,
+    **changes: Any,
+) -> Memory:
     """Return what a process remembers that has been at work: our home was seen, INPUTS was listed."""
     sizes = {VipPath(f"{INPUTS}/{name}"): size for name, size in (listed or {}).items()}
     made = Memory(
@@ -222,6 +227,7 @@ def memory(listed: Mapping[str, int] | None = None, **changes: Any) -> Memory:
         listings={INPUTS: Listing(0, sizes, NOW - 400)},
         ours=(),
         pipeline_at=NOW - 500,
+        account=AccountMemory(slots_full_at=slots_full_at, trouble=trouble),
     )
     return replace(made, **changes)
 

@@ -138,9 +138,13 @@ class StartExecution(Struct, frozen=True):
 
 
 class FindExecutions(Struct, frozen=True):
-    """List the account's executions to find those with this session's mark in their name."""
+    """List the account's executions to find those with this session's mark in their name.
+
+    A list will do that VIP was asked for after `since` (monotonic s).
+    """
 
     mark: str
+    since: float
 
 
 class Poll(Struct, frozen=True):
@@ -323,11 +327,13 @@ class Started(Struct, frozen=True):
 class ExecutionsSeen(Struct, frozen=True):
     """The account's executions whose name bears this session's id, newest first.
 
-    `whole` is False where the list was cut at VIP's limit, and so proves no absence.
+    `whole` is False where the list was cut at VIP's limit, and so proves no absence. `at` is when VIP
+    was asked (monotonic s).
     """
 
     executions: tuple[Execution, ...]
     whole: bool
+    at: float
 
 
 class Polled(Struct, frozen=True):

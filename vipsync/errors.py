@@ -56,6 +56,7 @@ class Scope(StrEnum):
 
     ITEM = "item"
     SESSION = "session"
+    ACCOUNT = "account"
 
 
 class VipsyncError(Exception):
@@ -201,6 +202,7 @@ class DiskError(VipsyncError, OSError):
 class Unreachable(VipsyncError, ConnectionError):
     """No answer from VIP: wrong address, no network, or the server is down."""
 
+    scope = Scope.ACCOUNT
     transient = True
     exit_code = 5
 
@@ -229,12 +231,14 @@ class VipError(VipsyncError, RuntimeError):
 class KeyMissing(VipError):
     """No API key was found."""
 
+    scope = Scope.ACCOUNT
     exit_code = 4
 
 
 class KeyRefused(VipError):
     """VIP does not know this API key, or the account is locked."""
 
+    scope = Scope.ACCOUNT
     exit_code = 4
 
 
@@ -279,5 +283,6 @@ class GenericVipError(VipError):
 class BadAnswer(VipError):
     """The answer is not JSON, or JSON of another shape: another kind of server, or a proxy's page."""
 
+    scope = Scope.ITEM
     transient = True
     exit_code = 5

@@ -181,7 +181,7 @@ class Player:
     def calm(self) -> bool:
         """Tell whether everything that can come is here, and nothing is in trouble."""
         session = self.study.session
-        if not session.is_open or session.trouble or session.memory.trouble:
+        if not session.is_open or session.trouble or session.memory.account.trouble:
             return False
         started = self.life.started()
         return (

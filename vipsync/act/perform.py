@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, assert_never
@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.act.results import fetch_logs, fetch_result
-from vipsync.client.vip_client import VipClient
+from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
 from vipsync.disk.files import disk_error, write_atomic
 from vipsync.disk.packing import PackMember, pack
@@ -38,13 +38,10 @@ from vipsync.errors import (
 )
 from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.folder.sharing import return_lease, take_lease
-from vipsync.model import BLOCK, FileState, RelPath, RemoteEntry, VipPath
+from vipsync.model import BLOCK, Execution, FileState, RelPath, RemoteEntry, VipPath
 from vipsync.names import parent
 
 logger = logging.getLogger(__name__)
-
-LIST_LIMIT = 500
-"""Executions that VIP lists at most (facts 5.1)."""
 
 
 class Stopped(BaseException):
@@ -54,7 +51,8 @@ class Stopped(BaseException):
 class Tools(Struct, frozen=True):
     """What actions are carried out with. `stop` raises Stopped once the program is to end.
 
-    `pace` waits until the next launch may start. `moved` is told how many bytes of a transfer
+    `pace` waits until the next launch may start. `executions` gives the newest ones of the account, and
+    when VIP was asked for them: after the given time (monotonic s). `moved` is told how many bytes of a transfer
     have passed: key, bytes so far, bytes in all.
     """
 
@@ -64,6 +62,7 @@ class Tools(Struct, frozen=True):
     client: VipClient | None
     seen: Seen | None
     key_print: str = ""
+    executions: Callable[[float], tuple[float, Sequence[Execution]]] = lambda _since: (0.0, ())
     stop: Callable[[], None] = lambda: None
     pace: Callable[[], None] = lambda: None
     moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None
@@ -128,9 +127,9 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.StartExecution():
             return _start(action, tools)
         case do.FindExecutions():
-            found = tools.vip.executions(LIST_LIMIT)
+            at, found = tools.executions(action.since)
             ours = tuple(e for e in found if action.mark in e.name.split(" "))
-            return do.ExecutionsSeen(ours, whole=len(found) < LIST_LIMIT)
+            return do.ExecutionsSeen(ours, whole=len(found) < LIST_LIMIT, at=at)
         case do.Poll():
             return _poll(action, tools)
         case do.ListResults():

@@ -52,6 +52,10 @@ class Download(Struct, frozen=True):
     blocks: Iterator[bytes]
 
 
+LIST_LIMIT = 500
+"""Executions that VIP lists at most (facts 5.1)."""
+
+
 class VipClient:
     """Talk to one portal with one key; threads may share it. Close it, or use it in a `with`."""
 

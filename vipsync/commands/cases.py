@@ -21,8 +21,9 @@ from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.ledger import read_state
 from vipsync.report.reporter import Reporter
 from vipsync.rows import Phase, State, Verdict
-from vipsync.run.account import Connect
+from vipsync.run.account import Accounts, Connect
 from vipsync.run.reconciler import Reconciler
+from vipsync.run.timing import Timing
 from vipsync.status.preview import Preview
 from vipsync.status.publish import read_status
 
@@ -62,7 +63,9 @@ class Asker:
 
     def decide(self, request: Request) -> None:
         """Have a request answered that needs nothing of VIP."""
-        session = Reconciler(self.folder, self._connect, overrides=self._overrides)
+        session = Reconciler(
+            self.folder, Accounts(self._connect, Timing()), overrides=self._overrides
+        )
         try:
             session.open()
         except FolderHeld:

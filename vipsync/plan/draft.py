@@ -69,7 +69,7 @@ class Draft(Struct):
         memory, name = self.s.memory, do.key(action)
         if name in memory.under_way or name in self.names:
             return True
-        trouble = None if isinstance(action, do.LOCAL) else memory.trouble
+        trouble = None if isinstance(action, do.LOCAL) else memory.account.trouble
         for attempt in filter(None, (trouble, memory.attempts.get(name))):
             if attempt is not trouble:
                 self._say_failing(name, attempt)
@@ -90,6 +90,17 @@ class Draft(Struct):
                 self.notice(Level.ERROR, "VIP", error.message, error.remedy, Unreachable.exit_code)
         elif attempt.lasts:
             self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
+
+    def _outage(self) -> Iterator[Notice]:
+        """Say that nothing can be asked of VIP; a single failure that may pass is not worth a word."""
+        trouble = self.s.memory.account.trouble
+        if trouble is None:
+            return
+        error = trouble.error
+        if not error.transient or trouble.lasts:
+            yield Notice(Level.ERROR, "VIP", error.message, error.remedy, error.exit_code)
+        elif trouble.count > 1:
+            yield Notice(Level.WAIT, "VIP", error.message, "It is tried again.")
 
     def failing(self, action: do.Action) -> bool:
         """Tell whether this action failed and waits for its next attempt."""
@@ -136,7 +147,7 @@ class Draft(Struct):
         actions = tuple(_up_to_decision(self.actions))
         return Plan(
             actions,
-            tuple(self.notices),
+            (*self._outage(), *self.notices),
             frozenset(self.conditions),
             self.due,
             at_rest=not (actions or self.advances or self.s.memory.under_way),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from vipsync import actions as do
 from vipsync.errors import (
@@ -86,6 +86,38 @@ class Listing(Struct, frozen=True):
     at: float = 0.0
 
 
+class AccountMemory(Struct):
+    """What a process remembers about one key on one portal: all its sessions share it.
+
+    `trouble` is why nothing can be asked of VIP, and until when; `heard_at` when VIP last did what it
+    was asked to; `slots_full_at` when it last had no slot. `version` counts what changes a plan.
+    """
+
+    version: int = 0
+    trouble: Attempt | None = None
+    heard_at: float = float("-inf")
+    slots_full_at: float | None = None
+
+    def heard(self, now: float) -> None:
+        """Remember that VIP did what it was asked to."""
+        self.heard_at = now
+        if self.trouble:
+            self.trouble, self.version = None, self.version + 1
+
+    def failed(self, attempt: Attempt) -> None:
+        """Remember that nothing can be asked of VIP."""
+        self.trouble, self.version = attempt, self.version + 1
+
+    def no_slot(self, now: float) -> None:
+        """Remember that VIP had no slot for one more execution."""
+        self.slots_full_at, self.version = now, self.version + 1
+
+    def slot_freed(self) -> None:
+        """Forget that VIP had no slot: an execution has ended."""
+        if self.slots_full_at is not None:
+            self.slots_full_at, self.version = None, self.version + 1
+
+
 class Memory(Struct):
     """What a process remembers about one session while it runs. `version` counts what it learned.
 
@@ -93,7 +125,7 @@ class Memory(Struct):
     said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
     may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when a
     removal was asked for by the process before this one, or before what was seen was forgotten.
-    Both are by this process' clock. `heard_at`: when VIP last did what it was asked to.
+    Both are by this process' clock.
     `removal_unsure`: it was asked to remove these, and nobody knows whether it took that.
     """
 
@@ -105,8 +137,7 @@ class Memory(Struct):
     attempts: dict[str, Attempt] = {}
     under_way: set[str] = set()
     since: dict[str, float] = {}
-    trouble: Attempt | None = None
-    heard_at: float = float("-inf")
+    account: AccountMemory = field(default_factory=AccountMemory)
     home: do.HomeSeen | None = None
     home_path: VipPath = VipPath("")
     home_at: float = 0.0
@@ -121,7 +152,6 @@ class Memory(Struct):
     ours: tuple[Execution, ...] | None = None
     found_at: float | None = None
     found_whole: bool = False
-    slots_full_at: float | None = None
     started_at: float | None = None
     removal_asked: dict[VipPath, float] = {}
     removal_looked: dict[VipPath, float] = {}
@@ -147,7 +177,7 @@ class Memory(Struct):
         else:
             self.attempts.pop(name, None)
             if not isinstance(action, do.LOCAL):
-                self.trouble, self.heard_at = None, now
+                self.account.heard(now)
         self._learn(action, outcome, now)
 
     def _failed(
@@ -156,16 +186,18 @@ class Memory(Struct):
         if isinstance(error, SlotsFull):
             return
         name, everywhere = do.key(action), _stops_everything(action, error)
-        before = self.trouble if everywhere else self.attempts.get(name)
+        before = self.account.trouble if everywhere else self.attempts.get(name)
+        if everywhere and before and now < before.not_before:
+            return  # it was on its way already when this was found out
         count, since = (before.count + 1, before.since) if before else (1, now)
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 10)) * (0.5 + spread() / 2)
         if now < since + PATIENCE:  # one try falls on its end: what has passed by then is noticed
             pause = min(pause, since + PATIENCE - now)
         rest = min(LONGEST_REST, error.retry_after or 0)
-        silent = isinstance(error, OUTAGES) and self.heard_at < (since + now) / 2
+        silent = isinstance(error, OUTAGES) and self.account.heard_at < (since + now) / 2
         attempt = Attempt(count, error, now + max(pause, rest), since, now, silent)
         if everywhere:
-            self.trouble = attempt
+            self.account.failed(attempt)
         else:
             self.attempts[name] = attempt
 
@@ -188,18 +220,18 @@ class Memory(Struct):
             case ((do.SendFile() | do.SendPack()), _):
                 self.touched[parent(action.vip)] = self.version
             case do.StartExecution(), do.Failed(error=SlotsFull()):
-                self.slots_full_at = now
+                self.account.no_slot(now)
             case do.StartExecution(), _:
                 self.started_at = now
                 self.found_at = None
                 self.since.pop(SLOT, None)  # the next one waits for its turn again
             case do.FindExecutions(), do.ExecutionsSeen():
-                self.ours, self.found_at = outcome.executions, now
+                self.ours, self.found_at = outcome.executions, outcome.at
                 self.found_whole = outcome.whole
             case ((do.Poll() | do.Kill()), do.Polled()):
                 self.polled_at[action.execution_id] = now
                 if frees_slot(outcome):
-                    self.slots_full_at = None
+                    self.account.slot_freed()
             case do.ListResults(), do.ResultsListed():
                 self.returned[action.execution.id] = len(action.execution.returned)
                 self.listed_at[action.execution.id] = now
@@ -254,16 +286,11 @@ class Memory(Struct):
         self.listings = {f: v for f, v in self.listings.items() if not f.startswith(inside)}
         self.listings.pop(path, None)
 
-    def try_slots_again(self) -> None:
-        """Forget that VIP had no slot: an execution of another folder has ended."""
-        self.slots_full_at = None
-        self.version += 1
-
-    def forget_account(self) -> None:
+    def change_account(self, account: AccountMemory) -> None:
         """Know nothing of what one key showed: another one may open another account."""
+        self.account = account
         self.forget_home()
         self.ours, self.found_at, self.found_whole = None, None, False
-        self.slots_full_at = None
         self.version += 1
 
     def forget_home(self) -> None:
@@ -288,9 +315,9 @@ def frees_slot(outcome: do.Outcome) -> bool:
 
 
 def _stops_everything(action: do.Action, error: VipsyncError) -> bool:
-    """Tell whether nothing else that needs VIP can succeed either.
+    """Tell whether nothing else that this account asks of VIP can succeed either.
 
     What this machine refused is kept by action: an answer from VIP would say nothing about it.
     """
     local = isinstance(action, do.LOCAL) or isinstance(error, DiskError)
-    return error.scope is Scope.SESSION and not local
+    return error.scope is Scope.ACCOUNT and not local

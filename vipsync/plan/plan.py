@@ -28,7 +28,7 @@ from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
 from vipsync.plan.sending import Placer, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import mark, settle_doubts
+from vipsync.plan.starting import find_executions, settle_doubts
 from vipsync.rows import LaunchStatus, Phase
 
 
@@ -63,9 +63,6 @@ def _say_troubles(draft: Draft) -> None:
     s = draft.s
     if s.settings_error:
         draft.notice(Level.ERROR, "settings", s.settings_error, exit_code=1)
-    if s.memory.trouble:
-        error = s.memory.trouble.error
-        draft.notice(Level.ERROR, "VIP", error.message, error.remedy, error.exit_code)
     for path, reason in sorted(s.unreadable.items()):
         draft.notice(Level.PERSON, path, f"inputs/{path} cannot be read: {reason}")
     for case in s.cases.cases:
@@ -112,7 +109,7 @@ def _follow(draft: Draft) -> None:
     plan_following(draft)
     plan_results(draft)
     if draft.s.memory.ours is None:  # an older ledger does not know all of its executions
-        draft.add(do.FindExecutions(mark(session)))
+        find_executions(draft)
     elif not draft.s.settings_error:  # what is to stay on VIP may stand in what is broken
         plan_removal(draft)
 

@@ -15,6 +15,9 @@ DOUBT = 120.0
 """Seconds for which a launch whose answer was lost is looked for by its name."""
 
 
+FRESH = 10.0
+"""Seconds for which a list of the account's executions can prove that something is not in it."""
+
 BETWEEN_LAUNCHES = 1.0
 """Seconds between two launches (house 7.2)."""
 
@@ -24,15 +27,23 @@ def mark(session: Session) -> str:
     return f"vipsync-{session.id}"
 
 
+def find_executions(draft: Draft) -> None:
+    """Look for executions of this session in a list that is recent, and newer than what we know."""
+    memory = draft.s.memory
+    times = (draft.s.now - FRESH, memory.started_at, memory.found_at)
+    since = max(at for at in times if at is not None)
+    draft.add(do.FindExecutions(mark(draft.s.state.session), since))
+
+
 def start(draft: Draft, launch: Launch) -> None:
     """Add one POST, when VIP has a slot and the last results folder is known."""
-    memory, state = draft.s.memory, draft.s.state
+    memory = draft.s.memory
     lender = draft.s.lender
     if lender and lender.leased_at is None:
         draft.add(do.TakeLease(lender.folder, draft.s.wall))
         return
     if memory.ours is None:
-        draft.add(do.FindExecutions(mark(state.session)))
+        find_executions(draft)
         return
     if _last_folder_unknown(draft):
         return
@@ -44,7 +55,7 @@ def start(draft: Draft, launch: Launch) -> None:
 
 def _must_queue(draft: Draft) -> bool:
     """Tell whether VIP has no slot, or another folder of this run has waited longer for one."""
-    s, full_at = draft.s, draft.s.memory.slots_full_at
+    s, full_at = draft.s, draft.s.memory.account.slots_full_at
     if full_at is None and s.first_in_queue:
         return False
     if full_at is None:
@@ -150,12 +161,12 @@ def _settle(draft: Draft, launch: Launch) -> None:
         draft.notice(Level.PERSON, launch.name, text, remedy)
     else:
         draft.notice(Level.WAIT, launch.name, text)
-    if looked is None or not _fresh(draft, looked) or draft.s.now >= looked + 10.0:
-        draft.add(do.FindExecutions(mark(draft.s.state.session)))
+    if looked is None or not _fresh(draft, looked) or draft.s.now >= looked + FRESH:
+        find_executions(draft)
     else:
-        draft.wait(looked + 10.0, lasting=proves_nothing)
+        draft.wait(looked + FRESH, lasting=proves_nothing)
 
 
 def _fresh(draft: Draft, looked: float) -> bool:
     """Tell whether a list is recent enough to prove that something is not in it."""
-    return draft.s.now - looked <= 10.0
+    return draft.s.now - looked <= FRESH

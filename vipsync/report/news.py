@@ -19,6 +19,9 @@ from vipsync.status.words import size
 PATIENCE = 10.0
 """Seconds for which a line is not said again when only its numbers have changed."""
 
+_OUTAGE = "VIP"
+"""The subject of what is said once for all folders."""
+
 _ASKING = (Level.PERSON, Level.ERROR)
 _NUMBER = re.compile(r"\d[\d.,]*")
 
@@ -40,7 +43,8 @@ class News(Struct):
             self._said.pop(verb, None)
         for batch in batches:
             yield from self._moving(batch, now)
-        if not any(n.text in status.sentence for n in status.notices if n.level in _ASKING):
+        asking = [n for n in status.notices if n.level in _ASKING or n.subject == _OUTAGE]
+        if not any(n.text in status.sentence or n.subject == _OUTAGE for n in asking):
             yield from self._changed("", status.sentence, now)  # else the notice says it
         for execution in status.executions:
             text = f"{execution.id}: {execution_text(execution)}"
@@ -69,11 +73,13 @@ class News(Struct):
 
     def _noticed(self, status: Status) -> Iterator[str]:
         for notice in status.notices:
-            if notice not in self._notices and notice.level is not Level.WAIT:
+            known = notice in self._notices or notice.subject == _OUTAGE
+            if not known and notice.level is not Level.WAIT:
                 yield from notice_text(notice)
         for notice in self._notices:
             if notice.level in _ASKING and notice.subject not in {
-                n.subject for n in status.notices
+                _OUTAGE,
+                *(n.subject for n in status.notices),
             }:
                 yield f"no longer: {printable(notice.subject)}: {_first(notice.text)}"
         self._notices = dict.fromkeys(status.notices)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync.errors import VipsyncError
-from vipsync.report.news import News
+from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.stream import Stream
 from vipsync.report.text import paragraph, printable
@@ -55,6 +55,7 @@ class Reporter:
         self._statuses: dict[Path, Status] = {}
         self._news: dict[Path, News] = {}
         self._live: Live | None = None
+        self._silent_since: float | None = None
 
     # words
 
@@ -121,6 +122,7 @@ class Reporter:
             left = left_to_transfer(session)
             ended = self._progress.expect(root, left, has_arrived(session))
         if self._live is None:
+            self._say_outage()
             news = self._news.setdefault(root, News())
             batches = self._progress.batches(root)
             for line in news.lines(status, batches, ended, self._clock()):
@@ -133,6 +135,19 @@ class Reporter:
             for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
                 self._line(status, line)
 
+    def _say_outage(self) -> None:
+        """Say once for all folders that VIP is out of order, and when it answers again."""
+        notices = (n for status in self._statuses.values() for n in status.notices)
+        outage = next((n for n in notices if n.subject == "VIP"), None)
+        now = self._clock()
+        if outage and self._silent_since is None:
+            self._silent_since = now
+            for line in notice_text(outage):
+                self._dated(line)
+        elif not outage and self._silent_since is not None:
+            self._dated(f"VIP answers again, after {now - self._silent_since:.0f} s.")
+            self._silent_since = None
+
     def settle(self) -> None:
         """Print what was held back because only its numbers had changed."""
         for root, news in self._news.items():
@@ -140,9 +155,12 @@ class Reporter:
                 self._line(self._statuses[root], line)
 
     def _line(self, status: Status, line: str) -> None:
-        now = datetime.fromtimestamp(self._wall()).astimezone()
         name = f"{printable(status.session)}: " if len(self._statuses) > 1 else ""
-        self.say(f"{now:%Y-%m-%d %H:%M:%S}  {name}{line}")
+        self._dated(f"{name}{line}")
+
+    def _dated(self, line: str) -> None:
+        now = datetime.fromtimestamp(self._wall()).astimezone()
+        self.say(f"{now:%Y-%m-%d %H:%M:%S}  {line}")
 
     @contextmanager
     def live(self, *, stays: bool = True) -> Iterator[None]:

@@ -10,7 +10,6 @@ import logging
 import queue
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -19,12 +18,12 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.errors import BadAnswer, GenericVipError, Unreachable, VipsyncError
+from vipsync.run.account import MOST_TRANSFERS, Account
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 
 logger = logging.getLogger(__name__)
 
-MOST_TRANSFERS = 8
 AHEAD = 2
 """Pieces of work that are ready for the next free thread, so that none waits for the ledger."""
 
@@ -91,33 +90,6 @@ def fault(error: Exception) -> VipsyncError:
     return VipsyncError(f"A fault in vipsync: {type(error).__name__}.", "Please report it.")
 
 
-class Window:
-    """How many pieces of work one server is given at once.
-
-    Half as many after a round in which it refused or was late, one more after a round in which it
-    was well: additive increase, multiplicative decrease, as TCP does it (RFC 5681).
-    """
-
-    def __init__(self, most: int = MOST_TRANSFERS) -> None:
-        self.most = self.size = most
-        self.round = 0
-        self._well = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether the server is given all that there are threads for."""
-        return self.size == self.most
-
-    def note(self, began_in: int, *, strained: bool) -> None:
-        """Take in how a transfer went that began in some round: the same bad hour counts once."""
-        if not strained:
-            self._well += 1
-        elif began_in == self.round:
-            self.size, self.round, self._well = max(1, self.size // 2), self.round + 1, 0
-        if self._well >= self.size < self.most:
-            self.size, self._well = self.size + 1, 0
-
-
 def strained(action: do.Action, outcome: do.Outcome, seconds: float) -> bool | None:
     """Tell whether a transfer shows that the server has too much to do; None where it shows nothing."""
     if not isinstance(action, TRANSFERS):
@@ -134,7 +106,7 @@ class _Errand(Struct, frozen=True, eq=False):
     """Work that is under way. `first`: it was taken from the beginning of its queue."""
 
     work: Work
-    window: str
+    account: Account | None
     round: int
     first: bool
     began: float
@@ -151,7 +123,6 @@ class Dispatch:
         self._under_way: set[_Errand] = set()
         self._ended: queue.SimpleQueue[tuple[_Errand, do.Outcome | None, float]]
         self._ended = queue.SimpleQueue()
-        self._windows: defaultdict[str, Window] = defaultdict(Window)
 
     @property
     def idle(self) -> bool:
@@ -167,9 +138,10 @@ class Dispatch:
         """Tell whether one more piece of work of this session may be under way."""
         if len(self._under_way) >= MOST_TRANSFERS + AHEAD:
             return False
-        window = self._windows[session.portal]
-        mine = sum(errand.window == session.portal for errand in self._under_way)
-        return window.is_open or mine < window.size
+        account = session.account
+        if account is None or account.room >= MOST_TRANSFERS:
+            return True
+        return sum(errand.account is account for errand in self._under_way) < account.room
 
     def hand_out(self, session: Reconciler) -> bool:
         """Start the next work of a session; False where it has none.
@@ -181,8 +153,9 @@ class Dispatch:
         work = session.next_work(from_end=not first)
         if work is None:
             return False
-        window = self._windows[session.portal]
-        errand = _Errand(work, session.portal, window.round, first, self._clock())
+        account = session.account
+        began_in = account.window.round if account else 0
+        errand = _Errand(work, account, began_in, first, self._clock())
         self._under_way.add(errand)
         self._executor.submit(work, lambda _work, outcome: self._end(errand, outcome))
         return True
@@ -202,8 +175,8 @@ class Dispatch:
             if outcome is None:
                 continue
             strain = strained(errand.work.action, outcome, ended - errand.began)
-            if strain is not None:
-                self._windows[errand.window].note(errand.round, strained=strain)
+            if strain is not None and errand.account:
+                errand.account.window.note(errand.round, strained=strain)
             yield errand.work, outcome
 
     def drain(self, settle: Callable[[Work, do.Outcome], None]) -> None:

@@ -19,8 +19,7 @@ from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
 from vipsync.observe.observer import Observing
-from vipsync.plan.memory import frees_slot
-from vipsync.run.account import Connect, Pacer
+from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
@@ -60,14 +59,14 @@ class Loop:
         self.directories = list(directories)
         self.sessions: dict[Path, Reconciler] = {}
         self.timing = timing or Timing()
-        self._connect, self._overrides, self._environ = connect, overrides, environ
+        self._accounts = Accounts(connect, self.timing, pace)
+        self._overrides, self._environ = overrides, environ
         self._publish, self._moved = publish, moved
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
         clock = self.timing.clock
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
-        self._pacer = pace or Pacer(1.0, self.timing.clock, self.timing.sleep)
         self._due: dict[Path, float] = {}
         self._let_go: list[Reconciler] = []
         self._rested = 0.0
@@ -256,33 +255,23 @@ class Loop:
 
     def _settle(self, work: Work, outcome: do.Outcome) -> None:
         session, root = work.session, work.session.folder.root
+        shared = session.memory.account
+        before = shared.version
         with self._alone(session):
             session.settle(work.action, outcome)
         plain = isinstance(work.action, NUMEROUS) and not isinstance(outcome, do.Failed)
         if session.is_open and not (plain and session.queue):
             self._due[root] = 0.0
-        if frees_slot(outcome):
-            for waiting, other in self.sessions.items():
-                if other.memory.slots_full_at is not None:
-                    other.memory.try_slots_again()
-                    self._due[waiting] = 0.0
+        if shared.version != before:  # what was learned of the account concerns all its folders
+            for other, sharing in self.sessions.items():
+                if sharing.memory.account is shared:
+                    self._due[other] = 0.0
 
-    # the queue for slots on VIP: first come, first launched
-
-    def _is_first(self, session: Reconciler) -> bool:
-        """Tell whether no other folder of this account has waited longer for a slot."""
-        waiting = [
-            (since, other)
-            for other in self.sessions.values()
-            if (since := other.waits_since) is not None and other.account == session.account
-        ]
-        first = min(waiting, key=lambda found: found[0], default=(0.0, session))
-        return first[1] is session
-
-    def _turn_came(self, session: Reconciler) -> bool:
+    @staticmethod
+    def _turn_came(session: Reconciler) -> bool:
         snapshot = session.snapshot
         queued = snapshot is not None and not snapshot.first_in_queue
-        return queued and session.waits_since is not None and self._is_first(session)
+        return queued and session.waits and session.first_in_queue
 
     def pause(self) -> float:
         """Return the seconds until something is due; none while outcomes wait."""
@@ -325,13 +314,11 @@ class Loop:
         """Take in a session folder, and return its session."""
         self.sessions[folder.root] = Reconciler(
             folder,
-            self._connect,
+            self._accounts,
             overrides=self._overrides,
             environ=self._environ,
             timing=self.timing,
             stop=self._check_stop,
-            pace=self._pacer,
-            first=self._is_first,
             moved=self._moved,
             observer=observer,
         )

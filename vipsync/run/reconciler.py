@@ -33,7 +33,7 @@ from vipsync.record.backup import read_backup
 from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
-from vipsync.run.account import Access, Connect
+from vipsync.run.account import Access, Account, Accounts
 from vipsync.run.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Reconciler:
     def __init__(
         self,
         folder: SessionFolder,
-        connect: Connect,
+        accounts: Accounts,
         *,
         overrides: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
@@ -65,8 +65,6 @@ class Reconciler:
         planner: Callable[[Snapshot], Plan] = plan,
         observer: Callable[[SessionFolder], Observing] | None = None,
         stop: Callable[[], None] = lambda: None,
-        pace: Callable[[], None] = lambda: None,
-        first: Callable[[Reconciler], bool] = lambda _session: True,
         moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
     ) -> None:
         self.folder = folder
@@ -77,7 +75,7 @@ class Reconciler:
         self.plan: Plan | None = None
         self.trouble: VipsyncError | None = None
         self.confirmed: float | None = None
-        self._access = Access(connect)
+        self._access = Access(accounts)
         self._new = False
         self._basis: object = None
         self._id = ""
@@ -85,8 +83,7 @@ class Reconciler:
         self.planner = planner
         self._new_observer = observer or self._folder_observer
         self._overrides, self._environ = overrides, environ
-        self._stop, self._pace, self._moved = stop, pace, moved
-        self._first = first
+        self._stop, self._moved = stop, moved
         self._hold: Hold | None = None
         self.observer: Observing | None = None
 
@@ -136,6 +133,7 @@ class Reconciler:
             self._hold.release()
         self._hold = self.observer = None
         self.queue.clear()
+        self._queue_up(None)
 
     # the cycle
 
@@ -155,19 +153,25 @@ class Reconciler:
         return False
 
     @property
-    def portal(self) -> str:
-        """Return the portal that this session talks to, empty while it has no client."""
-        return self._access.portal
-
-    @property
-    def account(self) -> tuple[str, str]:
-        """Return what tells accounts apart: portal and print of the key."""
+    def account(self) -> Account | None:
+        """The account that this session runs with, None while it has no key."""
         return self._access.account
 
     @property
-    def waits_since(self) -> float | None:
-        """Return since when this session could start an execution (monotonic s), None where not."""
-        return None if self.trouble else self.memory.since.get(SLOT)
+    def waits(self) -> bool:
+        """Tell whether this session could start an execution, and stands in its account's queue."""
+        return self.account is not None and self in self.account.queue
+
+    @property
+    def first_in_queue(self) -> bool:
+        """Tell whether no other session of this account has waited longer for a slot."""
+        return self.account is None or self.account.first(self)
+
+    def _queue_up(self, since: float | None) -> None:
+        if self.account and since is not None:
+            self.account.queue[self] = since
+        elif self.account:
+            self.account.queue.pop(self, None)
 
     @property
     def at_rest(self) -> bool:
@@ -193,19 +197,23 @@ class Reconciler:
             seen = self.observer.look(
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
-            self.snapshot = replace(seen, first_in_queue=self._first(self))
+            self.snapshot = replace(seen, first_in_queue=self.first_in_queue)
             if self.snapshot.marker:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
             self._keep_settings()  # from here on the ledger is not new, also after a kill
             session, now = self.ledger.state.session, self.timing.clock()
+            account = self.account
             self._access.renew(self.snapshot.settings, session, self.memory, now)
+            if account and account is not self.account:
+                account.queue.pop(self, None)
         except FolderAbsent as error:
             self._halt(error)
             return
         except VipsyncError as error:
             self.trouble = error
             self.queue.clear()
+            self._queue_up(None)
             return
         except OSError as error:  # what cannot be read is not known to be gone
             self._halt(unreadable(self.folder.root, error))
@@ -219,6 +227,7 @@ class Reconciler:
         self.queue.clear()
         self.plan = self.planner(self.snapshot)
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
+        self._queue_up(self.memory.since.get(SLOT))
         self.queue.extend(self.plan.actions)
         self._confirm()
 
@@ -319,20 +328,22 @@ class Reconciler:
             self.ledger.commit(Changes(put=rows))
 
     def _tools(self) -> Tools:
-        observer = self.observer
+        observer, account = self.observer, self.account
         if observer is None:
             raise AssertionError("an open session has an observer")
-        return Tools(
+        tools = Tools(
             folder=self.folder,
             inputs=observer.inputs,
             outputs=observer.outputs,
-            client=self._access.client,
+            client=account.client if account else None,
             seen=observer.seen,
             key_print=self._access.key_print,
             stop=self._stop,
-            pace=self._pace,
             moved=self._moved,
         )
+        if account is None:
+            return tools
+        return replace(tools, executions=account.executions, pace=account.pace)
 
 
 def _basis(s: Snapshot) -> tuple[object, ...]:
@@ -353,6 +364,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.first_in_queue,
         s.state.version,
         s.memory.version,
+        s.memory.account.version,
     )
 
 

@@ -34,8 +34,6 @@ from vipsync.settings.reading import PORTAL_VARIABLE
 
 T = TypeVar("T")
 
-BETWEEN_LAUNCHES = 1.0
-
 _workers: Workers | None = None
 _workers_lock = threading.Lock()
 
@@ -64,9 +62,7 @@ class Account:
         self._key = found_key(api_key, os.environ, self.portal)
         self.client = VipClient(self.portal, self._key, transport)
         self.timing = timing or Timing()
-        self.pace: Callable[[], None] = Pacer(
-            BETWEEN_LAUNCHES, self.timing.clock, self.timing.sleep
-        )
+        self.pace = Pacer(self.timing)
         self._executor = executor
         self._descriptors: dict[str, Descriptor] = {}
         weakref.finalize(self, self.client.close)  # sessions share it: the last one lets it go

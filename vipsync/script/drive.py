@@ -155,7 +155,7 @@ class Step:
         return done(self.snapshot) or (self._loop.at_rest() and not waits)
 
     def _check_trouble(self, *, patient: bool) -> None:
-        trouble = self.session.memory.trouble
+        trouble = self.session.memory.account.trouble
         if trouble is None or (patient and trouble.error.transient):
             return
         if not trouble.error.transient or trouble.lasts:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from vipsync.act.perform import LIST_LIMIT
+from vipsync.client.vip_client import LIST_LIMIT
 from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
 from vipsync.model import Lease, Settings, VipPath, replace
 from vipsync.names import home_of

@@ -58,9 +58,6 @@ class SessionReport:
         if self._say is None and session.snapshot:
             self._terminal().update(session, self._status(session, session.snapshot))
             self._show()
-        trouble = session.memory.trouble
-        if trouble and trouble.error.transient:
-            self._once(Notice(Level.WAIT, "VIP", trouble.error.message, "It is tried again."))
         for notice in plan.notices:
             if notice.level is not Level.ERROR:
                 self._once(notice)

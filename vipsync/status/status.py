@@ -123,7 +123,7 @@ def status_of(
 
 def _starting(plan: Plan, snapshot: Snapshot) -> int:
     """Return the jobs of the launch that comes next; one that only asks again for a slot starts nothing yet."""
-    if snapshot.memory.slots_full_at is not None:
+    if snapshot.memory.account.slots_full_at is not None:
         return 0
     return sum(a.launch.jobs for a in plan.actions if isinstance(a, do.StartExecution))
 
@@ -243,6 +243,8 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     jobs = sum(sum(e.jobs.values()) for e in running)
     parts = []
     waiting = {n.subject for n in status.notices if n.level is Level.WAIT}
+    if "VIP" in waiting:
+        parts.append("VIP does not answer now, and is asked again")
     if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
         parts.append("the marker is gone, finishing starts soon")
     if status.phase == Phase.REMOVING:
