@@ -85,8 +85,8 @@ def test_patience_is_counted_in_time(count: int, seconds: float, lasts: bool) ->
 
 def test_vip_out_of_order_asks_nothing_of_a_person() -> None:
     """It is said once, whatever was asked of it, with the code of a VIP that cannot be reached."""
-    names = [do.key(POLL), do.key(KILL)]
-    made = draft(attempts={n: attempt(GenericVipError(n), 5, silent=True) for n in names})
+    keys = [do.key(POLL), do.key(KILL)]
+    made = draft(attempts={k: attempt(GenericVipError(str(k)), 5, silent=True) for k in keys})
     for action in (POLL, KILL):
         made.add(action)
     (notice,) = made.finished().notices

@@ -63,7 +63,7 @@ def test_an_empty_file_comes(bench: Bench) -> None:
 
 def test_progress_is_told(bench: Bench) -> None:
     """Bytes so far and in all, until all are there."""
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[do.Key, int, int]] = []
     action = bench.result("a.csv", BIG)
     bench.act(action, moved=lambda *progress: told.append(progress))
     assert {(name, size) for name, _, size in told} == {(do.key(action), len(BIG))}

@@ -259,7 +259,7 @@ def test_only_what_was_known_before_is_read_before_it_is_sent() -> None:
     placer = Placer(seen)
     found = sort_cases(seen, placer)
     assert list(to_learn(found, placer)) == ["a.dat"]
-    assert [do.key(action) for action in to_read(found, placer)] == [
+    assert [str(do.key(action)) for action in to_read(found, placer)] == [
         "HashFile a.dat",
         "HashFile b.dat",
     ]

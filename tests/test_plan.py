@@ -28,6 +28,7 @@ from tests.worlds import (
     execution,
     in_doubt,
     judged,
+    key_of,
     known,
     launched,
     memory,
@@ -109,7 +110,7 @@ def words(action: do.Action) -> str:
         case do.FetchResult():
             return f"FetchResult {action.local}"
         case _:
-            return do.key(action).replace(HOME, "~").rstrip()
+            return str(do.key(action)).replace(HOME, "~").rstrip()
 
 
 def put(made: Plan, kind: type) -> list[object]:
@@ -133,9 +134,9 @@ def start(made: Plan) -> Launch:
 
 def failed(
     name: str, error: VipsyncError, count: int = 1, pause: float = 5.0
-) -> dict[str, Attempt]:
+) -> dict[do.Key, Attempt]:
     """Return the memory of an action that failed `count` times and waits."""
-    return {name: attempt(error, count, pause)}
+    return {key_of(name): attempt(error, count, pause)}
 
 
 def asked(command: str, *cases: str, **options: str) -> tuple[Request, ...]:
@@ -482,7 +483,7 @@ SENDING = [
             sent("b.dat", "three", SendStatus.TRYING),
             session=OPEN,
             files=AB,
-            memory=memory(touched={INPUTS: 1}, under_way={f"SendFile {INPUTS}/b.dat"}),
+            memory=memory(touched={INPUTS: 1}, under_way={key_of(f"SendFile {INPUTS}/b.dat")}),
         ),
         [],
         [],
@@ -592,7 +593,7 @@ SENDING = [
             memory=memory(attempts=failed(SEND_A, TransferMismatch("cut"), count=5)),
         ),
         [],
-        ["person SendFile ~/INPUTS/a.dat"],
+        ["person ~/INPUTS/a.dat"],
         rest=True,
         due=5,
     ),
@@ -1059,7 +1060,7 @@ DOUBT = [
             in_doubt("a.dat", "one"),
             session=OPEN,
             files=A,
-            memory=memory(under_way={f"StartExecution {in_doubt('a.dat', 'one').name}"}),
+            memory=memory(under_way={key_of(f"StartExecution {in_doubt('a.dat', 'one').name}")}),
         ),
         [],
         [],
@@ -1549,7 +1550,7 @@ FINISHING_ROWS = [
             memory=memory(attempts=failed("HashFile a.dat", LocalFileError("no right"), count=5)),
         ),
         ["Decide set aside"],
-        ["person HashFile a.dat"],
+        ["person a.dat"],
     ),
     Row(
         "finishing: a running execution is waited for",
@@ -1687,7 +1688,7 @@ FINISHING_ROWS = [
     ),
     Row(
         "finishing: a transfer under way is waited for",
-        snapshot(session=SET_ASIDE, memory=memory(under_way={SEND_A})),
+        snapshot(session=SET_ASIDE, memory=memory(under_way={key_of(SEND_A)})),
         [],
         [],
     ),

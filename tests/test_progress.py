@@ -12,7 +12,8 @@ from vipsync.run.dispatch import Done, Serial
 from vipsync.run.reconciler import Work
 
 HERE = Path("/study")
-UP, UP2, DOWN = "SendFile /vip/a", "SendFile /vip/b", "FetchResult /vip/c"
+UP, UP2 = do.Key(do.SendFile, "/vip/a"), do.Key(do.SendFile, "/vip/b")
+DOWN = do.Key(do.FetchResult, "/vip/c")
 
 
 class Clock:
@@ -25,12 +26,12 @@ class Clock:
         return self.now
 
 
-def none(_key: str) -> bool:
+def none(_key: do.Key) -> bool:
     """Say that nothing has arrived."""
     return False
 
 
-def only(*keys: str) -> Callable[[str], bool]:
+def only(*keys: do.Key) -> Callable[[do.Key], bool]:
     """Say which transfers have arrived."""
     return lambda key: key in keys
 
@@ -68,7 +69,7 @@ def test_a_batch_ends_when_nothing_is_left() -> None:
 def test_both_directions_and_other_folders_are_apart() -> None:
     """Each folder has its own batches, one up and one down."""
     progress = Progress(Clock())
-    progress.expect(HERE, {UP: 1, DOWN: 2, "Poll x": None}, none)
+    progress.expect(HERE, {UP: 1, DOWN: 2, do.Key(do.Poll, "x"): None}, none)
     progress.expect(Path("/other"), {UP2: 5}, none)
     assert [(b.upload, b.size) for b in progress.batches(HERE)] == [(True, 1), (False, 2)]
     assert [b.size for b in progress.batches(Path("/other"))] == [5]

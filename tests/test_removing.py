@@ -22,6 +22,7 @@ from tests.worlds import (
     settings,
     snapshot,
 )
+from vipsync import actions as do
 from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.plan.memory import Attempt
@@ -179,7 +180,7 @@ def test_results_are_let_go_by_name_or_path() -> None:
     refused = result("b.tgz", ResultStatus.REFUSED)
     here = result("c.tgz")
     found = finishing(execution(), coming, failing, refused, here)
-    found.memory.attempts[f"FetchResult {failing.vip}"] = Attempt(1, Unreachable("cut"), 0.0)
+    found.memory.attempts[do.Key(do.FetchResult, failing.vip)] = Attempt(1, Unreachable("cut"), 0.0)
     gone = let_go(found, ("a.tgz", refused.vip, "c.tgz", "tgz", "d.tgz"))
     assert gone == [
         replace(failing, status=ResultStatus.LET_GO),

@@ -237,6 +237,12 @@ def newcomer(**changes: Any) -> Memory:
     return replace(Memory(pipeline_at=NOW - 1, home_path=HOME), **changes)
 
 
+def key_of(text: str) -> do.Key:
+    """Return the key of an action from its words, as in `Poll e1`."""
+    kind, _, subject = text.partition(" ")
+    return do.Key(getattr(do, kind), subject)
+
+
 def polled(*ids: str, ago: float = 1.0, **changes: Any) -> Memory:
     """Return the memory of a process that polled these executions a moment ago."""
     return memory(polled_at=dict.fromkeys(ids, NOW - ago), **changes)

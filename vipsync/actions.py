@@ -5,7 +5,7 @@ Each action holds what it expects to find; `act` looks again before it touches. 
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from msgspec import Struct
 
@@ -237,11 +237,22 @@ LOCAL = (*INLINE, HashFile)
 """Actions that need no answer from VIP."""
 
 
-def key(action: Action) -> str:
-    """Name what is to be done: equal whenever it is the same thing, whatever is expected of it.
+class Key(NamedTuple):
+    """What is to be done, and with what: a place, an id or a name.
 
-    Attempts and what is under way are kept by this name, apart from the plan.
+    Equal whenever it is the same thing, whatever is expected of it. Attempts and what is under way
+    are kept by it, apart from the plan.
     """
+
+    kind: type[Action]
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__} {self.subject}"
+
+
+def key(action: Action) -> Key:
+    """Return what is to be done, without what is expected of it."""
     match action:
         case StartExecution():
             subject = action.launch.name
@@ -253,7 +264,7 @@ def key(action: Action) -> str:
             subject = ""
         case _:
             subject = getattr(action, _FIRST_FIELD[type(action)])
-    return f"{type(action).__name__} {subject}"
+    return Key(type(action), subject)
 
 
 _FIRST_FIELD = {

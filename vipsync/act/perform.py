@@ -65,7 +65,7 @@ class Tools(Struct, frozen=True):
     executions: Callable[[float], tuple[float, Sequence[Execution]]] = lambda _since: (0.0, ())
     stop: Callable[[], None] = lambda: None
     pace: Callable[[], None] = lambda: None
-    moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None
+    moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None
 
     @property
     def staging(self) -> Path:
@@ -284,14 +284,14 @@ def _hash(action: do.HashFile, tools: Tools) -> do.FileHashed:
 
 def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
     """Send a file and hash what left; a file that changed meanwhile was not sent."""
-    name, size, gone = do.key(action), action.state.size, 0
+    key, size, gone = do.key(action), action.state.size, 0
 
     def on_block(block: bytes) -> None:
         nonlocal gone
         tools.stop()
         digest.update(block)
         gone += len(block)
-        tools.moved(name, gone, size)
+        tools.moved(key, gone, size)
 
     with Digest() as digest, _opened(_local(tools, action.path), action.state) as file:
         if size:
@@ -329,13 +329,13 @@ def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> Non
     """Send an archive, unless an earlier attempt brought it there after all."""
     there = tools.vip.properties(action.vip)
     if there is None:
-        name, gone = do.key(action), 0
+        key, gone = do.key(action), 0
 
         def on_block(block: bytes) -> None:
             nonlocal gone
             tools.stop()
             gone += len(block)
-            tools.moved(name, gone, size)
+            tools.moved(key, gone, size)
 
         with archive.open("rb") as file:
             tools.vip.upload(action.vip, file, size, on_block)

@@ -37,7 +37,7 @@ class Bench(Protocol):
         """Raise where the program is to end."""
 
     @property
-    def moved(self) -> Callable[[str, int, int], None]:
+    def moved(self) -> Callable[[do.Key, int, int], None]:
         """Take note of progress: key, bytes so far, bytes in all."""
 
     @property
@@ -92,14 +92,14 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
 
 
 def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> None:
-    name, came = do.key(action), offset
+    key, came = do.key(action), offset
     with part.open("ab") as file:
         with bench.vip.download(action.vip, offset) as download:
             for block in download.blocks:
                 bench.stop()
                 file.write(block)
                 came += len(block)
-                bench.moved(name, came, action.size)
+                bench.moved(key, came, action.size)
         file.flush()
         os.fsync(file.fileno())
 

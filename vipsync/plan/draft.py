@@ -60,27 +60,27 @@ class Draft(Struct):
     actions: list[do.Action] = []
     notices: dict[Notice, None] = {}
     conditions: set[str] = set()
-    names: set[str] = set()
+    keys: set[do.Key] = set()
     due: float | None = None
     advances: bool = False
 
     def add(self, action: do.Action) -> bool:
         """Add an action unless it must wait; True when it is under way or will be."""
-        memory, name = self.s.memory, do.key(action)
-        if name in memory.under_way or name in self.names:
+        memory, key = self.s.memory, do.key(action)
+        if key in memory.under_way or key in self.keys:
             return True
         trouble = None if isinstance(action, do.LOCAL) else memory.account.trouble
-        for attempt in filter(None, (trouble, memory.attempts.get(name))):
+        for attempt in filter(None, (trouble, memory.attempts.get(key))):
             if attempt is not trouble:
-                self._say_failing(name, attempt)
+                self._say_failing(key, attempt)
             if attempt.not_before > self.s.now:
                 self.wait(attempt.not_before, lasting=attempt.lasts)
                 return False
         self.actions.append(action)
-        self.names.add(name)
+        self.keys.add(key)
         return True
 
-    def _say_failing(self, name: str, attempt: Attempt) -> None:
+    def _say_failing(self, key: do.Key, attempt: Attempt) -> None:
         """Say what fails for good; that VIP is out of order is said once, whatever was asked of it."""
         error = attempt.error
         if isinstance(error, DiskError):  # a person can mend it now, and one line is enough
@@ -89,7 +89,7 @@ class Draft(Struct):
             if not any(n.subject == "VIP" for n in self.notices):
                 self.notice(Level.ERROR, "VIP", error.message, error.remedy, Unreachable.exit_code)
         elif attempt.lasts:
-            self.notice(Level.PERSON, name, error.message, error.remedy, error.exit_code)
+            self.notice(Level.PERSON, key.subject, error.message, error.remedy, error.exit_code)
 
     def _outage(self) -> Iterator[Notice]:
         """Say that nothing can be asked of VIP; a single failure that may pass is not worth a word."""

@@ -134,8 +134,8 @@ class Memory(Struct):
     was_finishing: bool = False
     unanswered_at: float | None = None
     asked_before: float | None = None
-    attempts: dict[str, Attempt] = {}
-    under_way: set[str] = set()
+    attempts: dict[do.Key, Attempt] = {}
+    under_way: set[do.Key] = set()
     since: dict[str, float] = {}
     account: AccountMemory = field(default_factory=AccountMemory)
     home: do.HomeSeen | None = None

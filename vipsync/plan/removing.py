@@ -78,10 +78,9 @@ def _silent(execution: Followed, snapshot: Snapshot) -> bool:
     """Tell whether VIP neither describes an execution nor lists its results (facts 5.7, 3.3)."""
     memory = snapshot.memory
     if execution.over:
-        listing = f"{do.ListResults.__name__} {execution.id}"
-        return not execution.listed and listing in memory.attempts
-    polling = f"{do.Poll.__name__} {execution.id}"
-    return polling in memory.attempts and execution.id not in memory.polled_at
+        return not execution.listed and do.key(do.ListResults(execution)) in memory.attempts
+    asked = do.key(do.Poll(execution.id)) in memory.attempts
+    return asked and execution.id not in memory.polled_at
 
 
 def _say_silent(draft: Draft) -> None:
@@ -131,8 +130,7 @@ def _doubts(draft: Draft) -> bool:
     state, memory = draft.s.state, draft.s.memory
     if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
         return True
-    sends = tuple(f"{kind.__name__} " for kind in SENDS)
-    if any(name.startswith(sends) for name in memory.under_way):
+    if any(key.kind in SENDS for key in memory.under_way):
         return True
     trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
     killed = [

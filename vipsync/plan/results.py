@@ -231,7 +231,7 @@ def cannot_come(result: Result, snapshot: Snapshot) -> bool:
     limit = _largest(snapshot)
     if limit is not None and result.size > limit:
         return True
-    if f"{do.FetchResult.__name__} {result.vip}" in snapshot.memory.attempts:
+    if do.Key(do.FetchResult, result.vip) in snapshot.memory.attempts:
         return True
     try:
         local_path(result.vip, snapshot.state.executions[result.execution_id], snapshot)

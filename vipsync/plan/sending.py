@@ -331,10 +331,9 @@ def _too_soon(draft: Draft, send: Send, wrong: int) -> bool:
 
 def _quiet(draft: Draft, folder: VipPath) -> bool:
     """Tell whether no transfer into the folder is under way: a list would miss its end."""
-    prefixes = tuple(f"{send.__name__} " for send in SENDS)
     return not any(
-        name.startswith(prefixes) and parent(VipPath(name.partition(" ")[2])) == folder
-        for name in draft.s.memory.under_way
+        key.kind in SENDS and parent(VipPath(key.subject)) == folder
+        for key in draft.s.memory.under_way
     )
 
 
@@ -344,7 +343,7 @@ def _with_folders(draft: Draft, sends: Sequence[Send]) -> list[Send]:
     for send in sends:
         by_folder[parent(send.vip)].append(send)
     ready: list[Send] = []
-    looking = draft.names | draft.s.memory.under_way
+    looking = draft.keys | draft.s.memory.under_way
     for folder in sorted(by_folder):
         # A list that is under way would miss what is sent meanwhile, and read as "not there".
         if _bring_folder(draft, folder) and do.key(do.LookAtFolder(folder)) not in looking:

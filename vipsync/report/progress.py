@@ -25,10 +25,7 @@ _SPEED_OVER = 10.0
 """Seconds over which a speed is averaged."""
 
 
-_KINDS = {
-    True: (do.SendFile.__name__, do.SendPack.__name__),
-    False: (do.FetchResult.__name__,),
-}
+_KINDS = {True: (do.SendFile, do.SendPack), False: (do.FetchResult,)}
 
 
 class Transfer(Struct, frozen=True):
@@ -62,7 +59,7 @@ class Batch(Struct, frozen=True):
 
 
 class _Track(Struct):
-    key: str
+    key: do.Key
     size: int
     moved: int = 0
     began: float | None = None
@@ -78,14 +75,14 @@ class _Flow(Struct):
 
     upload: bool
     began: float
-    tracks: dict[str, _Track] = {}
+    tracks: dict[do.Key, _Track] = {}
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def batch(self, now: float) -> Batch:
         tracks = self.tracks.values()
         moved = sum(t.moved for t in tracks)
         slow = [
-            Transfer(PurePosixPath(t.key).name, t.moved, t.size)
+            Transfer(PurePosixPath(t.key.subject).name, t.moved, t.size)
             for t in tracks
             if len(tracks) == 1 or _is_slow(t, now)
         ]
@@ -115,9 +112,9 @@ class Progress:
         self._clock = clock
         self._lock = threading.Lock()
         self._flows: dict[tuple[Path, bool], _Flow] = {}
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[do.Key, _Track] = {}
 
-    def moved(self, key: str, now: int, size: int) -> None:
+    def moved(self, key: do.Key, now: int, size: int) -> None:
         """Take in that `now` bytes of `size` have passed."""
         with self._lock:
             track = self._tracks.get(key)
@@ -126,7 +123,7 @@ class Progress:
                 track.began = self._clock() if track.began is None else track.began
 
     def expect(
-        self, folder: Path, left: Mapping[str, int | None], arrived: Callable[[str], bool]
+        self, folder: Path, left: Mapping[do.Key, int | None], arrived: Callable[[do.Key], bool]
     ) -> list[Batch]:
         """Take in what is left to transfer in a folder; return the batches that ended with this.
 
@@ -140,11 +137,11 @@ class Progress:
         self,
         folder: Path,
         upload: bool,
-        left: Mapping[str, int | None],
-        arrived: Callable[[str], bool],
+        left: Mapping[do.Key, int | None],
+        arrived: Callable[[do.Key], bool],
     ) -> Batch | None:
         kinds = _KINDS[upload]
-        mine = {key: size for key, size in left.items() if key.partition(" ")[0] in kinds}
+        mine = {key: size for key, size in left.items() if key.kind in kinds}
         flow = self._flows.get((folder, upload))
         if flow is None:
             if not mine:
@@ -162,7 +159,7 @@ class Progress:
         return flow.batch(self._clock()) if flow.tracks else None
 
     def _settle(
-        self, flow: _Flow, left: Mapping[str, object], arrived: Callable[[str], bool]
+        self, flow: _Flow, left: Mapping[do.Key, object], arrived: Callable[[do.Key], bool]
     ) -> None:
         """Count what is no longer left and came through; forget what did not."""
         for key, track in list(flow.tracks.items()):
@@ -182,9 +179,9 @@ class Progress:
             return [flow.batch(now) for flow in flows if flow and flow.tracks]
 
 
-def left_to_transfer(session: Reconciler) -> dict[str, int | None]:
+def left_to_transfer(session: Reconciler) -> dict[do.Key, int | None]:
     """Return the transfers that a session has before it or under way, with their sizes where known."""
-    left: dict[str, int | None] = dict.fromkeys(session.memory.under_way)
+    left: dict[do.Key, int | None] = dict.fromkeys(session.memory.under_way)
     planned = session.plan.actions if session.plan else ()
     handed_out = (action for action in planned if do.key(action) in left)
     for action in (*handed_out, *session.queue):
@@ -198,12 +195,12 @@ def left_to_transfer(session: Reconciler) -> dict[str, int | None]:
     return left
 
 
-def has_arrived(session: Reconciler) -> Callable[[str], bool]:
+def has_arrived(session: Reconciler) -> Callable[[do.Key], bool]:
     """Return a function that tells whether a transfer came through, by what the ledger says."""
     state = session.ledger.state
 
-    def arrived(key: str) -> bool:
-        vip = VipPath(key.partition(" ")[2])
+    def arrived(key: do.Key) -> bool:
+        vip = VipPath(key.subject)
         sent, result = state.sent.get(vip), state.results.get(vip)
         good = sent is not None and sent.status in (SendStatus.SENT, SendStatus.ANSWERED)
         return good or (result is not None and result.status is ResultStatus.HERE)

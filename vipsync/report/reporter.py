@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipsync import actions as do
 from vipsync.errors import VipsyncError
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
@@ -108,7 +109,7 @@ class Reporter:
 
     # folders at work
 
-    def moved(self, key: str, now: int, size: int) -> None:
+    def moved(self, key: do.Key, now: int, size: int) -> None:
         """Take in how far a transfer is; may be called in any thread."""
         self._progress.moved(key, now, size)
 

@@ -53,7 +53,7 @@ class Loop:
         executor: Executor | None = None,
         watch: bool = True,
         publish: Callable[[Reconciler], object] = lambda _session: None,
-        moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+        moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
         pace: Callable[[], None] | None = None,
     ) -> None:
         self.directories = list(directories)

@@ -65,7 +65,7 @@ class Reconciler:
         planner: Callable[[Snapshot], Plan] = plan,
         observer: Callable[[SessionFolder], Observing] | None = None,
         stop: Callable[[], None] = lambda: None,
-        moved: Callable[[str, int, int], None] = lambda _key, _now, _all: None,
+        moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
     ) -> None:
         self.folder = folder
         self.timing = timing or Timing()
@@ -286,7 +286,7 @@ class Reconciler:
             raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
         if isinstance(outcome, do.Failed):
-            logger.info("%s: %s", printable(do.key(action)), type(outcome.error).__name__)
+            logger.info("%s: %s", printable(str(do.key(action))), type(outcome.error).__name__)
         if isinstance(action, do.Decide):
             self._after_decision(action)
 

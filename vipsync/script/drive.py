@@ -126,7 +126,7 @@ class Step:
 
     def _raise_lasting(self) -> None:
         """Raise what was tried for as long as it is worth waiting: the step can be taken again."""
-        for _, attempt in sorted(self.session.memory.attempts.items()):
+        for _, attempt in sorted(self.session.memory.attempts.items(), key=str):
             if attempt.outage:
                 raise out_of_order(attempt.error) from attempt.error
             if attempt.lasts and attempt.error.transient:
@@ -142,7 +142,7 @@ class Step:
     def first_error(self) -> VipsyncError | None:
         """Return what the first action failed with that did fail."""
         attempts = self.session.memory.attempts
-        return attempts[min(attempts)].error if attempts else None
+        return attempts[min(attempts, key=str)].error if attempts else None
 
     def _is_over(self, done: Callable[[Snapshot], bool], *, patient: bool) -> bool:
         session = self.session

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from vipsync import actions as do
 from vipsync.model import Descriptor, Parameter
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.snapshot import Snapshot
@@ -87,7 +88,7 @@ class SessionReport:
             return ""
         return f"{self._step}, {self._jobs}" if self._jobs else self._step
 
-    def moved(self, key: str, now: int, size: int) -> None:
+    def moved(self, key: do.Key, now: int, size: int) -> None:
         """Take in how far a transfer is; may be called in any thread."""
         if self._reporter:
             self._reporter.moved(key, now, size)

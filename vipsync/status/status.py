@@ -94,7 +94,7 @@ def status_of(
     )
     counts = Counter(str(case.state) for case in cases)
     on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
-    names = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
+    keys = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
     status = Status(
         folder=folder,
         session=session_name(snapshot),
@@ -106,8 +106,8 @@ def status_of(
         notices=notices,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
         starting=_starting(plan, snapshot),
-        sending=sum(n.startswith(("SendFile ", "SendPack ")) for n in names),
-        fetching=sum(n.startswith("FetchResult ") for n in names),
+        sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
+        fetching=sum(key.kind is do.FetchResult for key in keys),
         files=len(on_vip),
         size=sum(r.size for r in on_vip),
         since=state.session.opened_at,
