@@ -21,17 +21,17 @@ from tests.worlds import (
 )
 from vipsync import actions as do
 from vipsync.model import Settings, replace
-from vipsync.plan.launching import execution_name
-from vipsync.plan.new_cases import (
+from vipsync.plan.case_index import (
     case_content,
+    index_cases,
     outdated,
     settings_digest,
-    sort_cases,
     to_learn,
     to_read,
 )
+from vipsync.plan.launching import execution_name
 from vipsync.plan.plan import plan
-from vipsync.plan.sending import Placer
+from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import mark, next_run, runs_to_come
 from vipsync.rows import Launch, LaunchStatus, Row, State, Verdict
@@ -55,13 +55,13 @@ def moment(chosen: Settings, data: str = "one", shared: str = "t", name: str = "
 def content(seen: Snapshot) -> str | None:
     """Return what identifies its one case."""
     (case,) = seen.cases.cases
-    return case_content(case, seen, Placer(seen))
+    return case_content(case, InputPlaces(seen))
 
 
 def circumstances(seen: Snapshot) -> str:
     """Return what else its one case runs with."""
     (case,) = seen.cases.cases
-    return settings_digest(case, seen, Placer(seen))
+    return settings_digest(case, InputPlaces(seen))
 
 
 BASE = moment(table())
@@ -101,8 +101,8 @@ def test_the_text_of_a_pattern_does_not_count() -> None:
 def test_names_and_listed_words_count() -> None:
     """Two words for one file are two cases."""
     seen = moment(table(word=("x", "y")))
-    placer = Placer(seen)
-    assert len({case_content(case, seen, placer) for case in seen.cases.cases}) == 2
+    places = InputPlaces(seen)
+    assert len({case_content(case, places) for case in seen.cases.cases}) == 2
 
 
 REGISTER = pipeline("Register", "fixed:File moving:File", "out=[moving]-on-[fixed].tgz")
@@ -122,7 +122,7 @@ def test_files_that_change_places_make_another_case(fixed: object, moving: objec
         ),
         descriptor=REGISTER,
     )
-    assert len(set(sort_cases(seen, Placer(seen)).content.values())) == 4
+    assert len(set(index_cases(seen).content.values())) == 4
 
 
 def test_a_case_that_nobody_read_has_no_content() -> None:
@@ -213,7 +213,7 @@ def test_runs_to_come_follow_what_was_started() -> None:
 
 def sorted_cases(seen: Snapshot) -> list[list[str]]:
     """Return the new, the unknown and the settling cases."""
-    found = sort_cases(seen, Placer(seen))
+    found = index_cases(seen)
     return [[case.id for case in cases] for cases in (found.new, found.unknown, found.settling)]
 
 
@@ -256,10 +256,9 @@ def test_a_launch_in_doubt_counts_as_launched() -> None:
 def test_only_what_was_known_before_is_read_before_it_is_sent() -> None:
     """A new file is hashed on its way; a request about cases needs every hash."""
     seen = snapshot(known("a.dat", "one"), files={"a.dat": "two!", "b.dat": "x"})
-    placer = Placer(seen)
-    found = sort_cases(seen, placer)
-    assert list(to_learn(found, placer)) == ["a.dat"]
-    assert [str(do.key(action)) for action in to_read(found, placer)] == [
+    index = index_cases(seen)
+    assert list(to_learn(index)) == ["a.dat"]
+    assert [str(do.key(action)) for action in to_read(index)] == [
         "HashFile a.dat",
         "HashFile b.dat",
     ]
@@ -276,5 +275,4 @@ def test_cases_that_ran_with_other_settings_are_outdated() -> None:
         ([now, then], ["a.dat"]),
     ):
         seen = snapshot(known("a.dat", "one"), *rows, execution(), files={"a.dat": "one"})
-        placer = Placer(seen)
-        assert outdated(sort_cases(seen, placer), placer) == old
+        assert outdated(index_cases(seen)) == old

@@ -34,7 +34,7 @@ from vipsync.model import (
 )
 from vipsync.plan.draft import Draft
 from vipsync.plan.memory import Listing
-from vipsync.plan.sending import Placer, plan_sending, set_aside, to_upload
+from vipsync.plan.sending import InputPlaces, plan_sending, set_aside, to_upload
 from vipsync.record.digests import members_digest, states_digest
 from vipsync.rows import Row, SendStatus, Sent
 
@@ -51,15 +51,15 @@ STATES = tuple((RelPath(p), state_of(c)) for p, c in FILES.items())
 ALMOST = {VipPath(f"{INPUTS}/s"): Listing(0, {VipPath(f"{INPUTS}/s/a.nii"): 3}, NOW)}
 
 
-def placer(*rows: Row, **changes: Any) -> Placer:
-    """Return a placer for a folder with two files and these rows, in a process that looked at both."""
+def places(*rows: Row, **changes: Any) -> InputPlaces:
+    """Return the places of a folder with two files and these rows, in a process that looked at both."""
     sizes = {VipPath(f"{INPUTS}/{path}"): len(content) for path, content in FILES.items()}
     known_there = {f: Listing(0, {}, NOW) for f in (INPUTS, VipPath(f"{INPUTS}/s"))}
     if rows:
         known_there[VipPath(f"{INPUTS}/s")] = Listing(0, sizes, NOW)
     looked = memory(listings=known_there)
     moment: dict[str, Any] = {"session": OPEN, "files": FILES, "memory": looked, **changes}
-    return Placer(snapshot(*rows, **moment))
+    return InputPlaces(snapshot(*rows, **moment))
 
 
 def archived(status: SendStatus, digest: str) -> Sent:
@@ -78,27 +78,27 @@ def lent(files: dict[str, str]) -> Lender:
 
 def test_a_text_goes_as_it_stands() -> None:
     """A number, a word, a path that is on VIP already."""
-    assert placer().place(Text("/vip/x")).vip == "/vip/x"
+    assert places().place(Text("/vip/x")).vip == "/vip/x"
 
 
 def test_a_file_under_another_name_goes_to_that_name() -> None:
     """`as = ...`."""
-    (send,) = placer().place(InputFile(RelPath("s/a.nii"), "sub-1.nii")).todo
+    (send,) = places().place(InputFile(RelPath("s/a.nii"), "sub-1.nii")).todo
     assert isinstance(send, do.SendFile)
     assert (send.vip, send.path) == (f"{INPUTS}/sub-1.nii", "s/a.nii")
 
 
 def test_a_folder_is_there_when_each_of_its_files_is() -> None:
     """Its place is that of the folder; one file missing is one file to send."""
-    assert placer(*BOTH).place(FOLDER).vip == f"{INPUTS}/s"
-    made = placer(*BOTH[:2], memory=memory(listings=ALMOST)).place(FOLDER)
+    assert places(*BOTH).place(FOLDER).vip == f"{INPUTS}/s"
+    made = places(*BOTH[:2], memory=memory(listings=ALMOST)).place(FOLDER)
     assert (made.vip, [str(do.key(a)) for a in made.todo]) == (None, [f"SendFile {INPUTS}/s/b.nii"])
 
 
 def test_a_folder_with_another_content_goes_to_the_next_version_whole() -> None:
     """Old and new files never lie in one folder."""
     other = [*BOTH[:2], known("s/b.nii", "three"), sent("s/b.nii", "what it was")]
-    made = placer(*other).place(FOLDER)
+    made = places(*other).place(FOLDER)
     assert [str(do.key(a)) for a in made.todo] == [
         f"SendFile {INPUTS}/_v2/s/a.nii",
         f"SendFile {INPUTS}/_v2/s/b.nii",
@@ -107,29 +107,29 @@ def test_a_folder_with_another_content_goes_to_the_next_version_whole() -> None:
 
 def test_a_folder_that_lost_a_file_goes_to_the_next_version_whole() -> None:
     """A job gets everything that lies in the folder on VIP: no file may be in it that is gone here."""
-    fewer = placer(*BOTH, files={"s/a.nii": "one"})
+    fewer = places(*BOTH, files={"s/a.nii": "one"})
     made = fewer.place(InputFolder(RelPath("s"), MEMBERS[:1]))
     assert [str(do.key(a)) for a in made.todo] == [f"SendFile {INPUTS}/_v2/s/a.nii"]
 
 
 def test_what_is_not_sure_is_read_before_anything_is_sent() -> None:
     """The hash decides for which version the others are."""
-    made = placer(*BOTH[:2], sent("s/b.nii", "three"), touched=["s/b.nii"]).place(FOLDER)
+    made = places(*BOTH[:2], sent("s/b.nii", "three"), touched=["s/b.nii"]).place(FOLDER)
     assert [str(do.key(a)) for a in made.todo] == ["HashFile s/b.nii"]
 
 
 def test_a_packed_folder_is_sent_as_one_archive() -> None:
     """With its members in the states that it is made of."""
-    (send,) = placer().place(PACK).todo
+    (send,) = places().place(PACK).todo
     assert send == do.SendPack(ARCHIVE, RelPath("s"), PackKind.ZIP, STATES)
 
 
 def test_an_archive_that_is_there_is_known_by_its_members() -> None:
     """Equal names and hashes; other ones go to the next version."""
     whole = archived(SendStatus.SENT, members_digest(HASHES))
-    assert placer(*BOTH, whole).place(PACK).vip == ARCHIVE
+    assert places(*BOTH, whole).place(PACK).vip == ARCHIVE
     other = archived(SendStatus.SENT, members_digest(HASHES[:1]))
-    (send,) = placer(*BOTH, other).place(PACK).todo
+    (send,) = places(*BOTH, other).place(PACK).todo
     assert isinstance(send, do.SendPack)
     assert send.vip == f"{INPUTS}/_v2/s.zip"
 
@@ -137,11 +137,11 @@ def test_an_archive_that_is_there_is_known_by_its_members() -> None:
 def test_an_archive_in_doubt_is_sent_again_from_the_same_states() -> None:
     """Its bytes are the same; from other states it goes elsewhere."""
     doubted = archived(SendStatus.TRYING, states_digest(STATES))
-    (again,) = placer(doubted).place(PACK).todo
+    (again,) = places(doubted).place(PACK).todo
     assert isinstance(again, do.SendPack)
     assert again.vip == ARCHIVE
     other = archived(SendStatus.TRYING, states_digest(STATES[:1]))
-    (elsewhere,) = placer(other).place(PACK).todo
+    (elsewhere,) = places(other).place(PACK).todo
     assert isinstance(elsewhere, do.SendPack)
     assert elsewhere.vip == f"{INPUTS}/_v2/s.zip"
 
@@ -149,14 +149,14 @@ def test_an_archive_in_doubt_is_sent_again_from_the_same_states() -> None:
 def test_an_archive_is_looked_for_where_nobody_has_looked() -> None:
     """As files are: somebody may have deleted it on VIP."""
     whole = archived(SendStatus.SENT, members_digest(HASHES))
-    (look,) = placer(*BOTH, whole, memory=memory(listings={})).place(PACK).todo
+    (look,) = places(*BOTH, whole, memory=memory(listings={})).place(PACK).todo
     assert look == do.LookAtFolder(INPUTS)
 
 
 def test_an_archive_that_vanished_is_sent_to_its_place_again() -> None:
     """The place belongs to these members for ever."""
     vanished = archived(SendStatus.TRYING, members_digest(HASHES))
-    assert placer(*BOTH, vanished).place(PACK).todo == (
+    assert places(*BOTH, vanished).place(PACK).todo == (
         do.SendPack(ARCHIVE, RelPath("s"), PackKind.ZIP, STATES),
     )
 
@@ -166,7 +166,7 @@ def test_a_touched_file_that_vanished_is_sent_as_it_is_now() -> None:
     lost = (known("s/a.nii", "one"), replace(sent("s/a.nii", "one"), status=SendStatus.TRYING))
     touched = replace(lost[0], state=state_of("one", touched=True))
     nothing = {VipPath(f"{INPUTS}/s"): Listing(0, {}, NOW)}
-    moved = placer(touched, lost[1], touched=["s/a.nii"], memory=memory(listings=nothing))
+    moved = places(touched, lost[1], touched=["s/a.nii"], memory=memory(listings=nothing))
     (again,) = moved.place(InputFile(RelPath("s/a.nii"))).todo
     assert isinstance(again, do.SendFile)
     assert again.state == state_of("one", touched=True)
@@ -178,16 +178,16 @@ def test_a_file_that_was_edited_before_the_end_is_set_aside() -> None:
     edited = snapshot(
         *there("a.dat", "one"), session=FINISHING, files={"a.dat": "three"}, settings=everything
     )
-    (row,) = set_aside(edited, Placer(edited))
+    (row,) = set_aside(edited, InputPlaces(edited))
     assert (row.vip, row.status) == (f"{INPUTS}/_v2/a.dat", SendStatus.REMOVED)
     after = snapshot(*there("a.dat", "one"), row, files={"a.dat": "three"}, settings=everything)
-    assert to_upload(after, Placer(after)) == []
+    assert to_upload(after, InputPlaces(after)) == []
 
 
 def test_members_that_nobody_read_are_read_first() -> None:
     """Only their hashes tell whether the archive is theirs."""
     whole = archived(SendStatus.SENT, members_digest(HASHES))
-    assert [str(do.key(a)) for a in placer(whole).place(PACK).todo] == [
+    assert [str(do.key(a)) for a in places(whole).place(PACK).todo] == [
         "HashFile s/a.nii",
         "HashFile s/b.nii",
     ]
@@ -196,7 +196,7 @@ def test_members_that_nobody_read_are_read_first() -> None:
 def test_lent_files_are_used_where_they_lie() -> None:
     """Nothing is ever sent from here; what the lender lacks is waited for."""
     value, other = InputFile(RelPath("s/a.nii")), InputFile(RelPath("s/b.nii"))
-    borrower = placer(lender=lent({"s/a.nii": "one"}))
+    borrower = places(lender=lent({"s/a.nii": "one"}))
     assert borrower.place(value).vip == "/vip/Home/API/other/INPUTS/s/a.nii"
     assert borrower.place(other) == replace(borrower.place(value), vip=None)
     assert (borrower.blocked([value]), borrower.blocked([value, other])) == (False, True)

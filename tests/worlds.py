@@ -28,10 +28,10 @@ from vipsync.model import (
     VipPath,
     replace,
 )
+from vipsync.plan.case_index import settings_digest
 from vipsync.plan.launching import execution_name
 from vipsync.plan.memory import PATIENCE, AccountMemory, Attempt, Listing, Memory
-from vipsync.plan.new_cases import settings_digest
-from vipsync.plan.sending import Placer
+from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import digest
 from vipsync.rows import (
@@ -139,7 +139,7 @@ def content_of(path: str, content: str) -> str:
 def launched(path: str, content: str, **changes: Any) -> Launch:
     """Return the launch of the one case that this file makes, started as execution e1."""
     case = Case(path, {"data": InputFile(RelPath(path))}, (RelPath(path),))
-    hashed = settings_digest(case, snapshot(), Placer(snapshot()))
+    hashed = settings_digest(case, InputPlaces(snapshot()))
     identity = content_of(path, content)
     own = ((RelPath(path), sha256(content)),)
     made = Launch(

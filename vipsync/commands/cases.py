@@ -15,8 +15,7 @@ from vipsync.disk.files import disk_error
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Command, Request
-from vipsync.plan.new_cases import Sorted, outdated, sort_cases
-from vipsync.plan.sending import Placer
+from vipsync.plan.case_index import CaseIndex, index_cases, outdated
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.ledger import read_state
 from vipsync.report.reporter import Reporter
@@ -191,17 +190,16 @@ def _stopped(state: State) -> bool:
 def chosen_cases(looked: Preview, names: Sequence[str], which: str = "") -> list[str]:
     """Return the cases that a person means; raise SettingsError for a name that no case has."""
     snapshot = looked.snapshot
-    placer = Placer(snapshot)
-    found = sort_cases(snapshot, placer)
+    index = index_cases(snapshot)
     every = {case.id for case in snapshot.cases.cases}
     for name in names:
         if name not in every:
             raise _unknown(name, every)
     match which:
         case "failed":
-            return [r.id for r in case_reports(snapshot, found) if r.state in BAD_ENDS]
+            return [r.id for r in case_reports(snapshot, index) if r.state in BAD_ENDS]
         case "outdated":
-            return outdated(found, placer)
+            return outdated(index)
         case _:
             return [c.id for c in snapshot.cases.cases if not names or c.id in names]
 
@@ -214,29 +212,29 @@ def _unknown(name: str, every: Iterable[str]) -> SettingsError:
 
 def changed_by(command: str, looked: Preview, cases: Sequence[str]) -> bool:
     """Tell whether a launch or a cancellation of these cases would start or stop anything."""
-    placer = Placer(looked.snapshot)
-    found = sort_cases(looked.snapshot, placer)
+    index = index_cases(looked.snapshot)
     complete = [c for c in looked.snapshot.cases.cases if c.complete and c.id in cases]
     if command == "launch":
-        return any(_can_start(case, found, placer) for case in complete)
-    return any(case in found.new or _can_stop(case, found, placer) for case in complete)
+        return any(_can_start(case, index) for case in complete)
+    return any(case in index.new or _can_stop(case, index) for case in complete)
 
 
-def _can_start(case: Case, found: Sorted, placer: Placer) -> bool:
+def _can_start(case: Case, index: CaseIndex) -> bool:
     """Tell whether a case was not launched, or is set aside."""
-    content = found.content.get(case.id, "")
-    judged = placer.s.state.judged.get(content)
-    return content not in found.launches or bool(judged and judged.verdict is Verdict.ASIDE)
+    judged = index.judged(case)
+    return index.content.get(case.id) not in index.launches or bool(
+        judged and judged.verdict is Verdict.ASIDE
+    )
 
 
-def _can_stop(case: Case, found: Sorted, placer: Placer) -> bool:
+def _can_stop(case: Case, index: CaseIndex) -> bool:
     """Tell whether a case is still to be launched, or runs."""
-    state, content = placer.s.state, found.content.get(case.id, "")
-    launches = found.launches.get(content, ())
+    launches = index.launches.get(index.content.get(case.id, ""), ())
     if not launches:
-        judged = state.judged.get(content)
+        judged = index.judged(case)
         return judged is None or judged.verdict not in (Verdict.DROPPED, Verdict.BEFORE)
-    executions = [state.executions.get(launch.execution_id) for launch in launches]
+    known = index.places.s.state.executions
+    executions = [known.get(launch.execution_id) for launch in launches]
     to_come = any(launch.run < launch.runs for launch in launches)
     return to_come or not all(execution and execution.over for execution in executions)
 
@@ -244,7 +242,7 @@ def _can_stop(case: Case, found: Sorted, placer: Placer) -> bool:
 def stand(looked: Preview, cases: Sequence[str]) -> str:
     """Say where cases stand, in a few words."""
     snapshot = looked.snapshot
-    reports = case_reports(snapshot, sort_cases(snapshot, Placer(snapshot)))
+    reports = case_reports(snapshot, index_cases(snapshot))
     states = Counter(report.state.value for report in reports if report.id in cases)
     return ", ".join(f"{number} {state}" for state, number in states.items())
 

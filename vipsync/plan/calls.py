@@ -17,7 +17,7 @@ from vipsync.plan.memory import Memory
 from vipsync.plan.remote_folder import Target, claimed, home_at, look_at, say_unseen
 from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.results import plan_following, plan_results, wanted
-from vipsync.plan.sending import Placer, plan_sending
+from vipsync.plan.sending import InputPlaces, plan_sending
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import plan_launch, settle_doubts
 from vipsync.record.lifecycle import Event, step
@@ -41,15 +41,15 @@ def plan_upload(s: Snapshot, target: Target) -> Plan:
     """Plan to bring every file of the data set to VIP in its content of now."""
     draft = Draft(s)
     if s.files and claimed(draft, target):
-        placer = Placer(s)
-        plan_sending(draft, [a for path in s.files for a in placer.place(InputFile(path)).todo])
+        places = InputPlaces(s)
+        plan_sending(draft, [a for path in s.files for a in places.place(InputFile(path)).todo])
     return draft.finished()
 
 
 def unsent(s: Snapshot) -> list[str]:
     """Name the files of the data set that are not on VIP in their content of now."""
-    placer = Placer(s)
-    return [path for path in s.files if placer.place(InputFile(path)).vip is None]
+    places = InputPlaces(s)
+    return [path for path in s.files if places.place(InputFile(path)).vip is None]
 
 
 def places(s: Snapshot) -> dict[str, VipPath]:
@@ -59,10 +59,10 @@ def places(s: Snapshot) -> dict[str, VipPath]:
     """
     sent = sorted(s.state.sent.values(), key=lambda row: row.at)
     found = {vip_relpath(r.path): r.vip for r in sent if r.status in _THERE and r.path}
-    placer = Placer(s)
+    places = InputPlaces(s)
     for path in s.files:
         with suppress(NameRefused):
-            vip = placer.place(InputFile(path)).vip
+            vip = places.place(InputFile(path)).vip
             if vip:
                 found[vip_relpath(path)] = VipPath(vip)
     return found

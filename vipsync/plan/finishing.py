@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, replace
+from vipsync.plan.case_index import CaseIndex, to_read
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.new_cases import Sorted, to_read
 from vipsync.plan.removing import leaves_something_to_remove, missing
-from vipsync.plan.sending import Placer, set_aside
+from vipsync.plan.sending import set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.plan.starting import runs_to_come
@@ -84,28 +84,28 @@ def _asked_for(aside: Judged, state: State) -> Judged:
     return replace(aside, verdict=Verdict.AGAIN if launched else Verdict.GO, at=None)
 
 
-def plan_after_download(draft: Draft, found: Sorted) -> None:
+def plan_after_download(draft: Draft, index: CaseIndex) -> None:
     """Finish by itself where `after = "download"`: every case ended well, every result here."""
     s = draft.s
     if s.settings.finish.after != "download" or not can(s.state.session, Event.ALL_DONE):
         return
     if not leaves_something_to_remove(s):
         return
-    busy = found.settling or s.unsettled or runs_to_come(s.state)
-    done = all(_is_done(case, found, s) for case in s.cases.cases)
+    busy = index.settling or s.unsettled or runs_to_come(s.state)
+    done = all(_is_done(case, index, s) for case in s.cases.cases)
     if busy or not done or not s.state.executions or not _all_ended_well(s):
         return
     if not missing(s) and draft.add(do.DeleteMarker()):
         decide(draft, "finish after download", step(s.state.session, Event.ALL_DONE))
 
 
-def _is_done(case: Case, found: Sorted, snapshot: Snapshot) -> bool:
+def _is_done(case: Case, index: CaseIndex, snapshot: Snapshot) -> bool:
     """Tell whether a case was launched, or will not be by a person's own decision."""
-    content = found.content.get(case.id, "")
-    judged = snapshot.state.judged.get(content)
+    content = index.content.get(case.id, "")
+    judged = index.judged(case)
     if judged and judged.verdict is Verdict.AGAIN:
-        return case not in found.new
-    return content in found.launches or (judged is not None and judged.verdict is not Verdict.GO)
+        return case not in index.new
+    return content in index.launches or (judged is not None and judged.verdict is not Verdict.GO)
 
 
 def _all_ended_well(snapshot: Snapshot) -> bool:
@@ -125,7 +125,7 @@ def _all_ended_well(snapshot: Snapshot) -> bool:
     return finished and done and not in_doubt
 
 
-def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+def plan_set_aside(draft: Draft, index: CaseIndex) -> list[do.Action]:
     """Set aside the complete cases that were not launched; return the hashes this needs.
 
     Files that come later are not among them: they open the session again. A process that was just
@@ -135,27 +135,27 @@ def plan_set_aside(draft: Draft, found: Sorted, placer: Placer) -> list[do.Actio
     if session.phase is not Phase.FINISHING:
         return []
     if not can(session, Event.SET_ASIDE):
-        _set_aside_withdrawn(draft, found)
+        _set_aside_withdrawn(draft, index)
         return []
     if s.settings.pipeline_id and s.descriptor is None and s.may_have_cases:
         return []  # nobody knows yet which cases there are
-    if found.settling and not draft.wait_for("setting aside", _quiet_time(found, s)):
+    if index.settling and not draft.wait_for("setting aside", _quiet_time(index, s)):
         return []
-    judged = [*_judge(found, s, Verdict.ASIDE), *_asked_aside(found, s)]
-    unread = _readable(draft, to_read(found, placer))
+    judged = [*_judge(index, s, Verdict.ASIDE), *_asked_aside(index, s)]
+    unread = _readable(draft, to_read(index))
     if not unread:
-        files = set_aside(s, placer)
+        files = set_aside(s, index.places)
         decide(draft, "set aside", step(session, Event.SET_ASIDE), *judged, *files)
     return unread
 
 
-def _asked_aside(found: Sorted, snapshot: Snapshot) -> list[Judged]:
+def _asked_aside(index: CaseIndex, snapshot: Snapshot) -> list[Judged]:
     """Set aside the launches that a person asked for, and that no longer came to it."""
-    asked = (snapshot.state.judged.get(found.content[case.id]) for case in found.new)
+    asked = (snapshot.state.judged.get(index.content[case.id]) for case in index.new)
     return [replace(row, verdict=Verdict.ASIDE, at=snapshot.wall) for row in asked if row]
 
 
-def _set_aside_withdrawn(draft: Draft, found: Sorted) -> None:
+def _set_aside_withdrawn(draft: Draft, index: CaseIndex) -> None:
     """Set aside what was in doubt when the others were, and proved not to have been launched."""
     withdrawn = {
         case.content
@@ -163,31 +163,31 @@ def _set_aside_withdrawn(draft: Draft, found: Sorted) -> None:
         if launch.status is LaunchStatus.WITHDRAWN
         for case in launch.cases
     }
-    judged = [*_judge(found, draft.s, Verdict.ASIDE), *_asked_aside(found, draft.s)]
+    judged = [*_judge(index, draft.s, Verdict.ASIDE), *_asked_aside(index, draft.s)]
     late = [x for x in judged if x.content in withdrawn]
     if late:
         decide(draft, "set aside", *late)
 
 
-def _quiet_time(found: Sorted, snapshot: Snapshot) -> float:
+def _quiet_time(index: CaseIndex, snapshot: Snapshot) -> float:
     """Return for how long the cases that still change must be quiet; folders need a minute at least."""
-    values = (value for case in found.settling for value in case.values.values())
+    values = (value for case in index.settling for value in case.values.values())
     folders = any(isinstance(value, InputFolder | PackedFolder) for value in values)
     return max(snapshot.settle, 60.0) if folders else snapshot.settle
 
 
-def plan_adoption(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+def plan_adoption(draft: Draft, index: CaseIndex) -> list[do.Action]:
     """Count the cases of an adopted folder as launched before; return the hashes this needs."""
     s, session = draft.s, draft.s.state.session
     if not session.adopting or (s.settings.pipeline_id and s.descriptor is None):
         return []
-    unread = _readable(draft, to_read(found, placer))
+    unread = _readable(draft, to_read(index))
     if session.phase is not Phase.CLOSED and s.memory.ours is None:
         return unread  # what VIP knows of this session comes first
-    if found.settling or s.unsettled:
+    if index.settling or s.unsettled:
         draft.wait(min(s.unsettled.values()))
     elif not unread:
-        before = _judge(found, s, Verdict.BEFORE)
+        before = _judge(index, s, Verdict.BEFORE)
         decide(draft, "adopt", replace(session, adopting=False), *before)
     return unread
 
@@ -200,10 +200,10 @@ def _readable(draft: Draft, unread: list[do.Action]) -> list[do.Action]:
     return [action for action in unread if not draft.hopeless(action)]
 
 
-def _judge(found: Sorted, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
+def _judge(index: CaseIndex, snapshot: Snapshot, verdict: Verdict) -> list[Judged]:
     at = snapshot.wall if verdict is Verdict.ASIDE else None
     return [
         Judged(content, case_id, verdict, at=at)
-        for case_id, content in sorted(found.content.items())
-        if content not in found.launches and content not in snapshot.state.judged
+        for case_id, content in sorted(index.content.items())
+        if content not in index.launches and content not in snapshot.state.judged
     ]

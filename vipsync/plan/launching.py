@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from vipsync import actions as do
 from vipsync.cases.grouping import group_cases
 from vipsync.model import Case, Descriptor, Group, InputValue, VipPath, replace
+from vipsync.plan.case_index import CaseIndex, settings_digest, to_learn
 from vipsync.plan.draft import NEVER, Draft, Level
-from vipsync.plan.new_cases import Sorted, settings_digest, to_learn
-from vipsync.plan.sending import Placer
+from vipsync.plan.sending import InputPlaces
 from vipsync.plan.starting import mark, runs_to_come, settle_doubts, start
 from vipsync.record.digests import digest
 from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
@@ -22,37 +22,35 @@ LEASE_RENEWAL = 600.0
 """Seconds after which a lease on another session's inputs is written anew."""
 
 
-def plan_cases(
-    draft: Draft, found: Sorted, placer: Placer, descriptor: Descriptor
-) -> list[do.Action]:
+def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[do.Action]:
     """Add the launch whose time has come; return what must be on VIP before others can start."""
-    reading = to_learn(found, placer)
+    reading = to_learn(index)
     todo = [*reading.values()]
     ready: list[Case] = []
     held_up: list[Case] = []
-    for case in found.wanted(placer):
+    for case in index.wanted():
         if case.id in reading:
             continue
-        missing = [a for value in case.values.values() for a in placer.place(value).todo]
+        missing = [a for value in case.values.values() for a in index.places.place(value).todo]
         todo += missing
-        if not missing and case.id in found.content:
+        if not missing and case.id in index.content:
             ready.append(case)
         elif not any(draft.failing(a) for a in missing):
             held_up.append(case)
     if settle_doubts(draft):
         return todo
     for following in runs_to_come(draft.s.state)[:1]:
-        cases = _cases_of(following, found, placer)
+        cases = _cases_of(following, index)
         values = [value for case in cases for value in case.values.values()]
-        missing = [action for value in values for action in placer.place(value).todo]
-        if placer.blocked(values):
+        missing = [action for value in values for action in index.places.place(value).todo]
+        if index.places.blocked(values):
             _start_as_before(draft, following)
         elif not missing:
-            again = _launches(cases, found, placer, descriptor)
+            again = _launches(cases, index, descriptor)
             start(draft, _where_inputs_are(following, again))
         return [*todo, *missing]
-    if ready and not _company_comes(draft, ready, held_up, found.settling):
-        _start_first(draft, _launches(ready, found, placer, descriptor))
+    if ready and not _company_comes(draft, ready, held_up, index.settling):
+        _start_first(draft, _launches(ready, index, descriptor))
     return todo
 
 
@@ -63,10 +61,10 @@ def _start_as_before(draft: Draft, following: Launch) -> None:
         start(draft, following)
 
 
-def _cases_of(launch: Launch, found: Sorted, placer: Placer) -> list[Case]:
+def _cases_of(launch: Launch, index: CaseIndex) -> list[Case]:
     """Return the cases of a launch that are still here."""
     contents = {case.content for case in launch.cases}
-    return [c for c in placer.s.cases.cases if found.content.get(c.id) in contents]
+    return [c for c in index.places.s.cases.cases if index.content.get(c.id) in contents]
 
 
 def _where_inputs_are(following: Launch, again: Sequence[Launch]) -> Launch:
@@ -102,32 +100,30 @@ def _company_comes(
     return False
 
 
-def _launches(
-    ready: Sequence[Case], found: Sorted, placer: Placer, descriptor: Descriptor
-) -> list[Launch]:
+def _launches(ready: Sequence[Case], index: CaseIndex, descriptor: Descriptor) -> list[Launch]:
     by_request: defaultdict[str, list[Case]] = defaultdict(list)
     for case in ready:
-        by_request[found.request(case, placer.s)].append(case)
+        by_request[index.request(case)].append(case)
     return [
-        _launch(group, found, placer, request)
+        _launch(group, index, request)
         for request, cases in sorted(by_request.items())
-        for group in group_cases(cases, descriptor, placer.s.settings.launch.max_jobs)
+        for group in group_cases(cases, descriptor, index.places.s.settings.launch.max_jobs)
     ]
 
 
-def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch:
+def _launch(group: Group, index: CaseIndex, request: str) -> Launch:
     """Return the intent for a group of cases, as its first run."""
-    s = placer.s
+    s = index.places.s
     lists = [name for name, values in group.values.items() if len(values) > 1]
     cases = tuple(
         LaunchedCase(
             id=case.id,
-            content=found.content[case.id],
-            own=tuple((path, placer.sha256(path) or "") for path in case.own),
+            content=index.content[case.id],
+            own=tuple((path, index.places.sha256(path) or "") for path in case.own),
             expected=group.expected.get(case.id, ()),
-            settings=settings_digest(case, s, placer),
+            settings=settings_digest(case, index.places),
             job=job,
-            values={name: _place(case.values[name], placer) for name in lists},
+            values={name: _place(case.values[name], index.places) for name in lists},
         )
         for case, job in zip(group.cases, job_numbers(group, s.descriptor), strict=True)
     )
@@ -142,7 +138,7 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
         cases=cases,
         pipeline_id=s.settings.pipeline_id or "",
         values={
-            parameter: tuple(_place(value, placer) for value in values)
+            parameter: tuple(_place(value, index.places) for value in values)
             for parameter, values in group.values.items()
         },
         results_location=location,
@@ -150,13 +146,13 @@ def _launch(group: Group, found: Sorted, placer: Placer, request: str) -> Launch
         request=request,
         runs=s.settings.launch.nb_runs,
         at=s.wall,
-        shared=tuple((path, placer.sha256(path) or "") for path in group.cases[0].shared),
+        shared=tuple((path, index.places.sha256(path) or "") for path in group.cases[0].shared),
     )
 
 
-def _place(value: InputValue, placer: Placer) -> str:
+def _place(value: InputValue, places: InputPlaces) -> str:
     """Return where a value is on VIP, where all that a launch needs must be by now."""
-    place = placer.place(value).vip
+    place = places.place(value).vip
     if place is None:
         raise AssertionError(f"{value} is not on VIP, and something is launched with it")
     return place
@@ -176,12 +172,12 @@ def execution_name(session: Session, contents: Sequence[str], request: str) -> s
     return f"{session.session_name[:40]} {mark(session)} {digest([sorted(contents), request])[:12]}"
 
 
-def plan_lease(draft: Draft, found: Sorted, placer: Placer) -> None:
+def plan_lease(draft: Draft, index: CaseIndex) -> None:
     """Keep the lease while executions run, give it back after; say which cases wait for the lender."""
     s = draft.s
     if s.lender is None:
         return
-    waiting = len(found.new) + len(found.unknown) - len(found.wanted(placer))
+    waiting = len(index.new) + len(index.unknown) - len(index.wanted())
     if waiting:
         text = f"{waiting} cases wait until their files of {s.lender.folder} are on VIP."
         draft.notice(Level.WAIT, "share", text)
@@ -192,7 +188,7 @@ def plan_lease(draft: Draft, found: Sorted, placer: Placer) -> None:
     if running or intended or (held and runs_to_come(s.state)):
         if s.lender.leased_at is None or s.wall - s.lender.leased_at > LEASE_RENEWAL:
             draft.add(do.TakeLease(s.lender.folder, s.wall))
-    elif s.lender.leased_at is not None and not found.wanted(placer):
+    elif s.lender.leased_at is not None and not index.wanted():
         draft.add(do.ReturnLease(s.lender.folder))
 
 

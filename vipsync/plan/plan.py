@@ -12,6 +12,7 @@ from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import InputFile
 from vipsync.names import vip_relpath
+from vipsync.plan.case_index import CaseIndex, index_cases, outdated, to_learn
 from vipsync.plan.draft import Draft, Level, Plan
 from vipsync.plan.finishing import (
     plan_adoption,
@@ -21,12 +22,11 @@ from vipsync.plan.finishing import (
     plan_set_aside,
 )
 from vipsync.plan.launching import plan_cases, plan_lease
-from vipsync.plan.new_cases import Sorted, outdated, sort_cases, to_learn
 from vipsync.plan.remote_folder import doubt_closed, open_session, proven
 from vipsync.plan.removing import plan_removal
 from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
-from vipsync.plan.sending import Placer, plan_sending, to_read_again, to_upload
+from vipsync.plan.sending import InputPlaces, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.starting import find_executions, settle_doubts
 from vipsync.rows import LaunchStatus, Phase
@@ -36,22 +36,21 @@ def plan(snapshot: Snapshot) -> Plan:
     """Return what is to be done now, in order."""
     draft = Draft(snapshot)
     _say_troubles(draft)
-    placer = Placer(snapshot)
-    found = sort_cases(snapshot, placer)
-    todo = plan_requests(draft, found, placer)
+    index = index_cases(snapshot)
+    todo = plan_requests(draft, index)
     plan_older_ledger(draft)
     if snapshot.settings_error:
         _follow(draft)
         return draft.finished()
-    _say_outdated(draft, found, placer)
-    plan_lease(draft, found, placer)
+    _say_outdated(draft, index)
+    plan_lease(draft, index)
     plan_marker(draft)
-    plan_after_download(draft, found)
-    todo += [*plan_set_aside(draft, found, placer), *plan_adoption(draft, found, placer)]
+    plan_after_download(draft, index)
+    todo += [*plan_set_aside(draft, index), *plan_adoption(draft, index)]
     phase = snapshot.state.session.phase
     leaving = phase is Phase.FINISHING or (phase is Phase.OPEN and not snapshot.marker)
     if _fetch_pipeline(draft) and phase in (Phase.CLOSED, Phase.OPEN) and not leaving:
-        todo += _plan_work(draft, found, placer)
+        todo += _plan_work(draft, index)
     elif leaving:
         settle_doubts(draft)
     _follow(draft)
@@ -83,16 +82,16 @@ def _say_troubles(draft: Draft) -> None:
         draft.wait(min(s.unsettled.values()))
 
 
-def _say_outdated(draft: Draft, found: Sorted, placer: Placer) -> None:
+def _say_outdated(draft: Draft, index: CaseIndex) -> None:
     """Report cases that ran with other settings, or with another version of the pipeline."""
-    old = outdated(found, placer)
-    launched = [c for c in found.content.values() if c in found.launches]
+    old = outdated(index)
+    launched = [c for c in index.content.values() if c in index.launches]
     if old:
         text = f"{len(old)} of {len(launched)} cases ran with older settings or shared files."
         draft.notice(
             Level.INFO, "settings", text, "`vipsync rerun DIR --outdated` runs them again.", 0
         )
-    versions = Counter([found.launches[content][-1].pipeline_id for content in launched])
+    versions = Counter([index.launches[content][-1].pipeline_id for content in launched])
     if len(versions) > 1:
         mixed = ", ".join(f"{n} with {pipeline}" for pipeline, n in sorted(versions.items()))
         draft.notice(Level.INFO, "pipeline", f"Mixed: {mixed}.", exit_code=0)
@@ -127,7 +126,7 @@ def _fetch_pipeline(draft: Draft) -> bool:
     return s.descriptor is not None
 
 
-def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+def _plan_work(draft: Draft, index: CaseIndex) -> list[do.Action]:
     """Plan launches and what they need; open the session before its first effect on VIP."""
     s, session = draft.s, draft.s.state.session
     if session.adopting:
@@ -138,10 +137,10 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         settle_doubts(draft)
         return []
     if session.phase is Phase.CLOSED:
-        learn = to_learn(found, placer)
-        due = [case for case in found.wanted(placer) if case.id not in learn]
-        uploads = to_upload(s, placer)
-        unread = to_read_again(uploads, placer)
+        learn = to_learn(index)
+        due = [case for case in index.wanted() if case.id not in learn]
+        uploads = to_upload(s, index.places)
+        unread = to_read_again(uploads, index.places)
         if due or len(uploads) > len(unread):
             open_session(draft)
         elif s.marker:
@@ -151,17 +150,17 @@ def _plan_work(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
         return []
     todo: list[do.Action] = []
     if s.descriptor:
-        todo += plan_cases(draft, found, placer, s.descriptor)
-    return todo + _rest_of_inputs(draft, placer)
+        todo += plan_cases(draft, index, s.descriptor)
+    return todo + _rest_of_inputs(draft, index.places)
 
 
-def _rest_of_inputs(draft: Draft, placer: Placer) -> list[do.Action]:
+def _rest_of_inputs(draft: Draft, places: InputPlaces) -> list[do.Action]:
     todo: list[do.Action] = []
-    for path in to_upload(draft.s, placer):
+    for path in to_upload(draft.s, places):
         try:
             vip_relpath(path)
         except NameRefused as error:
             draft.notice(Level.PERSON, path, error.message, error.remedy)
         else:
-            todo += placer.place(InputFile(path)).todo
+            todo += places.place(InputFile(path)).todo
     return todo

@@ -7,10 +7,9 @@ from typing import assert_never
 
 from vipsync import actions as do
 from vipsync.model import Case, Command, Request, replace
+from vipsync.plan.case_index import CaseIndex, outdated, to_read
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.new_cases import Sorted, outdated, to_read
 from vipsync.plan.removing import let_go, may_still_come
-from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.lifecycle import Event, can, step
@@ -19,7 +18,7 @@ from vipsync.rows import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row,
 ABOUT_CASES = (Command.LAUNCH, Command.RERUN, Command.CANCEL)
 
 
-def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action]:
+def plan_requests(draft: Draft, index: CaseIndex) -> list[do.Action]:
     """Turn each request that was not carried out yet into a decision.
 
     Return the hashes without which it is not known which cases a request is about.
@@ -33,13 +32,13 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
             text = f"`{request.command}` waits until it is known which cases there are."
             draft.notice(Level.WAIT, request.command, text)
             continue
-        unread, settling = _unsure(request, found, placer)
+        unread, settling = _unsure(request, index)
         if unread or settling:
             text = f"`{request.command}` waits until its files were read."
             draft.notice(Level.WAIT, request.command, text)
             todo += unread
             continue
-        if _in_doubt(request, found):
+        if _in_doubt(request, index):
             text = "`cancel` waits until it is known whether VIP took the launch."
             draft.notice(Level.WAIT, request.command, text)
             continue
@@ -49,7 +48,7 @@ def plan_requests(draft: Draft, found: Sorted, placer: Placer) -> list[do.Action
             continue
         if not all(draft.add(action) for action in _effects(draft, request)):
             continue  # one of them failed and waits: until it is done, nothing says that it is
-        rows = _rows(draft, request, found, placer)
+        rows = _rows(draft, request, index)
         changes = Changes(put=(*rows, DoneRequest(request.id)))
         draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
     return todo
@@ -61,18 +60,18 @@ def _knows_no_cases(s: Snapshot) -> bool:
     return s.may_have_cases and bool(in_the_way) and not s.cases.cases
 
 
-def _unsure(request: Request, found: Sorted, placer: Placer) -> tuple[list[do.Action], list[Case]]:
+def _unsure(request: Request, index: CaseIndex) -> tuple[list[do.Action], list[Case]]:
     """Return what must be read or become quiet before it is clear which cases a request is about."""
     if request.command not in ABOUT_CASES:
         return [], []
-    about = replace(found, unknown=[c for c in found.unknown if _names(request, c.id)])
-    return to_read(about, placer), [c for c in found.settling if _names(request, c.id)]
+    about = replace(index, unknown=[c for c in index.unknown if _names(request, c.id)])
+    return to_read(about), [c for c in index.settling if _names(request, c.id)]
 
 
-def _in_doubt(request: Request, found: Sorted) -> bool:
+def _in_doubt(request: Request, index: CaseIndex) -> bool:
     """Tell whether something is to be stopped of which nobody knows yet whether it runs."""
-    cases = _chosen(request, found) if request.command is Command.CANCEL else ()
-    launches = (x for case_id in cases for x in found.launches.get(found.content[case_id], ()))
+    cases = _chosen(request, index) if request.command is Command.CANCEL else ()
+    launches = (x for case_id in cases for x in index.launches.get(index.content[case_id], ()))
     return any(launch.status is LaunchStatus.INTENDED for launch in launches)
 
 
@@ -80,7 +79,7 @@ def _names(request: Request, case_id: str) -> bool:
     return not request.cases or case_id in request.cases
 
 
-def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list[Row]:
+def _rows(draft: Draft, request: Request, index: CaseIndex) -> list[Row]:
     """Return what a request changes."""
     session = draft.s.state.session
     match request.command:
@@ -89,17 +88,17 @@ def _rows(draft: Draft, request: Request, found: Sorted, placer: Placer) -> list
         case Command.FINISH:
             return _finish(draft, request)
         case Command.LAUNCH:
-            which = _chosen(request, found) if request.cases else _waiting(draft, found)
-            aside = [c for c in which if _is_aside(draft, found.content[c])]
-            first = _judge(which, found, Verdict.GO, request.id, launched=False)
-            return [*first, *_judge(aside, found, Verdict.AGAIN, request.id, launched=True)]
+            which = _chosen(request, index) if request.cases else _waiting(draft, index)
+            aside = [c for c in which if _is_aside(draft, index.content[c])]
+            first = _judge(which, index, Verdict.GO, request.id, launched=False)
+            return [*first, *_judge(aside, index, Verdict.AGAIN, request.id, launched=True)]
         case Command.RERUN:
-            which = _to_rerun(request, found, placer)
+            which = _to_rerun(request, index)
             named = [case_id for case_id in which if case_id in request.cases]
-            first = _judge(named, found, Verdict.GO, request.id, launched=False)
-            return [*first, *_judge(which, found, Verdict.AGAIN, request.id, launched=True)]
+            first = _judge(named, index, Verdict.GO, request.id, launched=False)
+            return [*first, *_judge(which, index, Verdict.AGAIN, request.id, launched=True)]
         case Command.CANCEL:
-            return _cancel(request, found, draft)
+            return _cancel(request, index, draft)
         case Command.KEEP:
             return []
         case _:
@@ -136,17 +135,17 @@ def _finish(draft: Draft, request: Request) -> list[Row]:
     return rows
 
 
-def _chosen(request: Request, found: Sorted) -> list[str]:
+def _chosen(request: Request, index: CaseIndex) -> list[str]:
     """Return the complete cases that a request names; without names, all of them."""
-    return [c for c in sorted(found.content) if _names(request, c)]
+    return [c for c in sorted(index.content) if _names(request, c)]
 
 
-def _waiting(draft: Draft, found: Sorted) -> list[str]:
+def _waiting(draft: Draft, index: CaseIndex) -> list[str]:
     """Return the cases that wait for `launch`: not those that ran before, or that a person dropped."""
     judged, over = draft.s.state.judged, (Verdict.BEFORE, Verdict.DROPPED)
     return [
         case_id
-        for case_id, content in sorted(found.content.items())
+        for case_id, content in sorted(index.content.items())
         if content not in judged or judged[content].verdict not in over
     ]
 
@@ -156,37 +155,37 @@ def _is_aside(draft: Draft, content: str) -> bool:
     return judged is not None and judged.verdict is Verdict.ASIDE
 
 
-def _to_rerun(request: Request, found: Sorted, placer: Placer) -> list[str]:
+def _to_rerun(request: Request, index: CaseIndex) -> list[str]:
     match request.options.get("which"):
         case "outdated":
-            return outdated(found, placer)
+            return outdated(index)
         case "failed":
             bad = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
-            return [r.id for r in case_reports(placer.s, found) if r.state in bad]
+            return [r.id for r in case_reports(index.places.s, index) if r.state in bad]
         case _:
-            return _chosen(request, found)
+            return _chosen(request, index)
 
 
 def _judge(
-    cases: Iterable[str], found: Sorted, verdict: Verdict, request: str, *, launched: bool
+    cases: Iterable[str], index: CaseIndex, verdict: Verdict, request: str, *, launched: bool
 ) -> list[Row]:
     """Return verdicts on those cases that were launched before, or on those that were not."""
     return [
-        Judged(found.content[case_id], case_id, verdict, request)
+        Judged(index.content[case_id], case_id, verdict, request)
         for case_id in cases
-        if (found.content[case_id] in found.launches) is launched
+        if (index.content[case_id] in index.launches) is launched
     ]
 
 
-def _cancel(request: Request, found: Sorted, draft: Draft) -> list[Row]:
+def _cancel(request: Request, index: CaseIndex, draft: Draft) -> list[Row]:
     """Drop cases that are queued, and runs that are to come; stop the executions of those that run."""
-    chosen, due = _chosen(request, found), {case.id for case in found.new}
-    rows = _judge(chosen, found, Verdict.DROPPED, request.id, launched=False)
+    chosen, due = _chosen(request, index), {case.id for case in index.new}
+    rows = _judge(chosen, index, Verdict.DROPPED, request.id, launched=False)
     again = [case_id for case_id in chosen if case_id in due]
-    rows += _judge(again, found, Verdict.DROPPED, request.id, launched=True)
+    rows += _judge(again, index, Verdict.DROPPED, request.id, launched=True)
     running: dict[str, Row] = {}
     for case_id in chosen:
-        for launch in found.launches.get(found.content[case_id], []):
+        for launch in index.launches.get(index.content[case_id], []):
             if launch.run < launch.runs:
                 rows.append(replace(launch, runs=launch.run))
             execution = draft.s.state.executions.get(launch.execution_id)

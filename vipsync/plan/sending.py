@@ -58,7 +58,7 @@ class Placement(Struct, frozen=True):
     todo: tuple[do.Action, ...] = ()
 
 
-class Placer:
+class InputPlaces:
     """Find the place of every input value of one snapshot; remembers what it found."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -238,7 +238,7 @@ def _common_root(value: InputFolder, lender: Lender) -> VipPath | None:
     return VipPath(roots.pop() + root) if len(roots) == 1 else None
 
 
-def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
+def to_upload(snapshot: Snapshot, places: InputPlaces) -> list[RelPath]:
     """Return the settled files that go up although no case needs them, in a content never sent."""
     used_only = snapshot.settings.inputs.upload != "all" and snapshot.settings.pipeline_id
     if used_only or snapshot.lender:
@@ -249,7 +249,7 @@ def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
         for row in snapshot.state.sent.values()
         if row.status in (SendStatus.SENT, SendStatus.REMOVED)
         and row.path in files
-        and (row.state == files[row.path] or row.sha256 == placer.sha256(row.path))
+        and (row.state == files[row.path] or row.sha256 == places.sha256(row.path))
     }
     return [
         path
@@ -258,20 +258,20 @@ def to_upload(snapshot: Snapshot, placer: Placer) -> list[RelPath]:
     ]
 
 
-def to_read_again(paths: Iterable[RelPath], placer: Placer) -> list[do.Action]:
+def to_read_again(paths: Iterable[RelPath], places: InputPlaces) -> list[do.Action]:
     """Return the hashes of files that were touched since they were known: only these can tell."""
-    known, files = placer.s.state.known, placer.s.files
+    known, files = places.s.state.known, places.s.files
     return [
         do.HashFile(path, files[path])
         for path in paths
-        if path in known and placer.sha256(path) is None
+        if path in known and places.sha256(path) is None
     ]
 
 
-def set_aside(snapshot: Snapshot, placer: Placer) -> list[Sent]:
+def set_aside(snapshot: Snapshot, places: InputPlaces) -> list[Sent]:
     """Return rows by which files that were not sent before the end count as sent, and removed."""
     rows = []
-    for path in to_upload(snapshot, placer):
+    for path in to_upload(snapshot, places):
         with suppress(NameRefused):
             vip = _unused_place(path, snapshot)
             state = snapshot.files[path]

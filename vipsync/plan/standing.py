@@ -9,9 +9,9 @@ from functools import lru_cache
 from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, VipPath
-from vipsync.plan.new_cases import Sorted
+from vipsync.plan.case_index import CaseIndex
 from vipsync.plan.results import results_name
-from vipsync.plan.sending import Placer
+from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, Verdict
 
@@ -56,29 +56,29 @@ _TELLING = (
 )
 
 
-def case_reports(snapshot: Snapshot, found: Sorted) -> tuple[CaseReport, ...]:
+def case_reports(snapshot: Snapshot, index: CaseIndex) -> tuple[CaseReport, ...]:
     """Return where each case stands."""
-    placer = Placer(snapshot)
-    return tuple(_case(case, found, placer) for case in snapshot.cases.cases)
+    index.places = InputPlaces(snapshot)
+    return tuple(_case(case, index) for case in snapshot.cases.cases)
 
 
-def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
-    snapshot = placer.s
+def _case(case: Case, index: CaseIndex) -> CaseReport:
+    snapshot = index.places.s
     if case.error:
         return CaseReport(case.id, CaseState.REFUSED, case.error)
     if case.waits_for:
         return CaseReport(case.id, CaseState.WAITING, f"waits for {', '.join(case.waits_for)}")
     if any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
         return CaseReport(case.id, CaseState.SETTLING, "its files still change")
-    content = found.content.get(case.id, "")
-    launches = found.launches.get(content, [])
-    judged = snapshot.state.judged.get(content)
+    content = index.content.get(case.id, "")
+    launches = index.launches.get(content, [])
+    judged = index.judged(case)
     again = judged is not None and judged.verdict is Verdict.AGAIN
     aside = judged is not None and judged.verdict is Verdict.ASIDE
     if (
         launches
         and not aside
-        and (not again or found.request(case, snapshot) in {x.request for x in launches})
+        and (not again or index.request(case) in {x.request for x in launches})
     ):
         return _launched(case, content, launches, snapshot)
     match judged.verdict if judged else None:
@@ -90,12 +90,12 @@ def _case(case: Case, found: Sorted, placer: Placer) -> CaseReport:
         case Verdict.DROPPED:
             return CaseReport(case.id, CaseState.DROPPED)
         case _:
-            refused = found.refused.get(content)
-            if refused and case not in found.new:
+            refused = index.refused.get(content)
+            if refused and case not in index.new:
                 return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
             if snapshot.settings.launch.when == "manual" and judged is None:
                 return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch DIR` starts it")
-            if snapshot.lender and placer.blocked(case.values.values()):
+            if snapshot.lender and index.places.blocked(case.values.values()):
                 words = f"waits until {snapshot.lender.folder} has sent its files"
                 return CaseReport(case.id, CaseState.WAITING, words)
             return CaseReport(case.id, CaseState.QUEUED)

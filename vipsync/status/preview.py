@@ -18,11 +18,11 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.observer import Observer
+from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Memory
-from vipsync.plan.new_cases import sort_cases
 from vipsync.plan.plan import plan
-from vipsync.plan.sending import SENDS, Placer, Send, to_upload
+from vipsync.plan.sending import SENDS, InputPlaces, Send, to_upload
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.ledger import read_state
 from vipsync.rows import CachedPipeline, Phase, Session, State
@@ -128,11 +128,10 @@ def _with_work(looked: Preview) -> Preview:
     if snapshot.settings_error or (snapshot.settings.pipeline_id and not snapshot.descriptor):
         return looked
     opened = replace(snapshot, state=_as_if_open(snapshot))
-    placer = Placer(opened)
-    found = sort_cases(opened, placer)
-    cases = tuple(sorted((*found.new, *found.unknown), key=lambda case: case.id))
+    index = index_cases(opened)
+    cases = tuple(sorted((*index.new, *index.unknown), key=lambda case: case.id))
     most = snapshot.settings.launch.max_jobs
-    todo = _todo(cases, placer)
+    todo = _todo(cases, index.places)
     sends = [action for action in todo if isinstance(action, SENDS)]
     return replace(
         looked,
@@ -143,13 +142,13 @@ def _with_work(looked: Preview) -> Preview:
     )
 
 
-def _todo(cases: Iterable[Case], placer: Placer) -> tuple[do.Action, ...]:
+def _todo(cases: Iterable[Case], places: InputPlaces) -> tuple[do.Action, ...]:
     """Return what brings to VIP what these cases need, and what goes up without a case."""
     found: dict[do.Action, None] = {}
-    alone = (InputFile(path) for path in to_upload(placer.s, placer))
+    alone = (InputFile(path) for path in to_upload(places.s, places))
     for value in (*(v for case in cases for v in case.values.values()), *alone):
         with suppress(NameRefused):
-            found.update(dict.fromkeys(placer.place(value).todo))
+            found.update(dict.fromkeys(places.place(value).todo))
     return tuple(found)
 
 

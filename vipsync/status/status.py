@@ -9,10 +9,9 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
+from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
-from vipsync.plan.new_cases import sort_cases
 from vipsync.plan.results import results_name, wanted
-from vipsync.plan.sending import Placer
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus
@@ -78,8 +77,8 @@ def status_of(
 ) -> Status:
     """Return the state of a folder; `remembered` is what was said of it and this look cannot see."""
     state = snapshot.state
-    found = sort_cases(snapshot, Placer(snapshot))
-    cases = case_reports(snapshot, found)
+    index = index_cases(snapshot)
+    cases = case_reports(snapshot, index)
     executions = tuple(
         _execution(e, snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))

@@ -1,4 +1,4 @@
-"""Tell new cases from those that were launched or judged, and from those that still change.
+"""The cases of one moment by what is to be done with them, and where their inputs are on VIP.
 
 A case is launched once for the content of its own files. PURE: no I/O, no clock.
 """
@@ -19,22 +19,22 @@ from vipsync.model import (
     RelPath,
     Text,
 )
-from vipsync.plan.sending import Placer
+from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import cached_digest
-from vipsync.rows import Launch, LaunchStatus, Verdict
+from vipsync.rows import Judged, Launch, LaunchStatus, Verdict
 
 
-def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
+def case_content(case: Case, places: InputPlaces) -> str | None:
     """Return what identifies a case: the content of its own files, its names and varying texts.
 
     Which parameter has which file counts too: x on y is not y on x. None while a file's hash is not
     known. The text of its pattern does not count.
     """
-    hashes = tuple(map(placer.sha256, case.own))
+    hashes = tuple(map(places.sha256, case.own))
     if None in hashes:
         return None
-    varying = snapshot.settings.input_settings
+    varying = places.s.settings.input_settings
     texts = tuple(
         (name, value.text)
         for name, value in sorted(case.values.items())
@@ -42,11 +42,11 @@ def case_content(case: Case, snapshot: Snapshot, placer: Placer) -> str | None:
     )
     own = tuple(zip(case.own, hashes, strict=True))
     names = tuple(sorted(case.names.values()))
-    places = _places(case)
-    return cached_digest((own, names, texts, places) if places else (own, names, texts))
+    parameters = _by_parameter(case)
+    return cached_digest((own, names, texts, parameters) if parameters else (own, names, texts))
 
 
-def _places(case: Case) -> tuple[str, ...]:
+def _by_parameter(case: Case) -> tuple[str, ...]:
     """Return which own file or folder each parameter has, in their order; nothing where one has all."""
     if len(case.own) < 2:
         return ()
@@ -63,47 +63,57 @@ def _files(value: InputFile | InputFolder | PackedFolder) -> tuple[RelPath, ...]
     return (value.path,) if isinstance(value, InputFile) else value.members
 
 
-def settings_digest(case: Case, snapshot: Snapshot, placer: Placer) -> str:
+def settings_digest(case: Case, places: InputPlaces) -> str:
     """Return what else a case ran with: pipeline, shared files and the values of all cases."""
     fixed = tuple(
         (name, value.text) for name, value in sorted(case.values.items()) if isinstance(value, Text)
     )
-    shared = tuple((path, placer.sha256(path)) for path in case.shared)
-    return cached_digest((snapshot.settings.pipeline_id, fixed, shared))
+    shared = tuple((path, places.sha256(path)) for path in case.shared)
+    return cached_digest((places.s.settings.pipeline_id, fixed, shared))
 
 
-class Sorted(Struct):
-    """The complete cases of a snapshot by what is to be done with them."""
+class CaseIndex(Struct):
+    """The complete cases of a snapshot by what is to be done with them.
 
+    `content` is by the case's id; `launches`, and `refused` with what VIP said no to, are by content.
+    `unknown` have no hash yet: their files are sent first, or read.
+    """
+
+    places: InputPlaces
     new: list[Case] = []
-    unknown: list[Case] = []  # no hash yet: sent first, or read
+    unknown: list[Case] = []
     settling: list[Case] = []
-    content: dict[str, str] = {}  # case id → content
-    launches: dict[str, list[Launch]] = {}  # content → launches
-    refused: dict[str, list[Launch]] = {}  # content → what VIP said no to
+    content: dict[str, str] = {}
+    launches: dict[str, list[Launch]] = {}
+    refused: dict[str, list[Launch]] = {}
 
-    def wanted(self, placer: Placer) -> list[Case]:
+    def wanted(self) -> list[Case]:
         """Return the cases that are to be launched, or may be once their files were read.
 
         Those whose files another session has yet to send are left out.
         """
-        by_itself = placer.s.settings.launch.when == "new"
+        by_itself = self.places.s.settings.launch.when == "new"
         cases = [*self.new, *self.unknown] if by_itself else self.new
-        if placer.s.lender is None:
+        if self.places.s.lender is None:
             return cases
-        return [case for case in cases if not placer.blocked(case.values.values())]
+        return [case for case in cases if not self.places.blocked(case.values.values())]
 
-    def request(self, case: Case, snapshot: Snapshot) -> str:
+    def judged(self, case: Case) -> Judged | None:
+        """Return what was decided of a case before it is launched, or instead."""
+        return self.places.s.state.judged.get(self.content.get(case.id, ""))
+
+    def request(self, case: Case) -> str:
         """Return the request that asked for this launch, empty where it is the ordinary one."""
-        judged = snapshot.state.judged.get(self.content.get(case.id, ""))
+        judged = self.judged(case)
         asked = judged is not None and judged.verdict in (Verdict.GO, Verdict.AGAIN)
         return judged.request if judged and asked else ""
 
 
-def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
+def index_cases(snapshot: Snapshot) -> CaseIndex:
     """Tell new cases from those that were launched or judged, and from those that still change."""
     launches = snapshot.state.launches.values()
-    found = Sorted(
+    index = CaseIndex(
+        InputPlaces(snapshot),
         launches=_by_content(launches, LaunchStatus.INTENDED, LaunchStatus.STARTED),
         refused=_by_content(launches, LaunchStatus.REFUSED),
     )
@@ -111,27 +121,27 @@ def sort_cases(snapshot: Snapshot, placer: Placer) -> Sorted:
         if not case.complete:
             continue
         if snapshot.unsettled and any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
-            found.settling.append(case)
+            index.settling.append(case)
             continue
-        content = case_content(case, snapshot, placer)
+        content = case_content(case, index.places)
         if content is None:
-            found.unknown.append(case)
+            index.unknown.append(case)
             continue
-        found.content[case.id] = content
-        if _is_due(content, found, snapshot) and not _still_refused(case, found, placer):
-            found.new.append(case)
-    return found
+        index.content[case.id] = content
+        if _is_due(case, index) and not _still_refused(case, index):
+            index.new.append(case)
+    return index
 
 
-def _still_refused(case: Case, found: Sorted, placer: Placer) -> bool:
+def _still_refused(case: Case, index: CaseIndex) -> bool:
     """Tell whether VIP refused this very case with these very settings, for the same request."""
-    content = found.content[case.id]
-    if content not in found.refused:
+    content = index.content[case.id]
+    if content not in index.refused:
         return False
-    now, request = settings_digest(case, placer.s, placer), found.request(case, placer.s)
+    now, request = settings_digest(case, index.places), index.request(case)
     return any(
         c.content == content and c.settings == now
-        for launch in found.refused[content]
+        for launch in index.refused[content]
         if launch.request == request
         for c in launch.cases
     )
@@ -146,55 +156,55 @@ def _by_content(launches: Iterable[Launch], *statuses: LaunchStatus) -> dict[str
     return dict(found)
 
 
-def _is_due(content: str, found: Sorted, snapshot: Snapshot) -> bool:
-    launches = found.launches.get(content, ())
-    judged = snapshot.state.judged.get(content)
+def _is_due(case: Case, index: CaseIndex) -> bool:
+    launches = index.launches.get(index.content[case.id], ())
+    judged = index.judged(case)
     match judged.verdict if judged else None:
         case Verdict.AGAIN:
             return judged is not None and all(x.request != judged.request for x in launches)
         case Verdict.GO:
             return not launches
         case None:
-            return not launches and snapshot.settings.launch.when == "new"
+            return not launches and index.places.s.settings.launch.when == "new"
         case _:
             return False
 
 
-def to_learn(found: Sorted, placer: Placer) -> dict[str, do.Action]:
+def to_learn(index: CaseIndex) -> dict[str, do.Action]:
     """Return, by case, a hash without which nobody knows whether the case is new.
 
     A file that was never known is not read twice: it is hashed while it is sent.
     """
-    known = placer.s.state.known
+    known = index.places.s.state.known
     return {
-        case.id: do.HashFile(path, placer.s.files[path])
-        for case in found.unknown
+        case.id: do.HashFile(path, index.places.s.files[path])
+        for case in index.unknown
         for path in case.own
-        if placer.sha256(path) is None and path in known
+        if index.places.sha256(path) is None and path in known
     }
 
 
-def to_read(found: Sorted, placer: Placer) -> list[do.Action]:
+def to_read(index: CaseIndex) -> list[do.Action]:
     """Return every hash that is needed to know the content of all complete cases."""
     return [
-        do.HashFile(path, placer.s.files[path])
-        for case in found.unknown
+        do.HashFile(path, index.places.s.files[path])
+        for case in index.unknown
         for path in case.own
-        if placer.sha256(path) is None
+        if index.places.sha256(path) is None
     ]
 
 
-def outdated(found: Sorted, placer: Placer) -> list[str]:
+def outdated(index: CaseIndex) -> list[str]:
     """Return the cases whose last launch had other shared files or settings than there are now."""
-    if not found.launches:
+    if not index.launches:
         return []
-    cases = {case.id: case for case in placer.s.cases.cases}
+    cases = {case.id: case for case in index.places.s.cases.cases}
     old = []
-    for case_id, content in sorted(found.content.items()):
-        launches = found.launches.get(content)
+    for case_id, content in sorted(index.content.items()):
+        launches = index.launches.get(content)
         if not launches:
             continue
         then = next(c.settings for c in launches[-1].cases if c.content == content)
-        if then != settings_digest(cases[case_id], placer.s, placer):
+        if then != settings_digest(cases[case_id], index.places):
             old.append(case_id)
     return old
