@@ -213,7 +213,7 @@ GUARDS = (
     Guard(
         "nothing is removed while a transfer is under way",
         removing._doubts,
-        "any(name.startswith(sends) for name in memory.under_way)",
+        "any(key.kind in SENDS for key in memory.under_way)",
         "False",
         _row("finishing: a transfer under way is waited for"),
     ),
