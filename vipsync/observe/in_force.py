@@ -21,14 +21,17 @@ QUIET = 1.0
 
 
 class InForce(Struct, frozen=True):
-    """Valid settings; where the files that they speak of lie, and which make no difference."""
+    """Valid settings; where the files that they speak of lie, and which make no difference.
+
+    `inputs` is None where no file is looked at.
+    """
 
     settings: Settings
     patterns: str
     ignored: IgnoreRules
-    inputs: Path
+    inputs: Path | None
     outputs: Path
-    lending: SessionFolder | None
+    lending: SessionFolder | None = None
 
 
 class _Reading(Struct, frozen=True):
@@ -37,6 +40,21 @@ class _Reading(Struct, frozen=True):
     states: tuple[FileState | None, ...]
     due: float
     taken: bool = False
+
+
+class FixedSettings:
+    """What a script has set: it does not change while a step of its session runs."""
+
+    error = ""
+    due = float("inf")
+
+    def __init__(self, in_force: InForce) -> None:
+        self.in_force: InForce | None = in_force
+        self.text = ""
+
+    def read(self, last_valid: str) -> None:
+        """Leave what the ledger says of settings.toml as it is."""
+        self.text = last_valid
 
 
 class SavedSettings:

@@ -10,7 +10,7 @@ import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from vipsync.disk.files import no_folder
 from vipsync.disk.scan import (
@@ -38,7 +38,8 @@ from vipsync.model import (
     replace,
 )
 from vipsync.observe.cases import Sorting
-from vipsync.observe.in_force import InForce, SavedSettings
+from vipsync.observe.data_set import Local, outputs_among
+from vipsync.observe.in_force import FixedSettings, InForce, SavedSettings
 from vipsync.observe.stamps import Stamps
 from vipsync.plan.memory import Memory
 from vipsync.plan.snapshot import Snapshot
@@ -51,42 +52,15 @@ LOCAL_SETTLE = 5.0
 NETWORK_SETTLE = 60.0
 FOLDER_SETTLE = 60.0
 
-
-class Observing(Protocol):
-    """What the cycle needs of whoever looks at a session."""
-
-    settings: Settings | None
-    settings_error: str
-    settings_text: str
-    inputs: Path
-    outputs: Path
-    seen: Seen | None
-
-    def look(
-        self,
-        state: State,
-        memory: Memory,
-        *,
-        inputs: Hints = frozenset(),
-        outputs: Hints = frozenset(),
-        healthy: bool = False,
-        check_place: bool = True,
-    ) -> Snapshot:
-        """Return what is there now."""
-
-    def look_everywhere(self) -> None:
-        """Let the next look be a full one."""
-
-    def overlooks(self, path: str) -> bool:
-        """Tell whether a path below inputs/ makes no difference."""
-
-    @property
-    def next_look(self) -> float:
-        """Return the monotonic time at which something can be seen that gives no event."""
+LOOK_AGAIN = 1.0
+"""Seconds after which a script's data set is looked at again in which a file could not be sent."""
 
 
 class Observer:
-    """Look at one session folder again and again."""
+    """Look at one session folder again and again.
+
+    With the `data_set` of a script, at that: once for a step, following links wherever they lead.
+    """
 
     def __init__(
         self,
@@ -95,6 +69,7 @@ class Observer:
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        data_set: Local | None = None,
     ) -> None:
         self.folder = folder
         self.settings: Settings | None = None
@@ -104,7 +79,12 @@ class Observer:
         self.outputs: Path = folder.root
         self.seen: Seen | None = None
         self._clock, self._wall = clock, wall
-        self._saved = SavedSettings(folder, overrides or {}, environ, clock)
+        self._data_set, self._failing = data_set, False
+        self._saved: SavedSettings | FixedSettings = (
+            FixedSettings(data_set.in_force)
+            if data_set
+            else SavedSettings(folder, overrides or {}, environ, clock)
+        )
         self._in_force: InForce | None = None
         self._lent: tuple[object, Lender] | None = None
         self._both: tuple[object, object, Mapping[RelPath, FileState]] | None = None
@@ -133,6 +113,7 @@ class Observer:
         if rules is None:
             raise SettingsError(self.settings_error)
         settings = rules.settings
+        self._failing = bool(memory.attempts)
         self._scan(rules, state, inputs, healthy=healthy)
         seen = self.seen
         files: Mapping[RelPath, FileState] = seen.files if seen else {}
@@ -202,19 +183,27 @@ class Observer:
     @property
     def next_look(self) -> float:
         """Return the monotonic time at which something can be seen that gives no event."""
-        due = self.next_scan
-        if self.seen and self.seen.next_due is not None:
-            due = min(due, self.seen.next_due)
-        return min(due, self._saved.due)
+        return min(self.next_scan, self._next_quiet, self._saved.due)
 
     @property
     def next_scan(self) -> float:
         """Return the monotonic time of the next full scan where no event comes before."""
+        if self._data_set:
+            again = self._failing and self._scanner is not None
+            return self._scanned_at + LOOK_AGAIN if again else float("inf")
         last = self._scanner.last_duration if self._scanner else 0.0
         return self._scanned_at + scan_interval(last, healthy=self._healthy)
 
+    @property
+    def _next_quiet(self) -> float:
+        """Return the monotonic time at which a file may be quiet that still changes."""
+        due = self.seen.next_due if self.seen and not self._data_set else None
+        return float("inf") if due is None else due
+
     def settle(self, settings: Settings) -> float:
         """Return for how many seconds a file must be quiet."""
+        if self._data_set:
+            return 0.0
         if settings.inputs.settle is not None:
             return settings.inputs.settle
         return NETWORK_SETTLE if network_file_system(self.inputs) else LOCAL_SETTLE
@@ -236,12 +225,15 @@ class Observer:
         now = self._saved.in_force
         if now and now is not self._in_force:
             self._in_force, self._scanner = now, None
-            self.settings, self.inputs, self.outputs = now.settings, now.inputs, now.outputs
+            self.settings, self.outputs = now.settings, now.outputs
+            self.inputs = now.inputs or now.outputs
 
     # files
 
     def _scan(self, rules: InForce, state: State, hints: Hints, *, healthy: bool) -> None:
         self._healthy = healthy
+        if rules.inputs is None:
+            return
         if not self.inputs.is_dir():
             raise no_folder(self.inputs)
         if self._scanner is None:
@@ -250,9 +242,13 @@ class Observer:
         now = self._clock()
         if now >= self.next_scan:
             hints = None
-        due = self.seen.next_due if self.seen else None
-        if hints or hints is None or (due is not None and now >= due):
-            self.seen = _same_where_equal(self._scanner.look(hints), self.seen)
+        if hints or hints is None or now >= self._next_quiet:
+            seen = self._scanner.look(hints)
+            if self._data_set and outputs_among(seen.files):
+                rules = replace(rules, ignored=self._data_set.ignored(seen.files))
+                self._scanner = self._new_scanner(rules, state)
+                seen = self._scanner.look(None)
+            self.seen = _same_where_equal(seen, self.seen)
             if hints is None:
                 self._scanned_at = self._clock()
 
@@ -264,6 +260,7 @@ class Observer:
             known={path: row.state for path, row in state.known.items()},
             quiet_times=self._quiet_times(rules.settings),
             clock=self._clock,
+            anywhere=self._data_set is not None,
         )
 
     def _quiet_times(self, settings: Settings) -> set[float]:

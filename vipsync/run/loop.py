@@ -18,7 +18,7 @@ from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
-from vipsync.observe.observer import Observing
+from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
 from vipsync.run.logs import about
@@ -309,9 +309,9 @@ class Loop:
     def add(
         self,
         folder: SessionFolder,
-        observer: Callable[[SessionFolder], Observing] | None = None,
+        data_set: Local | None = None,
     ) -> Reconciler:
-        """Take in a session folder, and return its session."""
+        """Take in a session folder, or one of a script, and return its session."""
         self.sessions[folder.root] = Reconciler(
             folder,
             self._accounts,
@@ -320,7 +320,7 @@ class Loop:
             timing=self.timing,
             stop=self._check_stop,
             moved=self._moved,
-            observer=observer,
+            data_set=data_set,
         )
         return self.sessions[folder.root]
 

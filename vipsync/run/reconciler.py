@@ -24,7 +24,8 @@ from vipsync.folder.adoption import adopted_rows
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import Hold, take
 from vipsync.model import Settings, replace
-from vipsync.observe.observer import Observer, Observing
+from vipsync.observe.data_set import Local
+from vipsync.observe.observer import Observer
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.memory import SLOT, Memory
 from vipsync.plan.plan import plan
@@ -63,7 +64,7 @@ class Reconciler:
         environ: Mapping[str, str] | None = None,
         timing: Timing | None = None,
         planner: Callable[[Snapshot], Plan] = plan,
-        observer: Callable[[SessionFolder], Observing] | None = None,
+        data_set: Local | None = None,
         stop: Callable[[], None] = lambda: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
     ) -> None:
@@ -81,11 +82,10 @@ class Reconciler:
         self._id = ""
         self._root: Identity | None = None
         self.planner = planner
-        self._new_observer = observer or self._folder_observer
-        self._overrides, self._environ = overrides, environ
+        self._overrides, self._environ, self._data_set = overrides, environ, data_set
         self._stop, self._moved = stop, moved
         self._hold: Hold | None = None
-        self.observer: Observing | None = None
+        self.observer: Observer | None = None
 
     # being there
 
@@ -103,7 +103,15 @@ class Reconciler:
         """
         if self._hold:
             return
-        observer = self._new_observer(self.folder)
+        timing = self.timing
+        observer = Observer(
+            self.folder,
+            self._overrides,
+            self._environ,
+            timing.clock,
+            timing.wall,
+            self._data_set,
+        )
         self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
         self._id, self._new = self._hold.id, self.ledger.state.is_new
         self._root = identity(self.folder.root)
@@ -122,10 +130,6 @@ class Reconciler:
     def _by_this_clock(self, at: float | None) -> float | None:
         """Return when something was, on the monotonic clock: now, where the wall clock was set back since."""
         return None if at is None else self.timing.clock() - max(0.0, self.timing.wall() - at)
-
-    def _folder_observer(self, folder: SessionFolder) -> Observer:
-        timing = self.timing
-        return Observer(folder, self._overrides, self._environ, timing.clock, timing.wall)
 
     def close(self) -> None:
         """Let the folder go; what is under way is settled by the next start."""

@@ -23,7 +23,7 @@ from vipsync.errors import (
 )
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Settings, VipPath
-from vipsync.observe.data_set import DataSetObserver, Local
+from vipsync.observe.data_set import Local
 from vipsync.plan.calls import plan_end
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.remote_folder import NAME_TAKEN, NOT_SEEN, Target
@@ -190,7 +190,7 @@ def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step
         moved=report.moved,
         pace=account.pace,
     )
-    session = loop.add(folder, lambda f: DataSetObserver(f, local, timing.clock, timing.wall))
+    session = loop.add(folder, local)
     make_folder(folder.root)
     session.open()
     try:
