@@ -29,7 +29,8 @@ class Outage(httpx.BaseTransport):
     """Hands requests on, but for `seconds` from the first one that fits; nothing is done meanwhile.
 
     `match` is a shell pattern for `METHOD /path`. It is armed by `begin()`, and comes once. `done`: the
-    first request is carried out, and only its answer is lost.
+    first request is carried out, and only its answer is lost. `also`: which requests fail once it has
+    begun, where not all do.
     """
 
     transport: httpx.BaseTransport
@@ -40,6 +41,7 @@ class Outage(httpx.BaseTransport):
     done: bool = False
     armed: bool = False
     began: float | None = None
+    also: str = "*"
     lost: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
@@ -53,7 +55,8 @@ class Outage(httpx.BaseTransport):
             self.armed, self.began = False, self.clock.now()
             if self.done:
                 self.transport.handle_request(request).read()
-        if self.began is not None and self.clock.now() < self.began + self.seconds:
+        away = self.began is not None and self.clock.now() < self.began + self.seconds
+        if away and fnmatchcase(asked, self.also):
             self.lost.append(asked)
             return self.away(request)
         return self.transport.handle_request(request)

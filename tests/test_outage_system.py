@@ -6,12 +6,15 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from tests.harness import Bench, Study
 from tests.outages import Away, Outage, answers_500, refuses
+from vipsync.actions import Action
+from vipsync.local import FOR_EVER, Kind
 from vipsync.plan.draft import Level
 from vipsync.report.reporter import Reporter
 from vipsync.run.reconciler import Reconciler
@@ -112,6 +115,49 @@ def test_an_outage_at_the_end_removes_nothing_twice(
     run.bench.restart()
     assert run.run().exit_code == 0
     assert (run.bench.vip_sessions(), run.bench.count("DELETE")) == ([], 1)
+
+
+# a part of VIP
+
+
+@pytest.mark.parametrize(
+    ("match", "moment"),
+    [
+        ("* /rest/path/*", "at an upload"),
+        ("* /rest/path/*", "at a result"),
+        ("* /rest/executions*", "while jobs run"),
+        ("POST /rest/executions*", "at the launch"),
+    ],
+)
+@pytest.mark.parametrize("seconds", [100.0, 3600.0])
+def test_a_part_of_vip_that_is_down_is_an_outage(
+    once: Callable[..., Once], match: str, moment: str, seconds: float
+) -> None:
+    """Its storage or its engine alone: waited out, said once, and nobody is asked to do anything."""
+    run = once(answers_500, seconds, MOMENTS[moment])
+    run.outage.also = match
+    status = run.run()
+    asked = [n for n in status.notices if n.level in (Level.PERSON, Level.ERROR)]
+    if seconds < PATIENCE:
+        assert asked == []
+        return
+    if moment != "at the launch":  # VIP answers so where a launch is refused, too
+        assert [n.subject for n in asked] == ["VIP"]
+        assert status.exit_code == 5
+    words = {kind.__name__ for kind in get_args(Action)}
+    assert not words & set(" ".join(f"{n.subject} {n.text}" for n in status.notices).split())
+
+
+@pytest.mark.parametrize("name", ["a.mrui", "b.mrui"])
+def test_one_result_that_vip_cannot_give_is_no_outage(bench: Bench, name: str) -> None:
+    """Its storage gives all else: a person is asked, with the name of the result."""
+    bench.world.faults.arm(Kind.SERVER_ERROR, f"GET /rest/path/*OUTPUTS*{name}*", times=FOR_EVER)
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    status = Publisher().publish(study.session)
+    assert status is not None
+    assert (status.exit_code, len(study.outputs())) == (1, 1)
+    assert [name in n.subject for n in status.notices if n.level is Level.PERSON] == [True]
 
 
 # many folders of one account

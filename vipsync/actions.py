@@ -237,6 +237,10 @@ LOCAL = (*INLINE, HashFile)
 """Actions that need no answer from VIP."""
 
 
+ENGINE = (FetchPipeline, StartExecution, FindExecutions, Poll, Kill)
+"""Actions that VIP's engine answers; the others need its storage. Each may be down alone."""
+
+
 class Key(NamedTuple):
     """What is to be done, and with what: a place, an id or a name.
 

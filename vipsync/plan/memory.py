@@ -51,8 +51,8 @@ OUTAGES = (Unreachable, BadAnswer, GenericVipError)
 class Attempt(Struct, frozen=True):
     """How often something failed in a row, why, and when it may be tried again (monotonic s).
 
-    `since` is when it failed first, `at` when it did last. `silent`: nothing that was asked of VIP
-    succeeded in the second half of that time, so that it is VIP itself that fails.
+    `since` is when it failed first, `at` when it did last. `silent`: nothing that was asked of the same
+    part of VIP succeeded in the second half of that time, so that it is VIP itself that fails.
     """
 
     count: int
@@ -89,18 +89,19 @@ class Listing(Struct, frozen=True):
 class AccountMemory(Struct):
     """What a process remembers about one key on one portal: all its sessions share it.
 
-    `trouble` is why nothing can be asked of VIP, and until when; `heard_at` when VIP last did what it
-    was asked to; `slots_full_at` when it last had no slot. `version` counts what changes a plan.
+    `trouble` is why nothing can be asked of VIP, and until when; `heard_at` when its engine (True) and
+    its storage (False) last did what they were asked to; `slots_full_at` when VIP last had no slot.
+    `version` counts what changes a plan.
     """
 
     version: int = 0
     trouble: Attempt | None = None
-    heard_at: float = float("-inf")
+    heard_at: dict[bool, float] = {}
     slots_full_at: float | None = None
 
-    def heard(self, now: float) -> None:
+    def heard(self, action: do.Action, now: float) -> None:
         """Remember that VIP did what it was asked to."""
-        self.heard_at = now
+        self.heard_at[isinstance(action, do.ENGINE)] = now
         if self.trouble:
             self.trouble, self.version = None, self.version + 1
 
@@ -177,7 +178,7 @@ class Memory(Struct):
         else:
             self.attempts.pop(name, None)
             if not isinstance(action, do.LOCAL):
-                self.account.heard(now)
+                self.account.heard(action, now)
         self._learn(action, outcome, now)
 
     def _failed(
@@ -194,7 +195,8 @@ class Memory(Struct):
         if now < since + PATIENCE:  # one try falls on its end: what has passed by then is noticed
             pause = min(pause, since + PATIENCE - now)
         rest = min(LONGEST_REST, error.retry_after or 0)
-        silent = isinstance(error, OUTAGES) and self.account.heard_at < (since + now) / 2
+        heard_at = self.account.heard_at.get(isinstance(action, do.ENGINE), float("-inf"))
+        silent = isinstance(error, OUTAGES) and heard_at < (since + now) / 2
         attempt = Attempt(count, error, now + max(pause, rest), since, now, silent)
         if everywhere:
             self.account.failed(attempt)

@@ -107,10 +107,25 @@ def _follow(draft: Draft) -> None:
         return
     plan_following(draft)
     plan_results(draft)
+    _ask_another_way(draft)
     if draft.s.memory.ours is None:  # an older ledger does not know all of its executions
         find_executions(draft)
     elif not draft.s.settings_error:  # what is to stay on VIP may stand in what is broken
         plan_removal(draft)
+
+
+def _ask_another_way(draft: Draft) -> None:
+    """Tell a part of VIP that is down from one thing that it cannot do: ask it for something else."""
+    memory = draft.s.memory
+    for key, attempt in memory.attempts.items():
+        engine = key.kind in do.ENGINE
+        answered = memory.account.heard_at.get(engine, 0.0) > attempt.at
+        if answered or not attempt.silent or attempt.count == 1:
+            continue
+        if engine:
+            find_executions(draft)
+        else:
+            draft.add(do.LookAtHome(draft.s.state.session.home))
 
 
 def _fetch_pipeline(draft: Draft) -> bool:
