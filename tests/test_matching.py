@@ -89,3 +89,11 @@ def test_a_file_that_vip_cannot_hold_is_no_clash() -> None:
     """Among files that go up though no setting uses them, a refused name concerns nobody else."""
     (after,) = refuse_clashes([relation("*", "a")], paths("日本", "b"))
     assert [option.problem for option in after.options.values()] == [""]
+
+
+def test_a_file_that_fits_in_two_ways_is_refused() -> None:
+    """Nobody can tell which case it belongs to; one that fits in one way is not."""
+    found = relation("{s}_{t}.dat", "a_b_c.dat", "x_y.dat")
+    problems = {option.files: option.problem for option in found.options.values()}
+    assert problems[paths("x_y.dat")] == ""
+    assert "in more than one way" in problems[paths("a_b_c.dat")]

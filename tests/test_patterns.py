@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+import sys
+from collections.abc import Iterator
 
-from vipsync.cases.patterns import compile_pattern, compile_template
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from vipsync.cases.patterns import Pattern, compile_pattern, compile_template, several_readings
+from vipsync.cases.readings import Piece
 from vipsync.errors import SettingsError
 
 
@@ -43,8 +50,7 @@ from vipsync.errors import SettingsError
 def test_a_path_matches(pattern: str, path: str, names: dict[str, str]) -> None:
     """A path that fits gives what each name stands for."""
     compiled = compile_pattern(pattern)
-    found = compiled.match(path)
-    assert found is not None
+    (found,) = compiled.readings(path)
     assert dict(zip(compiled.names, found, strict=True)) == names
 
 
@@ -68,7 +74,7 @@ def test_a_path_matches(pattern: str, path: str, names: dict[str, str]) -> None:
 )
 def test_a_path_does_not_match(pattern: str, path: str) -> None:
     """No wildcard crosses a folder, and a name is the same text, capitals included."""
-    assert compile_pattern(pattern).match(path) is None
+    assert compile_pattern(pattern).readings(path) == ()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ def test_a_trailing_slash_means_a_folder() -> None:
     """A folder is one value; its pattern matches the folder's own path."""
     pattern = compile_pattern("{s}/dicom/")
     assert pattern.is_folder
-    assert pattern.match("a/DICOM") == ("a",)
+    assert pattern.readings("a/DICOM") == (("a",),)
     assert pattern.wanted({"s": "a"}) == "a/dicom/"
 
 
@@ -133,3 +139,132 @@ def test_a_lone_brace_in_a_text_is_refused(text: str) -> None:
     """A brace that opens no name is a mistake in a text, too."""
     with pytest.raises(SettingsError):
         compile_template(text)
+
+
+# several readings
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "readings"),
+    [
+        (
+            "{sub}_{ses}_T1w.nii.gz",
+            "sub-02_ses-1_acq-x_T1w.nii.gz",
+            {("sub-02", "ses-1_acq-x"), ("sub-02_ses-1", "acq-x")},
+        ),
+        ("{a}-{b}.dat", "p-q-r.dat", {("p", "q-r"), ("p-q", "r")}),
+        ("{a}_*.dat", "p_q_r.dat", {("p",), ("p_q",)}),
+        ("*{a}.dat", "pq.dat", {("q",), ("pq",)}),
+        ("{a}_*_{b}", "p_q_q_r", {("p", "r"), ("p", "q_r"), ("p_q", "r")}),
+        ("**/{a}/**/{b}", "p/q/r", {("p", "r"), ("q", "r")}),
+        ("{a}/{b}-{c}/", "x/1-2-3", {("x", "1", "2-3"), ("x", "1-2", "3")}),
+        ("{a}_{b}_{c}", "1_2_3_4", {("1", "2", "3_4"), ("1", "2_3", "4"), ("1_2", "3", "4")}),
+    ],
+)
+def test_each_way_in_which_a_path_fits_is_found(
+    pattern: str, path: str, readings: set[tuple[str, ...]]
+) -> None:
+    """Two names in one part, a name beside a star, folders of any depth on both sides of a name."""
+    assert set(compile_pattern(pattern).readings(path)) == readings
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "names"),
+    [
+        ("{s}_{t}/{s}.nii", "a_b_c/a_b.nii", ("a_b", "c")),
+        ("{s}/{s}_{t}_x.nii", "a_b/a_b_c_x.nii", ("a_b", "c")),
+        ("{s}-{t}/**/{t}.nii", "a-b-c/q/b-c.nii", ("a", "b-c")),
+        ("sub-{s}_ses-{t}_T1w.nii", "sub-1_ses-2_acq-x_T1w.nii", ("1", "2_acq-x")),
+    ],
+)
+def test_what_one_part_leaves_open_another_decides(
+    pattern: str, path: str, names: tuple[str, ...]
+) -> None:
+    """A name is the same text wherever it stands."""
+    assert compile_pattern(pattern).readings(path) == (names,)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{a}", "{b}", "{a}", "*", "_", "x", "?", "/", "**/", "[xy]"]), max_size=7
+    ),
+    st.text("xy_/", max_size=9),
+)
+def test_readings_are_those_of_trying_everything(parts: list[str], path: str) -> None:
+    """Whatever the pattern: the same as by cutting the path in every possible way."""
+    try:
+        pattern = compile_pattern("".join(parts))
+    except SettingsError:
+        assume(False)
+    if "//" in path or path.startswith("/") or path.endswith("/") or not path:
+        return
+    assert set(pattern.readings(path)) == set(_tried(pattern, list(pattern.pieces), path, {}))
+
+
+def _tried(
+    pattern: Pattern, pieces: list[Piece], rest: str, names: dict[str, str]
+) -> Iterator[tuple[str, ...]]:
+    """Give each piece every beginning of what is left."""
+    if not pieces:
+        if not rest:
+            yield tuple(names[name] for name in pattern.names)
+        return
+    piece, *others = pieces
+    for end in range(len(rest) + 1):
+        text = rest[:end]
+        if piece.name:
+            fits = text != "" and "/" not in text and names.get(piece.name, text) == text
+            bound = {**names, piece.name: text}
+        else:
+            source = piece.wild or f"(?i:{re.escape(piece.text)})"
+            fits, bound = re.fullmatch(source, text) is not None, names
+        if fits:
+            yield from _tried(pattern, others, rest[end:], bound)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 20 + "b", "a" * 255),
+        ("{n}_" * 1 + "*_" * 20 + "x", "_" * 255),
+        ("{a}x{b}x{c}x{d}x{e}x{f}y", "x" * 255),
+        ("**/" * 10 + "{a}/z", "a/" * 100 + "a"),
+        ("{a}_{a}_{a}_{a}_{a}_b", "_".join("q" * 100)),
+        ("?*" * 30 + "z", "y" * 255),
+    ],
+)
+def test_no_name_makes_a_pattern_slow(
+    pattern: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The places of the text that are looked at grow with its length, not with the ways to read it."""
+    compiled = compile_pattern(pattern)
+    calls = 0
+
+    def count(frame: object, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        compiled.readings(path)
+    finally:
+        sys.setprofile(None)
+    assert calls < 60 * len(path) * len(compiled.pieces)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "better"),
+    [
+        ("{sub}_{ses}_T1w.nii", "sub-02_ses-1_acq-x_T1w.nii", "sub-{sub}_ses-{ses}_T1w.nii"),
+        ("{a}_{b}.mrui", "x_y_z.mrui", "{a}_{more}_{b}.mrui"),
+        ("{a}-{b}/", "x-y-z", "{a}-{more}-{b}/"),
+    ],
+)
+def test_a_sharper_pattern_is_named(pattern: str, path: str, better: str) -> None:
+    """With both readings, and one that reads this path in one way only."""
+    compiled = compile_pattern(pattern)
+    text = several_readings(compiled, path, compiled.readings(path))
+    assert f"write {better}, for one" in text
+    assert len(compile_pattern(better).readings(path)) == 1
+    for reading in compiled.readings(path):
+        assert ", ".join(map(" = ".join, zip(compiled.names, reading, strict=True))) in text

@@ -75,10 +75,9 @@ class _Ready:
         self.files: set[RelPath] = set()
         self._found: set[tuple[str, ...]] = set()
         for path in named if pattern else ():
-            names = pattern.match(path) if pattern else None
-            if names is not None:
-                self.files.add(path)
-                self._found.add(names)
+            readings = pattern.readings(path) if pattern else ()
+            self.files.update([path] if readings else [])
+            self._found.update(readings if len(readings) == 1 else [])
 
     def waits_for(self, bound: Mapping[str, str]) -> Iterator[str]:
         """Yield the ready file that a case still lacks."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from msgspec import Struct
 
-from vipsync.cases.patterns import Pattern, Template
+from vipsync.cases.patterns import Pattern, Template, several_readings
 from vipsync.cases.sources import FileItem, Source
 from vipsync.cases.values import MAX_VALUE, vip_rel
 from vipsync.errors import NameRefused
@@ -91,15 +91,14 @@ class Tree:
         end = bisect_left(self.files, RelPath(f"{folder}0"), lo=first)  # 0 comes right after /
         return self.files[first:end]
 
-    def matches(self, pattern: Pattern) -> Iterator[tuple[RelPath, tuple[str, ...]]]:
-        """Yield each path that matches, with what the names of the pattern stand for."""
+    def matches(self, pattern: Pattern) -> Iterator[tuple[RelPath, Sequence[tuple[str, ...]]]]:
+        """Yield each path that matches, with what the names of the pattern may stand for."""
         if pattern.is_literal and not pattern.is_folder:
-            yield from ((path, ()) for path in self._by_name(pattern.fill({})))
+            yield from ((path, ((),)) for path in self._by_name(pattern.fill({})))
             return
         for path in self._folders if pattern.is_folder else self.files:
-            found = pattern.match(path)
-            if found is not None:
-                yield path, found
+            if readings := pattern.readings(path):
+                yield path, readings
 
     def _by_name(self, name: str) -> Iterable[RelPath]:
         """Find a file named in full, ignored or not: as written, else in any case."""
@@ -136,10 +135,13 @@ def _options(item: FileItem | Template, tree: Tree, root_length: int) -> Iterato
         return
     pattern = item.pattern
     found = False
-    for path, groups in tree.matches(pattern):
-        names = dict(zip(pattern.names, groups, strict=True))
+    for path, readings in tree.matches(pattern):
         found = True
-        yield names, path, _option(item, names, path, tree, root_length), pattern.fill(names)
+        names = dict(zip(pattern.names, readings[0], strict=True))
+        option = _option(item, names, path, tree, root_length)
+        if len(readings) > 1:
+            option = replace(option, problem=several_readings(pattern, path, readings))
+        yield names, path, option, pattern.fill(names)
     if pattern.is_literal and not found:
         missing = pattern.wanted({})
         yield {}, missing, Option(None, missing=missing), ""

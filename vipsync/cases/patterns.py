@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
 
+from vipsync.cases.readings import Path, Piece
 from vipsync.errors import SettingsError
 
 _TOKEN = re.compile(
@@ -30,16 +31,9 @@ _TOKEN = re.compile(
       | (?P<open>[{[]) | (?P<literal>[^{}[*?]+|\})""",
     re.VERBOSE,
 )
+_KEY = re.compile(r"[A-Za-z]{2,}-")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WILD = {"folders": "(?:.*/)?", "below": ".+", "star": "[^/]*", "one": "[^/]"}
-
-
-class Piece(Struct, frozen=True):
-    """A part of a pattern: a literal, a name, or a wildcard with its regular expression."""
-
-    text: str
-    name: str = ""
-    wild: str = ""
 
 
 class Template(Struct, frozen=True):
@@ -63,7 +57,7 @@ class Template(Struct, frozen=True):
 class Pattern(Template, frozen=True):
     """A pattern of paths inside inputs/. Its text has no trailing slash where it is a folder."""
 
-    regex: re.Pattern[str]
+    path: Path
     is_folder: bool
 
     @property
@@ -80,10 +74,12 @@ class Pattern(Template, frozen=True):
         """Return the path that would match, as far as `names` tell."""
         return self.fill(names) + "/" * self.is_folder
 
-    def match(self, path: str) -> tuple[str, ...] | None:
-        """Return what each of its names stands for in `path`, or None where it does not match."""
-        found = self.regex.fullmatch(path)
-        return found.groups() if found else None
+    def readings(self, path: str) -> Sequence[tuple[str, ...]]:
+        """Return what each of its names may stand for in `path`; nothing where it does not match.
+
+        More than one where the path fits in several ways.
+        """
+        return self.path.readings(path)
 
 
 def compile_pattern(text: str) -> Pattern:
@@ -93,7 +89,11 @@ def compile_pattern(text: str) -> Pattern:
     folder = normal.endswith("/")
     pieces = _merged(_pieces(normal.removesuffix("/")))
     _refuse_neighbours(pieces)
-    return Pattern(normal.removesuffix("/"), pieces, _regex(pieces, text), folder)
+    try:
+        path = Path(pieces)
+    except re.error as error:
+        raise SettingsError(f"{text!r} is no pattern: {error.msg}.") from error
+    return Pattern(normal.removesuffix("/"), pieces, path, folder)
 
 
 def compile_template(text: str) -> Template:
@@ -102,6 +102,43 @@ def compile_template(text: str) -> Template:
         piece if piece.name or not piece.wild else Piece(piece.text) for piece in _pieces(text, "{")
     )
     return Template(text, _merged(pieces))
+
+
+def several_readings(pattern: Pattern, path: str, readings: Sequence[tuple[str, ...]]) -> str:
+    """Say in which ways a path fits a pattern, and which pattern would tell them apart."""
+    one, other = (
+        ", ".join(f"{name} = {text}" for name, text in zip(pattern.names, reading, strict=True))
+        for reading in readings[:2]
+    )
+    better = next(
+        (text for text in _sharper(pattern, readings) if _reads_once(text, path)),
+        "",
+    )
+    advice = f"write {better}, for one" if better else "put what differs into folders of its own"
+    return f"{path} fits {pattern.text} in more than one way, {one} or {other}: {advice}"
+
+
+def _reads_once(text: str, path: str) -> bool:
+    try:
+        return len(compile_pattern(text).readings(path)) == 1
+    except SettingsError:
+        return False
+
+
+def _sharper(pattern: Pattern, readings: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield patterns that say more: what each name begins with (BIDS: sub-…, ses-…), or one name more."""
+    for reading in readings:
+        keys = map(_KEY.match, reading)
+        begin = {name: key[0] for name, key in zip(pattern.names, keys, strict=True) if key}
+        yield _written(pattern, {name: f"{key}{{{name}}}" for name, key in begin.items()})
+    for name in pattern.names:
+        for mark in "_-.":
+            yield _written(pattern, {name: f"{{{name}}}{mark}{{more}}"})
+
+
+def _written(pattern: Pattern, names: Mapping[str, str]) -> str:
+    pieces = (names.get(p.name, p.text) if p.name else p.text for p in pattern.pieces)
+    return "".join(pieces) + "/" * pattern.is_folder
 
 
 def _refuse_foreign(text: str) -> None:
@@ -175,20 +212,3 @@ def _refuse_neighbours(pieces: tuple[Piece, ...]) -> None:
                 f"{left.text}{right.text}: nothing stands between the names, so that nobody can tell "
                 "where the first ends; put a character or a / between them."
             )
-
-
-def _regex(pieces: tuple[Piece, ...], text: str) -> re.Pattern[str]:
-    groups: dict[str, int] = {}
-    source = []
-    for piece in pieces:
-        if piece.name in groups:
-            source.append(f"(?P=n{groups[piece.name]})")
-        elif piece.name:
-            groups[piece.name] = len(groups)
-            source.append(f"(?P<n{groups[piece.name]}>[^/]+)")
-        else:
-            source.append(piece.wild or f"(?i:{re.escape(piece.text)})")
-    try:
-        return re.compile("".join(source))
-    except re.error as error:
-        raise SettingsError(f"{text!r} is no pattern: {error.msg}.") from error

@@ -165,10 +165,22 @@ def _cases(looked: Preview) -> Iterator[Finding]:
     complete = sum(case.complete for case in cases)
     waiting = [c for c in cases if not c.complete]
     yield Finding(
-        "cases", f"{complete} of {len(cases)} complete.", details=_some(map(_waits, waiting))
+        "cases",
+        f"{complete} of {len(cases)} complete.",
+        details=(*_some(map(_waits, waiting)), *_names(cases)),
     )
     text = f"{count(looked.executions, 'execution')} with {count(looked.jobs, 'job')} would start"
     yield Finding("next", f"{text}; {sends_text(looked)}.")
+
+
+def _names(cases: Iterable[Case]) -> list[str]:
+    """Return the first complete cases with what their names stand for."""
+    named = [case for case in cases if case.complete and case.names]
+    return _first(f"{case.id}: {_bound(case)}" for case in named)
+
+
+def _bound(case: Case) -> str:
+    return ", ".join(f"{name} = {text}" for name, text in case.names.items())
 
 
 def _waits(case: Case) -> str:
@@ -219,6 +231,8 @@ def planned(looked: Preview) -> Iterator[Finding]:
         f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}.",
         details=groups,
     )
+    if named := _names(looked.cases):
+        yield Finding("cases", f"{count(len(looked.cases), 'case')}.", details=tuple(named))
     others = [words for action in looked.plan.actions if (words := action_words(action))]
     if others:
         yield Finding("next cycle", "; ".join(dict.fromkeys(others)) + ".")

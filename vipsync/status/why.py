@@ -99,7 +99,7 @@ def _case_line(case: Case, path: RelPath, parameters: Sequence[str], report: Cas
 
 def _unused(snapshot: Snapshot, path: RelPath) -> str:
     settings = snapshot.settings
-    if settings.inputs.ready and compile_pattern(settings.inputs.ready).match(path) is not None:
+    if settings.inputs.ready and compile_pattern(settings.inputs.ready).readings(path):
         return "It says that a case is complete ([inputs] ready), and is never sent."
     if not settings.pipeline_id:
         return "There is no pipeline_id: every file is sent, and nothing is started."
