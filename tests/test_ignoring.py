@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, NOTED, IgnoreRules, is_conflict_copy
+from vipsync.disk.walk import asked_for
 from vipsync.errors import SettingsError
 
 RULES = IgnoreRules(BUILT_IN_IGNORE, [], "")
@@ -90,3 +91,86 @@ def test_the_pattern_that_leaves_a_path_out_is_named(path: str, rule: str) -> No
         BUILT_IN_IGNORE, ["", "*.log"], "# kept on purpose\n\n!keep.log\nraw/\n!keep.dat\n"
     )
     assert rules.rule(path) == rule
+
+
+# conflict copies
+
+
+COPIES = [
+    "a.sync-conflict-20240101-120000-ABCDEFG.mrui",
+    "a (Anna's conflicted copy 2024-01-01).mrui",
+    "a (conflicted copy 2024-01-01 120000).mrui",
+    "a (Case Conflict 1).mrui",
+    "a_conflict-20240101-120000.mrui",
+    "a-DESKTOP-A1B2C3D.mrui",
+    "a-Laptop-9Z8Y7X6.mrui",
+    "a (SFConflict anna@example.org 2024-01-01-12-00-00).mrui",
+    "a.Conflict.mrui",
+    "a [conflicted].mrui",
+    "a (Copie en conflit de Anna 2024-01-01).mrui",
+    "a (Annas Konfliktkopie 2024-01-01).mrui",
+]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_conflict_copies_of_sync_tools_are_left_out_and_noted(name: str) -> None:
+    """Each is another version of a file that is there under its own name."""
+    asked, _ = asked_for([], NOTED)
+    for path in (name, f"sub/{name}"):
+        assert RULES(path)
+        assert is_conflict_copy(path)
+        assert asked.fullmatch(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a-post.mrui",
+        "a (1).mrui",
+        "a (copy).mrui",
+        "conflict.mrui",
+        "a-LAB12.mrui",
+        "desktop-1.mrui",
+    ],
+)
+def test_names_that_may_be_data_are_no_conflict_copies(name: str) -> None:
+    """A second acquisition has such a name, too."""
+    assert not RULES(name)
+    assert not is_conflict_copy(name)
+
+
+# what a person means
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ("inputs/patients.csv", "patients.csv"),
+        ("./patients.csv", "patients.csv"),
+        ("./inputs/patients.csv", "patients.csv"),
+        ("/inputs/lists/*.CSV", "lists/a.csv"),
+        ("INPUTS/raw/", "raw/a.dat"),
+        ("inputs/patients.csv", "inputs/patients.csv"),
+    ],
+)
+def test_a_rule_from_outside_of_inputs_is_meant_from_inside(rule: str, path: str) -> None:
+    """Who protects a file means that file, from wherever its path was written."""
+    rules = IgnoreRules([], [rule], "")
+    assert rules(path)
+    assert rule in rules.rule(path)
+    assert not rules("other.csv")
+
+
+def test_an_exception_from_outside_of_inputs_is_an_error() -> None:
+    """It would let something out that was to stay."""
+    with pytest.raises(SettingsError, match="paths start inside it"):
+        IgnoreRules([], ["*.csv", "!inputs/a.csv"], "")
+
+
+def test_rules_without_effect_are_named() -> None:
+    """Not the built-in ones, not comments; with the place where they stand."""
+    rules = IgnoreRules(BUILT_IN_IGNORE, ["*.CSV", "patient.txt"], "# x\nraw/\n!a.csv\ndata/raw\n")
+    assert rules.idle(["a.csv", "b/", "b/raw/", "b/raw/x"]) == [
+        "patient.txt (settings.toml, [inputs] ignore)",
+        "data/raw (.vipsyncignore)",
+    ]

@@ -55,7 +55,19 @@ def check(
     yield from _name(looked, client)
     yield from _files(looked)
     yield from _cases(looked)
+    yield from _idle_rules(looked)
     yield from _notices(looked)
+
+
+def _idle_rules(looked: Preview) -> Iterator[Finding]:
+    """Name the ignore rules that leave nothing out: somebody may rely on them."""
+    if idle := looked.idle_rules():
+        yield Finding(
+            "ignore",
+            f"{'This rule leaves' if len(idle) == 1 else 'These rules leave'} nothing out.",
+            "Paths start inside the inputs folder: write /patients.csv for inputs/patients.csv.",
+            details=_some(idle),
+        )
 
 
 def _subject(problem: VipsyncError, settings: Settings) -> str:

@@ -2,40 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from pathspec import GitIgnoreSpec
 
 from vipsync.errors import SettingsError
 
-BUILT_IN_IGNORE = (
+LEFT_OVER = (
     ".*", "~$*", "*.tmp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.lock",
     ".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir", r"\#recycle", ".Trash*", ".smbdelete*",
-    ".~lock*", "__MACOSX", ".nfs*", "Icon[\r]",
+    ".~lock*", "__MACOSX", ".nfs*", "Icon[\r]", "*vipsyncignore*",
 )  # fmt: skip
 """Names of files that are not finished, or that systems leave behind."""
+
+_WINDOWS_NAME = "-" + "[0-9a-z]" * 7
+
+CONFLICT_COPIES = (
+    "*.sync-conflict-[0-9]*",  # Syncthing
+    "* (*conflicted copy*)*", "* (*case conflict*)*", "* (*selective sync conflict*)*",  # Dropbox
+    "* (*copie en conflit*)*", "* (*konfliktkopie*)*", "* (*in konflikt stehende kopie*)*",
+    "* (*copia en conflicto*)*", "* (*copia in conflitto*)*",
+    "*_conflict-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9]*",  # ownCloud, Nextcloud
+    f"*-desktop{_WINDOWS_NAME}.*", f"*-laptop{_WINDOWS_NAME}.*",  # OneDrive adds the computer's name
+    "* (sfconflict *)*", "*.conflict.*", r"*\[conflicted\]*",  # Seafile, Resilio, pCloud
+)  # fmt: skip
+"""Names under which sync tools keep another version of a file that was changed in two places."""
+
+BUILT_IN_IGNORE = (*LEFT_OVER, *CONFLICT_COPIES)
+
+NOTED = (
+    r"[^/]*(?:sync-conflict|conflicted|conflict\b|conflit|konflikt|conflicto|conflitto|_conflict-|"
+    r"-(?:desktop|laptop)-)[^/]*|[^/]*vipsyncignore[^/]*"
+)
+"""A regular expression of names that are looked at although they are left out: they are told."""
+
+_COPIES = GitIgnoreSpec.from_lines(CONFLICT_COPIES)
+
+
+BUILT_IN = "built in"
+
+
+def is_conflict_copy(path: str) -> bool:
+    """Tell whether a sync tool keeps another version of a file under this name."""
+    return _COPIES.match_file(path.lower())
 
 
 class IgnoreRules:
     """Three lists of patterns; later ones win over earlier ones. A folder's path ends in `/`.
 
     Letters match in any case, as they do in the patterns of settings: a name that another system
-    writes in capitals is the same name.
+    writes in capitals is the same name. A rule that begins with the name of the inputs folder is
+    meant from inside it, too.
     """
 
-    def __init__(self, builtin: Sequence[str], extra: Sequence[str], vipsyncignore: str) -> None:
-        self._patterns = [
-            (pattern, place)
+    def __init__(
+        self,
+        builtin: Sequence[str],
+        extra: Sequence[str],
+        vipsyncignore: str,
+        inputs: str = "inputs",
+    ) -> None:
+        self._rules = [
+            (pattern, place, meant)
             for place, patterns in (
-                ("built in", builtin),
+                (BUILT_IN, builtin),
                 ("settings.toml, [inputs] ignore", extra),
                 (".vipsyncignore", vipsyncignore.splitlines()),
             )
             for pattern in patterns
-            if pattern  # an empty one is not counted by pathspec either
+            for meant in _meant(pattern.lower(), inputs.lower())
         ]
         try:
-            self._spec = GitIgnoreSpec.from_lines(pattern.lower() for pattern, _ in self._patterns)
+            self._spec = GitIgnoreSpec.from_lines(meant for _, _, meant in self._rules)
         except ValueError as error:
             raise SettingsError(
                 f"An ignore pattern cannot be read: {error}",
@@ -53,5 +93,33 @@ class IgnoreRules:
         for place in (*above, path):
             found = self._spec.check_file(place.lower())
             if found.include and found.index is not None:
-                return "{} ({})".format(*self._patterns[found.index])
+                return "{} ({})".format(*self._rules[found.index])
         return ""
+
+    def idle(self, paths: Iterable[str]) -> list[str]:
+        """Return the rules of a person that leave out none of these paths; those of folders end in `/`."""
+        variants: defaultdict[str, list[str]] = defaultdict(list)
+        for pattern, place, meant in self._rules:
+            if place != BUILT_IN and not pattern.startswith(("#", "!")):
+                variants[f"{pattern} ({place})"].append(meant)
+        idle = {rule: GitIgnoreSpec.from_lines(meant) for rule, meant in variants.items()}
+        for path in paths:
+            if not idle:
+                break
+            idle = {rule: spec for rule, spec in idle.items() if not spec.match_file(path.lower())}
+        return list(idle)
+
+
+def _meant(pattern: str, inputs: str) -> Iterator[str]:
+    """Yield what a rule means, as gitignore writes it; nothing for an empty one."""
+    again, rest = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+    inside = re.fullmatch(rf"(?:\./|/)?{re.escape(inputs)}/(.+)", rest)
+    if inside and again:
+        raise SettingsError(
+            f"The ignore rule {pattern} begins with {inputs}/, and paths start inside it.",
+            f"Write !/{inside[1]}",
+        )
+    if pattern.strip():
+        yield again + (f"/{rest[2:]}" if rest.startswith("./") else rest)
+    if inside:
+        yield f"/{inside[1]}"

@@ -169,7 +169,7 @@ class Scanner:
 
     `known` are states that were settled when they were recorded: a file still equal to its own is
     quiet at once. `always` are paths, with `*` and `{name}` for any text within a part, that are
-    seen although they are ignored. `quiet_times` are the seconds that will be asked of
+    seen although they are ignored; `noted` is a regular expression of names that are, too. `quiet_times` are the seconds that will be asked of
     `Seen.settled`. `anywhere`: links are followed out of the folder, too. When any of these changes,
     make another scanner.
     """
@@ -180,6 +180,7 @@ class Scanner:
         ignored: Ignored,
         *,
         always: Collection[str] = (),
+        noted: str = "",
         known: Mapping[RelPath, FileState] | None = None,
         quiet_times: Collection[float] = (5.0, 60.0),
         clock: Callable[[], float] = time.monotonic,
@@ -188,7 +189,7 @@ class Scanner:
     ) -> None:
         self.last_duration = 0.0
         self._root = root
-        self._rules = Rules(ignored, *asked_for(always))
+        self._rules = Rules(ignored, *asked_for(always, noted))
         self._quiet_times = sorted(quiet_times)
         self._clock = clock
         self._listing = listing

@@ -61,11 +61,17 @@ class Rules(NamedTuple):
         return tree
 
 
-def asked_for(patterns: Collection[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Compile the paths that are always seen, and the folders on the way to them."""
+def asked_for(
+    patterns: Collection[str], noted: str = ""
+) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Compile the paths that are always seen, and the folders on the way to them.
+
+    `noted` is a regular expression of names that are seen in any folder.
+    """
     paths = [tuple(map(_part, nfc(pattern).split("/"))) for pattern in patterns]
     ways = {path[:depth] for path in paths for depth in range(1, len(path))}
-    return _any_of(paths), _any_of(ways)
+    anywhere = [(f"(?:.*/)?(?:{noted})",)] if noted else []
+    return _any_of([*paths, *anywhere]), _any_of(ways)
 
 
 def _part(text: str) -> str:
@@ -80,6 +86,14 @@ def _part(text: str) -> str:
 
 def _any_of(paths: Collection[tuple[str, ...]]) -> re.Pattern[str]:
     return re.compile("|".join(map("/".join, paths)) or r"(?!)", re.IGNORECASE)
+
+
+def every_path(root: Path) -> Iterator[str]:
+    """Yield every path below a folder, ignored or not; those of folders end in `/`."""
+    for folder, folders, files in os.walk(root):
+        above = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
+        yield from (f"{above}{name}/" for name in folders)
+        yield from (f"{above}{name}" for name in files)
 
 
 class _Place(NamedTuple):

@@ -47,20 +47,24 @@ class Sorting:
         return self._descriptor[1:]
 
     def cases(
-        self, seen: Seen | None, settings: Settings, descriptor: Descriptor | None
+        self,
+        seen: Seen | None,
+        named: _Files,
+        settings: Settings,
+        descriptor: Descriptor | None,
     ) -> tuple[CaseSet, str]:
         """Return the cases, and what is wrong with the settings they were to be made by.
 
-        Cases are made of names: what a file holds makes no other cases. One whose folder has a part
+        `named` are ignored files that a setting asks for. Cases are made of names: what a file holds makes no other cases. One whose folder has a part
         that cannot be looked at waits for it: nobody knows what is missing.
         """
-        made_of = _Made(seen, settings, descriptor)
+        made_of = _Made(seen, named, settings, descriptor)
         if self._cases and self._cases[0].makes_the_same_as(made_of):
             self._cases = (made_of, *self._cases[1:])
             return self._cases[1:]
         cases, trouble = CaseSet(), ""
         if seen and descriptor:
-            everything = {*seen.files, *seen.hidden}
+            everything = {*seen.files, *named}
             try:
                 found = find_cases(seen.files, everything, settings, descriptor)
                 cases = _waiting_for_parts(found, seen.unreadable)
@@ -74,6 +78,7 @@ class _Made(Struct, frozen=True, eq=False):
     """What cases were made of."""
 
     seen: Seen | None
+    named: _Files
     settings: Settings
     descriptor: Descriptor | None
 
@@ -85,7 +90,7 @@ class _Made(Struct, frozen=True, eq=False):
             return self.seen is now.seen
         return (
             _same_names(self.seen.files, now.seen.files)
-            and _same_names(self.seen.hidden, now.seen.hidden)
+            and _same_names(self.named, now.named)
             and self.seen.unreadable == now.seen.unreadable
         )
 

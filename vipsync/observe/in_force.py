@@ -10,11 +10,16 @@ from msgspec import Struct
 
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
 from vipsync.errors import SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import IGNORED, SessionFolder
 from vipsync.folder.sharing import lending_folder, shared_inputs
 from vipsync.model import FileState, Settings, replace
 from vipsync.settings.reading import load, parse, places
 from vipsync.settings.toml_text import decoded
+
+IGNORE_FILES = (IGNORED, f"{IGNORED}.txt")
+"""Files of ignore rules; an editor of Windows adds the second ending."""
+
+_WITHOUT_EFFECT = ("vipsyncignore", "vipsyncignore.txt", f"{IGNORED}.rtf", ".vipsync-ignore")
 
 QUIET = 1.0
 """Seconds for which both files must be unchanged before they are read again."""
@@ -88,7 +93,7 @@ class SavedSettings:
 
         `last_valid` is the settings.toml that counts where one of them has an error from the start.
         """
-        there = (_looks(self._folder.ignored), _looks(self._folder.settings))
+        there = tuple(map(_looks, (self._folder.settings, *self._ignore_files())))
         if self._reading is None or self._reading.states != there:
             pause = QUIET if self._reading else 0.0
             self._reading = _Reading(there, self._clock() + pause)
@@ -96,10 +101,17 @@ class SavedSettings:
             self._reading = replace(self._reading, taken=True)
             self._take(last_valid)
 
+    def _ignore_files(self) -> list[Path]:
+        """Return where ignore rules may lie: beside settings.toml, and in the inputs folder."""
+        inputs = self.in_force.inputs if self.in_force else None
+        names = (*IGNORE_FILES, *_WITHOUT_EFFECT)
+        return [place / name for place in (self._folder.root, inputs) if place for name in names]
+
     def _take(self, last_valid: str) -> None:
         patterns = ""
         try:
-            patterns = _patterns(self._folder.ignored)
+            _refuse_without_effect(self._folder.root)
+            patterns = _patterns(self._folder.root)
             self._use(load(self._folder.root, self._overrides, self._environ), patterns)
             self.text = decoded(self._folder.settings.read_bytes(), Settings.SOURCE)
             self.error = ""
@@ -125,12 +137,14 @@ class SavedSettings:
 
     def _use(self, settings: Settings, patterns: str) -> None:
         now = self.in_force
-        if now and (settings, patterns) == (now.settings, now.patterns):
-            return
-        ignored = IgnoreRules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns)
         inputs, outputs = places(self._folder.root, settings)
         lending = lending_folder(self._folder, settings)
         inputs = shared_inputs(lending) if lending else inputs
+        if inputs != self._folder.root.resolve():
+            patterns = f"{patterns}\n{_patterns(inputs)}"
+        if now and (settings, patterns) == (now.settings, now.patterns):
+            return
+        ignored = IgnoreRules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns, inputs.name)
         self.in_force = InForce(settings, patterns, ignored, inputs, outputs, lending)
 
 
@@ -141,11 +155,31 @@ def _looks(path: Path) -> FileState | None:
         return None
 
 
-def _patterns(path: Path) -> str:
-    """Return the text of .vipsyncignore; raise SettingsError where it cannot be read."""
+def _patterns(folder: Path) -> str:
+    """Return the ignore rules that lie in a folder; raise SettingsError where they cannot be read."""
+    return "\n".join(_text(folder / name) for name in IGNORE_FILES)
+
+
+def _text(path: Path) -> str:
     try:
         return decoded(path.read_bytes(), str(path))
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _refuse_without_effect(folder: Path) -> None:
+    """Raise SettingsError for a file of ignore rules that nobody would read."""
+    for name in _WITHOUT_EFFECT:
+        if (folder / name).exists():
+            raise without_effect(folder / name)
+
+
+def without_effect(path: Path) -> SettingsError:
+    """Return what is said of a file of ignore rules under another name, or in another place."""
+    return SettingsError(
+        f"{path} protects nothing: ignore rules are read from {IGNORED} beside settings.toml, or in "
+        "the inputs folder itself.",
+        "Move its rules there.",
+    )

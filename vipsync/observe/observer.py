@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from vipsync.disk.files import no_folder
+from vipsync.disk.ignoring import NOTED, is_conflict_copy
 from vipsync.disk.scan import (
     Hints,
     Identity,
@@ -23,6 +24,7 @@ from vipsync.disk.scan import (
     same_folder,
     scan_interval,
 )
+from vipsync.disk.walk import asked_for, every_path
 from vipsync.errors import FolderAbsent, SettingsError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.sharing import leased_at, leases, lender
@@ -39,7 +41,13 @@ from vipsync.model import (
 )
 from vipsync.observe.cases import Sorting
 from vipsync.observe.data_set import Local, outputs_among
-from vipsync.observe.in_force import FixedSettings, InForce, SavedSettings
+from vipsync.observe.in_force import (
+    IGNORE_FILES,
+    FixedSettings,
+    InForce,
+    SavedSettings,
+    without_effect,
+)
 from vipsync.observe.stamps import Stamps
 from vipsync.plan.memory import Memory
 from vipsync.plan.snapshot import Snapshot
@@ -88,6 +96,9 @@ class Observer:
         self._in_force: InForce | None = None
         self._lent: tuple[object, Lender] | None = None
         self._both: tuple[object, object, Mapping[RelPath, FileState]] | None = None
+        self._split: (
+            tuple[object, Settings, Mapping[RelPath, FileState], Sequence[RelPath]] | None
+        ) = None
         self._healthy = False
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
@@ -117,10 +128,10 @@ class Observer:
         self._scan(rules, state, inputs, healthy=healthy)
         seen = self.seen
         files: Mapping[RelPath, FileState] = seen.files if seen else {}
-        hidden: Mapping[RelPath, FileState] = seen.hidden if seen else {}
+        named, noted = self._asked_and_noted(settings)
         pipeline = state.pipelines.get(settings.pipeline_id or "")
         descriptor, trouble = self._sorting.described(pipeline)
-        cases, case_trouble = self._sorting.cases(seen, settings, descriptor)
+        cases, case_trouble = self._sorting.cases(seen, named, settings, descriptor)
         settle = self.settle(settings)
         return Snapshot(
             now=self._clock(),
@@ -129,12 +140,13 @@ class Observer:
             state=state,
             memory=memory,
             descriptor=descriptor,
-            settings_error=self.settings_error or trouble or case_trouble,
-            files=self._together(files, hidden),
-            named=frozenset(hidden),
-            unsettled=self._unsettled(settle, cases),
+            settings_error=self.settings_error or self._misplaced(noted) or trouble or case_trouble,
+            files=self._together(files, named),
+            named=frozenset(named),
+            unsettled=self._unsettled(settle, cases, named),
             unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
             cases=cases,
+            conflict_copies=tuple(sorted(filter(is_conflict_copy, noted))),
             marker=self.folder.marker.exists(),
             outputs=self._stamps.look(
                 self.outputs, state.results.values(), outputs, healthy=healthy
@@ -158,6 +170,28 @@ class Observer:
     def ignored_by(self, path: str) -> str:
         """Return the ignore rule that leaves a path below inputs/ out; "" where none does."""
         return self._in_force.ignored.rule(path) if self._in_force else ""
+
+    def idle_rules(self) -> list[str]:
+        """Return the ignore rules of a person that leave nothing out."""
+        return self._in_force.ignored.idle(every_path(self.inputs)) if self._in_force else []
+
+    def _asked_and_noted(
+        self, settings: Settings
+    ) -> tuple[Mapping[RelPath, FileState], Sequence[RelPath]]:
+        """Tell ignored files that a setting names from those that are only told about."""
+        hidden: Mapping[RelPath, FileState] = self.seen.hidden if self.seen else {}
+        if not (self._split and self._split[0] is hidden and self._split[1] is settings):
+            asked, _ = asked_for(named_files(settings))
+            named = {path: state for path, state in hidden.items() if asked.fullmatch(path)}
+            noted = [path for path in hidden if path not in named]
+            self._split = (hidden, settings, hidden if not noted else named, noted)
+        return self._split[2:]
+
+    def _misplaced(self, noted: Iterable[RelPath]) -> str:
+        """Say which file of ignore rules lies where nobody reads it; "" where none does."""
+        wrong = (p for p in noted if "vipsyncignore" in p.lower() and p not in IGNORE_FILES)
+        first = min(wrong, default=None)
+        return str(without_effect(self.inputs / first)) if first else ""
 
     def _together(
         self, files: Mapping[RelPath, FileState], hidden: Mapping[RelPath, FileState]
@@ -257,6 +291,7 @@ class Observer:
             self.inputs,
             rules.ignored,
             always=named_files(rules.settings),
+            noted="" if self._data_set else NOTED,
             known={path: row.state for path, row in state.known.items()},
             quiet_times=self._quiet_times(rules.settings),
             clock=self._clock,
@@ -267,11 +302,18 @@ class Observer:
         settle = self.settle(settings)
         return {settle, max(settle, FOLDER_SETTLE)} if _sends_folders(settings) else {settle}
 
-    def _unsettled(self, settle: float, cases: CaseSet) -> dict[RelPath, float]:
-        """Return when each file that still changes may be quiet; folders need a minute at least."""
+    def _unsettled(
+        self, settle: float, cases: CaseSet, named: Iterable[RelPath]
+    ) -> dict[RelPath, float]:
+        """Return when each file that still changes may be quiet; folders need a minute at least.
+
+        While rules or settings were just saved, that is any file: it may be one that is to stay here.
+        """
         seen = self.seen
         if seen is None:
             return {}
+        if self._saved.due < float("inf"):
+            return dict.fromkeys((*seen.files, *named), self._saved.due)
         folders = _folders(cases) if seen.moving or seen.vanished else frozenset()
         found, whole = seen.unsettled(settle), max(settle, FOLDER_SETTLE)
         if folders:

@@ -78,6 +78,15 @@ def _say_troubles(draft: Draft) -> None:
         draft.notice(
             Level.PERSON, "inputs", text + nearest, "Mend [input_settings] in settings.toml."
         )
+    if copies := s.conflict_copies:
+        were = (
+            "1 conflict copy of a sync tool is"
+            if len(copies) == 1
+            else f"{len(copies)} conflict copies of a sync tool are"
+        )
+        named = ", ".join(copies[:3]) + (" …" if len(copies) > 3 else "")
+        remedy = 'Keep the right one under the plain name; `ignore = ["!NAME"]` sends a copy too.'
+        draft.notice(Level.INFO, "inputs", f"{were} left out: {named}.", remedy, 0)
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
 

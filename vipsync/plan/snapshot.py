@@ -50,6 +50,7 @@ class Snapshot(Struct, frozen=True):
     `files` are those that settings may use; `named` are among them only because a setting names
     them. `unsettled` says for each file that still changes when it may be quiet (monotonic s); for
     one that cannot be read now, never (inf).
+    `conflict_copies` are files that sync tools made, and that are left out.
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
     the session's folder on VIP may go, whatever id is in it.
@@ -67,6 +68,7 @@ class Snapshot(Struct, frozen=True):
     unsettled: Mapping[RelPath, float] = {}
     unreadable: Mapping[RelPath, str] = {}
     cases: CaseSet = CaseSet()
+    conflict_copies: tuple[RelPath, ...] = ()
     marker: bool = False
     outputs: Mapping[RelPath, str] = {}
     requests: tuple[Request, ...] = ()

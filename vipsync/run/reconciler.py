@@ -360,6 +360,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.settings_error,
         s.unsettled,
         s.unreadable,
+        s.conflict_copies,
         s.marker,
         s.outputs,
         s.requests,

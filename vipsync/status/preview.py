@@ -35,7 +35,8 @@ class Preview(Struct, frozen=True):
     """What the next cycles would do. `sends` are the files and archives that go up, biggest first.
 
     `unread` are files that are read before it is known whether they go up: only their content tells.
-    `ignored_by` names the rule that leaves a path out, "" where none does.
+    `ignored_by` names the rule that leaves a path out, "" where none does; `idle_rules` those of a
+    person that leave out none.
     """
 
     snapshot: Snapshot
@@ -45,6 +46,7 @@ class Preview(Struct, frozen=True):
     cases: tuple[Case, ...] = ()
     groups: tuple[Group, ...] = ()
     ignored_by: Callable[[str], str] = lambda path: ""
+    idle_rules: Callable[[], list[str]] = list
 
     @property
     def jobs(self) -> int:
@@ -98,7 +100,9 @@ def preview(
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
     snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
-    made = Preview(snapshot, plan(snapshot), ignored_by=observer.ignored_by)
+    made = Preview(
+        snapshot, plan(snapshot), ignored_by=observer.ignored_by, idle_rules=observer.idle_rules
+    )
     return _with_work(made)
 
 

@@ -1,0 +1,113 @@
+"""What a person wants to keep here stays here, wherever the rule was written, and is told about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import SETTINGS, Bench, Study
+from vipsync.commands.check import check
+from vipsync.errors import KeyMissing
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Settings
+
+
+def with_list(bench: Bench, **rules: str) -> Study:
+    """Return a folder that sends everything, with a list of patients, and ignore rules by path."""
+    settings = f'{SETTINGS}\n[inputs]\nupload = "all"\n'
+    study = bench.study(settings=settings, a="one")
+    study.write({"patients.csv": "Anna"})
+    for path, text in rules.items():
+        place = study.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return study
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".vipsyncignore",
+        ".vipsyncignore.txt",
+        "inputs/.vipsyncignore",
+        "inputs/.vipsyncignore.txt",
+    ],
+)
+@pytest.mark.parametrize("rule", ["patients.csv", "*.CSV", "inputs/patients.csv"])
+def test_rules_are_kept_wherever_they_lie(bench: Bench, path: str, rule: str) -> None:
+    """Beside settings.toml or in inputs/, also where an editor has added .txt."""
+    with_list(bench, **{path: f"{rule}\n"})
+    bench.rest()
+    assert not [name for name in bench.vip_files() if "patients" in name or "ignore" in name]
+    assert bench.executions() == [["a.mrui"]]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "vipsyncignore",
+        ".vipsyncignore.rtf",
+        "inputs/lists/.vipsyncignore",
+        "inputs/vipsyncignore.txt",
+        "inputs/.VipSyncIgnore copy",
+    ],
+)
+def test_rules_that_nobody_would_read_are_an_error(bench: Bench, path: str) -> None:
+    """Nothing is sent until the person has moved them."""
+    study = with_list(bench, **{path: "patients.csv\n"})
+    bench.rest()
+    assert study.says("protects nothing")
+    assert study.says(Path(path).name)
+    assert bench.vip_files() == {}
+    (study.root / path).unlink()
+    (study.root / ".vipsyncignore").write_text("patients.csv\n")
+    bench.run(60)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert not [name for name in bench.vip_files() if "patients" in name]
+
+
+def test_rules_that_come_later_are_taken(bench: Bench) -> None:
+    """In inputs/ too, and they go on to hold after they were changed."""
+    study = with_list(bench)
+    (study.root / "inputs/patients.csv").unlink()
+    bench.rest()
+    (study.root / "inputs/.vipsyncignore").write_text("*.csv\n")
+    bench.run(60)
+    study.write({"patients.csv": "Anna", "other.txt": "x"})
+    bench.rest()
+    names = [name.rpartition("/")[2] for name in bench.vip_files()]
+    assert "other.txt" in names
+    assert "patients.csv" not in names
+
+
+@pytest.mark.parametrize(
+    "copy",
+    ["a.sync-conflict-20240101-120000-ABCDEFG.mrui", "a (conflicted copy 2024-01-01 120000).mrui"],
+)
+def test_a_conflict_copy_starts_nothing_and_is_told(bench: Bench, copy: str) -> None:
+    """It comes while the session works; taken back by name, it is an input like any other."""
+    study = bench.study(a="one")
+    bench.rest()
+    study.write({copy: "two"})
+    bench.clock.sleep(60)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert study.says(f"1 conflict copy of a sync tool is left out: {copy}.")
+    study.settings.write_text(f'{SETTINGS}\n[inputs]\nignore = ["!*conflict*"]\n')
+    bench.run(60)
+    bench.rest()
+    assert len(bench.executions()) == 2
+    assert not study.says("conflict copy")
+
+
+def test_check_names_rules_without_effect(bench: Bench) -> None:
+    """A rule that leaves nothing out may be one that somebody relies on."""
+    study = with_list(bench, **{".vipsyncignore": "patients.csv\npatient.csv\n"})
+
+    def no_key(_settings: Settings, _portal: str, _session: str) -> object:
+        raise KeyMissing("no key")
+
+    found = [f for f in check(SessionFolder(study.root), no_key, {}) if f.subject == "ignore"]  # type: ignore[arg-type]
+    assert [f.details for f in found] == [("patient.csv (.vipsyncignore)",)]
