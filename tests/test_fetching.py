@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -251,3 +253,38 @@ def test_the_logs_of_a_failed_job_come(bench: Bench) -> None:
     assert all(name.startswith("e1/logs/job-1.std") for name in first)
     assert bench.act(action) == do.Done()
     assert bench.here() == first
+
+
+def odd_tar() -> bytes:
+    """Return an archive with a file, and a link to nowhere."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("stats.csv")
+        entry.size = 3
+        archive.addfile(entry, io.BytesIO(b"1,2"))
+        link = tarfile.TarInfo("fsaverage")
+        link.type, link.linkname = tarfile.SYMTYPE, "/usr/local/no-freesurfer-here/fsaverage"
+        archive.addfile(link)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_an_archive_is_unpacked_without_is_said_beside_it(bench: Bench, times: int) -> None:
+    """Once for each archive, also where the process died before that was written down; it is kept."""
+    content = odd_tar()
+    for name in ("a.tgz", "b.tgz"):
+        action = bench.result(name, content)
+        for _ in range(times):
+            here = came(bench, action)
+        assert (here.local, here.unpacked) == (f"e1/{name}", True)
+        assert here.reason.startswith("fsaverage (a link to nowhere); see UNPACKED-WITHOUT.txt")
+    found = bench.here()
+    text = found.pop("e1/UNPACKED-WITHOUT.txt").decode()
+    assert text.count("a.tgz was unpacked without:\n  fsaverage: a link to nowhere\n") == 1
+    assert text.count("b.tgz was unpacked without:") == 1
+    assert found == {
+        "e1/a.tgz/stats.csv": b"1,2",
+        "e1/b.tgz/stats.csv": b"1,2",
+        ".archives/e1/a.tgz": content,
+        ".archives/e1/b.tgz": content,
+    }

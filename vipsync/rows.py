@@ -236,7 +236,8 @@ class Result(Struct, frozen=True):
     """One file of the results on VIP and what it is here.
 
     `local` is the file or unpacked folder below outputs/, `stamp` what it looked like when it was
-    complete and verified. `reason` also says why an archive that is here was not unpacked.
+    complete and verified. `reason` also says why an archive that is here was not
+    unpacked, or what was left out of it.
     """
 
     vip: VipPath

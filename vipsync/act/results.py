@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from vipsync.errors import ArchiveRefused, TransferMismatch
 from vipsync.model import RelPath, VipPath
 
 ARCHIVES = ".archives"
+LEFT_OUT = "UNPACKED-WITHOUT.txt"
 ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
 
@@ -108,13 +109,29 @@ def _unpacked(action: do.FetchResult, part: Path, target: Path, bench: Bench) ->
     tree = part.with_suffix(".tree")
     if tree.exists():  # left by a stop between unpacking and placing
         shutil.rmtree(tree)
-    unpack(part, tree, bench.staging, stop=bench.stop)
+    unpacked = unpack(part, tree, bench.staging, stop=bench.stop)
     here = place(tree, target)
-    if action.keep_archive:
+    reason = _say_left_out(unpacked.without, here, action.local) if unpacked.without else ""
+    if action.keep_archive or reason:
         place(part, bench.outputs / ARCHIVES / action.local)
     else:
         part.unlink()
-    return _here(here, bench, unpacked=True)
+    return _here(here, bench, unpacked=True, reason=reason)
+
+
+def _say_left_out(without: Sequence[tuple[str, str]], here: Path, local: RelPath) -> str:
+    """Name beside a result the members that it was unpacked without; return that in few words."""
+    lines = [f"{here.name} was unpacked without:"]
+    lines += [f"  {name}: {what}" for name, what in without]
+    lines += [f"The whole archive is kept: {ARCHIVES}/{local}", ""]
+    text, path = "\n".join(lines), here.parent / LEFT_OUT
+    before = path.read_text("utf-8") if path.exists() else ""
+    if text not in before:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    few = ", ".join(f"{name} ({what})" for name, what in without[:3])
+    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+    return f"{few}{more}; see {LEFT_OUT} beside it. The archive is in outputs/{ARCHIVES}/{local}."
 
 
 def _here(path: Path, bench: Bench, *, unpacked: bool, reason: str = "") -> do.ResultHere:

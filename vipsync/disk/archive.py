@@ -1,4 +1,6 @@
-"""Unpack results that come from outside: whole, into one new folder, or not at all.
+"""Unpack results that come from outside into one new folder: all that is sound, or nothing.
+
+What is a trap keeps an archive packed. What is only odd, as a link to nowhere, is left out and named.
 
 For the editor of this file:
 - Everything is written below a fresh folder in `staging`, renamed when all of it is on the disk.
@@ -39,6 +41,8 @@ _BAD_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BAD_ON_WINDOWS = re.compile(
     r'[<>:"\\|?*]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)', re.IGNORECASE
 )
+_NO_UTF_8 = re.compile(r"[\udc80-\udcff]")
+_ODD_MOST = 1000  # members that may be left out
 _STAYS = "It stays packed."
 _TRY_AGAIN = "Work goes on when that is mended."
 
@@ -66,10 +70,14 @@ DEFAULT_LIMITS = Limits()
 
 
 class Unpacked(Struct, frozen=True):
-    """Count what was unpacked: files (links are some too), and the bytes that were written."""
+    """Count what was unpacked: files (links to files are some too), and the bytes that were written.
+
+    `without` names each member that was left out, and says what it is.
+    """
 
     files: int
     size: int
+    without: tuple[tuple[str, str], ...] = ()
 
 
 def unpack(
@@ -95,7 +103,7 @@ def unpack(
         _flush_tree(tree)
         _require_whole(tree)
         _place(tree.root, target)
-    return Unpacked(tree.files, tree.size)
+    return Unpacked(tree.files, tree.size, tuple(tree.without.items()))
 
 
 @contextmanager
@@ -117,6 +125,7 @@ class _Tree:
     def __init__(self, root: Path, limits: Limits, stop: Callable[[], None]) -> None:
         self.root = root
         self.files = self.size = 0
+        self.without: dict[str, str] = {}
         self.names = _Names(limits.entries)
         self._limits = limits
         self._stop = stop
@@ -130,13 +139,28 @@ class _Tree:
         for member in reader.members():
             empty = False
             with _named_clash(member.name):
-                self._add(member, reader)
+                try:
+                    self._add(member, reader)
+                except _Odd as odd:
+                    self._leave_out(member.name, odd, reader.pass_over())
         if empty:
             raise ArchiveRefused("The archive is empty.", _STAYS)
         for name, link in self.names.links.items():
             self._stop()
             with _named_clash(name):
-                self._add_link(name, link)
+                try:
+                    self._add_link(name, link)
+                except _Odd as odd:
+                    self._leave_out(name, odd)
+        if self.without and not self.files:
+            raise ArchiveRefused("The archive has no file that can be unpacked.", _STAYS)
+
+    def _leave_out(self, name: str, odd: _Odd, passed: int = 0) -> None:
+        """Go on without a member; what it holds counts all the same."""
+        self.without[_plain(name)] = str(odd)
+        self._count(name, passed)
+        if len(self.without) > _ODD_MOST:
+            raise _refused(name, f"is one more than {_ODD_MOST} that are odd")
 
     def _add(self, member: tarfile.TarInfo, reader: TarReader) -> None:
         name = _checked_name(member.name, self._limits.depth)
@@ -145,18 +169,25 @@ class _Tree:
             return
         if not name or member.name.endswith("/"):
             raise _refused(member.name, "is named like a folder, but is none")
+        if member.islnk() and self.names.is_file(name) and _same_name(member.linkname, name):
+            return  # GNU tar writes this for a file that was named twice
         if member.issym() or member.islnk():
             self._make_folders(self.names.add_link(name, _Link(member.linkname, member.islnk())))
         elif member.isreg() and member.sparse is None:
             self._make_folders(self.names.add_file(name))
             mode = 0o755 if member.mode & 0o100 else 0o644
             self._write(name, member.size, reader.body(member), mode, member.mtime)
+        elif member.isreg():
+            raise _Odd("a sparse file")
         else:
             raise _refused(member.name, _WHAT.get(member.type, "is of an unknown kind"))
 
     def _add_link(self, name: str, link: _Link) -> None:
         target = self.names.followed(name)
-        if link.hard or not _made_symlink(self._path(name), name, target):
+        if target in self.names.folders:
+            if not _made_symlink(self._path(name), name, target):
+                raise _Odd("a link to a folder, which this disk cannot hold")
+        elif link.hard or not _made_symlink(self._path(name), name, target):
             self._copy(target, name)
         else:
             self.files += 1
@@ -171,9 +202,7 @@ class _Tree:
         self, name: str, size: int, blocks: Iterable[memoryview], mode: int, mtime: float
     ) -> None:
         self.files += 1
-        self.size += size
-        if self.size > self._allowance:
-            raise _refused(name, f"makes it more than {self._allowance} bytes, too many to trust")
+        self._count(name, size)
         path = self._path(name)
         descriptor = os.open(path, _CREATE, mode)
         try:
@@ -185,6 +214,11 @@ class _Tree:
         seconds = _sane_time(mtime)
         with suppress(OSError):  # some network disks keep no times, which is no reason to stop
             os.utime(path, (seconds, seconds))
+
+    def _count(self, name: str, size: int) -> None:
+        self.size += size
+        if self.size > self._allowance:
+            raise _refused(name, f"makes it more than {self._allowance} bytes, too many to trust")
 
     def _make_folders(self, names: list[str]) -> None:
         for name in names:
@@ -198,10 +232,15 @@ _WHAT = {
     tarfile.CHRTYPE: "is a device",
     tarfile.BLKTYPE: "is a device",
     tarfile.FIFOTYPE: "is a named pipe",
-    tarfile.REGTYPE: "is a sparse file",
-    tarfile.AREGTYPE: "is a sparse file",
-    tarfile.GNUTYPE_SPARSE: "is a sparse file",
 }
+
+
+class _Odd(Exception):
+    """A member that does no harm where it is left out: what it is."""
+
+
+def _same_name(one: str, other: str) -> bool:
+    return posixpath.normpath(one) == other
 
 
 def _write_all(descriptor: int, block: memoryview) -> None:
@@ -277,17 +316,29 @@ class _Names:
             raise _refused(name, f"is above the limit of {self._most} files and folders")
         self._spelled[name if folded == name else folded] = name  # one string less to remember
 
+    def is_file(self, name: str) -> bool:
+        """Tell whether a regular file of the archive has this name."""
+        claimed = self._spelled.get(_folded(name)) == name
+        return claimed and name not in self.folders and name not in self.links
+
     def followed(self, link: str) -> str:
-        """Return the regular file that a link leads to in the end."""
-        name = link
+        """Return the regular file, or the folder, that a link leads to in the end."""
+        name, hard = link, False
         for _ in range(_CHAIN_MOST):
+            hard = hard or self.links[name].hard
             name = self._pointed(name, link)
             if name not in self.links:
                 break
         else:
-            raise _refused(link, "is a link that leads to no end")
-        if name in self.folders or self._spelled.get(_folded(name)) != name:
-            raise _refused(link, "is a link to something else than a file of the archive")
+            raise _Odd("a link that leads to no end")
+        if (
+            name in self.folders
+            and not hard
+            and not f"{link}/".startswith(f"{name}/" if name else "")
+        ):
+            return name
+        if not self.is_file(name):
+            raise _Odd("a link to nothing that is in the archive")
         return name
 
     def _pointed(self, name: str, link: str) -> str:
@@ -295,10 +346,12 @@ class _Names:
         target = self.links[name].target
         at = [] if self.links[name].hard or not _parent(name) else _parent(name).split("/")
         for part in target.split("/"):
+            if target.startswith("/") and not self.links[name].hard and not os.path.lexists(target):
+                raise _Odd("a link to nowhere")
             if target.startswith("/") or (part == ".." and not at):
                 raise _refused(link, "is a link that leads out of the folder")
             if "/".join(at) not in self.folders:
-                raise _refused(link, "is a link to something else than a file of the archive")
+                raise _Odd("a link to nothing that is in the archive")
             if part == "..":
                 at.pop()
             elif part not in ("", "."):
@@ -316,8 +369,10 @@ def _checked_name(raw: str, depth: int) -> str:
     for part in parts:
         if part == "..":
             raise _refused(raw, "leads out of the folder")
-        if disk_refuses(part):
+        if disk_refuses(_NO_UTF_8.sub("?", part)):
             raise _refused(raw, "has a name that a disk cannot hold")
+    if _NO_UTF_8.search(raw):
+        raise _Odd("a name that is no UTF-8")
     return "/".join(parts)
 
 
@@ -343,6 +398,10 @@ def _parent(name: str) -> str:
 
 def _refused(name: str, reason: str) -> ArchiveRefused:
     return ArchiveRefused(f"Member {_shown(name)} {reason}.", _STAYS)
+
+
+def _plain(name: str) -> str:
+    return _BAD_TEXT.sub("?", _NO_UTF_8.sub("?", name))
 
 
 def _shown(name: str) -> str:

@@ -74,12 +74,17 @@ class TarReader:
         self.packed_size = os.fstat(file.fileno()).st_size
         self._source = _Source(_contents(file, stop))
 
+        self._headers = _Headers(self._source)
+
     def members(self) -> Iterator[tarfile.TarInfo]:
         """Yield each member; at the end, the archive was read to its last byte."""
-        headers = _Headers(self._source)
-        while (member := headers.following()) is not None:
+        while (member := self._headers.following()) is not None:
             yield member
         self._source.finish()
+
+    def pass_over(self) -> int:
+        """Leave the rest of the latest member unread; return how many bytes that is."""
+        return self._source.pass_over(self._headers.offset)
 
     def body(self, member: tarfile.TarInfo) -> Iterator[memoryview]:
         """Yield the content of the latest member, a regular file, in blocks."""
@@ -94,7 +99,7 @@ class _Source:
         self._left = memoryview(b"")
         self._position = 0
         self._header = b""
-        self._header_size = 0
+        self._header_size = self._unread = 0
 
     def take(self, most: int) -> memoryview:
         """Return between 1 and `most` bytes, none at the end."""
@@ -127,11 +132,17 @@ class _Source:
             self._header += more
         return self._header
 
+    def pass_over(self, offset: int) -> int:
+        """Let everything up to where the next header begins go unread."""
+        self._unread = max(0, offset - self._position)
+        return self._unread
+
     def begin_header(self, offset: int) -> None:
         """Pass over the padding to where a member's header begins."""
         padding = offset - self._position
-        if not 0 <= padding < _RECORD:
+        if not 0 <= padding < _RECORD + self._unread:
             raise _damaged()
+        self._unread = 0
         for _ in self.body(padding):
             pass
         self._header_size = 0

@@ -183,7 +183,8 @@ def plan_results(draft: Draft) -> None:
         if result.status is ResultStatus.HERE:
             stamp = s.outputs.get(result.local)
             if result.reason:
-                text = f"outputs/{result.local} is here, but packed: {result.reason}"
+                but = "without" if result.unpacked else "packed:"
+                text = f"outputs/{result.local} is here, but {but} {result.reason}"
                 draft.notice(Level.INFO, result.local, text, exit_code=0)
             if stamp == result.stamp:
                 continue
