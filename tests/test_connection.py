@@ -158,10 +158,11 @@ def test_broken_refusal_still_counts() -> None:
         client(httpx.Response(401, content=broken())).check_key()
 
 
-def test_compressed_answer_is_refused_unread() -> None:
-    """Compression was not asked for: a small body cannot become a huge one."""
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip"])
+def test_an_unknown_compression_is_refused_unread(coding: str) -> None:
+    """It was not asked for; gzip in gzip makes a huge body of a small one."""
     body = Endless(1)
-    answer = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=body)
+    answer = httpx.Response(200, headers={"content-encoding": coding}, stream=body)
     with pytest.raises(BadAnswer, match="compressed"):
         client(answer).executions()
     assert body.read == 0

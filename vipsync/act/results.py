@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -95,7 +96,10 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
 def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> None:
     key, came = do.key(action), offset
     with part.open("ab") as file:
-        with bench.vip.download(action.vip, offset) as download:
+        with (
+            _begun_anew(part, offset),
+            bench.vip.download(action.vip, offset, action.size) as download,
+        ):
             for block in download.blocks:
                 bench.stop()
                 file.write(block)
@@ -103,6 +107,18 @@ def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> No
                 bench.moved(key, came, action.size)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _begun_anew(part: Path, offset: int) -> Iterator[None]:
+    """Let the next attempt begin at the beginning where the server cannot go on from here."""
+    before = part.stat().st_size
+    try:
+        yield
+    except TransferMismatch:
+        if offset and part.stat().st_size == before:
+            part.unlink()
+        raise
 
 
 def _unpacked(action: do.FetchResult, part: Path, target: Path, bench: Bench) -> do.ResultHere:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from vipsync.client.decoding import plain
 from vipsync.client.http import httpx
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
@@ -87,8 +88,6 @@ class Connection:
         try:
             if response.status_code not in expected:
                 raise self._refusal(response, ask.words)
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise BadAnswer(f"The answer to '{ask.words}' came compressed, unasked.")
             yield response
         finally:
             response.close()
@@ -97,7 +96,7 @@ class Connection:
         """Return the whole answer."""
         body = bytearray()
         with self._translated(words):
-            for chunk in response.iter_bytes():
+            for chunk in plain(response):
                 body += chunk
                 if len(body) > MAX_ANSWER:
                     raise BadAnswer(f"The answer to '{words}' is longer than {MAX_ANSWER} bytes.")
@@ -107,7 +106,7 @@ class Connection:
         """Return the end of a text."""
         end = bytearray()
         with self._translated(words):
-            for chunk in response.iter_bytes():
+            for chunk in plain(response):
                 end += chunk
                 del end[:-MAX_LOG]
         latin = (response.charset_encoding or "").lower() == "iso-8859-1"
@@ -187,11 +186,11 @@ def _beginning(response: httpx.Response) -> bytes:
     """Return the first bytes of a refusal; those that came, where the connection breaks."""
     body = bytearray()
     try:
-        for chunk in response.iter_bytes():
+        for chunk in plain(response):
             body += chunk
             if len(body) >= MAX_REFUSAL:
                 break
-    except httpx.HTTPError:
+    except (httpx.HTTPError, BadAnswer):
         logger.debug("the body of a refusal could not be read to its end")
     return bytes(body[:MAX_REFUSAL])
 

@@ -17,6 +17,7 @@ from msgspec.json import Decoder
 
 from vipsync.client import wire
 from vipsync.client.connection import Ask, Connection, portal_address, usable_key
+from vipsync.client.decoding import coding, content
 from vipsync.client.http import httpx
 from vipsync.client.refusals import remedy
 from vipsync.errors import (
@@ -158,8 +159,8 @@ class VipClient:
         self._done(_put(f"store {path}", path, content, headers), 201)
 
     @contextmanager
-    def download(self, path: str, offset: int = 0) -> Iterator[Download]:
-        """Open a file for reading from offset on (facts 3.8).
+    def download(self, path: str, offset: int = 0, size: int | None = None) -> Iterator[Download]:
+        """Open a file for reading from offset on (facts 3.8); `size`: its bytes, as VIP's list says.
 
         The blocks raise TransferMismatch where the connection ends early: go on from what came.
         Entering raises it where VIP has fewer bytes than offset: begin again from 0.
@@ -168,8 +169,12 @@ class VipClient:
         with self._connection.answer(ask, 200, 206, *([416] if offset else [])) as response:
             if response.headers.get("content-type", "").startswith("text/html"):
                 raise BadAnswer(f"A web page came in place of {path}; is there a proxy?")
-            part = wire.span(response.status_code, response.headers, offset, ask.words)
-            yield Download(part.total, _blocks(response, part, offset, path))
+            encoded = bool(coding(response))
+            part = wire.span(
+                response.status_code, response.headers, offset, ask.words, size, encoded=encoded
+            )
+            blocks = content(response, path, size)
+            yield Download(part.total, _blocks(blocks, part, offset, path))
 
     def delete(self, path: str) -> None:
         """Ask for the removal of a file or a whole tree; it happens later, or never (facts 3.7)."""
@@ -312,11 +317,11 @@ def _block(source: BinaryIO, size: int, path: str) -> bytes:
         ) from error
 
 
-def _blocks(response: httpx.Response, part: wire.Span, offset: int, path: str) -> Iterator[bytes]:
+def _blocks(blocks: Iterator[bytes], part: wire.Span, offset: int, path: str) -> Iterator[bytes]:
     """Yield what lies behind offset, and make sure that it is all of it, and no more."""
     at = part.start
     try:
-        for block in () if at == part.total else response.iter_bytes():
+        for block in () if at == part.total else blocks:
             fresh = block[max(0, offset - at) :]
             at += len(block)
             if at > part.total:

@@ -312,18 +312,35 @@ class Span(Struct, frozen=True):
     total: int
 
 
-def span(status: int, headers: Mapping[str, str], offset: int, asked: str) -> Span:
+def span(
+    status: int,
+    headers: Mapping[str, str],
+    offset: int,
+    asked: str,
+    size: int | None = None,
+    *,
+    encoded: bool = False,
+) -> Span:
     """Tell what part of the file comes, asked for from offset on (facts 3.8).
 
-    A server that knows no ranges sends all of it; 416 is right where nothing is left to send.
+    A server that knows no ranges sends all of it; 416 is right where nothing is left to send. A proxy
+    may leave the length out, or say another one for what it has `encoded`: then `size` counts, which
+    VIP's list says. What it has encoded cannot be gone on with.
     """
+    if encoded and status != 200:
+        raise TransferMismatch(
+            f"A proxy compressed a part of the file to '{asked}'.",
+            "It must be fetched again from its beginning.",
+        )
     if status == 416 and headers.get("content-range") is None:
         raise TransferMismatch(
             f"VIP has fewer than the {offset} bytes that are here already to '{asked}'.",
             "It must be fetched again from its beginning.",
         )
     if status == 200:
-        found = Span(0, _length(headers.get("content-length"), asked))
+        told = headers.get("content-length")
+        unsaid = size is not None and (encoded or told is None)
+        found = Span(0, size if size is not None and unsaid else _length(told, asked))
     else:
         found = _ranged(headers.get("content-range"), offset, asked)
     if found.start > offset or (status == 206 and found.start != offset):
