@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 
@@ -397,3 +398,33 @@ def test_a_list_that_grows_launches_what_is_new_alone(bench: Bench) -> None:
     study.settings.write_text(f'{text}parameters = ["1.mrui", "2.mrui"]\n')
     bench.run(600)
     assert bench.executions() == [["2.mrui"], ["3.mrui"]]
+
+
+@pytest.mark.parametrize("names", [["SUB 01", "SUB_01"], ["é", "e"], ["a&b", "a_b", "a_b.1"]])
+def test_folders_that_are_one_on_vip_are_not_sent(bench: Bench, names: list[str]) -> None:
+    """Nobody can say which files belong together there; once a person has renamed one, all run."""
+    study = bench.study(settings=SETTINGS.replace("*.mrui", "{subject}/"))
+    study.write({f"{name}/{n}.dcm": "x" for n, name in enumerate(names)})
+    bench.rest()
+    assert study.says(f"/ would both be {names[1]}/ on VIP: rename one of them")
+    assert len(bench.vip_inputs()) == len(names) - 2
+    (study.root / "inputs" / names[0]).rename(study.root / "inputs" / "other")
+    bench.rest()
+    assert sorted(chain(*bench.executions())) == sorted(["other", *names[1:]])
+    assert len(bench.vip_inputs()) == len(names)
+
+
+def test_a_person_is_asked_after_ten_contents_of_a_file(bench: Bench) -> None:
+    """A file that a program writes again and again does not fill VIP; a new session goes on."""
+    study = bench.study(settings='portal = "https://vip.test"\n', a="0")
+    for number in range(1, 13):
+        bench.rest()
+        study.drop(a=f"{number}")
+    bench.rest()
+    assert len(bench.vip_inputs()) == 10
+    assert study.says("10 versions of a.mrui are on VIP")
+    study.ask("finish")
+    bench.rest()
+    study.drop(a="thirteen")
+    bench.rest()
+    assert list(bench.vip_inputs().values()) == [b"thirteen"]

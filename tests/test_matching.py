@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.pipelines import pipeline
 from vipsync.cases.matching import PAIRED, Relation, Tree, refuse_clashes, relate
 from vipsync.cases.patterns import compile_pattern
 from vipsync.cases.sources import read_sources
-from vipsync.model import InputFile, InputSetting, RelPath, Settings, Text
+from vipsync.model import (
+    FileSetting,
+    InputFile,
+    InputSetting,
+    PackKind,
+    PackSetting,
+    RelPath,
+    Settings,
+    Text,
+)
 
 APP = pipeline("App", "a:File b:File? w:String?", dot=["b", "w"])
+
+PACKED = PackSetting(PackKind.ZIP, "{s}/")
 
 
 def paths(*texts: str) -> tuple[RelPath, ...]:
@@ -83,6 +96,35 @@ def test_a_clash_is_told_by_every_option_in_it() -> None:
     """Both files of a clash are named with each of them, a third is left alone."""
     (after,) = refuse_clashes([relation("*", "a b", "a_b", "c")], ())
     assert [bool(option.problem) for option in after.options.values()] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("files", "others", "told"),
+    [
+        (["SUB 01/a", "SUB_01/b"], [], ["SUB 01", "SUB_01"]),
+        (["é/a", "e/b", "c/a"], [], ["e", "é"]),
+        (["s/ses 1/a", "s/ses_1/b", "t/ses 1/a"], [], ["s"]),
+        (["SUB 01/a"], ["SUB_01/notes.txt", "日本/x"], ["SUB 01"]),
+        (["SUB 01/a", "SUB-01/a"], ["SUB_01.txt"], []),
+    ],
+)
+def test_folders_that_are_one_on_vip_are_a_clash(
+    files: list[str], others: list[str], told: list[str]
+) -> None:
+    """A job would get the files of both, wherever in its folder they lie."""
+    (after,) = refuse_clashes([relation("{s}/", *files)], paths(*others))
+    found = sorted(path for (path,), option in after.options.items() if option.problem)
+    assert found == told
+    assert all(
+        f"{path}/" in option.problem for (path,), option in after.options.items() if option.problem
+    )
+
+
+@pytest.mark.parametrize("given", ["{s}/{t}", FileSetting("{s}/{t}", "{s}.{t}"), PACKED])
+def test_files_and_archives_share_folders_on_vip_without_a_clash(given: InputSetting) -> None:
+    """A value that is no folder is not touched by what lies beside it."""
+    (after,) = refuse_clashes([relation(given, "SUB 01/a", "SUB_02/b")], paths("SUB_01/c"))
+    assert not any(option.problem for option in after.options.values())
 
 
 def test_a_file_that_vip_cannot_hold_is_no_clash() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ from vipsync.errors import (
 )
 from vipsync.model import CaseSet, Command, ExecutionStatus, Job, RelPath, Request, VipPath, replace
 from vipsync.plan.draft import Plan
-from vipsync.plan.memory import Attempt, Listing
+from vipsync.plan.memory import Attempt, Listing, Memory
 from vipsync.plan.plan import plan
 from vipsync.plan.removing import LOST
 from vipsync.plan.snapshot import Snapshot
@@ -150,6 +151,23 @@ READY_B = there("b.dat", "three")
 ENDED = (launched("a.dat", "one"), execution())
 RUNS = (launched("a.dat", "one"), execution(status=RUNNING))
 HERE = {"e1/a.dat.tgz": "ok"}
+
+
+def versions(path: str, number: int, wrong: int = 0) -> list[Sent]:
+    """Return what `number` other contents of a file have become on VIP, the first ones in a wrong size."""
+    statuses = [SendStatus.WRONG] * wrong + [SendStatus.SENT] * (number - wrong)
+    places = [path, *(f"_v{n}/{path}" for n in range(2, number + 1))]
+    return [sent(path, f"it was {at}", s, at) for at, s in zip(places, statuses, strict=True)]
+
+
+def looked_into(*folders: str, **changes: Any) -> Memory:
+    """Return the memory of a process that has found these folders below INPUTS, and nothing in them."""
+    found = [INPUTS, *(VipPath(f"{INPUTS}/{folder}") for folder in folders)]
+    return memory(
+        folders={VipPath("/vip/Home/API"), HOME, *found},
+        listings={folder: Listing(0, {}, NOW) for folder in found},
+        **changes,
+    )
 
 
 OPENING = [
@@ -532,6 +550,57 @@ SENDING = [
         "something that nobody sent lies there: the next version",
         snapshot(session=OPEN, files=A, memory=memory({"a.dat": 3})),
         ["LookAtFolder ~/INPUTS/_v2"],
+        [],
+    ),
+    Row(
+        "nine contents of a file are on VIP: one more goes there",
+        snapshot(
+            *versions("a.dat", 9),
+            known("a.dat", "one"),
+            session=OPEN,
+            files=A,
+            memory=looked_into("_v10"),
+        ),
+        ["SendFile ~/INPUTS/_v10/a.dat"],
+        [],
+    ),
+    Row(
+        "ten contents of a file are on VIP: a person is asked, the others go on",
+        snapshot(
+            *versions("a.dat", 10),
+            known("a.dat", "one"),
+            *READY_B,
+            session=OPEN,
+            files=AB,
+            memory=looked_into("_v11"),
+        ),
+        ["StartExecution b.dat"],
+        ["person a.dat"],
+    ),
+    Row(
+        "ten contents of a file that no case needs: nothing is sent, all is at rest",
+        snapshot(
+            *versions("a.dat", 10),
+            known("a.dat", "one"),
+            session=OPEN,
+            settings=UPLOAD_ONLY,
+            files=A,
+            memory=looked_into("_v11"),
+        ),
+        [],
+        ["person a.dat"],
+        rest=True,
+    ),
+    Row(
+        "a size that VIP got wrong is none of the ten contents",
+        snapshot(
+            *versions("a.dat", 10, wrong=1),
+            known("a.dat", "one"),
+            session=OPEN,
+            files=A,
+            memory=looked_into("_v11"),
+        ),
+        ["SendFile ~/INPUTS/_v11/a.dat"],
         [],
     ),
     Row(

@@ -97,6 +97,12 @@ def version_path(vip_inputs_root: VipPath, version: int, rel: str) -> VipPath:
     return VipPath(f"{vip_inputs_root}/{between}{vip_relpath(rel)}")
 
 
+def version_of(vip_inputs_root: VipPath, path: VipPath) -> int:
+    """Return the version to which a place below the inputs belongs."""
+    first = path.removeprefix(f"{vip_inputs_root}/").partition("/")[0]
+    return int(first[2:]) if _VERSION.fullmatch(first) else 1
+
+
 def local_name(part: str, *, windows: bool) -> str:
     """Return the name on this machine of one part of a path from VIP."""
     if not windows:

@@ -22,7 +22,7 @@ from vipsync.model import (
     Text,
     replace,
 )
-from vipsync.names import vip_relpath
+from vipsync.names import clashes, vip_relpath
 
 PAIRED = "*"
 """The variable of all lists under `vip:dot`: the index of their item."""
@@ -203,6 +203,8 @@ def refuse_clashes(relations: Iterable[Relation], others: Iterable[RelPath]) -> 
     relations = list(relations)
     owners = _owners(relations, others)
     clashing = dict(_clashes(owners))
+    if any(isinstance(o.value, InputFolder) for r in relations for o in r.options.values()):
+        clashing |= _folder_clashes(owners)
     if not clashing:
         return relations
     return [
@@ -258,6 +260,23 @@ def _clashes(owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
                 )
 
 
+def _folder_clashes(owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+    """Yield each folder that shares its path on VIP: a job would get the files of both."""
+    paths = {o for rel, origins in owners.items() for o in origins if _keeps_its_name(o, rel)}
+    for rel, folders in clashes(RelPath(f) for path in paths for f in _parents(path)).items():
+        both = " and ".join(f"{folder}/" for folder in folders)
+        for folder in folders:
+            yield folder, f"{both} would both be {rel}/ on VIP: rename one of them"
+
+
+def _keeps_its_name(origin: str, rel: str) -> bool:
+    """Tell whether this is a file that is sent below its own folders: no archive, not `as` another."""
+    try:
+        return not origin.endswith("/") and vip_relpath(origin) == rel
+    except NameRefused:
+        return False
+
+
 def _parents(rel: str) -> Iterator[str]:
     folder = rel.rpartition("/")[0]
     while folder:
@@ -268,5 +287,14 @@ def _parents(rel: str) -> Iterator[str]:
 def _told(option: Option, clashing: Mapping[str, str]) -> Option:
     if option.problem:
         return option
-    problems = (clashing[origin] for _, origin in _sent(option) if origin in clashing)
+    problems = (clashing[origin] for origin in _origins(option) if origin in clashing)
     return replace(option, problem=next(problems, ""))
+
+
+def _origins(option: Option) -> Iterator[str]:
+    """Yield what an option is made of here: files, and a folder with those in it."""
+    if isinstance(option.value, InputFolder):
+        path, members = option.value.path, option.value.members
+        folders = {folder for member in members for folder in _parents(member)}
+        yield from sorted(f for f in folders if f"{f}/".startswith(f"{path}/"))
+    yield from (origin for _, origin in _sent(option))

@@ -13,7 +13,7 @@ from vipsync.cases.grouping import group_cases
 from vipsync.model import Case, Descriptor, Group, InputValue, VipPath, replace
 from vipsync.plan.case_index import CaseIndex, settings_digest, to_learn
 from vipsync.plan.draft import NEVER, Draft, Level
-from vipsync.plan.sending import InputPlaces
+from vipsync.plan.sending import InputPlaces, held_back
 from vipsync.plan.starting import mark, runs_to_come, settle_doubts, start
 from vipsync.record.digests import digest
 from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
@@ -35,7 +35,7 @@ def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[d
         todo += missing
         if not missing and case.id in index.content:
             ready.append(case)
-        elif not any(draft.failing(a) for a in missing):
+        elif not any(held_back(draft, a) for a in missing):
             held_up.append(case)
     if settle_doubts(draft):
         return todo

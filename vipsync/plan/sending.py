@@ -6,7 +6,7 @@ content goes to the next version folder. PURE: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
@@ -28,7 +28,7 @@ from vipsync.model import (
     Text,
     VipPath,
 )
-from vipsync.names import parent, version_path, vip_relpath
+from vipsync.names import parent, version_of, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
 from vipsync.plan.snapshot import Snapshot
@@ -40,6 +40,9 @@ SENDS = (do.SendFile, do.SendPack)
 
 MOST_WRONG = 5
 """Times that VIP stores a file in a wrong size after which a person is told."""
+
+MOST_VERSIONS = 10
+"""Contents of one file that lie on VIP, after which a person is asked."""
 
 
 class _Fit(Enum):
@@ -302,16 +305,47 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
                 draft.add(action)
             case _:
                 pass
-    ready = _with_folders(draft, sends)
-    wrong = Counter(r.path for r in draft.s.state.sent.values() if r.status is SendStatus.WRONG)
+    spent = {_local(send): None for send in sends if _too_many(draft, send)}
+    _say_spent(draft, list(spent))
+    ready = _with_folders(draft, [send for send in sends if _local(send) not in spent])
     for send in sorted(ready, key=lambda a: (-a.state.size, a.vip)):
-        local = send.path if isinstance(send, do.SendFile) else send.folder
-        if not _too_soon(draft, send, wrong[local]):
+        if not _too_soon(draft, send):
             draft.add(send)
 
 
-def _too_soon(draft: Draft, send: Send, wrong: int) -> bool:
+def held_back(draft: Draft, action: do.Action) -> bool:
+    """Tell whether an action waits because of what became of it, or of copies sent before it."""
+    if isinstance(action, SENDS) and (_too_many(draft, action) or _too_soon(draft, action)):
+        return True
+    return draft.failing(action)
+
+
+def _local(send: Send) -> RelPath:
+    return send.path if isinstance(send, do.SendFile) else send.folder
+
+
+def _wrong(draft: Draft, send: Send) -> int:
+    """Return how often VIP has stored a file in a wrong size."""
+    return sum(r.status is SendStatus.WRONG for r in draft.s.state.sent_from(_local(send)))
+
+
+def _too_many(draft: Draft, send: Send) -> bool:
+    """Tell whether as many contents of a file lie on VIP as go there unasked."""
+    version = version_of(draft.s.state.session.vip_input_dir, send.vip)
+    return version > MOST_VERSIONS and version - _wrong(draft, send) > MOST_VERSIONS
+
+
+def _say_spent(draft: Draft, spent: Sequence[RelPath]) -> None:
+    if spent:
+        more = f" and {len(spent) - 1} more" if len(spent) > 1 else ""
+        text = f"{MOST_VERSIONS} versions of {spent[0]}{more} are on VIP: no other is sent unasked."
+        remedy = "Give the new content another name, or finish the session: it then begins anew."
+        draft.notice(Level.PERSON, spent[0], text, remedy)
+
+
+def _too_soon(draft: Draft, send: Send) -> bool:
     """Tell whether VIP has stored a file in a wrong size so often that the next copy must wait."""
+    wrong = _wrong(draft, send)
     if wrong < 2:
         return False
     pause, lasting = (
