@@ -397,7 +397,7 @@ GUARDS = (
     Guard(
         "what nobody sent is not replaced on VIP",
         sending.InputPlaces._fit,
-        "listing and vip in listing.sizes",
+        "self._is_listed(vip)",
         "False",
         _row("something that nobody sent lies there: the next version"),
     ),

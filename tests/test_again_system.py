@@ -428,3 +428,31 @@ def test_a_person_is_asked_after_ten_contents_of_a_file(bench: Bench) -> None:
     study.drop(a="thirteen")
     bench.rest()
     assert list(bench.vip_inputs().values()) == [b"thirteen"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["same process", "restarted"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("scan.mrui", "scan.mrui/1.dcm"),
+        ("scan.mrui/1.dcm", "scan.mrui"),
+        ("s/a.mrui", "s/a.mrui/b/c/1.dcm"),
+        ("s/a/b/1.dcm", "s/a"),
+        ("s 1/a/1.dcm", "s_1"),
+    ],
+)
+def test_a_file_in_place_of_a_folder_goes_to_the_next_version(
+    bench: Bench, before: str, after: str, *, again: bool
+) -> None:
+    """And a folder in place of a file: whatever lies above or below on VIP takes a place too."""
+    study = bench.study(settings='portal = "https://vip.test"\n')
+    study.write({before: "one"})
+    bench.rest()
+    if again:
+        bench.restart()
+    shutil.rmtree(study.root / "inputs")
+    study.write({after: "three"})
+    bench.rest()
+    clean = before.replace(" ", "_")
+    assert bench.vip_inputs() == {clean: b"one", f"_v2/{after}": b"three"}
+    assert study.notices == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.worlds import (
     FINISHING,
     HOME,
@@ -110,6 +112,38 @@ def test_a_folder_that_lost_a_file_goes_to_the_next_version_whole() -> None:
     fewer = places(*BOTH, files={"s/a.nii": "one"})
     made = fewer.place(InputFolder(RelPath("s"), MEMBERS[:1]))
     assert [str(do.key(a)) for a in made.todo] == [f"SendFile {INPUTS}/_v2/s/a.nii"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        sent("s", "what it was"),
+        sent("x.nii", "one", SendStatus.TRYING, at="s"),
+        sent("s/a.nii", "one", SendStatus.TRYING, at="s"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("value", "goes_to"),
+    [
+        (InputFile(MEMBERS[0]), ["_v2/s/a.nii"]),
+        (FOLDER, ["_v2/s/a.nii", "_v2/s/b.nii"]),
+        (InputFile(MEMBERS[0], "s/t/u.nii"), ["_v2/s/t/u.nii"]),
+    ],
+)
+def test_nothing_goes_below_a_file(
+    row: Sent, value: InputFile | InputFolder, goes_to: list[str]
+) -> None:
+    """Where a file lies, or may lie, there is no folder: the next version has one."""
+    todo = places(row, memory=memory()).place(value).todo
+    assert [str(do.key(a)) for a in todo] == [f"SendFile {INPUTS}/{place}" for place in goes_to]
+
+
+@pytest.mark.parametrize("rows", [[], [archived(SendStatus.TRYING, states_digest(STATES))]])
+def test_an_archive_does_not_go_where_a_folder_lies(rows: list[Row]) -> None:
+    """Nor is it tried again there: the next version has its place."""
+    looked = memory(folders={INPUTS, ARCHIVE})
+    (send,) = places(*rows, memory=looked).place(PACK).todo
+    assert str(do.key(send)) == f"SendPack {INPUTS}/_v2/s.zip"
 
 
 def test_what_is_not_sure_is_read_before_anything_is_sent() -> None:

@@ -68,6 +68,7 @@ class InputPlaces:
         self.s = snapshot
         self._found: dict[InputValue, Placement] = {}
         self._below: defaultdict[VipPath, set[VipPath]] | None = None
+        self._in_a_file: dict[VipPath, bool] = {}
 
     def place(self, value: InputValue) -> Placement:
         """Say where a value is, or what brings it there."""
@@ -144,9 +145,10 @@ class InputPlaces:
         members = tuple((path, self.s.files[path]) for path in value.members)
         send = do.SendPack(vip, value.path, value.kind, members)
         row = self.s.state.sent.get(vip)
+        if self._cannot_be(vip, row):
+            return None
         if row is None or row.status is SendStatus.REMOVED:
-            listing = self.s.memory.listings.get(parent(vip))
-            return None if listing and vip in listing.sizes else [send]
+            return None if self._is_listed(vip) else [send]
         if row.status is SendStatus.TRYING and row.sha256.startswith(STATES):
             return [send] if row.sha256 == states_digest(members) else None
         hashes = [(path, self.sha256(path)) for path in value.members]
@@ -186,9 +188,10 @@ class InputPlaces:
 
     def _fit(self, path: RelPath, vip: VipPath) -> _Fit:
         row, state = self.s.state.sent.get(vip), self.s.files[path]
+        if self._cannot_be(vip, row):
+            return _Fit.TAKEN
         if row is None or row.status is SendStatus.REMOVED:
-            listing = self.s.memory.listings.get(parent(vip))
-            return _Fit.TAKEN if listing and vip in listing.sizes else _Fit.FREE
+            return _Fit.TAKEN if self._is_listed(vip) else _Fit.FREE
         if row.status is SendStatus.WRONG:
             return _Fit.TAKEN
         if row.path == path and row.state == state:
@@ -199,6 +202,28 @@ class InputPlaces:
         if sha256 is None:
             return _Fit.UNSURE
         return _Fit.OURS if sha256 == row.sha256 else _Fit.TAKEN
+
+    def _cannot_be(self, vip: VipPath, row: Sent | None) -> bool:
+        """Tell whether a folder lies at this place, or a file where a folder above it should be."""
+        if row and row.status is SendStatus.SENT:
+            return False
+        return vip in self.s.memory.folders or self._is_in_a_file(parent(vip))
+
+    def _is_in_a_file(self, folder: VipPath) -> bool:
+        """Tell whether a folder cannot be made, since a file lies there or above."""
+        if len(folder) <= len(self.s.state.session.vip_input_dir) + 1:
+            return False
+        if folder not in self._in_a_file:
+            row = self.s.state.sent.get(folder)
+            there = row is not None and row.status is not SendStatus.REMOVED
+            is_file = there or self._is_listed(folder)
+            self._in_a_file[folder] = is_file or self._is_in_a_file(parent(folder))
+        return self._in_a_file[folder]
+
+    def _is_listed(self, vip: VipPath) -> bool:
+        """Tell whether a file was seen at this place."""
+        listing = self.s.memory.listings.get(parent(vip))
+        return listing is not None and vip in listing.sizes
 
     def _confirm(self, row: Sent, path: RelPath) -> list[do.Action]:
         """Return what makes sure that a file which we sent, or tried to, lies there."""
