@@ -354,15 +354,15 @@ GUARDS = (
     Guard(
         "what was launched is not launched again",
         case_index.index_cases,
-        "_is_due(case, index) and ",
-        "",
+        "if _is_due(case, index):",
+        "if True:",
         _row("a launched case is not launched again"),
     ),
     Guard(
         "what VIP refused is not tried again",
         case_index.index_cases,
-        " and not _still_refused(case, index)",
-        "",
+        "_still_refused(case, index)",
+        "False",
         _row("refused by VIP: told to a person, not tried again"),
     ),
     Guard(

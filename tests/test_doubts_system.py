@@ -402,3 +402,88 @@ def test_one_case_that_vip_refuses_does_not_stop_the_others(bench: Bench) -> Non
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
     assert b"ok" in study.outputs().values()
+
+
+# launches that VIP refuses each time
+
+
+def always_refused(bench: Bench, settings: str = SETTINGS, kind: Kind = Kind.REFUSED) -> Study:
+    """Return a folder at rest, whose launch VIP has refused as often as it is asked at once."""
+    bench.world.faults.arm(kind, POST, times=FOR_EVER)
+    study = bench.study(a="one", settings=settings)
+    bench.rest()
+    return study
+
+
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.SERVER_ERROR, Kind.NOT_FOUND])
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_launch_that_vip_always_refuses_is_left_to_a_person(
+    bench: Bench, kind: Kind, runs: int
+) -> None:
+    """After three tries that were looked at VIP's words are told; an hour later it is tried again."""
+    study = always_refused(bench, f"{SETTINGS}\n[launch]\nnb_runs = {runs}\n", kind)
+    assert posts(bench) == 3
+    assert study.says("VIP refused the launch 3 times: VIP could not launch spectrum/1")
+    bench.run(3000)
+    assert posts(bench) == 3
+    bench.restart()
+    bench.run(900)
+    assert posts(bench) == 4
+    bench.rest()
+    assert study.says("VIP refused the launch 4 times")
+    bench.world.faults.clear()
+    bench.run(3700)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]] * runs
+    assert not study.says("refused")
+
+
+def test_a_second_run_that_vip_always_refuses_holds_up_no_other_case(bench: Bench) -> None:
+    """It is left to a person like a first one, and what comes meanwhile is launched."""
+    study = bench.study(a="one", settings=f"{SETTINGS}\n[launch]\nnb_runs = 2\n")
+    bench.until(bench.executions)
+    bench.world.faults.arm(Kind.REFUSED, POST, times=3)
+    bench.rest()
+    assert study.says("VIP refused the launch 3 times")
+    study.drop(b="three")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["b.mrui"], ["b.mrui"]]
+    study.ask("launch")
+    bench.rest()
+    assert bench.executions()[3:] == [["a.mrui"]]
+    assert not study.says("refused")
+
+
+@pytest.mark.parametrize("names", [[], ["a.mrui"]])
+def test_a_person_can_have_a_refused_launch_tried_at_once(bench: Bench, names: list[str]) -> None:
+    """`vipsync launch` does not wait for the hour to pass, whether the case is named or not."""
+    study = always_refused(bench)
+    study.ask("launch", *names)
+    bench.rest()
+    assert posts(bench) == 6
+    bench.world.faults.clear()
+    study.ask("launch", *names)
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert not study.says("refused")
+
+
+def test_other_settings_are_tried_at_once(bench: Bench) -> None:
+    """What VIP refused were the values of before: a person may just have mended them."""
+    study = always_refused(bench, SETTINGS + 'parameters = "/vip/Home/wrong"\n')
+    bench.world.faults.clear()
+    study.settings.write_text(SETTINGS)
+    bench.run(60)
+    assert posts(bench) == 4
+    assert bench.executions() == [["a.mrui"]]
+
+
+@pytest.mark.parametrize("request_", ["finish", "cancel"])
+def test_a_refused_launch_that_nobody_wants_is_not_tried_again(bench: Bench, request_: str) -> None:
+    """It is set aside, or dropped, like any other that was not launched."""
+    study = always_refused(bench)
+    study.ask(request_)
+    bench.rest()
+    bench.run(8000)
+    assert posts(bench) == 3
+    assert not study.says("refused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -191,7 +192,13 @@ CASES = [
         ],
     ),
     Case("no answer: in doubt", [in_doubt("a.dat", "one")], START, failure(Unreachable("x")), []),
-    Case("8000: in doubt", [in_doubt("a.dat", "one")], START, failure(GenericVipError("x")), []),
+    Case(
+        "8000: in doubt, and its words are kept",
+        [replace(in_doubt("a.dat", "one"), refusals=2)],
+        START,
+        failure(GenericVipError("x", "y")),
+        [replace(in_doubt("a.dat", "one"), refusals=2, reason="x")],
+    ),
     Case(
         "slots full: it did not start",
         [in_doubt("a.dat", "one")],
@@ -413,6 +420,20 @@ def test_the_intent_of_a_launch_comes_before_it() -> None:
     withdrawn = replace(in_doubt("a.dat", "one"), status=LaunchStatus.WITHDRAWN, at=1.0)
     action = do.StartExecution(withdrawn)
     assert intent(action, ledger([]), WALL).put == (in_doubt("a.dat", "one"),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusals"),
+    [({}, 2), ({"values": {"data": ("/vip/x",)}}, None), ({"pipeline_id": "One/2"}, None)],
+)
+def test_refusals_are_counted_for_the_same_values(
+    changes: dict[str, Any], refusals: int | None
+) -> None:
+    """The name of a launch says which cases it has, not what VIP is given."""
+    launch = in_doubt("a.dat", "one")
+    before = replace(launch, status=LaunchStatus.WITHDRAWN, refusals=2, reason="no", **changes)
+    (row,) = intent(do.StartExecution(launch), ledger([before]), WALL).put
+    assert row == replace(launch, refusals=refusals)
 
 
 def test_a_removal_is_written_down_before_it_is_asked_for() -> None:

@@ -436,6 +436,21 @@ def test_what_vip_refuses_is_raised(scripts: Scripts) -> None:
     assert len(scripts.executions()) == 1
 
 
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.SERVER_ERROR, Kind.NOT_FOUND])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_launch_that_vip_always_refuses_is_raised(
+    scripts: Scripts, kind: Kind, first: int
+) -> None:
+    """After three tries that were looked at; another call tries it anew."""
+    session = scripts.ready("study", "a.mrui").upload_inputs().launch_pipeline(nb_runs=first)
+    scripts.world.faults.arm(kind, "POST /rest/executions", times=3)
+    with pytest.raises(RuntimeError, match="VIP could not launch spectrum/1"):
+        session.launch_pipeline(nb_runs=2)
+    assert scripts.count("POST /executions") == first + 3
+    session.launch_pipeline(nb_runs=2)
+    assert len(session.workflows) == len(scripts.executions()) == first + 2
+
+
 def test_lists_launch_parallel_jobs_in_one_workflow(scripts: Scripts) -> None:
     """Two signals are two jobs of one execution."""
     session = scripts.ready().upload_inputs().launch_pipeline()

@@ -172,7 +172,8 @@ class Launch(Struct, frozen=True):
 
     `name` is made from the session, the contents of the cases, the request and the run, so that
     another process recognises it on VIP. `values` is what is posted. `run` counts from 1 to `runs`.
-    `shared` are the files that all cases use, with their hashes.
+    `shared` are the files that all cases use, with their hashes. `refusals`: how often in a row VIP
+    said no to these values for the moment (8000), and was proven not to have started it.
     """
 
     name: str
@@ -189,6 +190,7 @@ class Launch(Struct, frozen=True):
     at: float = 0.0
     reason: str = ""
     shared: tuple[tuple[RelPath, str], ...] = ()
+    refusals: int | None = None
 
 
 class Followed(Struct, frozen=True):

@@ -21,6 +21,7 @@ from vipsync.model import (
 )
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.starting import is_refused
 from vipsync.record.digests import cached_digest
 from vipsync.rows import Judged, Launch, LaunchStatus, Verdict
 
@@ -76,11 +77,13 @@ class CaseIndex(Struct):
     """The complete cases of a snapshot by what is to be done with them.
 
     `content` is by the case's id; `launches`, and `refused` with what VIP said no to, are by content.
-    `unknown` have no hash yet: their files are sent first, or read.
+    `unknown` have no hash yet: their files are sent first, or read. `denied` would be new, but VIP has
+    said no to just these.
     """
 
     places: InputPlaces
     new: list[Case] = []
+    denied: list[Case] = []
     unknown: list[Case] = []
     settling: list[Case] = []
     content: dict[str, str] = {}
@@ -112,10 +115,11 @@ class CaseIndex(Struct):
 def index_cases(snapshot: Snapshot) -> CaseIndex:
     """Tell new cases from those that were launched or judged, and from those that still change."""
     launches = snapshot.state.launches.values()
+    took = (LaunchStatus.INTENDED, LaunchStatus.STARTED)
     index = CaseIndex(
         InputPlaces(snapshot),
-        launches=_by_content(launches, LaunchStatus.INTENDED, LaunchStatus.STARTED),
-        refused=_by_content(launches, LaunchStatus.REFUSED),
+        launches=_by_content(x for x in launches if x.status in took),
+        refused=_by_content(x for x in launches if is_refused(x, snapshot.wall)),
     )
     for case in snapshot.cases.cases:
         if not case.complete:
@@ -128,8 +132,8 @@ def index_cases(snapshot: Snapshot) -> CaseIndex:
             index.unknown.append(case)
             continue
         index.content[case.id] = content
-        if _is_due(case, index) and not _still_refused(case, index):
-            index.new.append(case)
+        if _is_due(case, index):
+            (index.denied if _still_refused(case, index) else index.new).append(case)
     return index
 
 
@@ -147,12 +151,11 @@ def _still_refused(case: Case, index: CaseIndex) -> bool:
     )
 
 
-def _by_content(launches: Iterable[Launch], *statuses: LaunchStatus) -> dict[str, list[Launch]]:
+def _by_content(launches: Iterable[Launch]) -> dict[str, list[Launch]]:
     found: defaultdict[str, list[Launch]] = defaultdict(list)
     for launch in sorted(launches, key=lambda launch: (launch.at, launch.run)):
-        if launch.status in statuses:
-            for case in launch.cases:
-                found[case.content].append(launch)
+        for case in launch.cases:
+            found[case.content].append(launch)
     return dict(found)
 
 

@@ -151,7 +151,8 @@ def plan_set_aside(draft: Draft, index: CaseIndex) -> list[do.Action]:
 
 def _asked_aside(index: CaseIndex, snapshot: Snapshot) -> list[Judged]:
     """Set aside the launches that a person asked for, and that no longer came to it."""
-    asked = (snapshot.state.judged.get(index.content[case.id]) for case in index.new)
+    due = (*index.new, *index.denied)
+    asked = (snapshot.state.judged.get(index.content[case.id]) for case in due)
     return [replace(row, verdict=Verdict.ASIDE, at=snapshot.wall) for row in asked if row]
 
 

@@ -14,7 +14,7 @@ from vipsync.model import Case, Descriptor, Group, InputValue, VipPath, replace
 from vipsync.plan.case_index import CaseIndex, settings_digest, to_learn
 from vipsync.plan.draft import NEVER, Draft, Level
 from vipsync.plan.sending import InputPlaces, held_back
-from vipsync.plan.starting import mark, runs_to_come, settle_doubts, start
+from vipsync.plan.starting import mark, runs_due, runs_to_come, settle_doubts, start
 from vipsync.record.digests import digest
 from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
 
@@ -39,7 +39,7 @@ def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[d
             held_up.append(case)
     if settle_doubts(draft):
         return todo
-    for following in runs_to_come(draft.s.state)[:1]:
+    for following in runs_due(draft.s)[:1]:
         cases = _cases_of(following, index)
         values = [value for case in cases for value in case.values.values()]
         missing = [action for value in values for action in index.places.place(value).todo]

@@ -28,15 +28,21 @@ from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
 from vipsync.plan.sending import InputPlaces, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import find_executions, settle_doubts
+from vipsync.plan.starting import (
+    find_executions,
+    is_refused,
+    runs_to_come,
+    say_refused,
+    settle_doubts,
+)
 from vipsync.rows import LaunchStatus, Phase
 
 
 def plan(snapshot: Snapshot) -> Plan:
     """Return what is to be done now, in order."""
     draft = Draft(snapshot)
-    _say_troubles(draft)
     index = index_cases(snapshot)
+    _say_troubles(draft, index)
     todo = plan_requests(draft, index)
     plan_older_ledger(draft)
     if snapshot.settings_error:
@@ -58,7 +64,7 @@ def plan(snapshot: Snapshot) -> Plan:
     return draft.finished()
 
 
-def _say_troubles(draft: Draft) -> None:
+def _say_troubles(draft: Draft, index: CaseIndex) -> None:
     s = draft.s
     if s.settings_error:
         draft.notice(Level.ERROR, "settings", s.settings_error, exit_code=1)
@@ -67,10 +73,7 @@ def _say_troubles(draft: Draft) -> None:
     for case in s.cases.cases:
         if case.error:
             draft.notice(Level.PERSON, case.id, case.error)
-    for launch in s.state.launches.values():
-        if launch.status is LaunchStatus.REFUSED:
-            names = ", ".join(case.id for case in launch.cases[:3])
-            draft.notice(Level.PERSON, names, f"VIP refused the launch: {launch.reason}")
+    _say_refused(draft, index)
     if s.cases.unused and not s.cases.cases:
         first = s.cases.unused[0]
         nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
@@ -89,6 +92,21 @@ def _say_troubles(draft: Draft) -> None:
         draft.notice(Level.INFO, "inputs", f"{were} left out: {named}.", remedy, 0)
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
+
+
+def _say_refused(draft: Draft, index: CaseIndex) -> None:
+    """Say to which launches VIP has said no, unless they were started later, or are no longer due."""
+    s = draft.s
+    denied = {index.content[case.id] for case in index.denied}
+    runs = {launch.name for launch in runs_to_come(s.state)}
+    for launch in s.state.launches.values():
+        if not is_refused(launch, s.wall):
+            continue
+        contents = [case.content for case in launch.cases]
+        due = launch.name in runs or not denied.isdisjoint(contents)
+        later = any(x.at > launch.at for c in contents for x in index.launches.get(c, ()))
+        if due or (launch.status is LaunchStatus.REFUSED and not later):
+            say_refused(draft, launch)
 
 
 def _say_outdated(draft: Draft, index: CaseIndex) -> None:

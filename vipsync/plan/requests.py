@@ -91,7 +91,8 @@ def _rows(draft: Draft, request: Request, index: CaseIndex) -> list[Row]:
             which = _chosen(request, index) if request.cases else _waiting(draft, index)
             aside = [c for c in which if _is_aside(draft, index.content[c])]
             first = _judge(which, index, Verdict.GO, request.id, launched=False)
-            return [*first, *_judge(aside, index, Verdict.AGAIN, request.id, launched=True)]
+            again = _judge(aside, index, Verdict.AGAIN, request.id, launched=True)
+            return [*first, *again, *_forgiven(which, index, draft)]
         case Command.RERUN:
             which = _to_rerun(request, index)
             named = [case_id for case_id in which if case_id in request.cases]
@@ -177,9 +178,20 @@ def _judge(
     ]
 
 
+def _forgiven(cases: Iterable[str], index: CaseIndex, draft: Draft) -> list[Row]:
+    """Return the launches of these cases that VIP has refused for the moment, to be tried again now."""
+    contents = {index.content[case_id] for case_id in cases}
+    return [
+        replace(launch, refusals=None)
+        for launch in draft.s.state.launches.values()
+        if launch.status is LaunchStatus.WITHDRAWN and launch.refusals
+        if not contents.isdisjoint(case.content for case in launch.cases)
+    ]
+
+
 def _cancel(request: Request, index: CaseIndex, draft: Draft) -> list[Row]:
     """Drop cases that are queued, and runs that are to come; stop the executions of those that run."""
-    chosen, due = _chosen(request, index), {case.id for case in index.new}
+    chosen, due = _chosen(request, index), {case.id for case in (*index.new, *index.denied)}
     rows = _judge(chosen, index, Verdict.DROPPED, request.id, launched=False)
     again = [case_id for case_id in chosen if case_id in due]
     rows += _judge(again, index, Verdict.DROPPED, request.id, launched=True)

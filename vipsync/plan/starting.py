@@ -9,11 +9,18 @@ from vipsync import actions as do
 from vipsync.model import VipPath, replace
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import SLOT
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Changes, Launch, LaunchStatus, Session, State
 
 DOUBT = 120.0
 """Seconds for which a launch whose answer was lost is looked for by its name."""
 
+
+MOST_REFUSALS = 3
+"""Times that VIP refuses a launch for no final reason after which a person is told."""
+
+ASK_AGAIN = 3600.0
+"""Seconds after which a launch that VIP has refused so often is tried again."""
 
 FRESH = 10.0
 """Seconds for which a list of the account's executions can prove that something is not in it."""
@@ -25,6 +32,29 @@ BETWEEN_LAUNCHES = 1.0
 def mark(session: Session) -> str:
     """Return the words that every execution of this session has in its name."""
     return f"vipsync-{session.id}"
+
+
+def is_refused(launch: Launch, wall: float) -> bool:
+    """Tell whether VIP has said no to a launch, for good or so often that it is left alone now."""
+    if launch.status is LaunchStatus.WITHDRAWN:
+        often = (launch.refusals or 0) >= MOST_REFUSALS
+        return often and 0 <= wall - launch.at < ASK_AGAIN
+    return launch.status is LaunchStatus.REFUSED
+
+
+def say_refused(draft: Draft, launch: Launch) -> None:
+    """Say to what VIP has said no, in its words."""
+    names = ", ".join(case.id for case in launch.cases[:3]) or launch.name
+    if launch.status is LaunchStatus.REFUSED:
+        draft.notice(Level.PERSON, names, f"VIP refused the launch: {launch.reason}")
+        return
+    draft.wait(draft.s.now + launch.at + ASK_AGAIN - draft.s.wall, lasting=True)
+    draft.notice(
+        Level.PERSON,
+        names,
+        f"VIP refused the launch {launch.refusals} times: {launch.reason}",
+        "Ask the portal's support. It is tried again every hour, and with `vipsync launch DIR`.",
+    )
 
 
 def find_executions(draft: Draft) -> None:
@@ -98,10 +128,12 @@ def plan_launch(draft: Draft, launch: Launch) -> None:
     if settle_doubts(draft):
         return
     there = state.launches.get(launch.name)
-    if there is None or there.status is LaunchStatus.WITHDRAWN:
+    if there is None or (
+        there.status is LaunchStatus.WITHDRAWN and not is_refused(there, draft.s.wall)
+    ):
         start(draft, launch)
         return
-    for following in runs_to_come(state):
+    for following in runs_due(draft.s):
         if following.request == launch.request:
             start(draft, following)
             return
@@ -118,6 +150,13 @@ def runs_to_come(state: State) -> list[Launch]:
         if there is None or there.status is LaunchStatus.WITHDRAWN:
             found.append(following)
     return found
+
+
+def runs_due(snapshot: Snapshot) -> list[Launch]:
+    """Return the runs to come that VIP has not refused so often that they are left alone now."""
+    there, wall = snapshot.state.launches, snapshot.wall
+    runs = runs_to_come(snapshot.state)
+    return [x for x in runs if x.name not in there or not is_refused(there[x.name], wall)]
 
 
 def next_run(launch: Launch) -> Launch:
@@ -150,10 +189,12 @@ def _settle(draft: Draft, launch: Launch) -> None:
     doubted = draft.since(f"doubt {launch.name} {memory.started_at}")
     looked = memory.found_at
     if doubted >= DOUBT and looked is not None and memory.found_whole and _fresh(draft, looked):
-        withdrawn = Changes(put=(replace(launch, status=LaunchStatus.WITHDRAWN),))
+        refusals = (launch.refusals or 0) + 1 if launch.reason else launch.refusals
+        row = replace(launch, status=LaunchStatus.WITHDRAWN, refusals=refusals)
+        withdrawn = Changes(put=(row,))
         draft.add(do.Decide(f"withdraw {launch.name}", withdrawn))
         return
-    text = "It is not known yet whether VIP took this launch."
+    text = f"{launch.reason} It is not known yet whether VIP took this launch.".lstrip()
     proves_nothing = doubted >= DOUBT and looked is not None and not memory.found_whole
     if proves_nothing:
         text += " VIP lists its newest 500 executions only, and it is not among them."

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from vipsync import actions as do
 from vipsync.errors import (
+    GenericVipError,
     InvalidInput,
     PathForbidden,
     PipelineUnavailable,
@@ -22,6 +23,7 @@ from vipsync.rows import (
     Changes,
     Followed,
     Known,
+    Launch,
     LaunchStatus,
     Result,
     ResultStatus,
@@ -54,7 +56,7 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall)
             return Changes(put=(trying,))
         case do.StartExecution():
-            return Changes(put=(replace(action.launch, status=LaunchStatus.INTENDED, at=wall),))
+            return Changes(put=(_intended(action.launch, state, wall),))
         case do.Kill():
             wanted = replace(state.executions[action.execution_id], kill_wanted=True)
             return Changes(put=(wanted,))
@@ -109,6 +111,14 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return NOTHING
 
 
+def _intended(launch: Launch, state: State, wall: float) -> Launch:
+    """Return the intent to start an execution; what VIP said to others of its name is not forgotten."""
+    before = state.launches.get(launch.name)
+    same = before and (before.pipeline_id, before.values) == (launch.pipeline_id, launch.values)
+    refusals = before.refusals if before and same else None
+    return replace(launch, status=LaunchStatus.INTENDED, at=wall, refusals=refusals)
+
+
 def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -> Changes:
     """Say which failures are final; every other leaves the intent standing, in doubt."""
     session = state.session
@@ -120,6 +130,9 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
         ):
             refused = replace(launch, status=LaunchStatus.REFUSED, reason=str(error))
             return Changes(put=(refused,))
+        case do.StartExecution(launch=launch) if isinstance(error, GenericVipError):
+            there = state.launches.get(launch.name, launch)
+            return Changes(put=(replace(there, reason=error.message),))
         case do.SendPack() if isinstance(error, TransferMismatch):
             wrong = replace(state.sent[action.vip], status=SendStatus.WRONG)
             return Changes(put=(replace(session, unanswered_at=wall), wrong))
@@ -196,7 +209,7 @@ def _found(outcome: do.ExecutionsSeen, state: State, wall: float) -> Iterable[Ro
     for execution in outcome.executions:
         launch = state.launches.get(execution.name)
         if launch and launch.status in (LaunchStatus.INTENDED, LaunchStatus.WITHDRAWN):
-            yield replace(launch, status=LaunchStatus.STARTED, execution_id=execution.id)
+            yield replace(launch, status=LaunchStatus.STARTED, execution_id=execution.id, reason="")
         foreign = foreign or (launch is None and execution.id not in state.executions)
         if execution.id not in state.executions:
             yield follow(execution, None, wall)
