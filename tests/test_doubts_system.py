@@ -470,7 +470,7 @@ def test_a_person_can_have_a_refused_launch_tried_at_once(bench: Bench, names: l
 
 def test_other_settings_are_tried_at_once(bench: Bench) -> None:
     """What VIP refused were the values of before: a person may just have mended them."""
-    study = always_refused(bench, SETTINGS + 'parameters = "/vip/Home/wrong"\n')
+    study = always_refused(bench, SETTINGS + 'parameters = "a.mrui"\n')
     bench.world.faults.clear()
     study.settings.write_text(SETTINGS)
     bench.run(60)

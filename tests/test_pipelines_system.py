@@ -299,6 +299,10 @@ def test_the_number_of_jobs_is_known_before_they_start(bench: Bench, row: Row) -
     """What `check` and `plan` count is what VIP's engine then makes of the same folder."""
     study = bench.study(settings=row.settings)
     study.write({name: name for name in row.files})
+    on_vip = bench.world.storage.groups / "EGI" / "lcmodel"
+    on_vip.mkdir()
+    for name in ("fit.control", "makebasis.in", "basis.zip"):
+        (on_vip / name).write_text(name)
     before = looked_at(bench, study)
     assert [group.jobs for group in before.groups] == row.jobs
     bench.rest()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from tests.pipelines import pipeline
 from vipsync.cases.values import (
     base_name,
     count_of,
+    files_on_vip,
     text_in_job,
     text_of,
     text_problem,
     vip_rel,
 )
 from vipsync.model import (
+    Case,
     InputFile,
     InputFolder,
     PackedFolder,
@@ -188,3 +191,22 @@ def test_a_text_changes_on_its_way_into_the_job(
 def test_an_iterator_counts_from_a_whole_number(text: str, count: int) -> None:
     """Only a whole number above 0 makes jobs."""
     assert count_of(text) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("f", "/vip/Home/a.nii", ["/vip/Home/a.nii"]),
+        ("f", "/vip/Home//x/./a.nii/", ["/vip/Home/x/a.nii"]),
+        ("many", "/vip/EGI (group)/a", ["/vip/EGI (group)/a"]),
+        ("word", "/vip/Home/a.nii", []),
+        ("f", "a.nii", []),
+        ("f", "girder:/1", []),
+    ],
+)
+def test_files_on_vip_are_values_of_parameters_that_take_files(
+    name: str, text: str, found: list[str]
+) -> None:
+    """A word may look like a path; the path is as VIP's lists have it."""
+    descriptor = pipeline("App", "f:File many:Files word:String")
+    assert list(files_on_vip(Case("a", {name: Text(text)}), descriptor)) == found

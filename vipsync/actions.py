@@ -131,6 +131,13 @@ class LookAtFolder(Struct, frozen=True):
     path: VipPath
 
 
+class LookForFiles(Struct, frozen=True):
+    """List a folder on VIP of somebody else's, to see whether `paths` in it are there."""
+
+    folder: VipPath
+    paths: tuple[VipPath, ...]
+
+
 class StartExecution(Struct, frozen=True):
     """Post an execution once; the intent is its `Launch` row."""
 
@@ -219,6 +226,7 @@ Action = (
     | SendFile
     | SendPack
     | LookAtFolder
+    | LookForFiles
     | StartExecution
     | FindExecutions
     | Poll
@@ -333,6 +341,13 @@ class FolderSeen(Struct, frozen=True):
     entries: tuple[RemoteEntry, ...] | None
 
 
+class FilesSeen(Struct, frozen=True):
+    """What lies in a folder that was asked for, or in `folder`, the deepest above it that is there."""
+
+    folder: VipPath
+    entries: tuple[VipPath, ...]
+
+
 class Started(Struct, frozen=True):
     """VIP answered the POST with an execution."""
 
@@ -387,6 +402,7 @@ Outcome = (
     | FileSent
     | PackSent
     | FolderSeen
+    | FilesSeen
     | Started
     | ExecutionsSeen
     | Polled

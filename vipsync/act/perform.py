@@ -18,6 +18,7 @@ from typing import BinaryIO, assert_never
 from msgspec import Struct
 
 from vipsync import actions as do
+from vipsync.act.named_files import look_for_files
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
@@ -124,6 +125,8 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
             return _send_pack(action, tools)
         case do.LookAtFolder():
             return do.FolderSeen(_entries(tools, action.path))
+        case do.LookForFiles():
+            return look_for_files(action, tools.vip)
         case do.StartExecution():
             return _start(action, tools)
         case do.FindExecutions():

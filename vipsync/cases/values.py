@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import struct
 from difflib import get_close_matches
+from posixpath import normpath
 
 from vipsync.model import (
+    Case,
+    Descriptor,
     InputFile,
     InputFolder,
     InputValue,
@@ -15,6 +18,7 @@ from vipsync.model import (
     ParameterType,
     Scalar,
     Text,
+    VipPath,
 )
 from vipsync.names import HOME, vip_relpath
 
@@ -120,6 +124,16 @@ def _bounds_problem(parameter: Parameter, text: str) -> str:
     if high is not None and (number > high or (parameter.exclusive_maximum and number == high)):
         return f"{text} must be {'below' if parameter.exclusive_maximum else 'at most'} {high:g}"
     return ""
+
+
+def files_on_vip(case: Case, descriptor: Descriptor) -> tuple[VipPath, ...]:
+    """Return the files and folders that a case takes from where they lie on VIP already."""
+    takes_files = {p.name for p in descriptor.parameters if p.takes_files}
+    return tuple(
+        VipPath(normpath(value.text))
+        for name, value in case.values.items()
+        if isinstance(value, Text) and name in takes_files and value.text.startswith(ON_VIP)
+    )
 
 
 def vip_rel(value: InputFile | InputFolder | PackedFolder) -> str:

@@ -278,6 +278,8 @@ def action_words(action: do.Action) -> str:
             return f"read the definition of {action.pipeline_id}"
         case do.LookAtHome():
             return f"look whose {action.home} is"
+        case do.LookForFiles():
+            return f"look into {action.folder} on VIP"
         case do.HashFile():
             return "read files whose content may have changed"
         case do.Poll():

@@ -93,10 +93,12 @@ class CaseIndex(Struct):
     def wanted(self) -> list[Case]:
         """Return the cases that are to be launched, or may be once their files were read.
 
-        Those whose files another session has yet to send are left out.
+        Those whose files another session has yet to send are left out, and those whose files were to
+        be on VIP and were not found there.
         """
         by_itself = self.places.s.settings.launch.when == "new"
         cases = [*self.new, *self.unknown] if by_itself else self.new
+        cases = [case for case in cases if not self.places.absent(case)]
         if self.places.s.lender is None:
             return cases
         return [case for case in cases if not self.places.blocked(case.values.values())]

@@ -33,7 +33,8 @@ def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[d
             continue
         missing = [a for value in case.values.values() for a in index.places.place(value).todo]
         todo += missing
-        if not missing and case.id in index.content:
+        unseen = index.places.unseen(case)
+        if not missing and not unseen and case.id in index.content:
             ready.append(case)
         elif not any(held_back(draft, a) for a in missing):
             held_up.append(case)

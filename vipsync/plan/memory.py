@@ -147,6 +147,7 @@ class Memory(Struct):
     fresh: bool = False
     listings: dict[VipPath, Listing] = {}
     touched: dict[VipPath, int] = {}
+    files_seen: dict[VipPath, tuple[float, do.FilesSeen]] = {}
     polled_at: dict[str, float] = {}
     returned: dict[str, int] = {}
     listed_at: dict[str, float] = {}
@@ -219,6 +220,8 @@ class Memory(Struct):
                 self.home = None  # what was seen of it is no longer true
             case do.LookAtFolder(), do.FolderSeen():
                 self._see_folder(action.path, outcome, now)
+            case do.LookForFiles(), do.FilesSeen():
+                self.files_seen[action.folder] = now, outcome
             case ((do.SendFile() | do.SendPack()), _):
                 self.touched[parent(action.vip)] = self.version
             case do.StartExecution(), do.Failed(error=SlotsFull()):
@@ -293,6 +296,7 @@ class Memory(Struct):
         self.account = account
         self.forget_home()
         self.ours, self.found_at, self.found_whole = None, None, False
+        self.files_seen = {}
         self.version += 1
 
     def forget_home(self) -> None:

@@ -22,6 +22,7 @@ from vipsync.plan.finishing import (
     plan_set_aside,
 )
 from vipsync.plan.launching import plan_cases, plan_lease
+from vipsync.plan.named_files import plan_looks
 from vipsync.plan.remote_folder import doubt_closed, open_session, proven
 from vipsync.plan.removing import plan_removal
 from vipsync.plan.requests import plan_requests
@@ -50,6 +51,7 @@ def plan(snapshot: Snapshot) -> Plan:
         return draft.finished()
     _say_outdated(draft, index)
     plan_lease(draft, index)
+    plan_looks(draft, index)
     plan_marker(draft)
     plan_after_download(draft, index)
     todo += [*plan_set_aside(draft, index), *plan_adoption(draft, index)]
@@ -180,7 +182,7 @@ def _plan_work(draft: Draft, index: CaseIndex) -> list[do.Action]:
         return []
     if session.phase is Phase.CLOSED:
         learn = to_learn(index)
-        due = [case for case in index.wanted() if case.id not in learn]
+        due = [c for c in index.wanted() if c.id not in learn and not index.places.unseen(c)]
         uploads = to_upload(s, index.places)
         unread = to_read_again(uploads, index.places)
         if due or len(uploads) > len(unread):

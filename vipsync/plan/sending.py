@@ -16,9 +16,10 @@ from pathlib import PurePosixPath
 from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.cases.values import vip_rel
+from vipsync.cases.values import files_on_vip, vip_rel
 from vipsync.errors import NameRefused
 from vipsync.model import (
+    Case,
     InputFile,
     InputFolder,
     InputValue,
@@ -78,6 +79,20 @@ class InputPlaces:
             lender = self.s.lender
             self._found[value] = self._borrow(value, lender) if lender else self._place(value)
         return self._found[value]
+
+    def named(self, case: Case) -> tuple[VipPath, ...]:
+        """Return the files and folders that a case takes from where they lie on VIP already."""
+        return files_on_vip(case, self.s.descriptor) if self.s.descriptor else ()
+
+    def unseen(self, case: Case) -> bool:
+        """Tell whether nobody has looked yet for something that a case takes from VIP."""
+        return any(parent(path) not in self.s.memory.files_seen for path in self.named(case))
+
+    def absent(self, case: Case) -> list[VipPath]:
+        """Return what a case takes from VIP and was not found there."""
+        seen = self.s.memory.files_seen
+        places = ((path, seen.get(parent(path))) for path in self.named(case))
+        return [path for path, there in places if there and path not in there[1].entries]
 
     def blocked(self, values: Iterable[InputValue]) -> bool:
         """Tell whether one of these values waits for another session to send it."""

@@ -95,6 +95,9 @@ def _case(case: Case, index: CaseIndex) -> CaseReport:
                 return CaseReport(case.id, CaseState.REFUSED, refused[-1].reason)
             if snapshot.settings.launch.when == "manual" and judged is None:
                 return CaseReport(case.id, CaseState.MANUAL, "`vipsync launch DIR` starts it")
+            if absent := index.places.absent(case):
+                words = f"waits for {', '.join(absent)}, which cannot be found on VIP"
+                return CaseReport(case.id, CaseState.WAITING, words)
             if snapshot.lender and index.places.blocked(case.values.values()):
                 words = f"waits until {snapshot.lender.folder} has sent its files"
                 return CaseReport(case.id, CaseState.WAITING, words)

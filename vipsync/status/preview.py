@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from vipsync import actions as do
+from vipsync.act.named_files import look_for_files
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.errors import NameRefused, NotASession
@@ -21,6 +22,7 @@ from vipsync.observe.observer import Observer
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Memory
+from vipsync.plan.named_files import looks
 from vipsync.plan.plan import plan
 from vipsync.plan.sending import SENDS, InputPlaces, Send, to_upload
 from vipsync.plan.snapshot import Snapshot
@@ -100,10 +102,18 @@ def preview(
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
     snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
+    if client:
+        _look_on_vip(snapshot, client)
     made = Preview(
         snapshot, plan(snapshot), ignored_by=observer.ignored_by, idle_rules=observer.idle_rules
     )
     return _with_work(made)
+
+
+def _look_on_vip(snapshot: Snapshot, client: VipClient) -> None:
+    """Remember which of the files that settings name on VIP are there."""
+    for look in looks(index_cases(snapshot)):
+        snapshot.memory.note(look, look_for_files(look, client), snapshot.now, lambda: 0.0)
 
 
 def _with_warnings(snapshot: Snapshot) -> CaseSet:
@@ -133,7 +143,8 @@ def _with_work(looked: Preview) -> Preview:
         return looked
     opened = replace(snapshot, state=_as_if_open(snapshot))
     index = index_cases(opened)
-    cases = tuple(sorted((*index.new, *index.unknown), key=lambda case: case.id))
+    due = (case for case in (*index.new, *index.unknown) if not index.places.absent(case))
+    cases = tuple(sorted(due, key=lambda case: case.id))
     most = snapshot.settings.launch.max_jobs
     todo = _todo(cases, index.places)
     sends = [action for action in todo if isinstance(action, SENDS)]
