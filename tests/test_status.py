@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import NOW, OPEN, execution, memory, snapshot, there
+from tests.worlds import NOW, OPEN, execution, launched, memory, snapshot, there
 from vipsync.model import ExecutionStatus, Job
 from vipsync.plan.plan import plan
 from vipsync.status.status import status_of
@@ -28,6 +28,26 @@ def test_an_execution_that_has_ended_shows_no_running_jobs(
     moment = snapshot(execution("e1", status, jobs=JOBS), session=OPEN, memory=memory())
     (report,) = status_of(moment, plan(moment), "/s").executions
     assert dict(report.jobs) == jobs
+
+
+@pytest.mark.parametrize(
+    ("number", "shown", "jobs", "so_far"),
+    [
+        (2, JOBS[:1], {"done": 1, "queued": 1}, "1 of 2"),
+        (5, JOBS, {"done": 1, "running": 2, "queued": 2}, "1 of 5"),
+        (2, (), {"queued": 2}, "0 of 2"),
+        (1, JOBS[:2], {"done": 1, "running": 1}, "1 of 2"),
+    ],
+)
+def test_every_job_that_was_launched_counts(
+    number: int, shown: tuple[Job, ...], jobs: dict[str, int], so_far: str
+) -> None:
+    """VIP shows the second job later than the first; both were asked for at once."""
+    running = execution("e1", ExecutionStatus.RUNNING, jobs=shown)
+    moment = snapshot(launched("a.dat", "one", jobs=number), running, session=OPEN, memory=memory())
+    status = status_of(moment, plan(moment), "/s")
+    assert dict(status.executions[0].jobs) == jobs
+    assert f"1 execution running, {so_far} jobs done" in status.sentence
 
 
 @pytest.mark.parametrize(("full_at", "starting"), [(None, 1), (NOW - 31, 0), (NOW - 3600, 0)])

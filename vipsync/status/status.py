@@ -79,8 +79,9 @@ def status_of(
     state = snapshot.state
     index = index_cases(snapshot)
     cases = case_reports(snapshot, index)
+    launched = {launch.execution_id: launch.jobs for launch in state.launches.values()}
     executions = tuple(
-        _execution(e, snapshot)
+        _execution(e, launched.get(e.id, 0), snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
     notices = (
@@ -198,8 +199,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _execution(execution: Followed, snapshot: Snapshot) -> ExecutionReport:
+def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> ExecutionReport:
+    """Return how an execution is that was started with so many jobs."""
     jobs = Counter(_state(job, execution) for job in execution.jobs)
+    if not execution.over and launched > len(execution.jobs):  # VIP shows them one by one
+        jobs[str(JobState.QUEUED)] += launched - len(execution.jobs)
     status = "Removed" if execution.removed else "Deleted" if execution.gone else execution.status
     folder = results_name(execution, snapshot)
     return ExecutionReport(execution.id, str(status), execution.started, dict(jobs), folder)
