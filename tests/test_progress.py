@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.harness import Bench
 from vipsync import actions as do
 from vipsync.report.progress import Progress, Transfer, left_to_transfer
@@ -64,6 +66,20 @@ def test_a_batch_ends_when_nothing_is_left() -> None:
     [ended] = progress.expect(HERE, {}, only(UP))
     assert (ended.files, ended.of, ended.size, ended.seconds) == (1, 1, 100, 3.0)
     assert progress.batches(HERE) == []
+
+
+@pytest.mark.parametrize("between", [{}, {UP2: 300}, {UP2: None}, {DOWN: 7}])
+def test_what_arrives_after_it_failed_is_counted_then(between: dict[do.Key, int | None]) -> None:
+    """VIP may have taken a file that it refused: each counts once, as soon as that is known."""
+    progress = Progress(Clock())
+    progress.expect(HERE, {UP: 100, UP2: 300}, none)
+    ended = [*progress.expect(HERE, {}, only(UP)), *progress.expect(HERE, {}, only(UP))]
+    assert [(batch.files, batch.size) for batch in ended] == [(1, 100)]
+    assert progress.batches(HERE) == []
+    ended = progress.expect(HERE, between, only(UP))
+    for _ in range(2):
+        ended += progress.expect(HERE, {}, only(UP, UP2))
+    assert [(batch.files, batch.size) for batch in ended if batch.upload] == [(1, 300)]
 
 
 def test_both_directions_and_other_folders_are_apart() -> None:

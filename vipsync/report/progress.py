@@ -71,11 +71,15 @@ def _is_slow(track: _Track, now: float) -> bool:
 
 
 class _Flow(Struct):
-    """All transfers of a folder in one direction, from the first until none is left."""
+    """All transfers of a folder in one direction, from the first until none is left.
+
+    `doubted` have failed: VIP may take a file all the same, and it is not sent again (house 6.5).
+    """
 
     upload: bool
     began: float
     tracks: dict[do.Key, _Track] = {}
+    doubted: dict[do.Key, _Track] = {}
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def batch(self, now: float) -> Batch:
@@ -142,33 +146,39 @@ class Progress:
     ) -> Batch | None:
         kinds = _KINDS[upload]
         mine = {key: size for key, size in left.items() if key.kind in kinds}
-        flow = self._flows.get((folder, upload))
+        flow, now = self._flows.get((folder, upload)), self._clock()
+        if mine and not (flow and flow.tracks):
+            flow = _Flow(upload, now, doubted=flow.doubted if flow else {})
+            self._flows[folder, upload] = flow
         if flow is None:
-            if not mine:
-                return None
-            flow = self._flows[folder, upload] = _Flow(upload, self._clock())
+            return None
         for key, size in mine.items():
-            if key not in flow.tracks and size is not None:
-                flow.tracks[key] = self._tracks[key] = _Track(key, size)
+            again = flow.doubted.pop(key, None)
+            if key not in flow.tracks and (again or size is not None):
+                flow.tracks[key] = self._tracks[key] = again or _Track(key, size or 0)
         self._settle(flow, mine, arrived)
         if mine:
             return None
-        del self._flows[folder, upload]
         for key in flow.tracks:
             self._tracks.pop(key, None)
-        return flow.batch(self._clock()) if flow.tracks else None
+        ended = flow.batch(now) if flow.tracks else None
+        if ended:
+            self._flows[folder, upload] = _Flow(upload, now, doubted=flow.doubted)
+        return ended
 
     def _settle(
         self, flow: _Flow, left: Mapping[do.Key, object], arrived: Callable[[do.Key], bool]
     ) -> None:
-        """Count what is no longer left and came through; forget what did not."""
+        """Count what is no longer left and came through, now or at last; leave out what did not."""
+        for key in [key for key in flow.doubted if arrived(key)]:
+            flow.tracks[key] = flow.doubted.pop(key)
         for key, track in list(flow.tracks.items()):
             if key in left:
                 track.arrived = False
             elif track.arrived or arrived(key):
                 track.arrived, track.moved = True, track.size
             else:
-                del flow.tracks[key]
+                flow.doubted[key] = flow.tracks.pop(key)
                 self._tracks.pop(key, None)
 
     def batches(self, folder: Path) -> list[Batch]:
