@@ -143,6 +143,25 @@ def test_a_wrong_encoding_names_the_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'{\\rtf1\\ansi\n{\\fonttbl}\npipeline_id = "a/1"\\\n}', "rich text (RTF)"),
+        (b"PK\x03\x04\x14\x00\x06\x00word/document.xml", "a document of a word processor"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of a word processor"),
+        (b"<!DOCTYPE html>\n<p>pipeline_id = a</p>", "a web page, or XML"),
+        (b"\xef\xbb\xbf\r\n<html>", "a web page, or XML"),
+        (b"%PDF-1.7\n", "a PDF"),
+    ],
+)
+def test_what_is_not_plain_text_is_called_by_its_name(data: bytes, kind: str) -> None:
+    """Hints about single letters help nobody whose editor saved another kind of file."""
+    with pytest.raises(
+        SettingsError, match=rf"settings\.toml: .* not plain text, but {re.escape(kind)}"
+    ):
+        parse(data, "a")
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("a = 1\npipeline_id = “CQUEST/0.6”\n", ["line 2, column 15", "Curly quotes"]),
@@ -152,6 +171,9 @@ def test_a_wrong_encoding_names_the_line() -> None:
         ('[inputs]\ndirectory = "C:\\data\\"\n', ["line 2", "backslash"]),
         ('session_name = "half\n[inputs]\n', ["line 1", "not closed"]),
         ('session_name = "half', ["line 1", "half saved"]),
+        ("session_name = 'half", ["line 1", "A quote is opened and not closed"]),
+        ("[inputs]\nsettle = '5 s\n", ["line 2", "A quote is opened and not closed"]),
+        ('session_name = """half"', ["line 1", "A quote is opened and not closed"]),
         ("[outputs]\nonly = [\n", ["line 2", "half saved"]),
         ("[inputs]\nsettle = 5 s\n", ["line 2", "straight quotes"]),
         ("[monitor]\nrefresh_time = 30s\n", ["line 2", "straight quotes"]),

@@ -27,7 +27,7 @@ _LINE_HINTS = (
 )
 _REASON_HINTS = (
     (
-        r"Unterminated|character '\\n'",
+        r"""Unterminated|character '\\n'|Expected ["']['"]""",
         "A quote is opened and not closed, or the file is only half saved.",
     ),
     (r"overwrite|declare|mutate|namespace", "This name is already used above: keep one of them."),
@@ -44,8 +44,23 @@ _REASON_HINTS = (
 )
 
 
+_NO_TEXT = {
+    rb"{\\rtf": "rich text (RTF)",
+    rb"PK\x03\x04|\xd0\xcf\x11\xe0": "a document of a word processor",
+    rb"%PDF-": "a PDF",
+    rb"(\xef\xbb\xbf)?\s*<": "a web page, or XML",
+}
+"""How files begin that a person took for text, and what they are."""
+
+
 def decoded(data: bytes, source: str) -> str:
     """Decode UTF-8, or UTF-16 with its mark, as editors on Windows save it."""
+    for start, kind in _NO_TEXT.items():
+        if re.match(start, data):
+            raise SettingsError(
+                f"{source}: this is not plain text, but {kind}.",
+                "Save it as plain text (in TextEdit: Format, Make Plain Text).",
+            )
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
         return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
