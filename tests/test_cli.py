@@ -421,6 +421,17 @@ def test_why_of_a_whole_folder_says_what_to_name(call: Caller, served: Served, n
     assert "Name a file inside inputs/ or outputs/." in said.err
 
 
+@pytest.mark.parametrize("name", ["a\\b", "\\\\server\\b", "e\u0301 \\"])
+def test_why_tells_of_every_file_that_can_be_sent(call: Caller, served: Served, name: str) -> None:
+    """What its name holds is no obstacle: it was none when the file was sent."""
+    study = served.study(**{name: "one"})
+    assert call("run", "--once", study).code == 0
+    asked = call("why", study / "inputs" / f"{name}.mrui")
+    assert (asked.code, asked.err) == (0, "")
+    assert "(signal): done in" in asked.out
+    assert "to /vip/Home/API/study/INPUTS/" in asked.out
+
+
 def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     """An input names its case and its place on VIP, a result the execution it came from."""
     study = served.study(a="one")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from vipsync.commands.check import check, planned, worst
 from vipsync.commands.context import Face, sessions_of
+from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.names import relpath
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.preview import preview
@@ -145,9 +145,9 @@ def why_path(face: Face, path: Path) -> int:
             "Name a file inside inputs/ or outputs/.",
         )
     if real.is_relative_to(inputs):
-        known = why(looked, relpath(real.relative_to(inputs).as_posix()))
+        known = why(looked, nfc(real.relative_to(inputs).as_posix()))
     elif real.is_relative_to(outputs):
-        known = why_result(looked, relpath(real.relative_to(outputs).as_posix()))
+        known = why_result(looked, nfc(real.relative_to(outputs).as_posix()))
     else:
         raise SettingsError(
             f"{path} lies neither in {inputs} nor in {outputs}: vipsync does not look at it."
