@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import NOW, OPEN, execution, launched, memory, snapshot, there
-from vipsync.model import ExecutionStatus, Job
+from tests.worlds import (
+    CLOSED,
+    NOW,
+    OPEN,
+    UPLOAD_ONLY,
+    execution,
+    launched,
+    memory,
+    snapshot,
+    there,
+)
+from vipsync.model import ExecutionStatus, Job, replace
 from vipsync.plan.plan import plan
+from vipsync.rows import Row, Session
 from vipsync.status.status import status_of
 
+AB = {"a.dat": "one", "b.dat": "three"}
+READY, READY_B = there("a.dat", "one"), there("b.dat", "three")
 JOBS = (Job(1, "COMPLETED", 0), Job(2, "RUNNING"), Job(3, "QUEUED"), Job(4, "RUNNING"))
 
 
@@ -48,6 +61,25 @@ def test_every_job_that_was_launched_counts(
     status = status_of(moment, plan(moment), "/s")
     assert dict(status.executions[0].jobs) == jobs
     assert f"1 execution running, {so_far} jobs done" in status.sentence
+
+
+@pytest.mark.parametrize(
+    ("session", "rows", "files", "sentence"),
+    [
+        (OPEN, [*READY, *READY_B], AB, "2 files in inputs/, all of them on VIP."),
+        (CLOSED, [], AB, "2 files in inputs/, none of them on VIP."),
+        (replace(OPEN, paused=True), READY, AB, "2 files in inputs/, 1 of them on VIP."),
+        (OPEN, [], {}, "Waiting for files in inputs/."),
+    ],
+)
+def test_a_folder_whose_files_are_only_sent_says_how_many_are_on_vip(
+    session: Session, rows: list[Row], files: dict[str, str], sentence: str
+) -> None:
+    """It waits for nothing where they are there."""
+    moment = snapshot(
+        *rows, session=session, files=files, settings=UPLOAD_ONLY, memory=memory({"a.dat": 3})
+    )
+    assert status_of(moment, plan(moment), "/s").sentence.endswith(sentence)
 
 
 @pytest.mark.parametrize(("full_at", "starting"), [(None, 1), (NOW - 31, 0), (NOW - 3600, 0)])

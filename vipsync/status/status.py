@@ -14,7 +14,7 @@ from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
-from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus
+from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
 
 
 class ExecutionReport(Struct, frozen=True):
@@ -93,7 +93,7 @@ def status_of(
         *remembered,
     )
     counts = Counter(str(case.state) for case in cases)
-    on_vip = [r for r in state.sent.values() if r.status in (SendStatus.SENT, SendStatus.ANSWERED)]
+    on_vip = _on_vip(snapshot)
     keys = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
     status = Status(
         folder=folder,
@@ -309,9 +309,28 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
         return f"{every} is here: {count(done, 'case')} done, {count(here, 'result')}; {on_vip}."
     if rest:
         return f"{on_vip[:1].upper()}{on_vip[1:]}."
-    if snapshot.files and snapshot.settings.pipeline_id and not snapshot.descriptor:
-        return "The pipeline's definition was not read yet."
-    return "Waiting for files in inputs/."
+    if not snapshot.files:
+        return "Waiting for files in inputs/."
+    if not snapshot.settings.pipeline_id:
+        return _uploaded(snapshot)
+    return "Waiting for files in inputs/." if snapshot.descriptor else _UNREAD
+
+
+_UNREAD = "The pipeline's definition was not read yet."
+
+
+def _uploaded(snapshot: Snapshot) -> str:
+    """Say how many of the files are on VIP, where they are only to be sent."""
+    sent = {row.path for row in _on_vip(snapshot)}
+    number, every = sum(path in sent for path in snapshot.files), len(snapshot.files)
+    there = "all" if number == every else f"{number:,}" if number else "none"
+    return f"{count(every, 'file')} in inputs/, {there} of them on VIP."
+
+
+def _on_vip(snapshot: Snapshot) -> list[Sent]:
+    """Return what was sent and lies on VIP."""
+    there = (SendStatus.SENT, SendStatus.ANSWERED)
+    return [row for row in snapshot.state.sent.values() if row.status in there]
 
 
 def count(number: int, thing: str) -> str:
