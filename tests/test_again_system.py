@@ -422,7 +422,7 @@ def test_a_person_is_asked_after_ten_contents_of_a_file(bench: Bench) -> None:
         study.drop(a=f"{number}")
     bench.rest()
     assert len(bench.vip_inputs()) == 10
-    assert study.says("10 versions of a.mrui are on VIP")
+    assert study.says("a.mrui 10 versions of it are on VIP")
     study.ask("finish")
     bench.rest()
     study.drop(a="thirteen")

@@ -66,7 +66,7 @@ def test_nothing_is_launched_with_a_file_that_is_not_on_vip(
     study = study_with(bench, value, a="one")
     bench.rest()
     assert bench.changes() == []
-    assert study.says(f"{value} cannot be found on VIP")
+    assert study.says(f"{value} It cannot be found on VIP")
     assert study.says(f"Did you mean {meant}" if meant else "Did you mean") is bool(meant)
     assert states(study) == {"a": CaseState.WAITING}
     assert f"waits for {value}, which cannot be found on VIP" in cases(study)["a"].reason
@@ -127,7 +127,7 @@ def test_check_looks_for_files_on_vip(bench: Bench, value: str, meant: str | Non
     found = checked(bench, study_with(bench, value, a="one"))
     asking = [f"{finding.subject}: {finding.text}" for finding in found if finding.exit_code]
     hint = f" Did you mean {meant}?" if meant else ""
-    words = f"{value}: {value} cannot be found on VIP, or this account may not read it.{hint}"
+    words = f"{value}: It cannot be found on VIP, or this account may not read it.{hint}"
     assert asking == ([] if meant is None else [words])
     starts = "1 execution with 1 job" if meant is None else "0 executions with 0 jobs"
     assert any(starts in finding.text for finding in found)

@@ -2518,6 +2518,7 @@ def test_the_plan_of(row: Row) -> None:
     made = plan(row.moment)
     assert [words(a) for a in made.actions] == row.acts
     assert [f"{n.level} {n.subject}".replace(HOME, "~") for n in made.notices] == row.says
+    assert not any(n.subject.startswith("/vip/") and n.subject in n.text for n in made.notices)
     assert made.at_rest == row.rest
     if row.due is not None:
         assert made.due == pytest.approx(NOW + row.due)

@@ -56,12 +56,12 @@ def _due(index: CaseIndex) -> Iterable[Case]:
 
 
 def _say_absent(draft: Draft, paths: list[VipPath], meant: str) -> None:
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    more = f" and {len(paths) - 1} more beside it" if len(paths) > 1 else ""
     hint = f" Did you mean {meant}?" if meant else ""
     draft.notice(
         Level.PERSON,
         paths[0],
-        f"{paths[0]}{more} cannot be found on VIP, or this account may not read it.{hint}",
+        f"It{more} cannot be found on VIP, or this account may not read it.{hint}",
         "Correct settings.toml, or put it there: it is looked for every five minutes.",
     )
 

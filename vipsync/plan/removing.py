@@ -195,7 +195,7 @@ def _remove(draft: Draft) -> None:
             draft.notice(
                 Level.PERSON,
                 target,
-                f"VIP has not removed {target} yet.",
+                "VIP has not removed it yet.",
                 "vipsync goes on looking and asks again; tell VIP's support if it lasts.",
             )
         looked = max(asked, memory.removal_looked.get(target, 0.0))

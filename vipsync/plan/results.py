@@ -245,7 +245,7 @@ def _say_too_large(draft: Draft, result: Result, limit: int) -> None:
     draft.notice(
         Level.PERSON,
         result.vip,
-        f"{result.vip} has {result.size:,} bytes; VIP lets through {limit:,} at most.",
+        f"It has {result.size:,} bytes; VIP lets through {limit:,} at most.",
         "Ask VIP's support for it, or let it go with "
         f"`vipsync finish DIR --without {_called(result)}`.",
     )
@@ -261,7 +261,7 @@ def _say_refused(draft: Draft, result: Result) -> None:
     draft.notice(
         Level.PERSON,
         result.vip,
-        f"{result.vip} cannot come: {result.reason}",
+        f"It cannot come: {result.reason}",
         f"Let it go with `vipsync finish DIR --without {_called(result)}`.",
     )
 

@@ -377,8 +377,8 @@ def _too_many(draft: Draft, send: Send) -> bool:
 
 def _say_spent(draft: Draft, spent: Sequence[RelPath]) -> None:
     if spent:
-        more = f" and {len(spent) - 1} more" if len(spent) > 1 else ""
-        text = f"{MOST_VERSIONS} versions of {spent[0]}{more} are on VIP: no other is sent unasked."
+        more = f", and as many of {len(spent) - 1} more" if len(spent) > 1 else ""
+        text = f"{MOST_VERSIONS} versions of it{more} are on VIP: no other is sent unasked."
         remedy = "Give the new content another name, or finish the session: it then begins anew."
         draft.notice(Level.PERSON, spent[0], text, remedy)
 
