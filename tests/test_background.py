@@ -82,6 +82,132 @@ def test_killed_processes_leave_nothing_half(served: Served) -> None:
     assert list((study / ".vipsync" / "transfers").iterdir()) == []
 
 
+NOBODY_HEARS = {
+    "full": ">/dev/full",
+    "both full": ">/dev/full 2>&1",
+    "no stdin": "<&-",
+    "no stdout": ">&-",
+    "no stderr": "2>&-",
+    "all closed": "<&- >&- 2>&-",
+    "read only": "1</dev/null 2>&1",
+}
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _redirected(way: str) -> list[str]:
+    return ["sh", "-c", f'exec "$@" {way}', "sh"]
+
+
+@pytest.mark.parametrize("way", NOBODY_HEARS.values(), ids=NOBODY_HEARS)
+def test_what_nobody_hears_ends_no_work(served: Served, way: str) -> None:
+    """Results come wherever the words go; what stdout does not take is in the log, and said once."""
+    name = f"deaf{list(NOBODY_HEARS.values()).index(way)}"
+    study = served.study(name, a="one")
+    with served.process("run", "--once", study, within=_redirected(way)) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert "fault" not in err
+    assert len(_results(study)) == 1
+    if "1" in way or way.startswith(">"):
+        log = (study / ".vipsync" / "vipsync.log").read_text()
+        assert "Everything is here: 1 case done" in log
+        assert log.count("the work goes on") == 1
+
+
+@pytest.mark.parametrize("command", ["status", "check", "plan", "--help"])
+@pytest.mark.parametrize("way", [">/dev/full", "<&- >&- 2>&-"])
+def test_what_only_tells_ends_without_a_fault(served: Served, way: str, command: str) -> None:
+    """There is nothing to report of a disk on which nothing can be written."""
+    study = served.study(f"{command}{way == '>/dev/full'}", a="one")
+    with served.process(command, study, within=_redirected(way)) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "fault" not in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("way", "code"), [(">/dev/full", 3), (">&-", 3), ("| head -c 1", 0)])
+def test_a_document_that_did_not_come_out_is_an_error(served: Served, way: str, code: int) -> None:
+    """A program must not take half of it for the whole; a reader that had enough is no error."""
+    study = served.study(f"json-{len(way)}", a="one")
+    shell = ["bash", "-o", "pipefail", "-c", f'"$@" {way}', "bash"]
+    with served.process("status", "--json", study, within=shell) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert ("stdout cannot be written" in err) == bool(code)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_terminal_that_goes_leaves_the_work_to_itself(served: Served, term: str) -> None:
+    """What the picture or the lines would have shown from then on is in the log."""
+    study = served.study(f"hung-{term}", a="one")
+    served.environ["TERM"] = term
+    ours, theirs = os.openpty()
+    terminal = os.ttyname(theirs)
+    with served.process("run", study, within=_redirected(f">{terminal} 2>&1")) as process:
+        os.read(ours, 1)
+        os.close(theirs)
+        os.close(ours)
+        (study / "inputs" / "b.mrui").write_text("two")
+        wait_until(lambda: "2 cases done" in _text(study / "STATUS.txt"))
+        process.terminate()
+        assert process.wait(60) == 130
+    assert "Everything is here: 2 cases done" in (study / ".vipsync" / "vipsync.log").read_text()
+
+
+def test_a_reader_that_goes_leaves_the_work_to_itself(served: Served) -> None:
+    """`vipsync run | head -1` brings every result, and says nothing on stderr."""
+    study = served.study("head", a="one")
+    with served.process("run", "--once", study) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 0
+    assert len(_results(study)) == 1
+
+
+SCRIPT = """
+from pathlib import Path
+from vipsync import VipSession
+
+signals = {"signal": sorted(Path("inputs").glob("*.mrui"))}
+pipeline = "mrs-spectrum/1.0"
+VipSession.init()
+session = VipSession("script", "inputs", pipeline_id=pipeline, input_settings=signals)
+session.run_session(refresh_time=0.2)
+"""
+
+
+@pytest.mark.parametrize("way", [">/dev/full 2>&1", "<&- >&- 2>&-", "| head -1"])
+def test_a_script_that_nobody_hears_comes_to_its_end(served: Served, way: str) -> None:
+    """What its session prints ends no step."""
+    study = served.study(f"script-{len(way)}", a="one", ü="two")
+    (study / "script.py").write_text(SCRIPT.replace('"script"', f'"script-{len(way)}"'))
+    shell = ["sh", "-c", f'cd "$4"; PYTHONIOENCODING=ascii "$1" script.py {way}', "sh"]
+    with served.process(study, within=shell) as process:
+        process.communicate(timeout=60)
+    assert len(list((study / "vip_outputs").rglob("*.txt"))) == 2
+
+
+def test_a_log_on_a_full_disk_ends_no_work(served: Served) -> None:
+    """Nor is anything said of it."""
+    study = served.study("full-log", a="one")
+    (study / ".vipsync").mkdir()
+    (study / ".vipsync" / "vipsync.log").symlink_to("/dev/full")
+    with served.process("-v", "run", "--once", study) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert len(_results(study)) == 1
+
+
 def _write_slowly(path: Path, pieces: int, pause: float) -> bytes:
     content = os.urandom(4000 * pieces)
     with path.open("wb", buffering=0) as file:

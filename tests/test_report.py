@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from rich.console import Console
@@ -155,6 +159,52 @@ def test_a_line_looks_as_rich_would_write_it(
     assert isinstance(sys.stdout, Terminal)
     assert isinstance(by_rich.file, Terminal)
     assert sys.stdout.getvalue() == by_rich.file.getvalue()
+
+
+def _closed() -> io.StringIO:
+    file = io.StringIO()
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_closed, lambda: None, Path("/dev/full").open, partial(Path("/dev/full").open, "w")],
+    ids=["closed", "none", "read only", "full"],
+)
+@pytest.mark.parametrize("stderr", [False, True])
+def test_a_line_that_cannot_be_written_is_logged(
+    stderr: bool,
+    make: Callable[[], TextIO | None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is raised; that stdout is lost is said once."""
+    caplog.set_level(logging.INFO, "vipsync")
+    file = make()
+    monkeypatch.setattr(sys, "stderr" if stderr else "stdout", file)
+    stream = Stream(stderr=stderr)
+    for line in ("one", "two"):
+        stream.line(line)
+    stream.draw(Text("a picture"))
+    told = [r.getMessage() for r in caplog.records]
+    assert [line for line in told if "the work goes on" not in line] == ["one", "two"]
+    assert len(told) == 2 + (not stderr)
+    if file:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno()) if not file.closed else None
+        file.close()
+
+
+@pytest.mark.parametrize("text", ["grün", "日本", "\udce9 of a name that is no UTF-8"])
+def test_letters_that_stdout_has_no_bytes_for_become_question_marks(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name must not end the work."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", file)
+    Stream().line(text)
+    file.seek(0)
+    assert file.read() == "".join(c if c.isascii() else "?" for c in text) + "\n"
 
 
 def test_without_a_terminal_lines_carry_a_time(capsys: pytest.CaptureFixture[str]) -> None:

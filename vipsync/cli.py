@@ -9,13 +9,14 @@ What commands need is imported when they run, so that `--help` and small ones st
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
@@ -51,12 +52,33 @@ _SHORTEST_SECRET = 12
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    _open_files()
     code = exit_code(arguments)
+    _let_go(sys.stdout, 1)
+    _let_go(sys.stderr, 2)
     gc.freeze()  # what is left goes with the process: Python need not look for garbage in it
     sys.exit(code)
+
+
+def _open_files() -> None:
+    """Let no standard file end the work: not one that is closed, full, or nobody's any more."""
+    from vipsync.report.stream import lasting
+
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would get its number
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or io.StringIO()
+    sys.stdout = cast("TextIO", lasting(sys.stdout))
+    sys.stderr = cast("TextIO", lasting(sys.stderr))
+
+
+def _let_go(file: TextIO, number: int) -> None:
+    """Flush a file; what it does not take goes nowhere, so that Python cannot complain at its end."""
+    file.flush()
+    if getattr(file, "error", None):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:

@@ -52,9 +52,10 @@ class Run:
 
     def until(self, done: Callable[[], bool]) -> None:
         """Run until `done` says so; raise KeyboardInterrupt where a signal came first."""
-        with self._signals(), self._logs.kept(), self._reporter.live():
-            self.loop.run(lambda: done() or self._nothing_to_do())
-        self._reporter.settle()
+        with self._signals(), self._logs.kept():
+            with self._reporter.live():
+                self.loop.run(lambda: done() or self._nothing_to_do())
+            self._reporter.settle()
         if self._signalled:
             raise KeyboardInterrupt
 

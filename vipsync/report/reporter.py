@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
-from vipsync.errors import VipsyncError
+from vipsync.errors import DiskError, VipsyncError
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.stream import Stream
@@ -83,8 +83,10 @@ class Reporter:
         self.out.draw(screen.pipeline(found))
 
     def document(self, text: str) -> None:
-        """Print a document for programs, as it is."""
+        """Print a document for programs, as it is; raise DiskError where it does not come out whole."""
         self.out.line(text)
+        if self.out.lost and not self.out.left:
+            raise DiskError(f"stdout cannot be written: {self.out.lost}.")
 
     def failed(self, error: VipsyncError) -> None:
         """Print what went wrong, and what to do about it, on stderr."""
@@ -122,7 +124,7 @@ class Reporter:
         if session.is_open and not session.trouble:
             left = left_to_transfer(session)
             ended = self._progress.expect(root, left, has_arrived(session))
-        if self._live is None:
+        if self._live is None or self.out.lost:
             self._say_outage()
             news = self._news.setdefault(root, News())
             batches = self._progress.batches(root)
@@ -132,7 +134,7 @@ class Reporter:
     def watch(self, folder: Path, status: Status) -> None:
         """Take in the state of a folder in which another process works."""
         self._statuses[folder] = status
-        if self._live is None:
+        if self._live is None or self.out.lost:
             for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
                 self._line(status, line)
 
@@ -150,10 +152,12 @@ class Reporter:
             self._silent_since = None
 
     def settle(self) -> None:
-        """Print what was held back because only its numbers had changed."""
-        for root, news in self._news.items():
-            for line in news.lines(self._statuses[root], [], [], float("inf")):
-                self._line(self._statuses[root], line)
+        """Print what was held back because only its numbers had changed, or by a picture that was lost."""
+        for root, status in self._statuses.items():
+            news = self._news.get(root) or (News() if self.out.lost else None)
+            with logs.about(root):
+                for line in news.lines(status, [], [], float("inf")) if news else ():
+                    self._line(status, line)
 
     def _line(self, status: Status, line: str) -> None:
         name = f"{printable(status.session)}: " if len(self._statuses) > 1 else ""
@@ -211,5 +215,5 @@ class Warnings(logging.Handler):
         """Show one record; never its traceback."""
         plain = copy(record)
         plain.exc_info = plain.exc_text = None
-        root = logs.folder()
-        self._reporter.warn(f"{root.name}: {self.format(plain)}" if root else self.format(plain))
+        root, text = logs.folder(), printable(self.format(plain))
+        self._reporter.errors.show(f"{printable(root.name)}: {text}" if root else text, "yellow")

@@ -1,11 +1,16 @@
-"""One of stdout and stderr: a line is written as it is; rich is loaded for what must be drawn."""
+"""One of stdout and stderr: a line is written as it is; rich is loaded for what must be drawn.
+
+Work goes on where nobody can be told: what a full disk, a reader that went or a terminal that was
+closed does not take goes to the log.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -18,12 +23,61 @@ _PIPE_WIDTH = 160
 _COLOURS = {"red": "31", "green": "32", "yellow": "33"}
 _CODES = {"bold": "1", "dim": "2", **_COLOURS}
 
+_CLOSED = io.StringIO()
+_CLOSED.close()
+
+
+class Lasting:
+    """A file that refuses nothing: `error` says why it did not take what was written."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.error: Exception | None = None
+
+    def write(self, text: object) -> int:
+        """Write a text; letters that the file has no bytes for become question marks."""
+        if not isinstance(text, str):
+            raise TypeError("takes text only")  # click asks so what it may write
+        try:
+            return self.file.write(text)
+        except UnicodeEncodeError:
+            known = self.file.encoding
+            return self.write(text.encode(known, "replace").decode(known))
+        except (OSError, ValueError) as error:
+            self.error = error
+            return len(text)
+
+    def flush(self) -> None:
+        """Write out what is held back."""
+        try:
+            self.file.flush()
+        except (OSError, ValueError) as error:
+            self.error = error
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal; what is closed is none."""
+        try:
+            return self.file.isatty()
+        except ValueError:
+            return False
+
+    def __getattr__(self, name: str) -> Any:
+        """Let the file answer everything else."""
+        return getattr(self.file, name)
+
+
+def lasting(file: TextIO | Lasting | None) -> Lasting:
+    """Return a file that refuses nothing; None is one that was closed before the start."""
+    return file if isinstance(file, Lasting) else Lasting(file or _CLOSED)
+
 
 class Stream:
     """Where lines and pictures go: stdout, or stderr, or a console that is handed in."""
 
     def __init__(self, console: Console | None = None, *, stderr: bool = False) -> None:
         self._stderr = stderr
+        self._kept = Lasting(_CLOSED)
+        self._told = False
         if console:
             self.console = console
 
@@ -32,7 +86,10 @@ class Stream:
         """What draws."""
         from rich.console import Console
 
-        console = Console(stderr=self._stderr, highlight=False, emoji=False, markup=False)
+        file = cast("TextIO", self._file)
+        console = Console(
+            stderr=self._stderr, file=file, highlight=False, emoji=False, markup=False
+        )
         if not console.is_terminal:
             console.width = _PIPE_WIDTH
         return console
@@ -42,14 +99,41 @@ class Stream:
         """Tell whether a picture can stay in its place."""
         return (self._draws or _takes_style(self._file)) and self.console.is_interactive
 
+    @property
+    def lost(self) -> str:
+        """Say why what was last written did not arrive; empty where it did."""
+        error = self._file.error
+        return (getattr(error, "strerror", "") or "it is closed") if error else ""
+
+    @property
+    def left(self) -> bool:
+        """Tell whether the reader of a pipe has had enough."""
+        return isinstance(self._file.error, BrokenPipeError)
+
     def line(self, text: str, style: str = "") -> None:
-        """Write one line, never broken; above the picture while there is one."""
+        """Write one line, never broken, above the picture while there is one; else log it."""
+        if self.show(text, style):
+            return
+        import logging  # `--help` needs none
+
+        logger = logging.getLogger(__name__)
+        if not self._told and not self._stderr:
+            self._told = True
+            level = logging.INFO if self.left else logging.WARNING
+            logger.log(level, "stdout cannot be written: %s; the work goes on", self.lost)
+        logger.info("%s", text)
+
+    def show(self, text: str, style: str = "") -> bool:
+        """Write one line if that can be; tell whether it was."""
+        self._file.error = None
         if self._draws:
             from rich.text import Text
 
             self.console.print(Text(text, style=style), soft_wrap=True)
         else:
-            click.echo(_styled(text, style) if _takes_style(self._file) else text, self._file)
+            file = cast("TextIO", self._file)
+            click.echo(_styled(text, style) if _takes_style(self._file) else text, file)
+        return not self.lost
 
     def draw(self, picture: RenderableType) -> None:
         """Show a picture; in a pipe its lines are not broken."""
@@ -60,12 +144,16 @@ class Stream:
         return "console" in vars(self)
 
     @property
-    def _file(self) -> TextIO:
-        file = sys.stderr if self._stderr else sys.stdout
-        return getattr(file, "rich_proxied_file", file)  # a picture puts something before it
+    def _file(self) -> Lasting:
+        """Return what stdout, or stderr, is now."""
+        file = (sys.stderr if self._stderr else sys.stdout) or _CLOSED
+        file = getattr(file, "rich_proxied_file", file)  # a picture puts something before it
+        if file is not self._kept.file:
+            self._kept = lasting(file)
+        return self._kept
 
 
-def _takes_style(file: TextIO) -> bool:
+def _takes_style(file: Lasting) -> bool:
     """Tell whether a file is a terminal that knows bold letters and colours."""
     wanted = file.isatty() or bool(os.environ.get("FORCE_COLOR"))
     return wanted and os.environ.get("TERM") not in ("dumb", "unknown")
