@@ -21,11 +21,25 @@ def small_disk(place: Path, size: str = "4m") -> Iterator[None]:
         unmount(place)
 
 
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """Let a folder lie on a disk on which nobody may write; skip the test where that is not permitted."""
+    _mounted("mount", "--bind", str(place), str(place))
+    try:
+        _mounted("mount", "-o", "remount,ro,bind", str(place))
+        yield
+    finally:
+        unmount(place)
+
+
 def mount(place: Path, size: str = "4m") -> None:
     """Mount an empty disk in memory."""
+    _mounted("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place))
+
+
+def _mounted(*command: str) -> None:
     if sys.platform != "linux":
         pytest.skip("mounts a disk as Linux does")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")

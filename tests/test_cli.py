@@ -608,6 +608,20 @@ def test_status_goes_on_saying_why_the_last_run_stopped(
     assert "at the last run" not in call("status", study).out
 
 
+@pytest.mark.parametrize(("age", "runs"), [(0, True), (200, True), (400, False)])
+def test_status_sees_a_run_on_another_host(
+    call: Caller, served: Served, age: float, *, runs: bool
+) -> None:
+    """Its lock may not reach over the network; the name that it leaves does."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    lease = {"host": "elsewhere", "at": time.time() - age}
+    (study / ".vipsync" / "host.json").write_text(json.dumps(lease))
+    said = call("status", study).out
+    assert ("vipsync runs here" in said) == runs
+    assert ("is not running" in said) == (not runs)
+
+
 def test_status_forgets_what_the_folder_shows_to_be_mended(call: Caller, served: Served) -> None:
     """A typo and a name that were corrected since the last run are judged anew."""
     study = served.study(settings=SETTINGS.replace("settle", "setle"), a="one")

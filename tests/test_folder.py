@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import socket
+import stat
 from pathlib import Path
 
 import pytest
 
-from vipsync.disk.files import write_atomic
+from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder, find_sessions, new_id
 from vipsync.folder.holding import HostLease
@@ -32,12 +34,11 @@ def folder(tmp_path: Path) -> SessionFolder:
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """The new content is there, everybody may read it, and nothing is left beside it."""
+    """The new content is there, and nothing is left beside it."""
     path = tmp_path / "STATUS.txt"
     for content in (b"first", b"second"):
         write_atomic(path, content)
         assert path.read_bytes() == content
-    assert path.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -49,6 +50,32 @@ def test_what_a_killed_process_left_of_a_file_goes_with_the_next_write(tmp_path:
         other.touch()
     write_atomic(tmp_path / "STATUS.txt", b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "STATUS.txt"])
+
+
+@pytest.mark.parametrize(
+    ("umask", "folder", "file", "made"),
+    [
+        (0o022, 0o755, 0o644, 0o755),
+        (0o022, 0o775, 0o644, 0o755),
+        (0o022, 0o2775, 0o664, 0o2775),
+        (0o027, 0o2770, 0o660, 0o2770),
+        (0o002, 0o2755, 0o664, 0o2775),
+        (0o077, 0o2777, 0o600, 0o2700),
+    ],
+)
+def test_what_is_made_has_the_rights_of_its_folder(
+    tmp_path: Path, umask: int, folder: int, file: int, made: int
+) -> None:
+    """Those that umask leaves, and those of the group where the folder hands its group down."""
+    tmp_path.chmod(folder)
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "file", b"x")
+        make_folder(tmp_path / "one" / "two")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == file
+    assert stat.S_IMODE((tmp_path / "one" / "two").stat().st_mode) == made
 
 
 def test_a_file_that_cannot_be_replaced_leaves_nothing(tmp_path: Path) -> None:

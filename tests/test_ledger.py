@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -184,6 +184,59 @@ def test_others_read_while_one_writes(path: Path) -> None:
         writer.join()
     assert [len(seen) for seen in numbers] == [1] * 20
     assert len({min(seen) for seen in numbers}) > 1
+
+
+def _let_go(ledger: Ledger, _path: Path) -> None:
+    ledger.close()
+
+
+def _copied_while_open(ledger: Ledger, path: Path) -> None:
+    """Leave what a backup of the folder has, or a power cut: a WAL without its memory."""
+    copies = {p: p.read_bytes() for p in path.parent.iterdir() if not p.name.endswith("-shm")}
+    ledger.close()
+    for copy, content in copies.items():
+        copy.write_bytes(content)
+
+
+def _cut_off(ledger: Ledger, path: Path) -> None:
+    """Leave half a transaction of a network disk, with the journal that takes it back."""
+    ledger.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = TRUNCATE")
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.execute("UPDATE Known SET sha256 = hex(zeroblob(9000))")
+        half = {p: p.read_bytes() for p in path.parent.iterdir()}
+        db.execute("ROLLBACK")
+    for file, content in half.items():
+        file.write_bytes(content)
+    assert len(half[path.with_name(f"{path.name}-journal")]) > 0
+
+
+def _files(folder: Path) -> dict[Path, object]:
+    """Return all files; those that processes share as memory, by their names alone."""
+    found = folder.iterdir()
+    return {p: p.name.endswith("-shm") or (p.stat().st_mtime_ns, p.read_bytes()) for p in found}
+
+
+def _goes_on(_ledger: Ledger, _path: Path) -> None:
+    """Leave it open."""
+
+
+@pytest.mark.parametrize("left", [_let_go, _copied_while_open, _cut_off, _goes_on])
+def test_reading_writes_nothing(
+    left: Callable[[Ledger, Path], None], ledger: Ledger, path: Path
+) -> None:
+    """What was committed is read, and all files are as they were; no other is made."""
+    commit(ledger, known("a.dat", "one"), known("b.dat", "two"))
+    left(ledger, path)
+    before = _files(path.parent)
+    known_now = read_state(path).known
+    assert {row.path: row.sha256 for row in known_now.values()} == {
+        row.path: row.sha256 for row in (known("a.dat", "one"), known("b.dat", "two"))
+    }
+    assert _files(path.parent) == before
+    ledger.close()
 
 
 def test_a_killed_writer_leaves_whole_transactions(path: Path) -> None:

@@ -104,6 +104,12 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
     except VipsyncError as error:
         reporter().failed(error)
         return error.exit_code
+    except PermissionError as error:
+        from vipsync.disk.files import unreadable
+
+        trouble = unreadable(Path(error.filename or "."), error)
+        reporter().failed(trouble)
+        return trouble.exit_code
     except Exception as error:
         reporter().failed(_fault(error))
         return 1

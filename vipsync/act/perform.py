@@ -22,7 +22,7 @@ from vipsync.act.named_files import look_for_files
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
-from vipsync.disk.files import disk_error, write_atomic
+from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Seen
 from vipsync.errors import (
@@ -72,11 +72,11 @@ class Tools(Struct, frozen=True):
     def staging(self) -> Path:
         """A folder on the disk of outputs/ for what is not complete yet."""
         mine = self.folder.transfers
-        self.outputs.mkdir(parents=True, exist_ok=True)
+        make_folder(self.outputs)
         if self.outputs.stat().st_dev == mine.stat().st_dev:
             return mine
         elsewhere = self.outputs / ".vipsync"
-        elsewhere.mkdir(exist_ok=True)
+        make_folder(elsewhere)
         return elsewhere
 
     @property

@@ -13,6 +13,7 @@ from typing import Protocol
 from vipsync import actions as do
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
+from vipsync.disk.files import share
 from vipsync.disk.mirror import place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, TransferMismatch
@@ -96,6 +97,7 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
 def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> None:
     key, came = do.key(action), offset
     with part.open("ab") as file:
+        share(part)  # another account may go on with it
         with (
             _begun_anew(part, offset),
             bench.vip.download(action.vip, offset, action.size) as download,

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from vipsync.cases.grouping import group_cases
 from vipsync.commands.check import worst
 from vipsync.commands.foreground import Run
-from vipsync.disk.files import disk_error
+from vipsync.disk.files import make_folder
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Command, Request
@@ -123,10 +123,7 @@ class Asker:
         return status.exit_code if status else 0
 
     def _leave(self, request: Request) -> None:
-        try:
-            self.folder.requests.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk_error(self.folder.requests, error) from error
+        make_folder(self.folder.requests)
         self.folder.ask(request)
 
     def _stands(self, request: Request) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from vipsync.commands.check import worst
+from vipsync.disk.files import share
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.report.reporter import Reporter
 from vipsync.run import logs
@@ -138,6 +139,7 @@ class FolderLogs:
         handler = RotatingFileHandler(
             log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8"
         )
+        share(log)
         handler.setLevel(logging.INFO)
         handler.addFilter(lambda _record: logs.folder() in (None, root))
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

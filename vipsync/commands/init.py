@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from vipsync.cases.descriptor import parse_descriptor
-from vipsync.disk.files import disk_error, write_atomic
+from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
@@ -113,7 +113,7 @@ def _write_folder(folder: SessionFolder, text: str) -> None:
 def _make(path: Path) -> list[Path]:
     """Make a folder and those above it; return the ones that were not there."""
     missing = [p for p in (path, *path.parents) if not p.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     return missing[::-1]
 
 
@@ -183,7 +183,7 @@ def _set_aside(folder: SessionFolder, outputs: Path) -> Path:
     mine = [p for p in folder.hidden.iterdir() if p.name not in _KEPT_BY_FRESH | taken]
     others = (folder.marker, folder.root / STATUS, outputs / BACKUP, outputs / TABLE)
     try:
-        aside.mkdir()
+        make_folder(aside)
         # The marker goes last: a marker that is gone while the ledger knows of it means finish.
         for path in (*mine, *others):
             if path.exists():

@@ -11,6 +11,7 @@ from vipsync.commands.context import Face, sessions_of
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
+from vipsync.folder.holding import HostLease
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.preview import preview
@@ -95,7 +96,8 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     except FolderCopied as error:
         return troubled(folder, error, now), _last_wrote(None)
     recent = told is not None and 0 <= now - told.written < STALE
-    if told and (_is_held(folder) or (recent and not _can_look(folder))):
+    held = _is_held(folder)
+    if told and (held or (recent and not _can_look(folder))):
         return told, f"vipsync runs here; {duration(now - told.written)} ago"
     try:
         looked = preview(folder, None, face.overrides)
@@ -104,6 +106,8 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
+    if held is None:
+        return fresh, "This account cannot see whether vipsync runs in this folder."
     never = "" if folder.ledger.exists() else "has not run yet and "
     return fresh, f"vipsync {never}is not running in this folder."
 
@@ -115,11 +119,12 @@ def _last_wrote(age: float | None) -> str:
     return f"vipsync last wrote here {duration(age)} ago."
 
 
-def _is_held(folder: SessionFolder) -> bool:
+def _is_held(folder: SessionFolder) -> bool | None:
+    """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
     try:
-        return folder.is_held()
+        return folder.is_held() or bool(HostLease(folder.hidden, time.time).other())
     except DiskError:
-        return False  # somebody else's folder, which this account may only read
+        return None
 
 
 def _can_look(folder: SessionFolder) -> bool:

@@ -15,9 +15,9 @@ import errno
 import os
 import posixpath
 import re
+import secrets
 import shutil
 import tarfile
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +25,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from vipsync.disk.files import share
 from vipsync.disk.tarstream import TarReader, looks_like_tar, nothing, opened, read
 from vipsync.errors import ArchiveRefused, DiskError, VipsyncError
 
@@ -112,7 +113,9 @@ def _fresh_folder(staging: Path) -> Iterator[Path]:
 
     tempfile.TemporaryDirectory calls itself without end where deleting is not permitted.
     """
-    fresh = Path(tempfile.mkdtemp(prefix="unpack-", dir=staging))
+    fresh = staging / f"unpack-{secrets.token_hex(8)}"
+    fresh.mkdir()
+    share(fresh)
     try:
         yield fresh
     finally:
@@ -130,11 +133,13 @@ class _Tree:
         self._limits = limits
         self._stop = stop
         self._allowance = 0
+        self._shared = False
 
     def fill(self, reader: TarReader) -> None:
         """Write everything; raise ArchiveRefused at the first thing that must not be."""
         self._allowance = self._limits.allowance(reader.packed_size)
-        self.root.mkdir(mode=0o755)
+        self.root.mkdir()
+        self._shared = share(self.root)
         empty = True
         for member in reader.members():
             empty = False
@@ -175,7 +180,7 @@ class _Tree:
             self._make_folders(self.names.add_link(name, _Link(member.linkname, member.islnk())))
         elif member.isreg() and member.sparse is None:
             self._make_folders(self.names.add_file(name))
-            mode = 0o755 if member.mode & 0o100 else 0o644
+            mode = 0o777 if member.mode & 0o100 else 0o666
             self._write(name, member.size, reader.body(member), mode, member.mtime)
         elif member.isreg():
             raise _Odd("a sparse file")
@@ -211,6 +216,8 @@ class _Tree:
                 _write_all(descriptor, block)
         finally:
             os.close(descriptor)
+        if self._shared:
+            share(Path(path))
         seconds = _sane_time(mtime)
         with suppress(OSError):  # some network disks keep no times, which is no reason to stop
             os.utime(path, (seconds, seconds))
@@ -222,7 +229,9 @@ class _Tree:
 
     def _make_folders(self, names: list[str]) -> None:
         for name in names:
-            os.mkdir(self._path(name), 0o755)  # noqa: PTH102  # a Path costs more than the call
+            os.mkdir(self._path(name))  # noqa: PTH102  # a Path costs more than the call
+            if self._shared:
+                share(Path(self._path(name)))
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,14 +15,13 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Replace a file of our own: whole or not at all, on disk when this returns."""
     try:
         _clear_unfinished(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        fresh = Path(name)
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with fresh.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.chmod(0o644)
+            share(fresh)
             fresh.replace(path)
         except BaseException:
             fresh.unlink(missing_ok=True)
@@ -36,6 +36,34 @@ def _clear_unfinished(path: Path) -> None:
     for left in path.parent.iterdir():
         if left.name.startswith(f".{path.name}.") and left.suffix == ".tmp":
             left.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; raise DiskError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    share(path)
+
+
+def share(path: Path) -> bool:
+    """Let a group work on what was made in a folder of its own, one that hands its group down.
+
+    The system has applied umask and default rights: what they keep from the group stays private.
+    Tell whether anything was to be changed.
+    """
+    with suppress(OSError):  # it is somebody else's, or this disk knows no rights
+        folder, mode = path.parent.stat().st_mode, path.stat().st_mode
+        if folder & stat.S_ISGID and folder & stat.S_IWGRP and mode & stat.S_IRGRP:
+            more = stat.S_IWGRP | (stat.S_IXGRP if stat.S_ISDIR(mode) else 0)
+            if mode | more != mode:
+                path.chmod(stat.S_IMODE(mode | more))
+                return True
+    return False
 
 
 def flush_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from vipsync.disk.files import flush_folder
+from vipsync.disk.files import flush_folder, make_folder, share
 
 
 def stamp(path: Path) -> str | None:
@@ -51,7 +51,7 @@ def place(fresh: Path, target: Path) -> Path:
     What is taken by the very same content was placed before a crash: then that is the result.
     Return where the result is; nothing is replaced.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     for candidate in _candidates(target):
         if os.path.lexists(candidate):
             if _same(fresh, candidate):
@@ -62,6 +62,7 @@ def place(fresh: Path, target: Path) -> Path:
             _move(fresh, candidate)
         except FileExistsError:
             continue
+        share(candidate)
         flush_folder(candidate.parent)
         return candidate
     raise AssertionError("names never end")

@@ -6,6 +6,7 @@ import json
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +15,12 @@ from filelock import FileLock, Timeout
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from vipsync.disk.files import disk_error, unreadable, write_atomic
+from vipsync.disk.files import disk_error, make_folder, share, unreadable, write_atomic
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
 from vipsync.model import Command, Request
+
+if sys.platform != "win32":
+    import fcntl
 
 MARKER = "ON_VIP.txt"
 STATUS = "STATUS.txt"
@@ -58,7 +62,8 @@ class SessionFolder:
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
         self._id_file = self.hidden / "session.json"
-        self._lock = FileLock(self.hidden / "lock")
+        self.lock = self.hidden / "lock"
+        self._lock = FileLock(self.lock)
 
     def __repr__(self) -> str:
         return f"SessionFolder({str(self.root)!r})"
@@ -81,12 +86,8 @@ class SessionFolder:
     def claim(self, session_id: str) -> Identity:
         """Write the id down, with the place where the folder is now."""
         mine = Identity(session_id, str(self.root), socket.gethostname())
-        try:
-            self.hidden.mkdir(exist_ok=True)
-            self.requests.mkdir(exist_ok=True)
-            self.transfers.mkdir(exist_ok=True)
-        except OSError as error:
-            raise disk_error(self.hidden, error) from error
+        for folder in (self.hidden, self.requests, self.transfers):
+            make_folder(folder)
         write_atomic(self._id_file, json.dumps(asdict(mine), indent=2).encode())
         return mine
 
@@ -139,6 +140,7 @@ class SessionFolder:
             ) from error
         except OSError as error:
             raise disk_error(self.hidden, error) from error
+        share(self.lock)
         try:
             yield
         finally:
@@ -146,14 +148,16 @@ class SessionFolder:
                 self._lock.release()
 
     def is_held(self) -> bool:
-        """Tell whether a process works in the folder now."""
-        if not self.hidden.is_dir():
-            return False
+        """Tell whether a process works in the folder now; raise DiskError where that is hidden.
+
+        For those, too, who may only read: nothing is written, and no lock is made.
+        """
         try:
-            with self.held(patience=0):
-                return False
-        except FolderHeld:
-            return True
+            return _is_locked(self.lock)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise disk_error(self.lock, error) from error
 
     def clear_leftovers(self, keep: Collection[str] = ()) -> None:
         """Delete what a killed process left half done, but not what is to be kept to go on with.
@@ -217,6 +221,20 @@ def find_sessions(directory: Path) -> list[SessionFolder]:
         raise NotASession(
             f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
         ) from error
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether FileLock holds a file; a lock that is shared needs no right to write."""
+    with path.open("rb") as file:
+        if sys.platform == "win32":
+            with suppress(Timeout), FileLock(path, timeout=0):
+                return False
+            return True
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return True
+    return False
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -83,8 +83,7 @@ class HostLease:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lease; raise FolderHeld where another host has it."""
-        host, at = self._read()
-        if host != self._host and abs(self._wall() - at) < self.COUNTS_FOR:
+        if host := self.other():
             raise FolderHeld(
                 f"vipsync on {host} already works in {self._path.parent.parent}.",
                 "Stop it there first; five minutes after it ended the folder is free.",
@@ -95,6 +94,12 @@ class HostLease:
         finally:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+    def other(self) -> str:
+        """Return the other host that has it, empty where none has."""
+        host, at = self._read()
+        counts = host != self._host and abs(self._wall() - at) < self.COUNTS_FOR
+        return host if counts else ""
 
     def renew(self) -> None:
         """Write the time down, once a minute."""

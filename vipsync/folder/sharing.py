@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from vipsync.disk.files import write_atomic
+from vipsync.disk.files import make_folder, write_atomic
 from vipsync.disk.scan import Seen
 from vipsync.errors import SettingsError
 from vipsync.folder.folder import SessionFolder
@@ -80,7 +80,7 @@ def leased_at(other: SessionFolder, session_id: str) -> float | None:
 def take_lease(other: SessionFolder, mine: SessionFolder, session_id: str, wall: float) -> None:
     """Tell the other folder that its inputs on VIP are in use."""
     path = _lease_file(other, session_id)
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     lease = Lease(session_id, str(mine.root), socket.gethostname(), wall)
     write_atomic(path, json.dumps(asdict(lease), indent=2).encode())
 

@@ -8,9 +8,10 @@ what it holds where an earlier vipsync wrote the row.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from vipsync.disk.files import share
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import FileState, RelPath
 from vipsync.rows import Changes, Row, Session, State
@@ -49,6 +51,7 @@ class Ledger:
     def __init__(self, path: Path, session: Session, *, network_disk: bool = False) -> None:
         """Open or make the ledger at `path`; `session` is its first row where it is new."""
         self.path = path
+        _make_file(path)
         with _disk_errors(path):
             self._db = _connect(path, network_disk=network_disk)
             self._prepare()
@@ -92,13 +95,44 @@ class Ledger:
 
 
 def read_state(path: Path) -> State:
-    """Read a ledger that another process may be writing; takes no lock that it would notice."""
+    """Read a ledger that another process may be writing; writes nothing beside it.
+
+    Where SQLite would have to write to read, as after a power cut, a copy is read.
+    """
     with _disk_errors(path):
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
-            return _load(db, Session(""))
-        finally:
-            db.close()
+            return _read(path, _how_to_read(path))
+        except sqlite3.DatabaseError:
+            from tempfile import TemporaryDirectory  # seldom needed
+
+            with TemporaryDirectory(prefix="vipsync-") as place, suppress(OSError):
+                return _read(_copied(path, Path(place)), "mode=rw")
+            raise
+
+
+def _how_to_read(path: Path) -> str:
+    """Tell SQLite what is true: where there is no journal, nobody writes."""
+    journals = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
+    return "mode=ro&readonly_shm=1" if any(map(Path.exists, journals)) else "immutable=1"
+
+
+def _copied(path: Path, place: Path) -> Path:
+    for suffix in ("", "-wal", "-journal"):
+        with suppress(FileNotFoundError):
+            shutil.copyfile(f"{path}{suffix}", place / f"{path.name}{suffix}")
+    return place / path.name
+
+
+def _read(path: Path, how: str) -> State:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)) as db:
+        return _load(db, Session(""))
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty ledger with the rights of its folder: SQLite gives them to what it puts beside."""
+    with suppress(OSError):  # SQLite says what is wrong
+        path.open("ab").close()
+    share(path)
 
 
 def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:

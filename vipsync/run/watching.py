@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from vipsync.disk.files import make_folder
 from vipsync.disk.scan import Hints
 from vipsync.disk.watch import Watcher
 from vipsync.folder.folder import IGNORED
@@ -51,7 +52,7 @@ class Watching:
         if as_before or not observer.inputs.is_dir():
             return
         with suppress(OSError):  # what is in the way of results is said where they are written
-            observer.outputs.mkdir(parents=True, exist_ok=True)
+            make_folder(observer.outputs)
         self._watched[root] = (places, now)
         self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
         self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import ValidationError
 
 from vipsync.client.vip_client import VipClient
-from vipsync.disk.files import disk_error, write_atomic
+from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.model import replace
 from vipsync.names import API_HOME, home_of
@@ -91,10 +91,7 @@ def save_here(outputs: Path, backup: Backup) -> Path:
     """Write the backup beside the outputs; return where."""
     path = outputs / BACKUP
     text = text_of(with_unknown_keys(backup, read_backup(outputs)))
-    try:
-        outputs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(outputs, error) from error
+    make_folder(outputs)
     write_atomic(path, text.encode())
     return path
 

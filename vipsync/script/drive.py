@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from vipsync.client.vip_client import VipClient
-from vipsync.disk.files import disk_error
+from vipsync.disk.files import make_folder
 from vipsync.disk.scan import Seen
 from vipsync.errors import (
     FolderError,
@@ -198,14 +198,6 @@ def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step
             yield Step(loop, session)
     finally:
         loop.close()
-
-
-def make_folder(root: Path) -> None:
-    """Make a folder and those above it."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(root, error) from error
 
 
 def go_on(step: Step) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vipsync.disk.files import write_atomic
+from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import replace
@@ -98,7 +98,7 @@ class Publisher:
     def _write(self, path: Path, text: str, completed: Callable[[], str] | None = None) -> None:
         """Write an export that has changed, or that is gone; `completed` is looked for only then."""
         if self._written.get(path) != text or not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_atomic(path, (completed() if completed else text).encode())
             self._written[path] = text
 
