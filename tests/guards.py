@@ -641,7 +641,7 @@ GUARDS = (
     ),
     Guard(
         "one host works in a folder",
-        holding.HostLease.held,
+        holding.HostLease.other,
         "host != self._host and ",
         "False and ",
         "tests/test_folder.py::test_another_host_is_kept_out_while_its_lease_counts",
