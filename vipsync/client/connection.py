@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from vipsync.client.decoding import plain
+from vipsync.client.environment import transport_to
 from vipsync.client.http import httpx
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
@@ -35,7 +36,6 @@ MAX_LOG = BLOCK
 # A PUT answers after up to 45 s (facts 3.5), and a free connection may be as far away.
 _TIMEOUT = httpx.Timeout(90.0, connect=10.0)
 _LIMITS = httpx.Limits(max_connections=MAX_CONNECTIONS)
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SHORTEST_SECRET = 12
 
 
@@ -61,11 +61,9 @@ class Connection:
             auth=_KeyHeader(key),
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "vipsync"},
             timeout=_TIMEOUT,
-            limits=_LIMITS,
             follow_redirects=False,
-            transport=transport,
-            # A proxy cannot reach this machine's own loopback.
-            trust_env=httpx.URL(portal).host not in _LOOPBACK,
+            transport=transport or transport_to(httpx.URL(portal), _LIMITS),
+            trust_env=False,
         )
 
     def close(self) -> None:
