@@ -86,16 +86,18 @@ def test_rules_that_come_later_are_taken(bench: Bench) -> None:
     "copy",
     ["a.sync-conflict-20240101-120000-ABCDEFG.mrui", "a (conflicted copy 2024-01-01 120000).mrui"],
 )
-def test_a_conflict_copy_starts_nothing_and_is_told(bench: Bench, copy: str) -> None:
+@pytest.mark.parametrize("pattern", ["*.mrui", "{name}.mrui"])
+def test_a_conflict_copy_starts_nothing_and_is_told(bench: Bench, copy: str, pattern: str) -> None:
     """It comes while the session works; taken back by name, it is an input like any other."""
-    study = bench.study(a="one")
+    settings = SETTINGS.replace("*.mrui", pattern)
+    study = bench.study(settings=settings, a="one")
     bench.rest()
     study.write({copy: "two"})
     bench.clock.sleep(60)
     bench.rest()
     assert bench.executions() == [["a.mrui"]]
     assert study.says(f"1 conflict copy of a sync tool is left out: {copy}.")
-    study.settings.write_text(f'{SETTINGS}\n[inputs]\nignore = ["!*conflict*"]\n')
+    study.settings.write_text(f'{settings}\n[inputs]\nignore = ["!*conflict*"]\n')
     bench.run(60)
     bench.rest()
     assert len(bench.executions()) == 2

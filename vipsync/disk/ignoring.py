@@ -49,6 +49,11 @@ def is_conflict_copy(path: str) -> bool:
     return _COPIES.match_file(path.lower())
 
 
+def is_told(path: str) -> bool:
+    """Tell whether a person hears of a file that is left out."""
+    return is_conflict_copy(path) or "vipsyncignore" in path.lower()
+
+
 class IgnoreRules:
     """Three lists of patterns; later ones win over earlier ones. A folder's path ends in `/`.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vipsync.disk.files import no_folder
-from vipsync.disk.ignoring import NOTED, is_conflict_copy
+from vipsync.disk.ignoring import NOTED, is_conflict_copy, is_told
 from vipsync.disk.scan import (
     Hints,
     Identity,
@@ -181,8 +181,13 @@ class Observer:
         """Tell ignored files that a setting names from those that are only told about."""
         hidden: Mapping[RelPath, FileState] = self.seen.hidden if self.seen else {}
         if not (self._split and self._split[0] is hidden and self._split[1] is settings):
-            asked, _ = asked_for(named_files(settings))
-            named = {path: state for path, state in hidden.items() if asked.fullmatch(path)}
+            names = named_files(settings)
+            asked, _ = asked_for(names)
+            named = {
+                path: state
+                for path, state in hidden.items()
+                if asked.fullmatch(path) and (path in names or not is_told(path))
+            }
             noted = [path for path in hidden if path not in named]
             self._split = (hidden, settings, hidden if not noted else named, noted)
         return self._split[2:]
