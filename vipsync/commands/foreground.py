@@ -95,6 +95,7 @@ class Run:
         self._logs.follow(session)
         if status:
             self.statuses[root] = status
+            self._reporter.several = len(self.loop.sessions) > 1
             self._reporter.update(session, status)
 
     @contextmanager

@@ -57,6 +57,7 @@ class Reporter:
         self._news: dict[Path, News] = {}
         self._live: Live | None = None
         self._silent_since: float | None = None
+        self.several = False
 
     # words
 
@@ -160,7 +161,7 @@ class Reporter:
                     self._line(status, line)
 
     def _line(self, status: Status, line: str) -> None:
-        name = f"{printable(status.session)}: " if len(self._statuses) > 1 else ""
+        name = f"{printable(status.session)}: " if self.several or len(self._statuses) > 1 else ""
         self._dated(f"{name}{line}")
 
     def _dated(self, line: str) -> None:
