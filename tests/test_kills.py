@@ -1,20 +1,516 @@
-"""Killed before or after any effect that lasts, and started again: the same end as if nothing had been."""
+"""Killed before or after any effect that lasts, and started again: the same end as if nothing had been.
+
+First the stories, what people do with a session folder, each from its start to its end; then the tests.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.effects import Fatal
-from tests.plays import Play, Story
-from tests.stories import STORIES
+from tests.harness import SETTINGS, SPECTRUM, Bench, Study
+from tests.plays import Play, Step, Story
+from tests.test_adoption_system import backup, vip_session
+from tests.test_packing_system import scan
+from tests.test_packing_system import settings as packing
+from tests.test_results_per_case import failing
+from tests.test_share_system import pair
+from tests.told import states
+from tests.workbench import tar
+from vipsync.local import Job
+from vipsync.plan.standing import CaseState
+from vipsync.record.ledger import read_state
+from vipsync.rows import Phase, ResultStatus
+from vipsync.run.reconciler import Reconciler
+from vipsync.status.publish import Publisher
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is a fork here")
+
+LISTED = """\
+pipeline_id = "crossed/1"
+portal = "https://vip.test"
+
+[input_settings]
+signal = "*.mrui"
+parameters = ["p1.txt", "p2.txt"]
+"""
+
+
+def nothing() -> None:
+    """Leave everything as it is."""
+
+
+def rest(study: Study) -> Callable[[], object]:
+    """Wait until nothing can advance any more."""
+    return lambda: study.bench.loop.at_rest() and study.session.is_open
+
+
+def here(study: Study, count: int) -> Callable[[], object]:
+    """Wait until so many results are here, and nothing can advance any more."""
+    return lambda: rest(study)() and _here(study) == count
+
+
+def _here(study: Study) -> int:
+    return sum(r.status is ResultStatus.HERE for r in study.state.results.values())
+
+
+def ran(study: Study, count: int) -> Callable[[], object]:
+    """Wait until so many executions are over, and nothing can advance any more."""
+    return lambda: rest(study)() and _over(study) == count
+
+
+def _over(study: Study) -> int:
+    return sum(e.over for e in study.state.executions.values())
+
+
+def runs(study: Study) -> Callable[[], object]:
+    """Wait until an execution is known to run."""
+    return lambda: (
+        study.session.is_open
+        and any(e.results_folder and not e.over for e in study.state.executions.values())
+    )
+
+
+def closed(study: Study) -> Callable[[], object]:
+    """Wait until the session was finished."""
+    return lambda: rest(study)() and study.phase() is Phase.CLOSED
+
+
+def phase(study: Study, wanted: Phase) -> Callable[[], object]:
+    """Wait until the session has come so far."""
+    return lambda: study.session.is_open and study.phase() is wanted
+
+
+def fixed(bench: Bench, content: bytes) -> None:
+    """Let each job return the same bytes."""
+    bench.runner.work = lambda _job: {"fit": content}
+
+
+def lasting(bench: Bench, *names: str, seconds: float = 600.0) -> None:
+    """Let the jobs of these signals take long."""
+    bench.job_seconds = lambda job: seconds if _signal(job) in names else 10.0
+
+
+def _signal(job: Job) -> str:
+    return str(job.invocation["signal"]).partition(".")[0]
+
+
+# one function for each story
+
+
+def one_file(bench: Bench) -> list[Step]:
+    """One file; its result comes; the marker is deleted."""
+    study = bench.study(a="one")
+    return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
+
+
+def two_runs(bench: Bench) -> list[Step]:
+    """Two files, each run twice."""
+    study = bench.study(settings=f"{SETTINGS}\n[launch]\nnb_runs = 2\n", a="one", b="two")
+    return [Step(nothing, here(study, 4))]
+
+
+def product(bench: Bench) -> list[Step]:
+    """Two signals times two parameter files: four jobs with a name of their own."""
+    outputs = [{"id": "fit", "name": "f", "path-template": "[SIGNAL]-[PARAMETERS].tgz"}]
+    spectrum = dict(SPECTRUM, **{"name": "crossed", "output-files": outputs})
+    bench.world.pipelines.add(spectrum)
+    study = bench.study(settings=LISTED, a="one", b="two")
+    study.write({"p1.txt": "first", "p2.txt": "second"})
+    return [Step(nothing, here(study, 4))]
+
+
+def second_content(bench: Bench) -> list[Step]:
+    """Tell of a file that gets other content after its run: it goes to _v2, and runs again."""
+    study = bench.study(a="one")
+    return [Step(nothing, here(study, 1)), Step(lambda: study.drop(a="two"), here(study, 2))]
+
+
+def empty_file(bench: Bench) -> list[Step]:
+    """Tell of an empty file: it is sent and run like others."""
+    study = bench.study(a="", b="two")
+    return [Step(nothing, here(study, 2))]
+
+
+def packed(kind: str) -> Callable[[Bench], list[Step]]:
+    """Return a story of folders that are sent as archives."""
+
+    def tell(bench: Bench) -> list[Step]:
+        study = bench.study(settings=packing(kind))
+        scan(study, "sub-01", a="1", b="2")
+        return [
+            Step(nothing, here(study, 1)),
+            Step(lambda: scan(study, "sub-02", a="3"), here(study, 2)),
+        ]
+
+    return tell
+
+
+def unpacked_tree(bench: Bench) -> list[Step]:
+    """Tell of a result with more members than are flushed one by one."""
+    fixed(bench, tar({f"maps/{n:02}.nii": b"%d" % n for n in range(40)}))
+    study = bench.study(a="one")
+    return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
+
+
+def left_packed(bench: Bench) -> list[Step]:
+    """`unzip = false`."""
+    fixed(bench, tar({"a.txt": b"peaks"}, "w"))
+    study = bench.study(settings=SETTINGS + "\n[outputs]\nunzip = false\n", a="one")
+    return [Step(nothing, here(study, 1))]
+
+
+def kept_archive(bench: Bench) -> list[Step]:
+    """`keep_archive = true`."""
+    fixed(bench, tar({"a.txt": b"peaks"}, "w"))
+    study = bench.study(settings=SETTINGS + "\n[outputs]\nkeep_archive = true\n", a="one", b="two")
+    return [Step(nothing, here(study, 2))]
+
+
+def refused_archive(bench: Bench) -> list[Step]:
+    """Tell of an archive that leads out of its folder: it stays packed."""
+    fixed(bench, tar({"../up.txt": b"out"}, "w"))
+    study = bench.study(a="one")
+    return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
+
+
+def comes_back(bench: Bench) -> list[Step]:
+    """Tell of a result that is removed here: it comes back."""
+    study = bench.study(a="one", b="two")
+
+    def back() -> bool:
+        return bool(here(study, 2)()) and len(study.outputs()) == 2
+
+    return [
+        Step(nothing, here(study, 2)),
+        Step(lambda: shutil.rmtree(study.result("a.mrui.tgz")), back),
+    ]
+
+
+def edited(bench: Bench) -> list[Step]:
+    """Tell of a result that a person changed: it is left alone, to the end."""
+    study = bench.study(a="one", b="two")
+    return [
+        Step(nothing, here(study, 2)),
+        Step(lambda: study.result("a.txt").write_text("my own words"), here(study, 2)),
+        Step(study.marker.unlink, closed(study)),
+    ]
+
+
+def beside(bench: Bench) -> list[Step]:
+    """Something lies where a result is to come: it stays, and the result comes beside it."""
+    lasting(bench, "a")
+    study = bench.study(a="one")
+
+    def block() -> None:
+        (execution,) = read_state(study.root / ".vipsync" / "ledger.sqlite").executions.values()
+        folder = study.root / "outputs" / Path(str(execution.results_folder)).name
+        folder.mkdir(parents=True)
+        (folder / "a.mrui.tgz").write_text("in the way")
+
+    return [Step(nothing, runs(study)), Step(block, here(study, 1))]
+
+
+def failed_job(bench: Bench) -> list[Step]:
+    """One job fails: the other's result comes, and its own logs; failed ones are run again."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="one", b="two")
+
+    def again() -> None:
+        bench.runner.work = failing()
+        study.ask("rerun", which="failed")
+
+    return [
+        Step(nothing, ran(study, 1)),
+        Step(again, here(study, 2)),
+        Step(study.marker.unlink, closed(study)),
+    ]
+
+
+def finished_during_jobs(bench: Bench) -> list[Step]:
+    """Delete the marker while a job runs: a case that came meanwhile is set aside."""
+    lasting(bench, "a")
+    study = bench.study(a="one")
+
+    def leave() -> None:
+        study.marker.unlink()
+        study.drop(b="two")
+
+    return [Step(nothing, runs(study)), Step(leave, closed(study))]
+
+
+def taken_back(bench: Bench) -> list[Step]:
+    """Delete the marker while a job runs, and put it back."""
+    lasting(bench, "a")
+    study = bench.study(a="one")
+
+    def come_back() -> None:
+        study.marker.touch()
+        study.drop(b="two")
+
+    return [
+        Step(nothing, runs(study)),
+        Step(study.marker.unlink, phase(study, Phase.FINISHING)),
+        Step(come_back, here(study, 2)),
+    ]
+
+
+def asked_to_finish(bench: Bench) -> list[Step]:
+    """`finish`, taken back with `finish --cancel`, and asked again."""
+    lasting(bench, "a")
+    study = bench.study(a="one")
+    return [
+        Step(nothing, runs(study)),
+        Step(lambda: study.ask("finish"), phase(study, Phase.FINISHING)),
+        Step(lambda: study.ask("finish --cancel"), phase(study, Phase.OPEN)),
+        Step(lambda: study.ask("finish"), closed(study)),
+    ]
+
+
+def killed_at_the_end(bench: Bench) -> list[Step]:
+    """`finish --kill`: what runs is stopped."""
+    lasting(bench, "b", seconds=1e6)
+    study = bench.study(a="one", b="two")
+    return [
+        Step(nothing, lambda: runs(study)() and _here(study) == 1),
+        Step(lambda: study.ask("finish", kill="yes"), closed(study)),
+    ]
+
+
+def finished_by_itself(bench: Bench) -> list[Step]:
+    """`after = "download"`."""
+    study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
+    return [Step(nothing, closed(study))]
+
+
+def keeps_inputs(bench: Bench) -> list[Step]:
+    """`keep_input = true`, and the session opens again with a new file."""
+    study = bench.study(settings=SETTINGS + "\n[finish]\nkeep_input = true\n", a="one")
+    return [
+        Step(nothing, here(study, 1)),
+        Step(study.marker.unlink, lambda: rest(study)() and list(_results(study)) == [True]),
+        Step(lambda: study.drop(b="two"), here(study, 2)),
+    ]
+
+
+def _results(study: Study) -> Iterator[bool]:
+    """Tell of each execution whether its results were removed from VIP."""
+    return (execution.removed for execution in study.state.executions.values())
+
+
+def second_life(bench: Bench) -> list[Step]:
+    """Finished, then opened again by a new file, and finished again."""
+    study = bench.study(a="one")
+    return [
+        Step(nothing, here(study, 1)),
+        Step(study.marker.unlink, closed(study)),
+        Step(lambda: study.drop(b="two"), here(study, 2)),
+        Step(study.marker.unlink, lambda: closed(study)() and _here(study) == 2),
+    ]
+
+
+def cancelled(bench: Bench) -> list[Step]:
+    """Drop a queued case, and stop a running one."""
+    lasting(bench, "a", "b", "c")
+    study = bench.study(settings=SETTINGS + "\n[launch]\nmax_jobs = 1\n", a="1", b="2", c="3")
+    return [
+        Step(nothing, lambda: runs(study)() and study.says("queued")),
+        Step(lambda: study.ask("cancel", "b.mrui"), _in_state(study, "b.mrui", CaseState.DROPPED)),
+        Step(lambda: study.ask("cancel", "a.mrui"), here(study, 1)),
+    ]
+
+
+def _in_state(study: Study, case: str, state: CaseState) -> Callable[[], object]:
+    def holds() -> bool:
+        session = study.session
+        if not session.is_open or session.snapshot is None or session.plan is None:
+            return False
+        return states(study).get(case) is state
+
+    return holds
+
+
+def rerun_all(bench: Bench) -> list[Step]:
+    """Everything is run once more."""
+    study = bench.study(a="one", b="two")
+    return [
+        Step(nothing, here(study, 2)),
+        Step(lambda: study.ask("rerun", which="all"), here(study, 4)),
+    ]
+
+
+def manual(bench: Bench) -> list[Step]:
+    """`when = "manual"`: one case is launched by name."""
+    study = bench.study(settings=SETTINGS + '\n[launch]\nwhen = "manual"\n', a="one", b="two")
+    return [Step(nothing, rest(study)), Step(lambda: study.ask("launch", "b.mrui"), here(study, 1))]
+
+
+def confirmed(bench: Bench) -> list[Step]:
+    """More jobs than `confirm_above` wait for `launch`."""
+    study = bench.study(settings=SETTINGS + "\n[launch]\nconfirm_above = 1\n", a="one", b="two")
+    return [
+        Step(nothing, lambda: rest(study)() and study.says("confirm_above")),
+        Step(lambda: study.ask("launch"), here(study, 2)),
+    ]
+
+
+def adopted_from_a_script(bench: Bench) -> list[Step]:
+    """Tell of a folder of vip-client: what is complete counts as launched, what comes runs."""
+    study = bench.study(a="one")
+    vip_session(bench)
+    backup(study)
+    return [
+        Step(nothing, lambda: rest(study)() and study.marker.exists()),
+        Step(lambda: study.drop(b="two"), here(study, 1)),
+        Step(study.marker.unlink, closed(study)),
+    ]
+
+
+def lost_ledger(bench: Bench) -> list[Step]:
+    """`.vipsync` is lost while a job runs: the folder is adopted by its marker."""
+    lasting(bench, "a")
+    study = bench.study(a="one")
+    hidden = study.root / ".vipsync"
+    return [
+        Step(nothing, runs(study)),
+        Step(lambda: shutil.rmtree(hidden), lambda: here(study, 1)(), anew=True),
+        Step(lambda: study.drop(b="two"), here(study, 2)),
+        Step(study.marker.unlink, closed(study)),
+    ]
+
+
+def shared(bench: Bench) -> list[Step]:
+    """Tell of a second folder that uses the inputs of the first."""
+    lender, borrower = pair(bench, a="1", b="2")
+    both = [here(lender, 2), here(borrower, 2)]
+    return [
+        Step(nothing, lambda: all(done() for done in both)),
+        Step(borrower.marker.unlink, closed(borrower)),
+        Step(lender.marker.unlink, closed(lender)),
+    ]
+
+
+def moved(bench: Bench) -> list[Step]:
+    """Rename the folder while nothing runs."""
+    study = bench.study(a="one")
+
+    def move() -> None:
+        study.root = study.root.rename(study.root.with_name("renamed"))
+
+    return [
+        Step(nothing, here(study, 1)),
+        Step(move, here(study, 1), anew=True),
+        Step(lambda: study.drop(b="two"), here(study, 2)),
+        Step(lambda: study.marker.unlink(), closed(study)),  # it lies elsewhere by then
+    ]
+
+
+def paused(bench: Bench) -> list[Step]:
+    """Paused while a file comes, then resumed."""
+    study = bench.study(a="one")
+
+    def come() -> None:
+        study.ask("pause")
+        study.drop(b="two")
+
+    return [
+        Step(nothing, here(study, 1)),
+        Step(come, lambda: rest(study)() and study.state.session.paused),
+        Step(lambda: study.ask("resume"), here(study, 2)),
+    ]
+
+
+def everything_sent(bench: Bench) -> list[Step]:
+    """`upload = "all"`: also files that no case uses."""
+    study = bench.study(settings=SETTINGS + '\n[inputs]\nupload = "all"\n', a="one")
+    study.write({"notes/read me.txt": "words", "b.txt": "more"})
+    return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
+
+
+def changed_settings(bench: Bench) -> list[Step]:
+    """Make a mistake in settings.toml, mended with another parameter; what is outdated runs again."""
+    study = bench.study(a="one")
+    shared = SETTINGS + 'parameters = "p.txt"\n'
+
+    def mend() -> None:
+        study.write({"p.txt": "words"})
+        study.settings.write_text(shared)
+
+    def spoil() -> None:
+        study.settings.write_text(SETTINGS.replace("signal", "sgnal"))
+        study.drop(b="two")
+
+    return [
+        Step(nothing, here(study, 1)),
+        Step(spoil, lambda: rest(study)() and study.says("sgnal")),
+        Step(mend, here(study, 2)),
+        Step(lambda: study.ask("rerun", which="outdated"), here(study, 3)),
+    ]
+
+
+def told(bench: Bench) -> list[Step]:
+    """STATUS.txt, results.csv and session_data.json are written all the time."""
+    publisher = Publisher()
+
+    def publish(session: Reconciler) -> None:
+        publisher.publish(session)
+
+    bench.publish = publish
+    study = bench.study(a="one")
+    return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
+
+
+def queued(bench: Bench) -> list[Step]:
+    """VIP runs one execution at a time: the others wait for their turn."""
+    study = bench.study(settings=SETTINGS + "\n[launch]\nmax_jobs = 1\n", a="1", b="2", c="3")
+    return [Step(nothing, here(study, 3))]
+
+
+STORIES = (
+    Story("one file", one_file),
+    Story("nb_runs = 2", two_runs),
+    Story("product", product),
+    Story("other content", second_content),
+    Story("empty file", empty_file),
+    Story("zip", packed("zip")),
+    Story("tar", packed("tar")),
+    Story("tgz", packed("tgz")),
+    Story("many members", unpacked_tree),
+    Story("unzip = false", left_packed),
+    Story("keep_archive", kept_archive),
+    Story("refused archive", refused_archive),
+    Story("result comes back", comes_back),
+    Story("edited result", edited),
+    Story("beside", beside),
+    Story("failed job", failed_job),
+    Story("marker deleted during jobs", finished_during_jobs),
+    Story("marker put back", taken_back),
+    Story("finish and cancel", asked_to_finish),
+    Story("finish --kill", killed_at_the_end),
+    Story("after = download", finished_by_itself),
+    Story("keep_input", keeps_inputs),
+    Story("opened again", second_life),
+    Story("cancel", cancelled, {"quota_user": 1}),
+    Story("rerun", rerun_all),
+    Story("manual", manual),
+    Story("confirm_above", confirmed),
+    Story("adopted", adopted_from_a_script),
+    Story("lost ledger", lost_ledger),
+    Story("share", shared),
+    Story("moved", moved),
+    Story("pause and resume", paused),
+    Story("upload = all", everything_sent),
+    Story("settings", changed_settings),
+    Story("written words", told),
+    Story("quota", queued, {"quota_user": 1}),
+)
+
 
 STRIDE = 149
 """Every so many kill points one is tried in each run of the tests: a prime, so that kinds vary."""
