@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.pipelines import SPECTRUM
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
@@ -32,25 +33,6 @@ MOST_TURNS = 3000
 
 SCAN = 10.0
 """Seconds between full scans without a watcher."""
-
-SPECTRUM: dict[str, Any] = {
-    "name": "spectrum",
-    "tool-version": "1",
-    "description": "One archive for each signal",
-    "schema-version": "0.5",
-    "command-line": "spectrum [SIGNAL] [PARAMETERS] [OUT]",
-    "inputs": [
-        {"id": "signal", "name": "s", "type": "File", "value-key": "[SIGNAL]"},
-        {
-            "id": "parameters",
-            "name": "p",
-            "type": "File",
-            "optional": True,
-            "value-key": "[PARAMETERS]",
-        },
-    ],
-    "output-files": [{"id": "fit", "name": "f", "path-template": "[SIGNAL].tgz"}],
-}
 
 SETTINGS = """\
 pipeline_id = "spectrum/1"

@@ -2,45 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.model import Descriptor
 
-Raw = dict[str, object]
+Raw = dict[str, Any]
 
 _TYPES: dict[str, Raw] = {
     "File": {"type": "File"},
     "String": {"type": "String"},
-    "Flag": {"type": "Flag", "optional": True},
+    "Flag": {"type": "Flag"},
     "Int": {"type": "Number", "integer": True},
     "Double": {"type": "Number"},
     "Files": {"type": "File", "list": True},
 }
 
 
-def pipeline(name: str, inputs: str, outputs: str = "", **custom: object) -> Descriptor:
-    """Make a descriptor of `"id:Type id:Type"` and `"id=template id=template"`.
+def written(
+    name: str, inputs: str, outputs: str = "", also: Mapping[str, Raw] | None = None, **custom: Any
+) -> Raw:
+    """Write the descriptor of `name/version` (1 by default), `"id:Type id:Type"`, `"id=template"`.
 
-    The value-key of an input is its id in brackets. `?` after a type makes it optional.
+    The value-key of an input is its id in brackets. `?` after a type makes it optional, as a Flag
+    always is; `also` has more fields of an input, by its id.
     """
-    return parse_descriptor(
-        {
-            "name": name,
-            "tool-version": "1",
-            "inputs": [_input(*word.split(":")) for word in inputs.split()],
-            "output-files": [
-                {"id": word.split("=")[0], "path-template": word.split("=")[1]}
-                for word in outputs.split()
-            ],
-            "custom": {f"vip:{key}": value for key, value in custom.items()},
-        },
-        f"{name}/1",
-    )
+    name, _, version = name.partition("/")
+    described = [_input(also or {}, *word.split(":")) for word in inputs.split()]
+    return {
+        "name": name,
+        "tool-version": version or "1",
+        "description": "For tests",
+        "schema-version": "0.5",
+        "command-line": " ".join([name, *(entry["value-key"] for entry in described)]),
+        "inputs": described,
+        "output-files": [
+            {"id": id_, "name": id_, "path-template": template}
+            for id_, template in (word.split("=") for word in outputs.split())
+        ],
+        "custom": {f"vip:{key}": value for key, value in custom.items()},
+    }
 
 
-def _input(id_: str, kind: str) -> Raw:
-    optional = {"optional": True} if kind.endswith("?") else {}
-    return {"id": id_, "value-key": f"[{id_}]", **_TYPES[kind.rstrip("?")], **optional}
+def pipeline(name: str, inputs: str, outputs: str = "", **more: Any) -> Descriptor:
+    """Make a descriptor as vipsync reads it from what is `written`."""
+    raw = written(name, inputs, outputs, **more)
+    return parse_descriptor(raw, f"{raw['name']}/{raw['tool-version']}")
 
+
+def _input(also: Mapping[str, Raw], id_: str, kind: str) -> Raw:
+    optional = {"optional": True} if kind.endswith("?") or kind == "Flag" else {}
+    typed = _TYPES[kind.rstrip("?")]
+    return {
+        "id": id_,
+        "name": id_,
+        "value-key": f"[{id_}]",
+        **typed,
+        **optional,
+        **also.get(id_, {}),
+    }
+
+
+SPECTRUM = written("spectrum", "signal:File parameters:File?", "fit=[signal].tgz")
+"""One archive for each signal."""
 
 CQUEST = pipeline(
     "CQUEST",
@@ -67,54 +92,25 @@ FIVE = pipeline(
     "mrui=[outname].mrui",
 )
 
-FREESURFER = parse_descriptor(
-    {
-        "name": "FreeSurfer-Recon-all",
-        "tool-version": "7.3.1",
-        "inputs": [
-            {"id": "license", "type": "File", "value-key": "[LICENSE_FILE]", "optional": False},
-            {"id": "subjid", "type": "String", "value-key": "[SUBJID]", "optional": False},
-            {"id": "nifti", "type": "File", "value-key": "[NIFTI]", "optional": False},
-            {
-                "id": "directives",
-                "type": "String",
-                "value-key": "[DIRECTIVES]",
-                "optional": False,
-                "default-value": "-all",
-                "value-choices": ["-all", "-autorecon1", "-autorecon2", "-autorecon3"],
-            },
-            {"id": "3T_flag", "type": "Flag", "value-key": "[3T]", "optional": True},
-        ],
-        "output-files": [{"id": "subjid_output", "path-template": "[SUBJID].tgz"}],
-        "custom": {
-            "vip:directoryInputs": {"nifti": {"patterns": ["*.nii", "*.nii.gz"]}},
-            "vip:dot": ["nifti", "subjid"],
+FREESURFER = pipeline(
+    "FreeSurfer-Recon-all/7.3.1",
+    "license:File subjid:String nifti:File directives:String 3T_flag:Flag",
+    "subjid_output=[subjid].tgz",
+    also={
+        "directives": {
+            "default-value": "-all",
+            "value-choices": ["-all", "-autorecon1", "-autorecon2", "-autorecon3"],
         },
     },
-    "FreeSurfer-Recon-all/7.3.1",
+    directoryInputs={"nifti": {"patterns": ["*.nii", "*.nii.gz"]}},
+    dot=["nifti", "subjid"],
 )
 
-GATE = parse_descriptor(
-    {
-        "name": "GATE",
-        "tool-version": "9.4.1",
-        "inputs": [
-            {"id": "gateInput", "type": "File", "value-key": "[INPUT]"},
-            {
-                "id": "numberOfJobs",
-                "type": "Number",
-                "integer": True,
-                "value-key": "[NBJOBS]",
-                "value-choices": [1, 10, 100, 500],
-            },
-            {"id": "jobNumber", "type": "Number", "integer": True, "value-key": "[JOBNB]"},
-            {"id": "macfileName", "type": "String", "value-key": "[MACFILE]"},
-        ],
-        "output-files": [{"id": "out_tarball", "path-template": "output-[JOBNB].tar.gz"}],
-        "custom": {
-            "vip:intIteratorInputs": ["jobNumber"],
-            "vip:overriddenInputs": {"jobNumber": "numberOfJobs"},
-        },
-    },
+GATE = pipeline(
     "GATE/9.4.1",
+    "gateInput:File numberOfJobs:Int jobNumber:Int macfileName:String",
+    "out_tarball=output-[jobNumber].tar.gz",
+    also={"numberOfJobs": {"value-choices": [1, 10, 100, 500]}},
+    intIteratorInputs=["jobNumber"],
+    overriddenInputs={"jobNumber": "numberOfJobs"},
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.harness import SPECTRUM
+from tests.pipelines import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
 from vipsync.model import replace

@@ -8,7 +8,8 @@ from itertools import chain
 
 import pytest
 
-from tests.harness import SETTINGS, SPECTRUM, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
+from tests.pipelines import SPECTRUM
 from tests.test_results_per_case import failing
 from tests.told import cases, started, states, status, table
 from tests.worlds import leaves

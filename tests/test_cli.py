@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines import written
 from tests.served import KEY, SETTINGS, Caller, Served, serve, wait_until
 from vipsync.cli import vipsync
 from vipsync.commands import account
@@ -391,17 +392,9 @@ def test_plan_says_how_much_packing_would_help(call: Caller, served: Served) -> 
     assert "packing" not in packed
 
 
-ARCHIVE = {
-    "name": "archives",
-    "tool-version": "1",
-    "description": "Takes a zip file",
-    "schema-version": "0.5",
-    "command-line": "true [SERIES]",
-    "inputs": [
-        {"id": "series", "name": "Zipped series", "type": "File", "value-key": "[SERIES]"},
-    ],
-    "output-files": [{"id": "out", "name": "o", "path-template": "[SERIES].tgz"}],
-}
+ARCHIVE = written(
+    "archives", "series:File", "out=[series].tgz", {"series": {"name": "Zipped series"}}
+)
 
 FOLDERS = """\
 pipeline_id = "archives/1"

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.effects import Fatal
-from tests.harness import SETTINGS, SPECTRUM, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
+from tests.pipelines import SPECTRUM
 from tests.plays import Play, Step, Story
 from tests.test_adoption_system import backup, vip_session
 from tests.test_packing_system import scan
@@ -118,7 +119,7 @@ def two_runs(bench: Bench) -> list[Step]:
 
 def product(bench: Bench) -> list[Step]:
     """Two signals times two parameter files: four jobs with a name of their own."""
-    outputs = [{"id": "fit", "name": "f", "path-template": "[SIGNAL]-[PARAMETERS].tgz"}]
+    outputs = [{"id": "fit", "name": "f", "path-template": "[signal]-[parameters].tgz"}]
     spectrum = dict(SPECTRUM, **{"name": "crossed", "output-files": outputs})
     bench.world.pipelines.add(spectrum)
     study = bench.study(settings=LISTED, a="one", b="two")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import SETTINGS, SPECTRUM, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
+from tests.pipelines import SPECTRUM
 from tests.told import cases, started, states, status
 from vipsync.actions import StartExecution
 from vipsync.plan.draft import Level
@@ -194,7 +195,7 @@ def counted(bench: Bench, *custom: str) -> None:
     descriptor: dict[str, Any] = {
         **SPECTRUM,
         "inputs": [*SPECTRUM["inputs"], number],
-        "output-files": [{"id": "fit", "name": "f", "path-template": "[SIGNAL]-[N].tgz"}],
+        "output-files": [{"id": "fit", "name": "f", "path-template": "[signal]-[N].tgz"}],
         "custom": {key: ["n"] for key in custom},
     }
     bench.world.pipelines.add(descriptor)

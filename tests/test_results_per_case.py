@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.harness import SETTINGS, SPECTRUM, Bench, Study
+from tests.harness import SETTINGS, Bench, Study
+from tests.pipelines import SPECTRUM
 from tests.told import cases, states, status, table
 from vipsync.local import Job, Kind
 from vipsync.plan.draft import Level

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, SPECTRUM, Bench, Study, touch
+from tests.harness import SETTINGS, Bench, Study, touch
+from tests.pipelines import SPECTRUM
 from tests.told import cases, states, status
 from vipsync import VipSession
 from vipsync.folder.folder import SessionFolder

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SPECTRUM
+from tests.pipelines import SPECTRUM
 from tests.served import KEY, ROOT, SETTINGS, Served, serve, wait_until
 from tests.soak.life import fit
 from tests.soak.seeds import Told, live_seed

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import random
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.pipelines import written
 from tests.worlds import API, HOME, ID, ID_FOLDER, INPUTS, KEY, OUTPUTS, folder_of
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
@@ -18,14 +18,7 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
 from vipsync.model import FileState, RelPath, VipPath, replace
 
-ECHO = {
-    "name": "Echo",
-    "tool-version": "1",
-    "schema-version": "0.5",
-    "command-line": "cp [DATA] [DATA].out",
-    "inputs": [{"id": "data", "name": "Data", "type": "File", "value-key": "[DATA]"}],
-    "output-files": [{"id": "out", "name": "Out", "path-template": "[DATA].out"}],
-}
+ECHO = written("Echo", "data:File", "out=[data].out")
 
 
 @dataclass
@@ -110,6 +103,3 @@ def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
-
-
-MakeBench = Callable[..., Bench]

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from wsgiref.handlers import SimpleHandler
 from wsgiref.types import WSGIApplication
 
+from tests.pipelines import written
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, create_app
 from vipsync.local.runner import Job
 
@@ -31,18 +32,8 @@ FILES = "/rest/path/vip/Home"
 BLOCK = 2**20
 
 RESULTS = "results/1"
-_DESCRIPTOR = {
-    "name": "results",
-    "tool-version": "1",
-    "schema-version": "0.5",
-    "description": "One result of 200 kB for each signal.",
-    "command-line": "true [SIGNAL] [BASIS]",
-    "inputs": [
-        {"id": "signal", "name": "signal", "type": "String", "value-key": "[SIGNAL]"},
-        {"id": "basis", "name": "basis", "type": "File", "value-key": "[BASIS]"},
-    ],
-    "output-files": [{"id": "result", "name": "result", "path-template": "[SIGNAL].bin"}],
-}
+_DESCRIPTOR = written(RESULTS, "signal:String basis:File", "result=[signal].bin")
+"""One result of 200 kB for each signal."""
 
 
 @dataclass(frozen=True)

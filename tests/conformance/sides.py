@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import SPECTRUM
+from tests.pipelines import SPECTRUM, written
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
 
@@ -28,15 +28,7 @@ A, B = "data/signals/a.mrui", "data/signals/b.mrui"
 SETTINGS = {"signal": [A, B]}
 ONE = {"signal": A}
 SWITCH = "switch/1"
-_SWITCH = {
-    "name": "switch",
-    "tool-version": "1",
-    "description": "Takes true or false",
-    "schema-version": "0.5",
-    "command-line": "switch [ON]",
-    "inputs": [{"id": "on", "name": "on", "type": "Flag", "value-key": "[ON]"}],
-    "output-files": [{"id": "log", "name": "l", "path-template": "log.txt"}],
-}
+_SWITCH = written("switch", "on:Flag", "log=log.txt")
 
 
 @dataclass

@@ -11,35 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.pipelines import written
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
 
-CQUEST: dict[str, Any] = {
-    "name": "cquest",
-    "tool-version": "0.6",
-    "description": "Quantifies a signal",
-    "schema-version": "0.5",
-    "command-line": "cquest [PARAMETERS] [DATA] [OUT]",
-    "inputs": [
-        {"id": "parameters", "name": "p", "type": "File", "value-key": "[PARAMETERS]"},
-        {"id": "data", "name": "d", "type": "File", "value-key": "[DATA]"},
-        {
-            "id": "rounds",
-            "name": "r",
-            "type": "Number",
-            "integer": True,
-            "optional": True,
-            "value-key": "[ROUNDS]",
-        },
-    ],
-    "output-files": [
-        {
-            "id": "fit",
-            "name": "f",
-            "path-template": "[DATA]--[PARAMETERS].tgz",
-            "value-key": "[OUT]",
-        }
-    ],
-}
+CQUEST = written(
+    "cquest/0.6", "parameters:File data:File rounds:Int?", "fit=[data]--[parameters].tgz"
+)
 
 
 @dataclass

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 import httpx
 
-from tests.harness import SPECTRUM, Bench
+from tests.harness import Bench
+from tests.pipelines import SPECTRUM
 from tests.served import KEY
 from tests.soak.ending import End, archive
 from tests.soak.player import Condition, Player
