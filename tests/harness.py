@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.pipelines import SPECTRUM
+from tests.pipelines import SPECTRUM as SPECTRUM
+from tests.pipelines import Raw
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
+from vipsync.local.execution import Execution
 from vipsync.model import Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
@@ -33,6 +36,9 @@ MOST_TURNS = 3000
 
 SCAN = 10.0
 """Seconds between full scans without a watcher."""
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d{6}")
+"""The name of a results folder, the time of its execution."""
 
 SETTINGS = """\
 pipeline_id = "spectrum/1"
@@ -52,6 +58,71 @@ class _Ticking(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self._clock.sleep(0.01)
         return self._inner.handle_request(request)
+
+
+class Embedded:
+    """An embedded VIP in process, on a clock that the test moves, and what tests look at in it."""
+
+    def __init__(self, root: Path, *pipelines: Raw, seconds: float = 10.0, **options: Any) -> None:
+        self.clock = ManualClock()
+        self.job_seconds: Callable[[Job], float] = lambda _job: seconds
+        self.runner = FastRunner(self.clock, seconds=lambda job: self.job_seconds(job))
+        chosen, chance = replace(Options(), **options), random.Random(1)
+        self.world = World(root / "vip", chosen, self.clock, chance, self.runner)
+        for pipeline in pipelines:
+            self.world.pipelines.add(pipeline)
+        self._chance, self._began = random.Random(2), self.clock.now() - 1000.0
+
+    @property
+    def timing(self) -> Timing:
+        """This clock, with a monotonic time that is not the time of day, and a chance that repeats."""
+        return Timing(self.now, self.clock.now, self._chance.random, self.clock.sleep)
+
+    def now(self) -> float:
+        """Return the monotonic time."""
+        return self.clock.now() - self._began
+
+    @property
+    def home(self) -> Path:
+        """Where the account's /vip/Home/API lies on this disk."""
+        return self.home_of(DEFAULT_KEY)
+
+    def home_of(self, key: str) -> Path:
+        """Return where /vip/Home/API of a key lies on this disk."""
+        return self.world.storage.users / self.world.options.users[key].folder / "API"
+
+    def sessions_on_vip(self) -> list[str]:
+        """Return the names of the sessions' folders on VIP."""
+        self.world.settle()
+        return sorted(path.name for path in self.home.iterdir()) if self.home.is_dir() else []
+
+    def started(self) -> list[Execution]:
+        """Return the executions so far, oldest first."""
+        self.world.settle()
+        return self.world.executions.all()[::-1]
+
+    def changes(self) -> list[str]:
+        """Return the requests so far that were to change something on VIP."""
+        return [f"{r.method} {r.path}" for r in self.world.requests if r.method != "GET"]
+
+    def count(self, start: str) -> int:
+        """Count the requests so far that begin so, as in `POST /executions`."""
+        return sum(f"{r.method} {r.path}".startswith(start) for r in self.world.requests)
+
+
+def files_below(root: Path, *but: str) -> dict[str, bytes]:
+    """Return the files in a folder by path, but for some that lie directly in it."""
+    paths = {p.relative_to(root): p for p in sorted(root.rglob("*")) if p.is_file()}
+    return {n.as_posix(): p.read_bytes() for n, p in paths.items() if n.parts[0] not in but}
+
+
+def numbered(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Call each results folder by its number, where its name is a time."""
+    stamps = sorted({stamp for name in files for stamp in STAMP.findall(name)})
+    return {
+        STAMP.sub(lambda found: str(stamps.index(found[0]) + 1), name): content
+        for name, content in files.items()
+    }
 
 
 class Study:
@@ -84,17 +155,7 @@ class Study:
 
     def outputs(self) -> dict[str, bytes]:
         """Return the results in outputs/ by path, each results folder called by its number."""
-        root = self.root / "outputs"
-        found = {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
-        for own in ("session_data.json", "results.csv"):
-            found.pop(own, None)
-        tops = sorted({name.split("/", 1)[0] for name in found if "/" in name})
-        number = {top: str(n) for n, top in enumerate(tops, start=1)}
-        return {_renamed(name, number): content for name, content in found.items()}
+        return numbered(files_below(self.root / "outputs", "session_data.json", "results.csv"))
 
     def result(self, name: str) -> Path:
         """Return the one path in outputs/ that ends so."""
@@ -103,8 +164,7 @@ class Study:
 
     def inputs(self) -> dict[str, bytes]:
         """Return the files in inputs/ by path."""
-        root = self.root / "inputs"
-        return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.*")}
+        return files_below(self.root / "inputs")
 
     @property
     def session(self) -> Reconciler:
@@ -147,20 +207,17 @@ class Study:
         folder.ask(Request(request_id, Command(command), cases, options))
 
 
-class Bench:
+class Bench(Embedded):
     """The embedded VIP and the loop, on one clock that moves by itself from due time to due time.
 
     A bench that is made anew on the same session folders stands for another process.
     """
 
+    vip_sessions = Embedded.sessions_on_vip
+
     def __init__(self, root: Path, **options: Any) -> None:
+        super().__init__(root, SPECTRUM, **{"startup_delay": 5.0, **options})
         self.root = root / "studies"
-        self.clock = ManualClock()
-        self.job_seconds: Callable[[Job], float] = lambda _job: 10.0
-        self.runner = FastRunner(self.clock, seconds=lambda job: self.job_seconds(job))
-        chosen = replace(Options(startup_delay=5.0), **options)
-        self.world = World(root / "vip", chosen, self.clock, random.Random(1), self.runner)
-        self.world.pipelines.add(SPECTRUM)
         self.key = DEFAULT_KEY
         self.studies: list[Study] = []
         self.executor: Executor = Serial()
@@ -168,9 +225,7 @@ class Bench:
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self.publish: Callable[[Reconciler], object] = lambda _session: None
         self._clients: dict[tuple[str, str], VipClient] = {}
-        self._chance = random.Random(2)
         self._loop: Loop | None = None
-        self._began = self.clock.now() - 1000.0
 
     # folders
 
@@ -199,7 +254,7 @@ class Bench:
                 [study.root for study in self.studies],
                 self._connect,
                 environ={},
-                timing=Timing(self._now, self.clock.now, self._chance.random, self.clock.sleep),
+                timing=self.timing,
                 executor=self.executor,
                 watch=self.watch,
                 publish=self._publish,
@@ -262,10 +317,6 @@ class Bench:
     def _publish(self, session: Reconciler) -> None:
         self.publish(session)
 
-    def _now(self) -> float:
-        """Return a monotonic time that is not the time of day."""
-        return self.clock.now() - self._began
-
     def _connect(self, _settings: Settings, portal: str, session: str) -> tuple[VipClient, str]:
         place = (portal, self.key)
         if place not in self._clients:
@@ -274,26 +325,10 @@ class Bench:
 
     # VIP
 
-    @property
-    def home(self) -> Path:
-        """Where the account's /vip/Home/API lies on this disk."""
-        user = self.world.options.users[DEFAULT_KEY]
-        return self.world.storage.users / user.folder / "API"
-
     def vip_files(self) -> dict[str, bytes]:
         """Return the files below /vip/Home/API, each results folder called by its number."""
         self.world.settle()
-        found = {
-            path.relative_to(self.home).as_posix(): path.read_bytes()
-            for path in sorted(self.home.rglob("*"))
-            if path.is_file()
-        }
-        stamps = sorted({n.split("/")[2] for n in found if n.split("/")[1] == "OUTPUTS"})
-        number = {stamp: str(n) for n, stamp in enumerate(stamps, start=1)}
-        return {
-            "/".join(number.get(part, part) for part in name.split("/")): content
-            for name, content in found.items()
-        }
+        return numbered(files_below(self.home))
 
     def vip_inputs(self, session: str = "study") -> dict[str, bytes]:
         """Return what was uploaded for a session, by its path below INPUTS."""
@@ -302,36 +337,14 @@ class Bench:
             n.removeprefix(start): c for n, c in self.vip_files().items() if n.startswith(start)
         }
 
-    def vip_sessions(self) -> list[str]:
-        """Return the names of the sessions' folders on VIP."""
-        self.world.settle()
-        return sorted(path.name for path in self.home.iterdir()) if self.home.is_dir() else []
-
     def executions(self, parameter: str = "signal") -> list[list[str]]:
         """Return the signals of each execution, oldest first."""
-        self.world.settle()
-        return [
-            [Path(value).name for value in e.submission.values[parameter]]
-            for e in reversed(self.world.executions.all())
-        ]
+        values = (e.submission.values[parameter] for e in self.started())
+        return [[Path(value).name for value in some] for some in values]
 
     def jobs(self) -> list[int]:
         """Return the number of jobs of each execution, oldest first."""
-        self.world.settle()
-        return [len(e.tasks) for e in reversed(self.world.executions.all())]
-
-    def changes(self) -> list[str]:
-        """Return the requests so far that were to change something on VIP."""
-        return [f"{r.method} {r.path}" for r in self.world.requests if r.method != "GET"]
-
-    def count(self, start: str) -> int:
-        """Count the requests so far that begin so, as in `POST /executions`."""
-        return sum(f"{r.method} {r.path}".startswith(start) for r in self.world.requests)
-
-
-def _renamed(name: str, number: Mapping[str, str]) -> str:
-    top, slash, rest = name.partition("/")
-    return f"{number.get(top, top)}{slash}{rest}"
+        return [len(e.tasks) for e in self.started()]
 
 
 def touch(path: Path, seconds: float = 3600.0) -> None:

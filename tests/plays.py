@@ -8,7 +8,6 @@ runs, no buffer is written, and locks go with the process.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,6 @@ from tests.harness import SCAN, Bench
 from vipsync.folder.folder import SessionFolder
 from vipsync.record.ledger import read_state
 
-_STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d{6}")
 _SQLITE = "ledger.sqlite-"
 
 
@@ -175,7 +173,7 @@ class Play:
         bench = self.bench
         found: dict[str, object] = {
             "on VIP": sorted(bench.vip_files()),
-            "sessions on VIP": bench.vip_sessions(),
+            "sessions on VIP": bench.sessions_on_vip(),
             "executions": sorted(map(sorted, bench.executions())),
         }
         for study in bench.studies:
@@ -185,7 +183,7 @@ class Play:
                 f"{name}: phase": state.session.phase,
                 f"{name}: inputs": study.inputs(),
                 f"{name}: sent": bench.vip_inputs(state.session.session_name),
-                f"{name}: outputs": _results(study.root / "outputs"),
+                f"{name}: outputs": study.outputs(),
                 f"{name}: files": _others(study.root),
             }
         return found
@@ -195,18 +193,6 @@ def _others(root: Path) -> list[str]:
     """Return the files of a session folder that are neither inputs nor results."""
     found = (p.relative_to(root).as_posix() for p in root.rglob("*"))
     return sorted(p for p in found if not (p.startswith(("inputs/", "outputs/")) or _SQLITE in p))
-
-
-def _results(outputs: Path) -> dict[str, bytes]:
-    """Return everything in outputs/ but what is written about it, each execution by its number."""
-    files = {p.relative_to(outputs).as_posix(): p for p in outputs.rglob("*") if p.is_file()}
-    stamps = sorted({stamp for name in files for stamp in _STAMP.findall(name)})
-    words = ("session_data.json", "results.csv")
-    return {
-        _STAMP.sub(lambda found: str(stamps.index(found[0]) + 1), name): path.read_bytes()
-        for name, path in files.items()
-        if name not in words
-    }
 
 
 class _Process(httpx.BaseTransport):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,13 +10,12 @@ from typing import Any
 
 import httpx
 
+from tests.harness import Embedded, files_below, numbered
 from tests.pipelines import SPECTRUM
 from vipsync import VipSession
-from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, User, World
-from vipsync.model import replace
+from vipsync.local import DEFAULT_KEY, InProcess, User
 from vipsync.run.dispatch import Executor, Serial
 from vipsync.run.reconciler import Work
-from vipsync.run.timing import Timing
 from vipsync.script.account import Account
 
 OTHER_KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
@@ -24,22 +23,16 @@ PORTAL = "https://vip.test"
 PIPELINE = "spectrum/1"
 
 
-class Scripts:
+class Scripts(Embedded):
     """What a script sees: a working folder with a data set, and VIP behind an account."""
 
     def __init__(self, root: Path, **options: Any) -> None:
+        users = {DEFAULT_KEY: User(), OTHER_KEY: User(name="Other", folder="other")}
+        options = {"startup_delay": 5.0, "users": MappingProxyType(users), **options}
+        super().__init__(root, SPECTRUM, **options)
         self.root = root / "work"
         self.data = self.root / "data"
         self.data.mkdir(parents=True)
-        self.clock = ManualClock()
-        self.job_seconds: Callable[[Job], float] = lambda _job: 10.0
-        self.runner = FastRunner(self.clock, seconds=lambda job: self.job_seconds(job))
-        users = {DEFAULT_KEY: User(), OTHER_KEY: User(name="Other", folder="other")}
-        options = {"startup_delay": 5.0, "users": MappingProxyType(users), **options}
-        self.world = World(
-            root / "vip", replace(Options(), **options), self.clock, random.Random(1), self.runner
-        )
-        self.world.pipelines.add(SPECTRUM)
         self.said: list[str] = []
         self._accounts: list[Account] = []
         self.write({"a.mrui": "one", "b.mrui": "two"})
@@ -58,20 +51,15 @@ class Scripts:
         transport: httpx.BaseTransport | None = None,
     ) -> Account:
         """Shake hands with VIP."""
-        chance = random.Random(2)
         made = Account(
             key,
             PORTAL,
             transport=transport or InProcess(self.world),
-            timing=Timing(self.now, self.clock.now, chance.random, self.clock.sleep),
+            timing=self.timing,
             executor=executor or Serial(),
         )
         self._accounts.append(made)
         return made
-
-    def now(self) -> float:
-        """Return a monotonic time that is not the time of day."""
-        return self.clock.now() - 1_767_000_000.0
 
     def session(self, name: str | None = "study", **properties: Any) -> VipSession:
         """Return a session whose words are kept in `said`."""
@@ -99,46 +87,23 @@ class Scripts:
 
     def outputs(self, name: str = "study") -> dict[str, str]:
         """Return the results by path, each results folder called by its number."""
-        root = self.root / "vip_outputs" / name
-        found = {
-            path.relative_to(root).as_posix(): path.read_text()
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and ".vipsync" not in path.parts and path.name != "session_data.json"
-        }
-        tops = sorted({n.split("/")[0] for n in found})
-        return {
-            f"{tops.index(n.split('/')[0]) + 1}/{n.split('/', 1)[1]}": t for n, t in found.items()
-        }
+        files = numbered(
+            files_below(self.root / "vip_outputs" / name, ".vipsync", "session_data.json")
+        )
+        return {path: content.decode() for path, content in files.items()}
 
     def on_vip(self, key: str = DEFAULT_KEY) -> list[str]:
         """Return what lies below /vip/Home/API but for our ids and the names of results folders."""
         self.world.settle()
-        home = self.world.storage.users / self.world.options.users[key].folder / "API"
-        files = (p for p in sorted(home.rglob("*")) if p.is_file())
-        return sorted(_without_stamp(p.relative_to(home).as_posix()) for p in files)
-
-    def sessions_on_vip(self) -> list[str]:
-        """Return the names of the sessions' folders on VIP."""
-        self.world.settle()
-        home = self.world.storage.users / User().folder / "API"
-        return sorted(p.name for p in home.iterdir()) if home.is_dir() else []
+        return sorted(_RESULTS.sub(r"\1", path) for path in files_below(self.home_of(key)))
 
     def executions(self) -> list[list[str]]:
         """Return the signals of each execution, oldest first, as paths below API."""
-        self.world.settle()
-        return [
-            [value.removeprefix("/vip/Home/API/") for value in e.submission.values["signal"]]
-            for e in reversed(self.world.executions.all())
-        ]
-
-    def count(self, start: str) -> int:
-        """Count the requests so far that begin so, as in `POST /executions`."""
-        return sum(f"{r.method} {r.path}".startswith(start) for r in self.world.requests)
+        values = (e.submission.values["signal"] for e in self.started())
+        return [[value.removeprefix("/vip/Home/API/") for value in some] for some in values]
 
 
-def _without_stamp(path: str) -> str:
-    parts = path.split("/")
-    return "/".join(p for i, p in enumerate(parts) if not (i == 2 and parts[1] == "OUTPUTS"))
+_RESULTS = re.compile("^([^/]*/OUTPUTS)/[^/]*")
 
 
 class Interrupting:

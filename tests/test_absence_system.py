@@ -168,7 +168,7 @@ def test_a_folder_that_is_not_there_is_never_a_deleted_marker(
     assert bench.executions()[-1] == ["b.mrui"]
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == ["other"]
+    assert bench.sessions_on_vip() == ["other"]
 
 
 def test_a_deleted_inputs_folder_halts(bench: Bench) -> None:
@@ -276,7 +276,7 @@ def test_a_deleted_settings_file_holds_everything_but_following(bench: Bench) ->
     bench.run(600)
     assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
     assert bench.executions() == [["a.mrui"]]
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.says("settings.toml")
     study.settings.write_text(text)
     bench.rest()
@@ -405,11 +405,11 @@ def test_a_folder_that_comes_back_without_its_marker_removes_nothing(bench: Benc
     (away / "ON_VIP.txt").unlink()
     away.rename(study.root)
     bench.run(120)
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.says("came back without its marker")
     study.ask("finish")
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_copy_in_the_folders_place_is_not_the_folder(bench: Bench) -> None:
@@ -419,7 +419,7 @@ def test_a_copy_in_the_folders_place_is_not_the_folder(bench: Bench) -> None:
     away = study.root.rename(study.root.with_name("away"))
     shutil.copytree(away, study.root, ignore=shutil.ignore_patterns("ON_VIP.txt"))
     bench.run(120)
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.says("came back without its marker")
 
 

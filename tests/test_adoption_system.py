@@ -69,7 +69,7 @@ def test_a_folder_of_the_official_client_goes_on_here(
         assert len(again.workflows) == 2
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert len(study.outputs()) == 3
 
 
@@ -104,7 +104,7 @@ def test_a_backup_without_a_marker_is_not_a_deleted_marker(bench: Bench) -> None
     backup(study)
     bench.rest()
     bench.run(600)
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.phase() is Phase.OPEN
     assert study.marker.exists()
     assert bench.executions() == []
@@ -194,7 +194,7 @@ def test_the_backup_of_a_session_whose_ledger_was_lost_is_enough(bench: Bench) -
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert len(study.outputs()) == 2
 
 
@@ -234,4 +234,4 @@ def test_a_workflow_that_vip_does_not_describe_is_let_go_by_name(bench: Bench) -
     assert study.says("VIP does not describe workflow-zzzzzz")
     study.ask("finish", "workflow-zzzzzz")
     bench.run(2000)
-    assert (study.phase(), bench.vip_sessions()) == (Phase.CLOSED, [])
+    assert (study.phase(), bench.sessions_on_vip()) == (Phase.CLOSED, [])

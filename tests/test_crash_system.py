@@ -122,7 +122,7 @@ def test_an_end_killed_at_any_write_leaves_vip_empty_and_results_whole(
                 break
         bench.restart()
         bench.until(lambda: study.phase() == "closed" and bench.loop.at_rest())  # noqa: B023
-        assert bench.vip_sessions() == []
+        assert bench.sessions_on_vip() == []
         assert study.outputs() == results
     assert number > 2
 

@@ -105,7 +105,7 @@ class Story:
             on_vip = self.bench.vip_inputs()
             self._ask("finish")
             self._until(lambda: self.study.phase() is Phase.CLOSED)
-            assert self.bench.vip_sessions() == []
+            assert self.bench.sessions_on_vip() == []
             self.bench.restart()
             self._until(lambda: True)
         assert list((self.study.root / ".vipsync" / "transfers").iterdir()) == []

@@ -105,7 +105,7 @@ def test_a_marker_deleted_during_the_doubt_waits_for_its_end(bench: Bench) -> No
     assert bench.count("DELETE") == 0
     bench.until(lambda: study.phase() is Phase.CLOSED)
     assert len(study.outputs()) == 1
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_launch_lost_during_the_end_is_withdrawn(bench: Bench) -> None:
@@ -116,7 +116,7 @@ def test_a_launch_lost_during_the_end_is_withdrawn(bench: Bench) -> None:
     study.marker.unlink()
     bench.until(lambda: study.phase() is Phase.CLOSED)
     assert posts(bench) == 1
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     study.ask("launch")
     bench.rest()
     assert bench.executions() == [["a.mrui"]]
@@ -339,7 +339,7 @@ def test_a_removal_whose_answer_was_lost_is_confirmed_by_looking(bench: Bench) -
     bench.world.faults.arm(Kind.ANSWER_LOST, "DELETE *")
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert study.phase() is Phase.CLOSED
     assert bench.count("DELETE") == 1
 
@@ -354,7 +354,7 @@ def test_a_late_upload_is_waited_for_before_the_removal(bench: Bench) -> None:
     bench.until(lambda: bench.count("DELETE"))
     assert bench.clock.now() - sent_at >= 60
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 @pytest.mark.parametrize("tries", [1, 2], ids=["before the next try", "after it"])
@@ -372,7 +372,7 @@ def test_a_late_upload_is_waited_for_by_the_next_process_too(bench: Bench, tries
     bench.until(lambda: bench.count("DELETE"))
     assert bench.clock.now() - ended_at > 100
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_clock_that_was_set_back_makes_this_wait_two_minutes_long_at_most(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import Bench, tar, workbench
+from tests.workbench import Bench, tar
 from tests.worlds import folder_of
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
@@ -25,7 +25,7 @@ BIG = os.urandom(BLOCK) * 3 + b"end"
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = workbench(tmp_path)
+    made = Bench(tmp_path)
     yield made
     made.vip.close()
 

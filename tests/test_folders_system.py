@@ -90,13 +90,13 @@ def test_another_name_or_portal_counts_after_the_end_and_is_said_to(bench: Bench
     assert status(study).exit_code == 0
     study.drop(b="two")
     bench.rest()
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     study.ask("finish")
     bench.rest()
     assert status(study).notices == ()
     study.drop(c="three")
     bench.rest()
-    assert bench.vip_sessions() == ["other"]
+    assert bench.sessions_on_vip() == ["other"]
 
 
 def test_a_copied_folder_does_nothing(bench: Bench) -> None:
@@ -125,7 +125,7 @@ def test_a_copy_whose_marker_is_deleted_removes_nothing(bench: Bench) -> None:
     copy.marker.unlink()
     bench.rest()
     bench.run(60)
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
 
 
 def test_a_renamed_folder_goes_on_where_it_was(bench: Bench) -> None:
@@ -141,7 +141,7 @@ def test_a_renamed_folder_goes_on_where_it_was(bench: Bench) -> None:
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_folder_that_is_moved_twice_goes_on(bench: Bench) -> None:
@@ -164,14 +164,14 @@ def test_a_folder_that_lost_its_ledger_is_adopted(bench: Bench) -> None:
     shutil.rmtree(study.root / ".vipsync")
     bench.rest()
     assert bench.executions() == [["a.mrui", "b.mrui"]]
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.phase() is Phase.OPEN
     study.drop(c="three")
     bench.rest()
     assert bench.executions() == [["a.mrui", "b.mrui"], ["c.mrui"]]
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_an_adopted_folder_follows_what_runs(bench: Bench) -> None:
@@ -246,7 +246,7 @@ def test_an_older_ledger_removes_no_results_that_it_does_not_know(bench: Bench) 
     shutil.copytree(older, hidden)
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert len(study.outputs()) == 2
 
 
@@ -271,7 +271,7 @@ def test_a_folder_that_somebody_makes_before_us_is_not_taken(bench: Bench, again
     data = somebodys_data(bench)
     bench.run(600)
     assert study.says("The name is taken")
-    assert (study.phase(), bench.vip_sessions()) == (Phase.CLOSED, ["study"])
+    assert (study.phase(), bench.sessions_on_vip()) == (Phase.CLOSED, ["study"])
     study.marker.unlink()
     bench.run(600)
     assert data.read_text() == "months of work"
@@ -321,7 +321,7 @@ def test_a_key_that_changes_while_finishing_proves_nothing(two_accounts: Bench) 
     bench.key = "another-key"
     bench.run(600)
     assert study.says("This key does not see the session")
-    assert (study.phase() is Phase.CLOSED, bench.vip_sessions()) == (False, ["study"])
+    assert (study.phase() is Phase.CLOSED, bench.sessions_on_vip()) == (False, ["study"])
 
 
 def test_a_key_that_changes_between_two_runs_starts_nothing(two_accounts: Bench) -> None:
@@ -396,7 +396,7 @@ def test_another_key_in_the_settings_is_taken_at_once(two_accounts: Bench) -> No
     bench.run(60)
     study.drop(b="two")
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert {e.owner.name for e in bench.world.executions.all()} == {User().name, "Other"}
 
 
@@ -420,7 +420,7 @@ def test_the_key_of_another_account_removes_nothing(make_bench: Callable[..., Be
     bench.stop()
     bench.key = DEFAULT_KEY
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert len(study.outputs()) == 1
 
 
@@ -468,7 +468,7 @@ def test_a_session_that_was_removed_on_the_portal_is_said_to_be_gone(bench: Benc
     bench.restart()
     bench.rest()
     assert study.says("is no longer on VIP")
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_data_that_became_somebody_elses_are_not_removed(bench: Bench) -> None:
@@ -504,7 +504,7 @@ def test_two_sessions_do_not_disturb_each_other(bench: Bench) -> None:
     bench.rest()
     one.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == ["two"]
+    assert bench.sessions_on_vip() == ["two"]
     assert two.phase() is Phase.OPEN
     assert (len(one.outputs()), len(two.outputs())) == (1, 1)
     assert not isinstance(two.trouble(), FolderAbsent)

@@ -199,7 +199,7 @@ def live(bench: Bench, lie: Lie, until: Callable[[Bench], None]) -> None:
     assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt", "1/b.mrui.tgz/b.txt"]
     study.marker.unlink()
     bench.until(lambda: study.phase() is Phase.CLOSED)
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def hear(bench: Bench) -> set[str]:

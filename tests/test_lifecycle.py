@@ -213,10 +213,10 @@ def test_without_a_pipeline_the_folder_only_uploads(bench: Bench) -> None:
     assert bench.vip_inputs() == {"a.mrui": b"one"}
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     bench.rest()
     assert study.phase() is Phase.CLOSED
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_several_runs_of_a_case_have_their_own_executions(bench: Bench) -> None:
@@ -273,7 +273,7 @@ def test_a_session_whose_inputs_are_all_on_vip_starts_once(bench: Bench) -> None
     study.marker.unlink()
     bench.rest()
     assert len(bench.executions()) == 1
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_launch_of_a_case_on_vip_waits_until_it_is_known(bench: Bench) -> None:

@@ -42,7 +42,7 @@ def test_deleting_the_marker_empties_vip_and_keeps_everything_here(bench: Bench)
     bench.run(9)
     assert removals(bench) == 0
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert (study.inputs(), study.outputs()) == (inputs, outputs)
     assert study.phase() is Phase.CLOSED
     assert not study.marker.exists()
@@ -67,9 +67,9 @@ def test_a_running_execution_is_waited_for(bench: Bench) -> None:
     study = running(bench)
     study.marker.unlink()
     bench.run(300)
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
 
 
@@ -111,7 +111,7 @@ def test_finish_cancel_puts_the_marker_back(bench: Bench) -> None:
     bench.rest()
     assert study.marker.exists()
     assert study.phase() is Phase.OPEN
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
 
 
 def test_a_marker_deleted_while_nothing_ran_counts(bench: Bench) -> None:
@@ -122,7 +122,7 @@ def test_a_marker_deleted_while_nothing_ran_counts(bench: Bench) -> None:
     study.marker.unlink()
     bench.clock.sleep(86400)
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert len(study.outputs()) == 1
 
 
@@ -132,10 +132,10 @@ def test_a_marker_deleted_during_uploads_lets_them_end_and_launches_nothing(
     """What was on its way when the marker went is removed with the rest, and not sent again."""
     bench = make_bench(transfer_delay=30.0)
     study = bench.study(a="one", b="two")
-    bench.until(lambda: bench.vip_sessions() and bench.vip_inputs())
+    bench.until(lambda: bench.sessions_on_vip() and bench.vip_inputs())
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert bench.executions() == []
     assert {j.verdict for j in study.state.judged.values()} == {Verdict.ASIDE}
     study.ask("launch")
@@ -151,7 +151,7 @@ def test_cases_that_were_not_launched_are_set_aside(bench: Bench) -> None:
     bench.rest()
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     study.settings.write_text(SETTINGS)
     bench.rest()
     assert bench.executions() == [["a.mrui"]]
@@ -172,7 +172,7 @@ def test_a_new_file_after_the_end_opens_the_session_again(bench: Bench) -> None:
     study.marker.unlink()
     bench.rest()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     study.drop(c="three")
     bench.rest()
     assert study.marker.exists()
@@ -188,13 +188,13 @@ def test_the_marker_can_be_deleted_twice(bench: Bench) -> None:
         bench.rest()
         study.marker.unlink()
         bench.rest()
-        assert bench.vip_sessions() == []
+        assert bench.sessions_on_vip() == []
         study.drop(**{name: name})
         bench.rest()
         assert len(study.outputs()) == n
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert bench.executions() == [["a.mrui"], ["b.mrui"], ["c.mrui"]]
 
 
@@ -224,7 +224,7 @@ def test_a_removal_that_never_happens_is_reported_and_asked_for_again(bench: Ben
     assert study.says("/vip/Home/API/study")
     bench.until(lambda: study.phase() is Phase.CLOSED)
     assert removals(bench) == 2
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_run_once_does_not_wait_for_a_removal_that_does_not_happen(bench: Bench) -> None:
@@ -249,7 +249,7 @@ def test_killed_jobs_may_still_write_for_two_minutes(bench: Bench) -> None:
     bench.until(lambda: removals(bench))
     assert bench.clock.now() - killed_at >= 120
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_finish_kill_stops_what_runs(bench: Bench) -> None:
@@ -258,7 +258,7 @@ def test_finish_kill_stops_what_runs(bench: Bench) -> None:
     study.ask("finish", kill="yes")
     bench.rest()
     assert bench.count("PUT /executions/") == 1
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert study.phase() is Phase.CLOSED
 
 
@@ -267,12 +267,12 @@ def test_after_download_finishes_by_itself(bench: Bench) -> None:
     study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
     bench.rest()
     assert len(study.outputs()) == 2
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert not study.marker.exists()
     study.drop(c="three")
     bench.rest()
     assert len(study.outputs()) == 3
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_after_download_keeps_a_session_with_failed_jobs(bench: Bench) -> None:
@@ -280,7 +280,7 @@ def test_after_download_keeps_a_session_with_failed_jobs(bench: Bench) -> None:
     bench.world.faults.arm(Kind.JOB_FAILS, "*/2")
     study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
     bench.rest()
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.marker.exists()
 
 
@@ -289,7 +289,7 @@ def test_after_download_keeps_a_session_whose_job_wrote_nothing(bench: Bench) ->
     bench.world.faults.arm(Kind.OUTPUT_MISSING, "*/2")
     study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one", b="two")
     bench.rest()
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     assert study.marker.exists()
 
 
@@ -325,7 +325,7 @@ def test_a_removal_that_never_happened_is_asked_for_again_after_ten_minutes(benc
     bench.until(lambda: bench.count("DELETE") == 2)
     assert 600 <= bench.clock.now() - asked_at < 660
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_marker_that_is_back_before_anything_was_asked_takes_the_end_back(bench: Bench) -> None:
@@ -490,7 +490,7 @@ def test_what_is_kept_is_told_for_as_long_as_it_is_on_vip(
     bench.rest()
     study.marker.unlink(missing_ok=after == "download")
     bench.rest()
-    assert (study.phase(), bench.vip_sessions(), study.marker.exists()) == (
+    assert (study.phase(), bench.sessions_on_vip(), study.marker.exists()) == (
         Phase.CLOSED,
         [],
         False,
@@ -503,7 +503,7 @@ def test_a_session_of_which_nothing_is_on_vip_yet_closes_quietly(bench: Bench) -
     bench.until(study.marker.exists)
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert study.phase() is Phase.CLOSED
 
 
@@ -516,9 +516,9 @@ def test_files_that_were_not_sent_do_not_open_an_upload_only_session_again(bench
     bench.until(lambda: study.marker.exists())
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     bench.run(600)
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     study.drop(c="three")
     bench.rest()
     assert bench.vip_inputs() == {"c.mrui": b"three"}
@@ -546,4 +546,4 @@ def test_results_that_are_left_out_block_nothing(bench: Bench) -> None:
     assert [p.name for p in (study.root / "outputs").glob("*/*.tgz")] == ["a.mrui.tgz"]
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []

@@ -114,7 +114,7 @@ def test_an_outage_at_the_end_removes_nothing_twice(
     run.bench.clock.sleep(3600.0)
     run.bench.restart()
     assert run.run().exit_code == 0
-    assert (run.bench.vip_sessions(), run.bench.count("DELETE")) == ([], 1)
+    assert (run.bench.sessions_on_vip(), run.bench.count("DELETE")) == ([], 1)
 
 
 # a part of VIP

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import Bench, workbench
+from tests.workbench import Bench
 from tests.worlds import (
     API,
     CLOSED,
@@ -56,7 +56,7 @@ REMOVE = do.RemoveTree(HOME, HOME, ID_FOLDER)
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = workbench(tmp_path)
+    made = Bench(tmp_path)
     yield made
     made.vip.close()
 
@@ -298,7 +298,7 @@ def test_full_slots_and_refused_values_are_told_apart(bench: Bench) -> None:
     """One waits, the other is final."""
     wrong = replace(LAUNCH, values={"data": ("a;b",)})
     assert isinstance(error(bench, do.StartExecution(wrong)), InvalidInput)
-    made = workbench(bench.root / "full", quota_user=0)
+    made = Bench(bench.root / "full", quota_user=0)
     made.act(made.send("a.dat", made.input("a.dat")))
     assert isinstance(error(made, do.StartExecution(LAUNCH)), SlotsFull)
 

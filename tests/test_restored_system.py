@@ -153,11 +153,11 @@ def check(bench: Bench, study: Study) -> None:
     launched = Counter(signal for signals in bench.executions() for signal in signals)
     assert set(launched.values()) <= {1}
     there = {Path(name).name for name in bench.vip_files() if "/OUTPUTS/" in name}
-    if study.phase() is Phase.OPEN and study.marker.exists() and bench.vip_sessions():
+    if study.phase() is Phase.OPEN and study.marker.exists() and bench.sessions_on_vip():
         assert {p.name for p in study.root.glob("outputs/*/*.tgz")} >= there
         study.marker.unlink()
         bench.until(lambda: study.phase() is Phase.CLOSED)
-        assert bench.vip_sessions() == []
+        assert bench.sessions_on_vip() == []
 
 
 def names(case: object) -> str:
@@ -251,7 +251,7 @@ def test_a_closed_ledger_beside_a_marker_is_opened(bench: Bench) -> None:
     assert len(study.outputs()) == 2
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert bench.executions() == [["a.mrui"], ["a.mrui"]]
 
 
@@ -278,7 +278,7 @@ def test_a_removal_that_the_backup_remembers_is_not_asked_for_beside_a_marker(
     assert bench.vip_files() == before
     study.marker.unlink()
     bench.until(lambda: study.phase() is Phase.CLOSED)
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_older_settings_start_nothing_again(bench: Bench) -> None:

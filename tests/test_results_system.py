@@ -39,7 +39,7 @@ def finished(bench: Bench, study: Study) -> bool:
     """Delete the marker, run, and tell whether the session came to its end."""
     study.marker.unlink()
     bench.rest()
-    return study.phase() is Phase.CLOSED and bench.vip_sessions() == []
+    return study.phase() is Phase.CLOSED and bench.sessions_on_vip() == []
 
 
 def test_a_deleted_result_comes_back(bench: Bench) -> None:
@@ -187,7 +187,7 @@ def test_a_result_above_the_limit_blocks_the_end_until_it_is_let_go(
     assert study.phase() is Phase.FINISHING
     study.ask("finish", "b.mrui.tgz")
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert list(study.outputs()) == ["1/a.mrui.tgz"]
 
 
@@ -297,10 +297,10 @@ def test_held_jobs_need_a_person(bench: Bench) -> None:
     assert study.says("1 held: VIP gave up on job 2")
     study.marker.unlink()
     bench.run(3600)
-    assert bench.vip_sessions() == ["study"]
+    assert bench.sessions_on_vip() == ["study"]
     study.ask("finish", kill="yes")
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_an_execution_without_a_change_for_long_needs_a_person(bench: Bench) -> None:
@@ -333,7 +333,7 @@ def test_statuses_that_are_not_wanted_do_not_block_the_end(bench: Bench) -> None
     bench.run(30)
     study.ask("finish", kill="yes")
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_a_result_that_changes_on_vip_is_noticed_within_an_hour(bench: Bench) -> None:

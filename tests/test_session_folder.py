@@ -81,7 +81,7 @@ def test_what_a_script_began_goes_on_in_a_folder(
     assert bench.executions()[1:] == [["c.mrui"]]
     study.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 def test_what_a_folder_began_goes_on_in_a_script(
@@ -97,7 +97,7 @@ def test_what_a_folder_began_goes_on_in_a_script(
     assert study.marker.exists()
     assert not (study.root / "outputs" / ".vipsync").exists()
     session.finish()
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert not study.marker.exists()
     bench.rest()
     assert study.state.session.phase is Phase.CLOSED

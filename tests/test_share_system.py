@@ -175,7 +175,7 @@ def test_finish_of_the_lender_waits_for_the_borrowers_executions(bench: Bench) -
     assert bench.count("DELETE") == 0
     bench.rest()
     assert states(borrower)["a.mrui"] is CaseState.DONE
-    assert bench.vip_sessions() == ["borrower"]
+    assert bench.sessions_on_vip() == ["borrower"]
     assert len(lender.outputs()) == 1
 
 
@@ -198,7 +198,7 @@ def test_an_old_lease_is_reported_and_overridden_knowingly(bench: Bench) -> None
     assert bench.count("DELETE") == 0
     lender.ask("finish", "borrower")
     bench.rest()
-    assert bench.vip_sessions() == ["borrower"]
+    assert bench.sessions_on_vip() == ["borrower"]
     assert leased(lender) == []
 
 
@@ -209,7 +209,7 @@ def test_finish_of_the_borrower_leaves_the_lenders_data_alone(bench: Bench) -> N
     before = bench.vip_inputs("lender")
     borrower.marker.unlink()
     bench.rest()
-    assert bench.vip_sessions() == ["lender"]
+    assert bench.sessions_on_vip() == ["lender"]
     assert bench.vip_inputs("lender") == before
     lender.drop(b="2")
     bench.rest()
@@ -228,7 +228,7 @@ def test_nothing_starts_with_inputs_of_a_lender_that_is_being_finished(bench: Be
     borrower.ask("launch")
     bench.rest()
     assert [name for name, *_ in signals(bench)] == ["spectrum/1"]
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
     assert borrower.says("wait until their files of")
 
 

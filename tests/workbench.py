@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import io
-import random
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.harness import Embedded, files_below
 from tests.pipelines import written
 from tests.worlds import API, HOME, ID, ID_FOLDER, INPUTS, KEY, OUTPUTS, folder_of
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.client.vip_client import VipClient
 from vipsync.folder.folder import SessionFolder
-from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
+from vipsync.local import DEFAULT_KEY, InProcess
 from vipsync.model import FileState, RelPath, VipPath, replace
 
 ECHO = written("Echo", "data:File", "out=[data].out")
 
 
-@dataclass
-class Bench:
-    """The tools of one folder, and a hand in its VIP."""
+class Bench(Embedded):
+    """The tools of one folder with an id, and a hand in its VIP, where the session's folders are."""
 
-    root: Path
-    world: World
-    clock: ManualClock
-    runner: FastRunner
-    tools: Tools
+    def __init__(self, root: Path, **options: Any) -> None:
+        super().__init__(root, ECHO, seconds=0.0, **{"startup_delay": 0.0, **options})
+        self.root = root
+        folder = SessionFolder(root / "study")
+        inputs, outputs = folder.root / "inputs", folder.root / "outputs"
+        for place in (inputs, outputs):
+            place.mkdir(parents=True)
+        folder.claim(ID)
+        client = VipClient("http://vip.test", DEFAULT_KEY, InProcess(self.world))
+        seen = lambda _since: (0.0, client.executions(500))  # noqa: E731
+        self.tools = Tools(folder, inputs, outputs, client, None, key_print=KEY, executions=seen)
+        for path in (API, HOME, ID_FOLDER, INPUTS, OUTPUTS, folder_of("e1")):
+            client.make_folder(path)
 
     def act(self, action: do.Action, **tools: Any) -> do.Outcome:
         """Carry one action out."""
@@ -59,39 +65,14 @@ class Bench:
 
     def here(self) -> dict[str, bytes]:
         """Return the files in outputs/, by path."""
-        root = self.tools.outputs
-        files = (p for p in root.rglob("*") if p.is_file())
-        return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+        return files_below(self.tools.outputs)
 
     def left(self) -> list[str]:
         """Return what lies among the unfinished transfers."""
         return sorted(p.name for p in self.tools.folder.transfers.iterdir())
 
 
-def workbench(root: Path, **options: Any) -> Bench:
-    """Make a folder with an id, and a VIP where its folders are there."""
-    clock = ManualClock()
-    chosen = replace(Options(startup_delay=0.0), **options)
-    runner = FastRunner(clock)
-    world = World(root / "vip", chosen, clock, random.Random(1), runner)
-    world.pipelines.add(ECHO)
-    folder = SessionFolder(root / "study")
-    for place in ("inputs", "outputs"):
-        (folder.root / place).mkdir(parents=True)
-    folder.claim(ID)
-    client = VipClient("http://vip.test", DEFAULT_KEY, InProcess(world))
-    tools = Tools(
-        folder,
-        folder.root / "inputs",
-        folder.root / "outputs",
-        client,
-        None,
-        key_print=KEY,
-        executions=lambda _since: (0.0, client.executions(500)),
-    )
-    for path in (API, HOME, ID_FOLDER, INPUTS, OUTPUTS, folder_of("e1")):
-        client.make_folder(path)
-    return Bench(root, world, clock, runner, tools)
+workbench = Bench
 
 
 def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:

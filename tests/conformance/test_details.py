@@ -429,9 +429,9 @@ def test_what_a_folder_keeps_on_vip_is_not_removed_for_vip_client(
     assert {w["status"] for w in read.workflows.values()} == (
         {"Finished"} if kept == "keep_output" else {"Removed"}
     )
-    assert bench.vip_sessions() == ["kept"]
+    assert bench.sessions_on_vip() == ["kept"]
     read.finish(timeout=10)
-    assert bench.vip_sessions() == []
+    assert bench.sessions_on_vip() == []
 
 
 @pytest.mark.parametrize("runs", [1, 2])
