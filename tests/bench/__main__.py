@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import cycling, noticing, planning, resting, rows
+from tests.bench import folders, rows
 from tests.bench.rows import Row
 
 WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
@@ -19,10 +19,10 @@ WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "download": lambda root: [rows.downloads(root)],
     "unpack": rows.unpacking,
     "scan": lambda root: [rows.scanning(root, n) for n in (1_000, 10_000, 100_000)],
-    "cycle": lambda root: [cycling.cycling(root, n) for n in (1_000, 10_000, 100_000)],
-    "notice": lambda root: [noticing.noticing(root, n) for n in (10, 100_000)],
-    "rest": lambda root: [resting.resting(root)],
-    "plan": lambda _root: [planning.planning(n) for n in (10_000, 100_000, 1_000_000)],
+    "cycle": lambda root: [folders.cycling(root, n) for n in (1_000, 10_000, 100_000)],
+    "notice": lambda root: [folders.noticing(root, n) for n in (10, 100_000)],
+    "rest": lambda root: [folders.resting(root)],
+    "plan": lambda _root: [folders.planning(n) for n in (10_000, 100_000, 1_000_000)],
     "start": rows.starting,
 }
 

@@ -1,4 +1,4 @@
-"""Run a command, and say how long it took and how much memory it had at most."""
+"""What a command takes: one that runs to its end, and one that lives for as long as a block lasts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.bench.server import KEY
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ def command(words: Sequence[str], cwd: Path | None = None, **environ: str) -> Me
     return Measure(seconds, _bytes(usage))
 
 
+def alone(*words: object) -> Sequence[str]:
+    """Return the command of a work that has a process of its own."""
+    return [sys.executable, "-m", "tests.bench.alone", *map(str, words)]
+
+
 def call(work: Callable[[], object]) -> Measure:
     """Measure a call in this process; its memory is not known apart."""
     began = time.perf_counter()
@@ -58,3 +66,44 @@ def median(measures: Sequence[Measure]) -> Measure:
 
 def _bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+ROOT = Path(__file__).parents[2]
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Living:
+    """A process, as /proc tells of it."""
+
+    def __init__(self, pid: int) -> None:
+        self._proc = Path(f"/proc/{pid}")
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    @property
+    def memory(self) -> int:
+        """Bytes at the most, so far."""
+        lines = (self._proc / "status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[Living]:
+    """Keep a session folder, or those inside a directory, in step."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vipsync", "run", str(folder)],
+        env={**os.environ, "VIP_API_KEY": KEY},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield Living(process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        finally:
+            process.kill()

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.bench import contestants as who
-from tests.bench.measured import Measure, call, command, median
+from tests.bench.alone import walk
+from tests.bench.measured import ROOT, Measure, alone, call, command, median
 from tests.bench.server import KEY, RESULTS, Conditions, Server, served
 from vipsync.disk.archive import unpack
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
@@ -131,26 +132,9 @@ def big_file(root: Path) -> tuple[Row, Row]:
     return up, down
 
 
-FETCH = """
-import sys
-from pathlib import Path
-from vipsync.act import Tools, act
-from vipsync.actions import FetchResult, ResultHere
-from vipsync.client.vip_client import VipClient
-from vipsync.folder import SessionFolder
-portal, key, path, size, root = sys.argv[1:]
-folder = SessionFolder(Path(root))
-folder.transfers.mkdir(parents=True)
-tools = Tools(folder, folder.root, folder.root / "outputs", VipClient(portal, key), None)
-assert isinstance(act(FetchResult(path, int(size), "got", True, False), tools), ResultHere)
-"""
-
-
 def _fetch(server: Server, vip: str, size: int, root: Path) -> Measure:
-    """Fetch a result in a process of its own: whole, verified, flushed and in its place."""
     try:
-        words = ["-c", FETCH, server.url, KEY, vip, str(size), str(root)]
-        return command([sys.executable, *words])
+        return command(alone("fetch", server.url, KEY, vip, size, root), ROOT)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -228,18 +212,10 @@ def scanning(root: Path, count: int) -> Row:
     scanner.look()
     scanner.look(None)
     for _ in range(ROUNDS):
-        row.add("limit", call(lambda: _walk(here)))
+        row.add("limit", call(lambda: walk(here)))
         row.add("vipsync", call(lambda: scanner.look(None)))
     shutil.rmtree(here)
     return row
-
-
-def _walk(folder: Path | str) -> int:
-    total = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            total += _walk(entry.path) if entry.is_dir() else entry.stat().st_size
-    return total
 
 
 def starting(root: Path) -> list[Row]:

@@ -1,22 +1,23 @@
-"""What planning and recording cost without I/O: `python -m tests.bench.planning COUNT` prints seconds.
-
-Ten files make a case. They are found, planned, recorded as sent and seen on VIP, and a first
-execution is started: all that a session does but the transfers.
-"""
+"""What is measured in a process of its own: `python -m tests.bench.alone fetch|cycle|plan ...`."""
 
 from __future__ import annotations
 
 import json
+import os
+import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.measured import command
-from tests.bench.rows import Row
 from tests.pipelines import pipeline
 from tests.worlds import ID, KEY, NOW, OPEN, PLATFORM, WALL, settings
 from vipsync import actions as do
+from vipsync.act.perform import Tools, act
 from vipsync.cases.finding import find_cases
+from vipsync.client.vip_client import VipClient
+from vipsync.errors import KeyMissing
+from vipsync.folder.folder import SessionFolder
 from vipsync.model import (
     Execution,
     ExecutionStatus,
@@ -28,13 +29,60 @@ from vipsync.model import (
 )
 from vipsync.names import parent
 from vipsync.plan.memory import Memory
-from vipsync.plan.plan import plan
+from vipsync.plan.plan import plan as plan_of
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.outcomes import intent, record
-from vipsync.rows import Sent, State
+from vipsync.rows import State
+from vipsync.run.loop import Loop
+from vipsync.status.publish import Publisher
+
+
+def fetch(portal: str, key: str, path: str, size: str, root: str) -> None:
+    """Fetch a result: whole, verified, flushed and in its place."""
+    folder = SessionFolder(Path(root))
+    folder.transfers.mkdir(parents=True)
+    vip = VipClient(portal, key)
+    tools = Tools(folder, folder.root, folder.root / "outputs", vip, None)
+    action = do.FetchResult(VipPath(path), int(size), RelPath("got"), True, False)
+    assert isinstance(act(action, tools), do.ResultHere)
+
+
+def cycle(study: str) -> None:
+    """Print the seconds of a walk and of a whole cycle over known inputs, and the most memory."""
+    root, publisher = Path(study), Publisher()
+    loop = Loop([root], _no_key, publish=publisher.publish)
+    loop.turn()
+    (session,) = loop.sessions.values()
+    limits, cycles = [], []
+    for _ in range(5):
+        began = time.perf_counter()
+        walk(root / "inputs")
+        limits.append(time.perf_counter() - began)
+        assert session.observer
+        session.observer.look_everywhere()
+        loop._due.clear()
+        began = time.perf_counter()
+        loop.turn()
+        cycles.append(time.perf_counter() - began)
+        assert session.snapshot
+        assert not session.queue, session.plan
+        assert not session.snapshot.unsettled, session.plan
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps([sorted(limits)[2], sorted(cycles)[2], most]))
+    loop.close()
+
+
+def _no_key(*_: object) -> tuple[VipClient, str]:
+    raise KeyMissing("Nothing is to be sent.")
+
+
+def walk(folder: Path | str) -> int:
+    """Return the size of all files in a folder, looked at in the quickest way there is."""
+    with os.scandir(folder) as entries:
+        return sum(walk(e.path) if e.is_dir() else e.stat().st_size for e in entries)
+
 
 PER_CASE = 10
-
 NAMES = [f"d{n}" for n in range(PER_CASE)]
 PIPELINE = pipeline("Ten", " ".join(f"{n}:File" for n in NAMES), "out=[d0].tgz", dot=NAMES)
 SETTINGS = settings(
@@ -48,7 +96,11 @@ SETTINGS = settings(
 
 
 class Session:
-    """An open session with many inputs; VIP does at once what it is asked for."""
+    """An open session with many inputs, ten to a case; VIP does at once what it is asked for.
+
+    All that a session does but the transfers: files are found, planned, recorded as sent and seen on
+    VIP, and a first execution is started.
+    """
 
     def __init__(self, count: int) -> None:
         paths = (
@@ -71,7 +123,7 @@ class Session:
         self._took("find", began)
         while not self.state.launches:
             began = time.perf_counter()
-            made = plan(
+            made = plan_of(
                 Snapshot(
                     NOW, WALL, SETTINGS, self.state, self.memory, PIPELINE,
                     files=self.files, cases=cases, marker=True,
@@ -95,7 +147,7 @@ class Session:
             case do.SendFile():
                 return do.FileSent(f"{action.state.inode:064x}")
             case do.LookAtFolder():
-                rows: list[Sent] = self.state.sent_to(action.path)
+                rows = self.state.sent_to(action.path)
                 return do.FolderSeen(tuple(RemoteEntry(r.vip, False, r.size) for r in rows))
             case do.StartExecution():
                 launch = action.launch
@@ -106,16 +158,14 @@ class Session:
                 return do.Done()
 
 
-def planning(count: int) -> Row:
-    """Row: plan and record many inputs, with cases of ten files each."""
-    row = Row(f"plan and record {count:,} inputs", "linear; minutes, not hours")
-    words = [sys.executable, "-m", "tests.bench.planning", str(count)]
-    row.add("vipsync", command(words, Path(__file__).parents[2]))
-    row.note = f"{count // PER_CASE:,} cases, no I/O"
-    return row
-
-
-if __name__ == "__main__":
-    session = Session(int(sys.argv[1]))
+def plan(count: str) -> None:
+    """Print the seconds that planning and recording take without I/O."""
+    session = Session(int(count))
     session.live()
     print(json.dumps({work: round(took, 2) for work, took in session.seconds.items()}))
+
+
+WORKS: dict[str, Callable[..., None]] = {"fetch": fetch, "cycle": cycle, "plan": plan}
+
+if __name__ == "__main__":
+    WORKS[sys.argv[1]](*sys.argv[2:])
