@@ -16,8 +16,7 @@ import pytest
 
 from tests.pipelines import SPECTRUM
 from tests.served import KEY, ROOT, SETTINGS, Served, serve, wait_until
-from tests.soak.life import fit
-from tests.soak.seeds import Told, live_seed
+from tests.soak.life import Told, fit, live_seed
 from vipsync.local import Kind, World
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase

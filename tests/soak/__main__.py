@@ -14,7 +14,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from tests.soak.seeds import live_seed
+from tests.soak.life import live_seed
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,9 @@ Whatever goes wrong on the way is written down at once in `wrongs`.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,11 +17,10 @@ import httpx
 from tests.harness import Bench
 from tests.pipelines import SPECTRUM
 from tests.served import KEY
-from tests.soak.ending import End, archive
+from tests.soak.ending import End, archive, right_end
 from tests.soak.player import Condition, Player
-from tests.soak.story import OF_ENGINES, Fate, Story
-from tests.soak.trace import Trace
-from tests.soak.watching import Mortal, Watch, Watched, commits, words
+from tests.soak.story import OF_ENGINES, Fate, Story, invent
+from tests.soak.watching import Mortal, Trace, Watch, Watched, commits, words
 from tests.soak.weather import Calm, Killed, Weather
 from vipsync.local import DEFAULT_KEY, Job, Kind, User
 
@@ -184,3 +185,37 @@ def _text(job: Job) -> str:
 def fit(job: Job) -> dict[str, bytes]:
     """Return what a job writes: an archive with the text of its signal."""
     return {"fit": archive(_text(job))}
+
+
+MEMORY = Path("/dev/shm")
+"""Where Linux has a disk in memory: flushing costs nothing there."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a seed went: a hash of its trace, what was wrong, how much there was of what."""
+
+    seed: int
+    trace: str
+    wrong: str
+    figures: Counter[str]
+
+
+def live_seed(seed: int, *, calm: bool = False) -> Told:
+    """Live the story of a seed in a folder of its own; in calm, nothing goes wrong."""
+    story = invent(seed)
+    memory = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="vipsync-soak-", dir=memory) as root:
+        life = Life(Path(root), story, calm=calm)
+        try:
+            wrong = life.live().difference(right_end(story))
+        except Exception as error:  # one bad seed must not end the others
+            wrong = f"{type(error).__name__}: {error}"
+        finally:
+            life.close()
+        return Told(seed, life.trace.digest(), wrong, _figures(life))
+
+
+def _figures(life: Life) -> Counter[str]:
+    executions = sum(len(found) for found in life.started().values())
+    return Counter(requests=len(life.bench.world.requests), jobs=executions, deaths=life.deaths)

@@ -9,9 +9,9 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from tests.harness import Bench, Study
+from tests.harness import Study
 from tests.served import KEY
 from tests.soak.ending import DONE, MY_WORDS, NOT_DONE, archive
 from tests.soak.story import (
@@ -27,15 +27,15 @@ from tests.soak.story import (
     Lose,
     Rest,
     Signal,
-    Story,
 )
-from tests.soak.trace import Trace
-from tests.soak.weather import Weather
 from tests.worlds import leaves
 from vipsync.folder.folder import ID_LETTERS, SessionFolder
 from vipsync.model import ExecutionStatus, JobState, VipPath
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.rows import Followed, LaunchStatus, Phase, Result, ResultStatus, SendStatus
+
+if TYPE_CHECKING:
+    from tests.soak.life import Life
 
 NOTES = "notes.txt"
 Condition = Callable[[], bool]
@@ -51,24 +51,10 @@ _STATES = {
 }
 
 
-class Living(Protocol):
-    """What a player needs of the life it is part of."""
-
-    story: Story
-    bench: Bench
-    weather: Weather
-    trace: Trace
-    posted: dict[str, list[str]]
-    wrongs: list[str]
-
-    def started(self) -> dict[str, list[tuple[str, int]]]:
-        """Return for each text the executions it was started in, with the number of its job."""
-
-
 class Player:
     """One folder, and who does in it what the story says."""
 
-    def __init__(self, life: Living, folder: Folder) -> None:
+    def __init__(self, life: Life, folder: Folder) -> None:
         self.life, self.folder, self.settings = life, folder, folder.settings
         self.study: Study = life.bench.study(folder.name, folder.settings.toml())
         letters = random.Random(f"{life.story.seed} {folder.name}").choices(ID_LETTERS, k=10)

@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import tomli_w
+
 
 class Fate(StrEnum):
     """What becomes of the job of a signal."""
@@ -109,31 +111,17 @@ class Settings:
 
     def toml(self) -> str:
         """Return settings.toml."""
-        return f"""\
-pipeline_id = "{self.pipeline}"
-portal = "https://vip.test"
-
-[input_settings]
-signal = "*.mrui"
-
-[inputs]
-settle = "5s"
-upload = "{self.upload}"
-
-[launch]
-nb_runs = {self.runs}
-max_jobs = {self.max_jobs}
-
-[outputs]
-unzip = {str(self.unzip).lower()}
-keep_archive = {str(self.keep_archive).lower()}
-
-[finish]
-after = "{self.after}"
-running = "{self.running}"
-keep_input = {str(self.keep_input).lower()}
-keep_output = {str(self.keep_output).lower()}
-"""
+        sections = {
+            "inputs": {"settle": "5s", "upload": self.upload},
+            "launch": {"nb_runs": self.runs, "max_jobs": self.max_jobs},
+            "outputs": {"unzip": self.unzip, "keep_archive": self.keep_archive},
+            "finish": {
+                name: getattr(self, name)
+                for name in ("after", "running", "keep_input", "keep_output")
+            },
+        }
+        head = {"pipeline_id": self.pipeline, "portal": "https://vip.test"}
+        return tomli_w.dumps({**head, "input_settings": {"signal": "*.mrui"}, **sections})
 
 
 @dataclass(frozen=True)

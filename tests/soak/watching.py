@@ -1,26 +1,73 @@
 """What a life is watched with: each request, outcome, commit and word that is logged.
 
-Each is also a point at which the process may die: before it, inside it, after it.
+Each is also a point at which the process may die: before it, inside it, after it. The lines that
+are written down are the same wherever a story is lived: what no clock and no seed can rule is left
+out, as inodes, the disk's own times, where the folder lies.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from tests.served import KEY
-from tests.soak.trace import Trace
 from tests.soak.weather import Weather
 from vipsync import actions as do
 from vipsync.local import ManualClock
+from vipsync.model import FileState
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes
 from vipsync.run.dispatch import Done, carry_out
 from vipsync.run.reconciler import Work
+
+
+@dataclass
+class Trace:
+    """The lines so far; `root` is where the life lies on this disk."""
+
+    root: Path
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, now: float, *words: object) -> None:
+        """Write a line down."""
+        text = " ".join(map(_plain, words)).replace(str(self.root), "ROOT")
+        self.lines.append(f"{now:.3f} {text}")
+
+    def digest(self) -> str:
+        """Return a hash of all lines."""
+        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> str:
+    """Return a value as text that depends on nothing but the story."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, FileState):
+        return f"{value.size} bytes"
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}({value})"
+    if isinstance(value, Struct):
+        told = (f"{name}={_field(name, part)}" for name, part in asdict(value).items())
+        return f"{type(value).__name__}({', '.join(told)})"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_plain(k)}: {_plain(v)}' for k, v in value.items())}}}"
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(map(_plain, value))})"
+    return repr(value)
+
+
+def _field(name: str, value: object) -> str:
+    """Return a field; of a file's stamp only its size, for its time is the disk's own."""
+    return str(value).split(" ", 1)[0] if name == "stamp" else _plain(value)
 
 
 class Watch:
