@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,10 @@ if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4 * 2**30:
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """Return a function that makes a world with other options."""
-    made: list[Bench] = []
-
-    def make(name: str = "world", **options: Any) -> Bench:
-        made.append(Bench(tmp_path / name, **options))
-        return made[-1]
-
-    yield make
-    for bench in made:
-        bench.close()
+    with ExitStack() as made:
+        yield lambda name="world", **options: made.enter_context(
+            closing(Bench(tmp_path / name, **options))
+        )
 
 
 @pytest.fixture
@@ -55,16 +51,14 @@ def make_scripts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Scripts]]:
     """Return a function that makes a world with other options."""
-    made: list[Scripts] = []
+    with ExitStack() as made:
 
-    def make(**options: Any) -> Scripts:
-        made.append(Scripts(tmp_path, **options))
-        monkeypatch.chdir(made[-1].root)
-        return made[-1]
+        def make(**options: Any) -> Scripts:
+            scripts = made.enter_context(closing(Scripts(tmp_path, **options)))
+            monkeypatch.chdir(scripts.root)
+            return scripts
 
-    yield make
-    for scripts in made:
-        scripts.close()
+        yield make
 
 
 @pytest.fixture

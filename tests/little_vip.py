@@ -43,7 +43,6 @@ class LittleVip:
     jobs: dict[str, list[Parts]] = field(default_factory=dict)
     writes: dict[str, list[VipPath]] = field(default_factory=dict)
     left: Counter[str] = field(default_factory=Counter)
-    endings: dict[str, ExecutionStatus] = field(default_factory=dict)
     may_fail: bool = False
     polls: tuple[int, ...] = (1,)
     """After how many polls an execution may have ended, of the first `slow` ones."""

@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import groupby, product
 
 from tests.little_vip import API, RESULT_SIZE, LittleVip, Parts
@@ -57,7 +56,7 @@ from vipsync.model import (
 )
 from vipsync.names import parent
 from vipsync.plan.draft import Plan
-from vipsync.plan.memory import LONGEST_PAUSE, Memory
+from vipsync.plan.memory import LONGEST_PAUSE, Attempt, Memory
 from vipsync.plan.plan import plan
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.outcomes import intent, record
@@ -133,16 +132,8 @@ SHAPES = {
 }
 
 
-@lru_cache(maxsize=4096)
-def _cases(shape: str, upload: str, files: frozenset[RelPath], settings: _ByName) -> CaseSet:
-    return find_cases(files, files, settings.settings, SHAPES[shape].descriptor)
-
-
-@dataclass(frozen=True, slots=True)
-class _ByName:
-    """Settings that are known by the shape and `upload` beside them, as far as cases go."""
-
-    settings: Settings = field(compare=False)
+_CASES: dict[tuple[str, str, frozenset[RelPath]], CaseSet] = {}
+"""Cases by what decides them: the shape, `upload` and the files."""
 
 
 @dataclass(repr=False)
@@ -177,7 +168,6 @@ class Rig:
     may_finish: bool = False
     """A person deleted the marker, or asked for it, and has not taken it back."""
     may_kill: bool = False
-    paused: bool = False
     came: set[tuple[VipPath, int]] = field(default_factory=set)
     let_go: set[str] = field(default_factory=set)
     by_hand: set[Parts] = field(default_factory=set)
@@ -266,8 +256,10 @@ class Rig:
         described = shape.descriptor if self.state.pipelines else None
         cases = CaseSet()
         if described:
-            key = frozenset(self.here)
-            cases = _cases(self.shape, self.settings.inputs.upload, key, _ByName(self.settings))
+            key = (self.shape, self.settings.inputs.upload, frozenset(self.here))
+            if key not in _CASES:
+                _CASES[key] = find_cases(key[2], key[2], self.settings, shape.descriptor)
+            cases = _CASES[key]
         return Snapshot(
             self.now,
             WALL + self.now,
@@ -319,7 +311,8 @@ class Rig:
         """Return the plan of this moment; now and then make sure that only the moment decides it."""
         moment = self.look()
         if self.looks_twice and self.chance.random() < self.looks_twice:
-            before = copy.deepcopy(moment, {id(e): e for e in self._errors()})
+            errors = [attempt.error for attempt in self._attempts()]  # equal only to themselves
+            before = copy.deepcopy(moment, {id(error): error for error in errors})
             made = self.planner(moment)
             assert moment == before, "the planner changed what it was given"
             assert self.planner(before) == made, "an equal moment gave another plan"
@@ -332,15 +325,12 @@ class Rig:
             return False  # it is asked for again
         if made.due is None or made.due > self.now + LONGEST_PAUSE or self.vanished:
             return True
-        trouble = self.memory.account.trouble
-        tries = [*self.memory.attempts.values(), *([trouble] if trouble else [])]
-        return not any(attempt.not_before > self.now for attempt in tries)
+        return not any(attempt.not_before > self.now for attempt in self._attempts())
 
-    def _errors(self) -> list[VipsyncError]:
-        """Return the errors in memory, which a copy must share: they are equal only to themselves."""
+    def _attempts(self) -> list[Attempt]:
+        """Return what failed and is to be tried again."""
         trouble = self.memory.account.trouble
-        tries = [*self.memory.attempts.values(), *([trouble] if trouble else [])]
-        return [attempt.error for attempt in tries]
+        return [*self.memory.attempts.values(), *([trouble] if trouble else [])]
 
     def _land(self) -> None:
         """Let happen what VIP does late."""
@@ -389,10 +379,10 @@ class Rig:
     def _meet(self, action: do.Action, fate: str) -> bool:
         """Carry one action out as fate has it; False where the process dies."""
         local = isinstance(action, do.LOCAL)
+        if isinstance(action, do.StartExecution) and fate not in ("ok", "lost", "crash"):
+            self.posted.add(action.launch.name)
         match fate:
             case "crash before":
-                if isinstance(action, do.StartExecution):
-                    self.posted.add(action.launch.name)
                 return False
             case "crash":
                 self.effect(action)
@@ -400,8 +390,6 @@ class Rig:
             case _ if local:
                 self.end(action, self.effect(action))
             case "refused":
-                if isinstance(action, do.StartExecution):
-                    self.posted.add(action.launch.name)
                 self.end(action, do.Failed(GenericVipError("no")))
             case "lost":
                 if not isinstance(action, do.FetchResult):
@@ -421,10 +409,8 @@ class Rig:
             blob = self.blob(action)
             self.later.append((self.now + 0.5, lambda: self._store_late(action.vip, blob)))
         elif isinstance(action, do.StartExecution):
-            self.posted.add(action.launch.name)
-            self.later.append(
-                (self.now + self.chance.choice([0.5, 60]), lambda: self.effect(action))
-            )
+            later = self.now + self.chance.choice([0.5, 60])
+            self.later.append((later, lambda: self.effect(action)))
         self.end(action, do.Failed(Unreachable("no answer")))
 
     def _store_late(self, vip: VipPath, blob: tuple[Parts, int]) -> None:
@@ -436,7 +422,6 @@ class Rig:
         error: VipsyncError
         match action:
             case do.StartExecution():
-                self.posted.add(action.launch.name)
                 jobs = self.vip.jobs_of(action.launch)
                 error = self.chance.choice([SlotsFull("full"), InvalidInput("no such value")])
                 if isinstance(error, InvalidInput):

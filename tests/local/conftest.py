@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.harness import Embedded
 from tests.pipelines import written
-from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, ManualClock, Options, World
+from vipsync.local import DEFAULT_KEY, InProcess
 
 CQUEST = written(
     "cquest/0.6", "parameters:File data:File rounds:Int?", "fit=[data]--[parameters].tgz"
 )
 
 
-@dataclass
-class Vip:
+class Vip(Embedded):
     """A world, its clock, its runner and a client that has the key."""
 
-    world: World
-    clock: ManualClock
-    runner: FastRunner
-    client: httpx.Client
+    def __init__(self, root: Path, **options: Any) -> None:
+        super().__init__(root, CQUEST, **{"startup_delay": 5.0, **options})
+        transport, headers = InProcess(self.world), {"apikey": DEFAULT_KEY}
+        self.client = httpx.Client(transport=transport, base_url="http://vip", headers=headers)
 
     def path(self, path: str, action: str) -> httpx.Response:
         return self.client.get(f"/rest/path{path}?action={action}")
@@ -62,23 +61,14 @@ class Vip:
 @pytest.fixture
 def make_vip(tmp_path: Path) -> Iterator[Callable[..., Vip]]:
     """Return a function that makes a world with other options."""
-    clients = []
+    with ExitStack() as made:
 
-    def make(**options: Any) -> Vip:
-        clock = ManualClock()
-        runner = FastRunner(clock, seconds=10.0)
-        chosen = replace(Options(startup_delay=5.0), **options)
-        world = World(tmp_path / "vip", chosen, clock, random.Random(1), runner)
-        world.pipelines.add(CQUEST)
-        client = httpx.Client(
-            transport=InProcess(world), base_url="http://vip", headers={"apikey": DEFAULT_KEY}
-        )
-        clients.append(client)
-        return Vip(world, clock, runner, client)
+        def make(**options: Any) -> Vip:
+            vip = Vip(tmp_path, **options)
+            made.enter_context(vip.client)
+            return vip
 
-    yield make
-    for client in clients:
-        client.close()
+        yield make
 
 
 @pytest.fixture
