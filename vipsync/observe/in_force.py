@@ -163,7 +163,7 @@ def _patterns(folder: Path) -> str:
 def _text(path: Path) -> str:
     try:
         return decoded(path.read_bytes(), str(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
