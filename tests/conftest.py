@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.harness import Bench
-from tests.scripts import Scripts
+from tests.lab.bench import Bench
+from tests.lab.scripts import Scripts
 
 # The same examples in every run, so that a change is judged by itself; random ones are asked for.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

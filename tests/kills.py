@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.served import SETTINGS, Served, serve, wait_until
+from tests.lab.served import SETTINGS, Served, serve, wait_until
 from vipsync.plan.removing import ASK_AGAIN
 
 KILLS_EACH = 25
@@ -104,7 +104,7 @@ def live(served: Served, number: int, kills: int, chance: random.Random) -> None
 def _running(served: Served, folders: list[Folder]) -> Iterator[subprocess.Popen[str]]:
     """Run a process that has begun to work."""
     asked = len(served.world.requests)
-    with served.process("run", folders[0].root.parent, module="tests.hasty") as process:
+    with served.process("run", folders[0].root.parent, module="tests.lab.short_waits") as process:
         wait_until(lambda: len(served.world.requests) > asked)
         yield process
 

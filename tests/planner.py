@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.little_vip import Blob
-from tests.rig import SHAPES, Rig
-from tests.worlds import HOME, ID, settings
+from tests.lab.builders import HOME, ID, settings
+from tests.lab.fake_vip import Blob
+from tests.lab.simulation import SHAPES, Simulation
 from vipsync.model import Execution, ExecutionStatus, RelPath, Settings, VipPath
 from vipsync.names import parent
 from vipsync.plan.draft import Plan
@@ -65,32 +65,32 @@ def drawn_settings(chance: random.Random, shape: str) -> Settings:
     )
 
 
-def world(seed: int) -> Rig:
+def world(seed: int) -> Simulation:
     """Draw a folder with some files, beside a session of somebody else."""
     chance = random.Random(seed)
     shape = chance.choice([*SHAPES, "each", "each", "each"])
     odds = chance.choice([0.0, 0.02, 0.1, 0.4])
-    rig = Rig(
+    sim = Simulation(
         drawn_settings(chance, shape),
         chance,
         fates(chance, chance.randrange(1, 6), odds) if odds else iter(()),
         shape,
         looks_twice=LOOKS_TWICE,
     )
-    few = rig.settings.launch.nb_runs == 1 and rig.settings.launch.max_jobs > 1
-    rig.vip.polls = (1, 1, 1, 2, 3) if few and not odds else (1, 1, 1, 1, 2)
-    rig.vip.slow = 1 if odds else 9  # a launch in doubt takes half of the rounds there are
-    rig.vip.may_fail = chance.random() < 0.2
+    few = sim.settings.launch.nb_runs == 1 and sim.settings.launch.max_jobs > 1
+    sim.vip.polls = (1, 1, 1, 2, 3) if few and not odds else (1, 1, 1, 1, 2)
+    sim.vip.slow = 1 if odds else 9  # a launch in doubt takes half of the rounds there are
+    sim.vip.may_fail = chance.random() < 0.2
     for path in chance.sample(SHAPES[shape].names, chance.randint(1, len(SHAPES[shape].names))):
-        rig.write(path, chance.choice(CONTENTS))
+        sim.write(path, chance.choice(CONTENTS))
     if chance.random() < 0.5:
-        rig.quiet_at.clear()  # they have been there for long
+        sim.quiet_at.clear()  # they have been there for long
     if chance.random() < 0.5:
-        _settle_neighbours(rig)
+        _settle_neighbours(sim)
     if chance.random() < 0.02:
-        rig.taken = True
-        rig.vip.folders |= {VipPath("/vip/Home/API"), HOME, VipPath(f"{HOME}/vipsync-other")}
-    return rig
+        sim.taken = True
+        sim.vip.folders |= {VipPath("/vip/Home/API"), HOME, VipPath(f"{HOME}/vipsync-other")}
+    return sim
 
 
 NEIGHBOURS = {
@@ -100,180 +100,180 @@ THEIR_FILE = VipPath("/vip/Home/API/study-2/a.dat")
 THEIRS = Execution("x1", f"study-2 vipsync-{ID}2 0", "One/1", ExecutionStatus.RUNNING)
 
 
-def _settle_neighbours(rig: Rig) -> None:
-    rig.vip.folders |= NEIGHBOURS
-    rig.vip.files[THEIR_FILE] = Blob((), 3)
-    rig.vip.executions[THEIRS.id] = THEIRS
+def _settle_neighbours(sim: Simulation) -> None:
+    sim.vip.folders |= NEIGHBOURS
+    sim.vip.files[THEIR_FILE] = Blob((), 3)
+    sim.vip.executions[THEIRS.id] = THEIRS
 
 
-class Story:
+class RandomRun:
     """What happens to one world."""
 
     def __init__(self, seed: int, planner: Planner = plan) -> None:
-        self.rig = world(seed)
-        self.rig.planner = planner
-        self.chance = self.rig.chance
-        self.neighbours = THEIRS.id in self.rig.vip.executions
+        self.sim = world(seed)
+        self.sim.planner = planner
+        self.chance = self.sim.chance
+        self.neighbours = THEIRS.id in self.sim.vip.executions
 
     def live(self) -> None:
         """Live the story to its end; raise AssertionError where a promise is broken."""
-        rig, chance = self.rig, self.chance
+        sim, chance = self.sim, self.chance
         for _ in range(chance.choice([0, 1, 1, 2, 3])):
             self._until_something_happens()
             chance.choice(self.HAPPENS)(self)
-        rig.fates = iter(())
+        sim.fates = iter(())
         self._rest()
         if chance.random() < 0.5:
             self._end()
         assert not self.neighbours or (
-            THEIR_FILE in rig.vip.files
-            and rig.vip.folders >= NEIGHBOURS
-            and rig.vip.executions[THEIRS.id] is THEIRS
+            THEIR_FILE in sim.vip.files
+            and sim.vip.folders >= NEIGHBOURS
+            and sim.vip.executions[THEIRS.id] is THEIRS
         ), "something of another session has gone"
 
     def _until_something_happens(self) -> None:
         if self.chance.random() < 0.4:
-            self.rig.rest()
+            self.sim.rest()
             return
         for _ in range(self.chance.randrange(16)):
-            if self.rig.step():
+            if self.sim.step():
                 return
 
     def _rest(self) -> None:
-        self.rig.rest()
-        self.rig.check_rest()
+        self.sim.rest()
+        self.sim.check_rest()
 
     def _end(self) -> None:
         """Delete the marker, and let go what cannot come."""
-        rig = self.rig
-        rig.delete_marker()
+        sim = self.sim
+        sim.delete_marker()
         self._rest()
-        stuck = [r for r in rig.state.results.values() if r.status is ResultStatus.REFUSED]
-        if stuck and rig.state.session.phase is not Phase.CLOSED:
+        stuck = [r for r in sim.state.results.values() if r.status is ResultStatus.REFUSED]
+        if stuck and sim.state.session.phase is not Phase.CLOSED:
             names = [r.vip.rsplit("/", 1)[-1] for r in stuck]
-            rig.let_go.update(names)
-            rig.ask("finish", *names, kill="no")
+            sim.let_go.update(names)
+            sim.ask("finish", *names, kill="no")
             self._rest()
-            assert rig.vanished or rig.state.session.phase is not Phase.FINISHING
+            assert sim.vanished or sim.state.session.phase is not Phase.FINISHING
 
     # what happens
 
     def _write(self) -> None:
         for _ in range(self.chance.choice([1, 1, 2])):
-            name = self.chance.choice(SHAPES[self.rig.shape].names)
-            self.rig.write(name, self.chance.choice(CONTENTS))
+            name = self.chance.choice(SHAPES[self.sim.shape].names)
+            self.sim.write(name, self.chance.choice(CONTENTS))
 
     def _touch(self) -> None:
-        for path, content in list(self.rig.content.items()):
-            self.rig.write(path, content)
+        for path, content in list(self.sim.content.items()):
+            self.sim.write(path, content)
 
     def _delete(self) -> None:
-        if self.rig.content:
-            self.rig.delete(self.chance.choice(sorted(self.rig.content)))
+        if self.sim.content:
+            self.sim.delete(self.chance.choice(sorted(self.sim.content)))
 
     def _edit_result(self) -> None:
-        for local in self._some(self.rig.outputs):
-            self.rig.edit_result(local)
+        for local in self._some(self.sim.outputs):
+            self.sim.edit_result(local)
 
     def _delete_result(self) -> None:
-        for local in self._some(self.rig.outputs):
-            self.rig.delete_result(local)
+        for local in self._some(self.sim.outputs):
+            self.sim.delete_result(local)
 
     def _some(self, paths: Iterable[RelPath]) -> list[RelPath]:
         known = sorted(paths)
         return self.chance.sample(known, self.chance.randint(0, len(known)))
 
     def _delete_marker(self) -> None:
-        self.rig.delete_marker()
+        self.sim.delete_marker()
 
     def _marker_to_and_fro(self) -> None:
-        rig = self.rig
+        sim = self.sim
         for _ in range(self.chance.choice([1, 1, 2])):
-            rig.delete_marker()
+            sim.delete_marker()
             self._until_something_happens()
-            if rig.state.session.phase in (Phase.OPEN, Phase.FINISHING):
-                rig.put_marker()
+            if sim.state.session.phase in (Phase.OPEN, Phase.FINISHING):
+                sim.put_marker()
                 self._until_something_happens()
 
     def _finish(self) -> None:
-        rig, kill = self.rig, self.chance.random() < 0.3
-        if rig.state.session.phase is Phase.OPEN:
-            rig.ask("finish", kill="yes" if kill else "no")
+        sim, kill = self.sim, self.chance.random() < 0.3
+        if sim.state.session.phase is Phase.OPEN:
+            sim.ask("finish", kill="yes" if kill else "no")
 
     def _finish_and_cancel(self) -> None:
         self._finish()
         self._until_something_happens()
-        if self.rig.state.session.phase in (Phase.OPEN, Phase.FINISHING):
-            self.rig.ask("finish --cancel")
+        if self.sim.state.session.phase in (Phase.OPEN, Phase.FINISHING):
+            self.sim.ask("finish --cancel")
 
     def _launch(self) -> None:
         self._quietly()
-        if self.rig.state.session.phase in (Phase.OPEN, Phase.CLOSED):
-            self.rig.by_hand |= self.rig.cases()
-            self.rig.ask("launch")
+        if self.sim.state.session.phase in (Phase.OPEN, Phase.CLOSED):
+            self.sim.by_hand |= self.sim.cases()
+            self.sim.ask("launch")
             self._rest()
 
     def _rerun(self) -> None:
         self._quietly()
-        if self.rig.state.session.phase is Phase.OPEN:
-            self.rig.reruns.update(self.rig.cases() & self.rig.vip.launches().keys())
-            self.rig.ask("rerun")
+        if self.sim.state.session.phase is Phase.OPEN:
+            self.sim.reruns.update(self.sim.cases() & self.sim.vip.launches().keys())
+            self.sim.ask("rerun")
             self._rest()
 
     def _cancel(self) -> None:
-        self.rig.note_cancelled()
-        self.rig.ask("cancel")
+        self.sim.note_cancelled()
+        self.sim.ask("cancel")
 
     def _pause(self) -> None:
-        self.rig.ask("pause")
+        self.sim.ask("pause")
         self._until_something_happens()
         self._write()
         self._until_something_happens()
-        self.rig.ask("resume")
+        self.sim.ask("resume")
 
     def _die(self) -> None:
-        self.rig.die()
+        self.sim.die()
 
     def _vanish(self) -> None:
         """Lose inputs on VIP; the next process finds out."""
-        rig = self.rig
-        there = sorted(p for p in rig.vip.files if p.startswith(f"{HOME}/INPUTS/"))
+        sim = self.sim
+        there = sorted(p for p in sim.vip.files if p.startswith(f"{HOME}/INPUTS/"))
         for path in self.chance.sample(there, self.chance.randint(0, len(there))):
-            rig.vip.lose(path)
+            sim.vip.lose(path)
         if not self.chance.randrange(4):
-            rig.vip.remove(VipPath(f"{HOME}/INPUTS"))
-        rig.die()
+            sim.vip.remove(VipPath(f"{HOME}/INPUTS"))
+        sim.die()
 
     def _intrude(self) -> None:
         """Put somebody's file where ours would go; the next process finds out."""
-        rig = self.rig
-        place = VipPath(f"{HOME}/INPUTS/{self.chance.choice(SHAPES[rig.shape].names)}")
-        if parent(place) in rig.vip.folders and place not in rig.vip.files:
-            rig.vip.files[place] = Blob((), 77)
-            rig.die()
+        sim = self.sim
+        place = VipPath(f"{HOME}/INPUTS/{self.chance.choice(SHAPES[sim.shape].names)}")
+        if parent(place) in sim.vip.folders and place not in sim.vip.files:
+            sim.vip.files[place] = Blob((), 77)
+            sim.die()
 
     def _vanish_whole(self) -> None:
         """Remove the session's folder as somebody can on the portal."""
-        if self.rig.vip.exists(HOME) and not self.rig.taken and not self.chance.randrange(4):
-            self.rig.vanished = True
-            self.rig.vip.remove(HOME)
-            self.rig.die()
+        if self.sim.vip.exists(HOME) and not self.sim.taken and not self.chance.randrange(4):
+            self.sim.vanished = True
+            self.sim.vip.remove(HOME)
+            self.sim.die()
 
     def _away(self) -> None:
         """Let the folder go away and come back without its marker: that proves nothing."""
-        rig = self.rig
+        sim = self.sim
         self._quietly()
-        if rig.state.session.phase is Phase.OPEN and rig.marker:
-            rig.marker, rig.memory.was_absent = False, True
-            rig.rest()
-            assert rig.state.session.phase is Phase.OPEN, "a marker that was lost is not deleted"
-            rig.put_marker()
-            rig.memory.was_absent = False
+        if sim.state.session.phase is Phase.OPEN and sim.marker:
+            sim.marker, sim.memory.was_absent = False, True
+            sim.rest()
+            assert sim.state.session.phase is Phase.OPEN, "a marker that was lost is not deleted"
+            sim.put_marker()
+            sim.memory.was_absent = False
 
     def _quietly(self) -> None:
         """Come to rest, and let nothing more go wrong: what follows is exact."""
-        self.rig.fates = iter(())
-        self.rig.rest()
+        self.sim.fates = iter(())
+        self.sim.rest()
 
     HAPPENS = (
         *[_write] * 4,
@@ -300,7 +300,7 @@ class Story:
 def violation(seed: int, planner: Planner = plan) -> str:
     """Live one seed; return what went against the promises, "" where nothing did."""
     try:
-        Story(seed, planner).live()
+        RandomRun(seed, planner).live()
     except Exception as error:  # whatever it is, it has a seed
         return f"seed {seed}: {type(error).__name__}: {error}".splitlines()[0][:400]
     return ""

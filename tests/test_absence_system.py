@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SCAN, SETTINGS, Bench, Study
-from tests.mounts import mount, unmount
-from tests.served import serve, without_privileges
+from tests.lab.bench import SCAN, SETTINGS, Bench, Study
+from tests.lab.mounts import mount, unmount
+from tests.lab.served import serve, without_privileges
 from vipsync.actions import FetchResult, Outcome, ResultHere
 from vipsync.errors import FolderAbsent
 from vipsync.folder.folder import SessionFolder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts import OTHER_KEY
+from tests.lab.scripts import OTHER_KEY
 from vipsync.errors import KeyMissing, PropertyError
 from vipsync.script.account import found_key, shared_workers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.worlds import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
+from tests.lab.builders import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
 from vipsync.folder.adoption import adopted_rows, marked_id, take_script_session
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import ExecutionStatus

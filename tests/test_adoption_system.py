@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, running
 from vipsync.record.ledger import Ledger

@@ -8,11 +8,11 @@ from itertools import chain
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
-from tests.pipelines import SPECTRUM
+from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.builders import leaves
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.statuses import cases, started, states, status, table
 from tests.test_results_per_case import failing
-from tests.told import cases, started, states, status, table
-from tests.worlds import leaves
 from vipsync.local import Kind
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState

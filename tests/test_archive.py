@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.full_disk import refusing_disk
+from tests.lab.full_disk import refusing_disk
 from vipsync.disk import archive
 from vipsync.disk.archive import Limits, Unpacked, disk_refuses, unpack
 from vipsync.errors import ArchiveRefused, DiskError, LocalFileError, Unreachable

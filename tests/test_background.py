@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served import SETTINGS, Served, serve, wait_until
+from tests.lab.served import SETTINGS, Served, serve, wait_until
 
 SETTLE_SECONDS = SETTINGS.replace('settle = "100ms"', 'settle = "3s"')
 
@@ -74,7 +74,7 @@ def test_killed_processes_leave_nothing_half(served: Served) -> None:
         with served.process("run", study) as process:
             time.sleep(chance.uniform(0.3, 1.0))  # the moment of death is what is tried here
             process.kill()
-    with served.process("run", study, module="tests.hasty"):
+    with served.process("run", study, module="tests.lab.short_waits"):
         _wait_for_results(study, 20)
         (study / "ON_VIP.txt").unlink()
         wait_until(lambda: "killed" not in served.on_vip())

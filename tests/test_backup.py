@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import CLOSED, INPUTS, OPEN, OUTPUTS, execution, launched, result
+from tests.lab.builders import CLOSED, INPUTS, OPEN, OUTPUTS, execution, launched, result
 from vipsync.model import ExecutionStatus, replace
 from vipsync.record.backup import (
     BACKUP,

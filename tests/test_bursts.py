@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served import SETTINGS, serve, wait_until
+from tests.lab.served import SETTINGS, serve, wait_until
 
 if sys.platform != "linux":
     pytest.skip("inotify is Linux's", allow_module_level=True)

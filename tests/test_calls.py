@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.worlds import (
+from tests.lab.builders import (
     API,
     CLOSED,
     HOME,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
+from tests.lab.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
 from vipsync.cases.finding import find_cases
 from vipsync.errors import SettingsError
 from vipsync.model import (

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines import written
-from tests.served import KEY, SETTINGS, Caller, Served, serve, wait_until
+from tests.lab.pipelines import written
+from tests.lab.served import KEY, SETTINGS, Caller, Served, serve, wait_until
 from vipsync.cli import vipsync
 from vipsync.commands import account
 from vipsync.commands import status as commands_status

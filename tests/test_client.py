@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.memory import traced
+from tests.lab.memory import traced
 from vipsync.client.connection import MAX_LOG
 from vipsync.client.vip_client import Download, VipClient
 from vipsync.errors import (

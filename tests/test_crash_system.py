@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync import actions as do
 from vipsync.act.results import part_name
 from vipsync.local import Kind

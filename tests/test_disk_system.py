@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.full_disk import Disk, refusing_disk
-from tests.harness import SETTINGS, Bench, Study
-from tests.mounts import small_disk
+from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.full_disk import Disk, refusing_disk
+from tests.lab.mounts import small_disk
 from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import DiskError, VipsyncError
 from vipsync.rows import Phase

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import Bench
-from tests.worlds import state_of
+from tests.lab.bench import Bench
+from tests.lab.builders import state_of
 from vipsync import actions as do
 from vipsync.errors import (
     DiskError,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study, touch
+from tests.lab.bench import SETTINGS, Bench, Study, touch
 from vipsync.local import FOR_EVER, Job, Kind
 from vipsync.rows import LaunchStatus, Phase
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.worlds import CLOSED, HOME, NOW, OPEN, attempt, memory, snapshot, state_of
+from tests.lab.builders import CLOSED, HOME, NOW, OPEN, attempt, memory, snapshot, state_of
 from vipsync import actions as do
 from vipsync.errors import GenericVipError, InvalidInput, TransferMismatch, Unreachable
 from vipsync.model import RelPath, replace

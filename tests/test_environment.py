@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.served import KEY, SETTINGS, Answer, Caller, Served, serve
+from tests.lab.served import KEY, SETTINGS, Answer, Caller, Served, serve
 from vipsync.client.environment import proxy_for
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import SettingsError, Unreachable

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from boutiques.bosh import bosh
 
-from tests.harness import Bench, Study
-from tests.told import PIPELINES, states, status
+from tests.lab.bench import Bench, Study
+from tests.lab.statuses import PIPELINES, states, status
 from vipsync.local import Job
 from vipsync.local.pipelines import mrs_spectrum
 from vipsync.plan.standing import CaseState

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import Bench, tar
-from tests.worlds import folder_of
+from tests.lab.acting import Acting, tar
+from tests.lab.builders import folder_of
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.act.results import fetch_logs
@@ -24,27 +24,27 @@ BIG = os.urandom(BLOCK) * 3 + b"end"
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Acting]:
+    made = Acting(tmp_path)
     yield made
     made.vip.close()
 
 
-def came(bench: Bench, action: do.FetchResult) -> do.ResultHere:
+def came(bench: Acting, action: do.FetchResult) -> do.ResultHere:
     """Fetch a result, which must work."""
     outcome = bench.act(action)
     assert isinstance(outcome, do.ResultHere), outcome
     return outcome
 
 
-def error(bench: Bench, action: do.FetchResult) -> VipsyncError:
+def error(bench: Acting, action: do.FetchResult) -> VipsyncError:
     """Fetch a result, which must fail."""
     outcome = bench.act(action)
     assert isinstance(outcome, do.Failed), outcome
     return outcome.error
 
 
-def test_a_file_comes_whole(bench: Bench) -> None:
+def test_a_file_comes_whole(bench: Acting) -> None:
     """It lies at its place with the stamp that is told, and nothing is left among the transfers."""
     here = came(bench, bench.result("a.csv", BIG))
     assert bench.here() == {"e1/a.csv": BIG}
@@ -54,7 +54,7 @@ def test_a_file_comes_whole(bench: Bench) -> None:
     assert bench.left() == []
 
 
-def test_an_empty_file_comes(bench: Bench) -> None:
+def test_an_empty_file_comes(bench: Acting) -> None:
     """Zero bytes are a result too."""
     path = VipPath(f"{folder_of('e1')}/empty.txt")
     bench.vip.upload_empty(path)
@@ -63,7 +63,7 @@ def test_an_empty_file_comes(bench: Bench) -> None:
     assert bench.here() == {"e1/empty.txt": b""}
 
 
-def test_progress_is_told(bench: Bench) -> None:
+def test_progress_is_told(bench: Acting) -> None:
     """Bytes so far and in all, until all are there."""
     told: list[tuple[do.Key, int, int]] = []
     action = bench.result("a.csv", BIG)
@@ -73,7 +73,7 @@ def test_progress_is_told(bench: Bench) -> None:
     assert told[-1][1] == len(BIG)
 
 
-def test_a_cut_download_goes_on_where_it_was_cut(bench: Bench) -> None:
+def test_a_cut_download_goes_on_where_it_was_cut(bench: Acting) -> None:
     """Nothing is visible in between, and the second part is asked for from there."""
     action = bench.result("a.csv", BIG)
     bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=2 * BLOCK)
@@ -86,7 +86,7 @@ def test_a_cut_download_goes_on_where_it_was_cut(bench: Bench) -> None:
     assert bench.left() == []
 
 
-def test_a_stopped_download_goes_on_too(bench: Bench) -> None:
+def test_a_stopped_download_goes_on_too(bench: Acting) -> None:
     """The end of the program leaves what came."""
     action = bench.result("a.csv", BIG)
     blocks = iter([False, False, True])
@@ -102,7 +102,7 @@ def test_a_stopped_download_goes_on_too(bench: Bench) -> None:
     assert bench.here() == {"e1/a.csv": BIG}
 
 
-def test_a_whole_part_of_before_a_crash_is_not_fetched_again(bench: Bench) -> None:
+def test_a_whole_part_of_before_a_crash_is_not_fetched_again(bench: Acting) -> None:
     """It was complete, only not in its place."""
     action = bench.result("a.csv", BIG)
     bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=2 * BLOCK)
@@ -114,21 +114,21 @@ def test_a_whole_part_of_before_a_crash_is_not_fetched_again(bench: Bench) -> No
     assert len(bench.world.requests) == before
 
 
-def test_fewer_bytes_than_listed_are_an_error(bench: Bench) -> None:
+def test_fewer_bytes_than_listed_are_an_error(bench: Acting) -> None:
     """Nothing is visible; it is asked for again."""
     action = replace(bench.result("a.csv", b"short"), size=9)
     assert isinstance(error(bench, action), TransferMismatch)
     assert bench.here() == {}
 
 
-def test_more_bytes_than_listed_are_an_error(bench: Bench) -> None:
+def test_more_bytes_than_listed_are_an_error(bench: Acting) -> None:
     """What came is of no use, and goes."""
     action = replace(bench.result("a.csv", b"longer than that"), size=4)
     assert isinstance(error(bench, action), TransferMismatch)
     assert (bench.here(), bench.left()) == ({}, [])
 
 
-def test_a_part_of_another_content_is_not_gone_on_with(bench: Bench) -> None:
+def test_a_part_of_another_content_is_not_gone_on_with(bench: Acting) -> None:
     """A result that has another size meanwhile begins anew: head and tail must be of one file."""
     action = bench.result("a.csv", BIG)
     bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=BLOCK)
@@ -140,7 +140,7 @@ def test_a_part_of_another_content_is_not_gone_on_with(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_an_archive_becomes_a_folder_with_its_name(bench: Bench, mode: str) -> None:
+def test_an_archive_becomes_a_folder_with_its_name(bench: Acting, mode: str) -> None:
     """Unpacked as a whole; the archive is not kept."""
     here = came(bench, bench.result("a.tgz", tar({"x.txt": b"x", "sub/y.txt": b"y"}, mode)))
     assert bench.here() == {"e1/a.tgz/x.txt": b"x", "e1/a.tgz/sub/y.txt": b"y"}
@@ -149,14 +149,14 @@ def test_an_archive_becomes_a_folder_with_its_name(bench: Bench, mode: str) -> N
     assert bench.left() == []
 
 
-def test_an_archive_is_kept_where_it_is_wanted(bench: Bench) -> None:
+def test_an_archive_is_kept_where_it_is_wanted(bench: Acting) -> None:
     """Beside the results, below .archives, with the same path."""
     content = tar({"x.txt": b"x"})
     came(bench, replace(bench.result("a.tgz", content), keep_archive=True))
     assert bench.here() == {"e1/a.tgz/x.txt": b"x", ".archives/e1/a.tgz": content}
 
 
-def test_an_archive_stays_packed_where_that_is_wanted(bench: Bench) -> None:
+def test_an_archive_stays_packed_where_that_is_wanted(bench: Acting) -> None:
     """`unzip = false`."""
     content = tar({"x.txt": b"x"})
     here = came(bench, bench.result("a.tgz", content, unpack=False))
@@ -174,7 +174,7 @@ def test_an_archive_stays_packed_where_that_is_wanted(bench: Bench) -> None:
     ],
     ids=["dots", "absolute", "cut tar", "cut gzip"],
 )
-def test_an_archive_that_is_refused_is_kept_as_it_is(bench: Bench, content: bytes) -> None:
+def test_an_archive_that_is_refused_is_kept_as_it_is(bench: Acting, content: bytes) -> None:
     """The result is here, packed, with the reason; nothing of it was unpacked anywhere."""
     here = came(bench, bench.result("a.tgz", content))
     assert bench.here() == {"e1/a.tgz": content}
@@ -186,7 +186,7 @@ def test_an_archive_that_is_refused_is_kept_as_it_is(bench: Bench, content: byte
 
 @pytest.mark.parametrize("content", [bytes(33_280), b"<html>sorry</html>"], ids=["zeros", "page"])
 def test_what_only_has_the_name_of_an_archive_is_kept_with_a_reason(
-    bench: Bench, content: bytes
+    bench: Acting, content: bytes
 ) -> None:
     """33,280 zero bytes pass for an archive with many (house 6.8)."""
     here = came(bench, bench.result("a.tgz", content))
@@ -194,12 +194,12 @@ def test_what_only_has_the_name_of_an_archive_is_kept_with_a_reason(
     assert here.reason
 
 
-def test_a_file_without_the_name_of_an_archive_needs_no_reason(bench: Bench) -> None:
+def test_a_file_without_the_name_of_an_archive_needs_no_reason(bench: Acting) -> None:
     """It is what it says."""
     assert came(bench, bench.result("a.csv", b"a,b")).reason == ""
 
 
-def test_what_is_in_the_way_stays(bench: Bench) -> None:
+def test_what_is_in_the_way_stays(bench: Acting) -> None:
     """The result comes beside it as <name>.vip, and that is where it is told to be."""
     mine = bench.tools.outputs / "e1" / "a.tgz"
     mine.parent.mkdir()
@@ -209,14 +209,14 @@ def test_what_is_in_the_way_stays(bench: Bench) -> None:
     assert bench.here() == {"e1/a.tgz": b"mine", "e1/a.tgz.vip/x.txt": b"x"}
 
 
-def test_a_result_that_was_placed_before_a_crash_is_found(bench: Bench) -> None:
+def test_a_result_that_was_placed_before_a_crash_is_found(bench: Acting) -> None:
     """Fetched again, it is the same: no copy beside it."""
     action = bench.result("a.tgz", tar({"x.txt": b"x"}))
     assert came(bench, action) == came(bench, action)
     assert bench.here() == {"e1/a.tgz/x.txt": b"x"}
 
 
-def test_what_a_crash_left_half_unpacked_goes(bench: Bench) -> None:
+def test_what_a_crash_left_half_unpacked_goes(bench: Acting) -> None:
     """A tree among the transfers is made anew."""
     action = bench.result("a.tgz", tar({"x.txt": b"x"}))
     bench.world.faults.arm(Kind.DOWNLOAD_CUT, size=10)
@@ -229,7 +229,7 @@ def test_what_a_crash_left_half_unpacked_goes(bench: Bench) -> None:
     assert bench.here() == {"e1/a.tgz/x.txt": b"x"}
 
 
-def test_a_result_that_is_gone_from_vip_is_an_error(bench: Bench) -> None:
+def test_a_result_that_is_gone_from_vip_is_an_error(bench: Acting) -> None:
     """Nothing is made here."""
     action = bench.result("a.csv", b"x")
     bench.vip.delete(action.vip)
@@ -237,7 +237,7 @@ def test_a_result_that_is_gone_from_vip_is_an_error(bench: Bench) -> None:
     assert bench.here() == {}
 
 
-def test_the_logs_of_a_failed_job_come(bench: Bench) -> None:
+def test_the_logs_of_a_failed_job_come(bench: Acting) -> None:
     """Those that VIP keeps, as text beside the results; a second time changes nothing."""
     bench.world.faults.arm(Kind.JOB_FAILS)
     state = bench.input("a.dat")
@@ -269,7 +269,7 @@ def odd_tar() -> bytes:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_what_an_archive_is_unpacked_without_is_said_beside_it(bench: Bench, times: int) -> None:
+def test_what_an_archive_is_unpacked_without_is_said_beside_it(bench: Acting, times: int) -> None:
     """Once for each archive, also where the process died before that was written down; it is kept."""
     content = odd_tar()
     for name in ("a.tgz", "b.tgz"):

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
-from tests.told import status
+from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.statuses import status
 from vipsync.actions import LookAtHome, Outcome
 from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import FolderAbsent, FolderCopied

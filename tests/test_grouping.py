@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
+from tests.lab.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
 from vipsync.cases.finding import find_cases
 from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.cases.jobs import jobs_of

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.guards import GUARDS, Guard
-from tests.served import ROOT
+from tests.lab.served import ROOT
 
 pytestmark = pytest.mark.timeout(1200)  # the first one waits for all of them
 

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Bench
-from tests.memory import traced
-from tests.served import KEY, Served
+from tests.lab.bench import Bench
+from tests.lab.memory import traced
+from tests.lab.served import KEY, Served
 from vipsync import cli
 from vipsync.local import FOR_EVER, Kind
 from vipsync.rows import Phase

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.commands.check import check
 from vipsync.errors import KeyMissing
 from vipsync.folder.folder import SessionFolder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines import CQUEST
+from tests.lab.pipelines import CQUEST
 from vipsync.commands import init
 from vipsync.errors import DiskError, FolderError, NotASession, SettingsError
 from vipsync.folder.folder import SessionFolder

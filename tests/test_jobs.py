@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines import CQUEST, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
+from tests.lab.pipelines import CQUEST, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.jobs import (
     OutputNames,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync.cases import joining
 from vipsync.cases.joining import join
 from vipsync.cases.matching import Tree, relate

@@ -26,16 +26,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.effects import Effects, Fatal
-from tests.harness import SCAN, SETTINGS, Bench, Study
-from tests.pipelines import SPECTRUM
+from tests.lab.acting import tar
+from tests.lab.bench import SCAN, SETTINGS, Bench, Study
+from tests.lab.effects import Effects, Fatal
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.statuses import states
 from tests.test_adoption_system import backup, vip_session
 from tests.test_packing_system import scan
 from tests.test_packing_system import settings as packing
 from tests.test_results_per_case import failing
 from tests.test_share_system import pair
-from tests.told import states
-from tests.workbench import tar
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job
 from vipsync.plan.standing import CaseState

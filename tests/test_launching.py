@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines import pipeline
-from tests.worlds import (
+from tests.lab.builders import (
     CLOSED,
     OPEN,
     OUTPUTS,
@@ -19,6 +18,7 @@ from tests.worlds import (
     snapshot,
     there,
 )
+from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.model import Settings, replace
 from vipsync.plan.case_index import (

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as sample
 from hypothesis import strategies as st
 
-from tests.worlds import CLOSED, ID, OPEN, execution, known, launched, result, sent
+from tests.lab.builders import CLOSED, ID, OPEN, execution, known, launched, result, sent
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import ExpectedOutput, FileState, Job, replace
 from vipsync.record.ledger import Ledger, read_state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.harness import SETTINGS, Bench, touch
+from tests.lab.bench import SETTINGS, Bench, touch
 from vipsync.rows import Phase
 
 ANSWER = b"spectrum/1 {'signal': 'a.mrui'}\n"

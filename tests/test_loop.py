@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Bench
+from tests.lab.bench import Bench
 from vipsync.disk.scan import Hints
 from vipsync.errors import KeyMissing
 from vipsync.rows import State

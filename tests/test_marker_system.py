@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from tests import told
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab import statuses
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
 from vipsync.model import replace
@@ -396,7 +396,7 @@ def test_an_end_waits_until_it_is_known_which_cases_there_are(bench: Bench) -> N
     study.settings.write_text(SETTINGS)
     bench.run(600)
     assert (study.phase(), bench.executions()) == (Phase.CLOSED, [["a.mrui"]])
-    assert told.states(study)["b.mrui"] is CaseState.ASIDE
+    assert statuses.states(study)["b.mrui"] is CaseState.ASIDE
 
 
 def test_an_end_waits_while_the_settings_have_an_error(bench: Bench) -> None:
@@ -433,7 +433,9 @@ def test_a_clock_that_was_set_back_asks_for_no_removal_again(bench: Bench) -> No
 def test_the_marker_is_said_to_be_gone_only_when_it_is(bench: Bench) -> None:
     """The words of an opening session know no deleted marker; those of one that is deleted do."""
     study, said = bench.study(a="one"), list[str]()
-    bench.publish = lambda session: said.append(told.status(study).sentence) if session.plan else 0
+    bench.publish = lambda session: (
+        said.append(statuses.status(study).sentence) if session.plan else 0
+    )
     bench.rest()
     assert said
     assert not [words for words in said if "marker is gone" in words]

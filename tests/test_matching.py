@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync.cases.matching import PAIRED, Relation, Tree, refuse_clashes, relate
 from vipsync.cases.patterns import compile_pattern
 from vipsync.cases.sources import read_sources

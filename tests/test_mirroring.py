@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import OPEN, OUTPUTS, execution, result, settings, snapshot
+from tests.lab.builders import OPEN, OUTPUTS, execution, result, settings, snapshot
 from vipsync.errors import ForeignPath
 from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.plan.results import local_path, open_results, results_name, wanted

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
-from tests.told import cases, states
+from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.statuses import cases, states
 from vipsync.actions import FilesSeen
 from vipsync.client.vip_client import VipClient
 from vipsync.commands.check import check

@@ -11,8 +11,8 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
-from tests.harness import Bench, Study
-from tests.outages import Away, Outage, answers_500, refuses
+from tests.lab.bench import Bench, Study
+from tests.lab.outages import Away, Outage, answers_500, refuses
 from vipsync.actions import Action
 from vipsync.local import FOR_EVER, Kind
 from vipsync.plan.draft import Level

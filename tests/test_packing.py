@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.memory import traced
+from tests.lab.memory import traced
 from vipsync.disk.archive import unpack
 from vipsync.disk.packing import Kind, PackMember, pack
 from vipsync.errors import DiskError, LocalFileError, Unreachable

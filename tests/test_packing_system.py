@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study, touch
-from tests.told import states
+from tests.lab.bench import SETTINGS, Bench, Study, touch
+from tests.lab.statuses import states
 from vipsync.actions import SendPack
 from vipsync.local import Kind
 from vipsync.plan.standing import CaseState

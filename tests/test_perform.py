@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import Bench
-from tests.worlds import (
+from tests.lab.acting import Acting
+from tests.lab.builders import (
     API,
     CLOSED,
     HOME,
@@ -55,20 +55,20 @@ REMOVE = do.RemoveTree(HOME, HOME, ID_FOLDER)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Acting]:
+    made = Acting(tmp_path)
     yield made
     made.vip.close()
 
 
-def error(bench: Bench, action: do.Action) -> VipsyncError:
+def error(bench: Acting, action: do.Action) -> VipsyncError:
     """Carry an action out that must fail."""
     outcome = bench.act(action)
     assert isinstance(outcome, do.Failed), outcome
     return outcome.error
 
 
-def started(bench: Bench, launch: Launch = LAUNCH) -> Execution:
+def started(bench: Acting, launch: Launch = LAUNCH) -> Execution:
     """Send a.dat and start an execution with it."""
     bench.act(bench.send("a.dat", bench.input("a.dat")))
     outcome = bench.act(do.StartExecution(launch))
@@ -79,14 +79,14 @@ def started(bench: Bench, launch: Launch = LAUNCH) -> Execution:
 # the session
 
 
-def test_a_decision_does_nothing(bench: Bench) -> None:
+def test_a_decision_does_nothing(bench: Acting) -> None:
     """Its rows are all there is to it."""
     before = len(bench.world.requests)
     assert bench.act(do.Decide("x", Changes())) == do.Done()
     assert len(bench.world.requests) == before
 
 
-def test_the_marker_names_the_session_and_says_what_it_is_for(bench: Bench) -> None:
+def test_the_marker_names_the_session_and_says_what_it_is_for(bench: Acting) -> None:
     """Opening writes it; so does putting it back; deleting it twice is no error."""
     marker = bench.tools.folder.marker
     for action in (do.Open(OPEN), do.WriteMarker()):
@@ -98,7 +98,7 @@ def test_the_marker_names_the_session_and_says_what_it_is_for(bench: Bench) -> N
         assert not marker.exists()
 
 
-def test_a_marker_that_cannot_be_written_is_an_outcome(bench: Bench) -> None:
+def test_a_marker_that_cannot_be_written_is_an_outcome(bench: Acting) -> None:
     """A folder in its place: an error of this disk, with a remedy."""
     (bench.tools.folder.marker / "x").mkdir(parents=True)
     found = error(bench, do.Open(OPEN))
@@ -106,7 +106,7 @@ def test_a_marker_that_cannot_be_written_is_an_outcome(bench: Bench) -> None:
     assert found.remedy
 
 
-def test_the_home_of_a_session_is_seen_with_its_ids(bench: Bench) -> None:
+def test_the_home_of_a_session_is_seen_with_its_ids(bench: Acting) -> None:
     """Ours and others', the folders above it, the platform and the key."""
     bench.vip.make_folder(f"{HOME}/vipsync-other")
     seen = bench.act(do.LookAtHome(HOME))
@@ -116,7 +116,7 @@ def test_the_home_of_a_session_is_seen_with_its_ids(bench: Bench) -> None:
     assert seen.platform.max_download == bench.world.options.max_direct_transfer
 
 
-def test_a_file_named_like_an_id_is_none(bench: Bench) -> None:
+def test_a_file_named_like_an_id_is_none(bench: Acting) -> None:
     """Only a folder is an id."""
     bench.vip.upload_empty(f"{HOME}/vipsync-file")
     seen = bench.act(do.LookAtHome(HOME))
@@ -125,7 +125,7 @@ def test_a_file_named_like_an_id_is_none(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("home", [f"{API}/missing", "/vip/Home/MISSING/study"])
-def test_a_missing_home_is_seen_as_missing(bench: Bench, home: str) -> None:
+def test_a_missing_home_is_seen_as_missing(bench: Acting, home: str) -> None:
     """With those of its folders that are there."""
     seen = bench.act(do.LookAtHome(VipPath(home)))
     assert isinstance(seen, do.HomeSeen)
@@ -133,19 +133,19 @@ def test_a_missing_home_is_seen_as_missing(bench: Bench, home: str) -> None:
     assert set(seen.folders) == {"/vip/Home"} | ({API} & {home.rsplit("/", 1)[0]})
 
 
-def test_a_wrong_key_sees_nothing(bench: Bench) -> None:
+def test_a_wrong_key_sees_nothing(bench: Acting) -> None:
     """A failure, never "it is not there"."""
     bench.world.faults.arm(Kind.UNAUTHORIZED)
     assert isinstance(error(bench, do.LookAtHome(HOME)), KeyRefused)
 
 
-def test_an_answer_that_is_lost_is_an_outcome(bench: Bench) -> None:
+def test_an_answer_that_is_lost_is_an_outcome(bench: Acting) -> None:
     """As is every error on purpose."""
     bench.world.faults.arm(Kind.REQUEST_LOST)
     assert isinstance(error(bench, do.FetchPipeline("Echo/1")), Unreachable)
 
 
-def test_a_pipeline_comes_as_text(bench: Bench) -> None:
+def test_a_pipeline_comes_as_text(bench: Acting) -> None:
     """JSON, as the ledger keeps it."""
     outcome = bench.act(do.FetchPipeline("Echo/1"))
     assert isinstance(outcome, do.PipelineFetched)
@@ -155,7 +155,7 @@ def test_a_pipeline_comes_as_text(bench: Bench) -> None:
 # inputs
 
 
-def test_a_folder_is_made_and_looked_into(bench: Bench) -> None:
+def test_a_folder_is_made_and_looked_into(bench: Acting) -> None:
     """Empty, then with a file; and one that is not there is told apart from an empty one."""
     sub = VipPath(f"{INPUTS}/sub")
     assert bench.act(do.LookAtFolder(sub)) == do.FolderSeen(None)
@@ -166,7 +166,7 @@ def test_a_folder_is_made_and_looked_into(bench: Bench) -> None:
     assert bench.act(do.LookAtFolder(sub)) == do.FolderSeen((there,))
 
 
-def test_a_file_is_read_in_its_state(bench: Bench) -> None:
+def test_a_file_is_read_in_its_state(bench: Acting) -> None:
     """Its hash is that of the whole content."""
     content = os.urandom(2 * BLOCK + 5)
     action = do.HashFile(RelPath("a.dat"), bench.input("a.dat", content))
@@ -176,7 +176,7 @@ def test_a_file_is_read_in_its_state(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "content", [b"one", os.urandom(2 * BLOCK), b""], ids=["small", "big", "empty"]
 )
-def test_a_file_is_sent_as_it_is(bench: Bench, content: bytes) -> None:
+def test_a_file_is_sent_as_it_is(bench: Acting, content: bytes) -> None:
     """Every byte, also none; its hash is that of what left; progress is told."""
     told: list[int] = []
     action = bench.send("a.dat", bench.input("a.dat", content))
@@ -187,7 +187,7 @@ def test_a_file_is_sent_as_it_is(bench: Bench, content: bytes) -> None:
     assert told[-1:] == ([len(content)] if content else [])
 
 
-def test_a_file_in_another_state_is_not_sent(bench: Bench) -> None:
+def test_a_file_in_another_state_is_not_sent(bench: Acting) -> None:
     """It changed after the plan: nothing leaves."""
     action = bench.send("a.dat", bench.input("a.dat"))
     bench.input("a.dat", b"other")
@@ -195,7 +195,7 @@ def test_a_file_in_another_state_is_not_sent(bench: Bench) -> None:
     assert bench.vip.list_folder(INPUTS) == ()
 
 
-def test_a_file_that_changes_while_it_is_sent_was_not_sent(bench: Bench) -> None:
+def test_a_file_that_changes_while_it_is_sent_was_not_sent(bench: Acting) -> None:
     """Stat again after the last byte: another state is a failure."""
     content = os.urandom(3 * BLOCK)
     action = bench.send("a.dat", bench.input("a.dat", content))
@@ -209,7 +209,7 @@ def test_a_file_that_changes_while_it_is_sent_was_not_sent(bench: Bench) -> None
     assert isinstance(outcome.error, LocalFileError)
 
 
-def test_a_file_replaced_while_it_is_read_has_no_hash(bench: Bench) -> None:
+def test_a_file_replaced_while_it_is_read_has_no_hash(bench: Acting) -> None:
     """The path shows another file than the one that was open."""
     action = do.HashFile(RelPath("a.dat"), bench.input("a.dat", os.urandom(BLOCK)))
     new = bench.tools.inputs / "new"
@@ -224,7 +224,7 @@ def test_a_file_replaced_while_it_is_read_has_no_hash(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", [do.HashFile, do.SendFile])
-def test_a_file_that_is_gone_is_an_outcome(bench: Bench, kind: type) -> None:
+def test_a_file_that_is_gone_is_an_outcome(bench: Acting, kind: type) -> None:
     """Of this file only."""
     state = bench.input("a.dat")
     (bench.tools.inputs / "a.dat").unlink()
@@ -233,7 +233,7 @@ def test_a_file_that_is_gone_is_an_outcome(bench: Bench, kind: type) -> None:
     assert isinstance(error(bench, action), LocalFileError)
 
 
-def test_nothing_on_vip_is_replaced(bench: Bench) -> None:
+def test_nothing_on_vip_is_replaced(bench: Acting) -> None:
     """A second file to the same place is refused, the first one stays (facts 3.6)."""
     bench.act(bench.send("a.dat", bench.input("a.dat")))
     assert isinstance(
@@ -243,7 +243,7 @@ def test_nothing_on_vip_is_replaced(bench: Bench) -> None:
     assert there.size == 3
 
 
-def test_a_folder_whose_member_was_replaced_is_not_sent(bench: Bench) -> None:
+def test_a_folder_whose_member_was_replaced_is_not_sent(bench: Acting) -> None:
     """Another file of the same size and time is another content: the archive would be of nothing seen."""
     state = bench.input("raw/1.dcm", b"one")
     pack = do.SendPack(
@@ -262,7 +262,7 @@ def test_a_folder_whose_member_was_replaced_is_not_sent(bench: Bench) -> None:
     assert bench.left() == []
 
 
-def test_the_end_of_the_program_stops_a_transfer(bench: Bench) -> None:
+def test_the_end_of_the_program_stops_a_transfer(bench: Acting) -> None:
     """At the next block; that is no outcome."""
 
     def stop() -> None:
@@ -275,7 +275,7 @@ def test_the_end_of_the_program_stops_a_transfer(bench: Bench) -> None:
 # executions
 
 
-def test_an_execution_is_started_with_what_was_intended(bench: Bench) -> None:
+def test_an_execution_is_started_with_what_was_intended(bench: Acting) -> None:
     """Name, pipeline, values and results location; the pace is kept before."""
     paced: list[bool] = []
     bench.act(bench.send("a.dat", bench.input("a.dat")))
@@ -286,7 +286,7 @@ def test_an_execution_is_started_with_what_was_intended(bench: Bench) -> None:
     assert there.submission.values["data"] == (f"{INPUTS}/a.dat",)
 
 
-def test_several_values_are_several_jobs(bench: Bench) -> None:
+def test_several_values_are_several_jobs(bench: Acting) -> None:
     """A list stays a list."""
     bench.act(bench.send("b.dat", bench.input("b.dat")))
     started(bench, replace(LAUNCH, values={"data": (f"{INPUTS}/a.dat", f"{INPUTS}/b.dat")}))
@@ -294,16 +294,16 @@ def test_several_values_are_several_jobs(bench: Bench) -> None:
     assert there.submission.values["data"] == (f"{INPUTS}/a.dat", f"{INPUTS}/b.dat")
 
 
-def test_full_slots_and_refused_values_are_told_apart(bench: Bench) -> None:
+def test_full_slots_and_refused_values_are_told_apart(bench: Acting) -> None:
     """One waits, the other is final."""
     wrong = replace(LAUNCH, values={"data": ("a;b",)})
     assert isinstance(error(bench, do.StartExecution(wrong)), InvalidInput)
-    made = Bench(bench.root / "full", quota_user=0)
+    made = Acting(bench.root / "full", quota_user=0)
     made.act(made.send("a.dat", made.input("a.dat")))
     assert isinstance(error(made, do.StartExecution(LAUNCH)), SlotsFull)
 
 
-def test_our_executions_are_found_by_their_mark(bench: Bench) -> None:
+def test_our_executions_are_found_by_their_mark(bench: Acting) -> None:
     """As a word of their name: another session whose id begins in the same way is not ours."""
     started(bench)
     for name in ("study vipsync-s12 x", "vipsync-s1x", "other"):
@@ -314,7 +314,7 @@ def test_our_executions_are_found_by_their_mark(bench: Bench) -> None:
     assert seen.whole
 
 
-def test_a_list_at_its_limit_is_not_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_at_its_limit_is_not_whole(bench: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not in it may be behind its end (facts 5.1)."""
     monkeypatch.setattr("vipsync.act.perform.LIST_LIMIT", 1)
     started(bench)
@@ -323,7 +323,7 @@ def test_a_list_at_its_limit_is_not_whole(bench: Bench, monkeypatch: pytest.Monk
     assert not seen.whole
 
 
-def test_an_execution_is_polled_killed_and_forgotten(bench: Bench) -> None:
+def test_an_execution_is_polled_killed_and_forgotten(bench: Acting) -> None:
     """Each as VIP tells it; one that was deleted there is no error."""
     bench.runner.seconds = 60.0
     id_ = started(bench).id
@@ -340,7 +340,7 @@ def test_an_execution_is_polled_killed_and_forgotten(bench: Bench) -> None:
     assert bench.act(do.Poll(id_)) == do.Polled(None)
 
 
-def test_an_execution_that_has_ended_is_not_killed(bench: Bench) -> None:
+def test_an_execution_that_has_ended_is_not_killed(bench: Acting) -> None:
     """It would count as killed ever after (facts 5.11); what became of it is told instead."""
     bench.runner.seconds = 60.0
     id_ = started(bench).id
@@ -354,7 +354,7 @@ def test_an_execution_that_has_ended_is_not_killed(bench: Bench) -> None:
     assert bench.act(do.Kill(id_)) == do.Polled(None)
 
 
-def test_results_are_listed_to_their_depth(bench: Bench) -> None:
+def test_results_are_listed_to_their_depth(bench: Acting) -> None:
     """Files in sub-folders too, sorted; folders are none."""
     bench.result("b.csv", b"b")
     bench.vip.make_folder(f"{folder_of('e1')}/a")
@@ -365,7 +365,7 @@ def test_results_are_listed_to_their_depth(bench: Bench) -> None:
     assert names == [("e1/a/deep.csv", 4), ("e1/b.csv", 1)]
 
 
-def test_returned_files_elsewhere_are_listed_too(bench: Bench) -> None:
+def test_returned_files_elsewhere_are_listed_too(bench: Acting) -> None:
     """Those that are there; one that was deleted is left out."""
     bench.act(bench.send("x.nii", bench.input("x.nii")))
     elsewhere = (VipPath(f"{INPUTS}/x.nii"), VipPath(f"{INPUTS}/gone.nii"))
@@ -374,7 +374,7 @@ def test_returned_files_elsewhere_are_listed_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("folder", [None, VipPath(f"{OUTPUTS}/missing")])
-def test_no_results_folder_is_an_empty_list(bench: Bench, folder: VipPath | None) -> None:
+def test_no_results_folder_is_an_empty_list(bench: Acting, folder: VipPath | None) -> None:
     """An execution that ended without any result."""
     outcome = bench.act(do.ListResults(execution(results_folder=folder)))
     assert outcome == do.ResultsListed(())
@@ -383,14 +383,14 @@ def test_no_results_folder_is_an_empty_list(bench: Bench, folder: VipPath | None
 # the removal
 
 
-def test_our_own_folder_is_removed(bench: Bench) -> None:
+def test_our_own_folder_is_removed(bench: Acting) -> None:
     """It is asked for, and seen to be gone; asked again, it is gone already."""
     assert bench.act(REMOVE) == do.Done()
     assert bench.act(do.CheckRemoved(HOME)) == do.RemovalSeen(gone=True)
     assert bench.act(REMOVE) == do.RemovalSeen(gone=True)
 
 
-def test_a_removal_that_takes_its_time_is_not_gone(bench: Bench) -> None:
+def test_a_removal_that_takes_its_time_is_not_gone(bench: Acting) -> None:
     """204 is not the end (facts 3.7)."""
     bench.world.faults.arm(Kind.REMOVAL_LATE, seconds=60)
     assert bench.act(REMOVE) == do.Done()
@@ -400,7 +400,7 @@ def test_a_removal_that_takes_its_time_is_not_gone(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("ids", [[], ["other"], [ID, "other"]], ids=["none", "other", "both"])
-def test_a_folder_that_is_not_ours_alone_is_never_removed(bench: Bench, ids: list[str]) -> None:
+def test_a_folder_that_is_not_ours_alone_is_never_removed(bench: Acting, ids: list[str]) -> None:
     """Our id missing, another one there, or both: nothing is asked for."""
     home = VipPath(f"{API}/theirs")
     for path in (home, *(f"{home}/vipsync-{one}" for one in ids)):
@@ -410,20 +410,20 @@ def test_a_folder_that_is_not_ours_alone_is_never_removed(bench: Bench, ids: lis
     assert not any(r.method == "DELETE" for r in bench.world.requests)
 
 
-def test_a_part_of_the_folder_is_removed_alone(bench: Bench) -> None:
+def test_a_part_of_the_folder_is_removed_alone(bench: Acting) -> None:
     """`keep_output`: the inputs go, our id and the outputs stay."""
     assert bench.act(do.RemoveTree(INPUTS, HOME, ID_FOLDER)) == do.Done()
     assert {e.path for e in bench.vip.list_folder(HOME)} == {ID_FOLDER, OUTPUTS}
 
 
-def test_a_removal_without_a_sight_of_the_folder_is_not_asked_for(bench: Bench) -> None:
+def test_a_removal_without_a_sight_of_the_folder_is_not_asked_for(bench: Acting) -> None:
     """An error while looking is no proof of anything."""
     bench.world.faults.arm(Kind.SERVER_ERROR, "GET *", times=-1)
     assert isinstance(error(bench, REMOVE), GenericVipError)
     assert not any(r.method == "DELETE" for r in bench.world.requests)
 
 
-def test_a_session_that_is_not_open_has_no_client_to_act_with(bench: Bench) -> None:
+def test_a_session_that_is_not_open_has_no_client_to_act_with(bench: Acting) -> None:
     """An action for VIP without one is a fault of the plan, not of the world."""
     with pytest.raises(AssertionError):
         bench.act(do.Poll("e1"), client=None)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study, touch
-from tests.told import PIPELINES, cases, states
+from tests.lab.bench import SETTINGS, Bench, Study, touch
+from tests.lab.statuses import PIPELINES, cases, states
 from vipsync.client.vip_client import VipClient
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import InProcess

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines import pipeline
-from tests.worlds import (
+from tests.lab.builders import (
     ASKED,
     CLOSED,
     FINISHING,
@@ -42,6 +41,7 @@ from tests.worlds import (
     snapshot,
     there,
 )
+from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.errors import (
     DiskError,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench
+from tests.lab.bench import Bench
 from vipsync import actions as do
 from vipsync.report.progress import Progress, Transfer, left_to_transfer
 from vipsync.run.dispatch import Done, Serial

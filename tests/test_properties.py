@@ -12,8 +12,8 @@ from hypothesis import settings as sample
 from hypothesis import strategies as st
 
 from tests import planner
-from tests.rig import Rig
-from tests.worlds import SETTINGS, settings
+from tests.lab.builders import SETTINGS, settings
+from tests.lab.simulation import Simulation
 from vipsync import actions as do
 from vipsync.model import VipPath, replace
 from vipsync.plan.draft import Plan
@@ -37,7 +37,7 @@ FILES = st.dictionaries(
 
 
 @st.composite
-def rigs(draw: st.DrawFn) -> Rig:
+def simulations(draw: st.DrawFn) -> Simulation:
     """Draw a folder with some files, settings, and the fates of what it will try."""
     runs = draw(st.integers(1, 2))
     chosen = settings(
@@ -46,91 +46,93 @@ def rigs(draw: st.DrawFn) -> Rig:
         inputs={"upload": draw(st.sampled_from(["used", "all"]))},
     )
     chance = random.Random(draw(st.integers(0, 1000)))
-    rig = Rig(chosen, chance, iter(draw(FATES)), looks_twice=0.2)
+    sim = Simulation(chosen, chance, iter(draw(FATES)), looks_twice=0.2)
     for path, content in draw(FILES).items():
-        rig.write(path, content)
-    return rig
+        sim.write(path, content)
+    return sim
 
 
 @sample(max_examples=EXAMPLES, deadline=None)
-@given(rigs())
-def test_every_case_is_launched_exactly_so_often(rig: Rig) -> None:
+@given(simulations())
+def test_every_case_is_launched_exactly_so_often(sim: Simulation) -> None:
     """Whatever answers are lost and whenever the process dies, each case has its nb_runs executions."""
-    rig.rest()
-    assert rig.state.session.phase is Phase.OPEN
-    assert rig.vip.launches() == dict.fromkeys(rig.cases(), rig.settings.launch.nb_runs)
-    rig.check_rest()
+    sim.rest()
+    assert sim.state.session.phase is Phase.OPEN
+    assert sim.vip.launches() == dict.fromkeys(sim.cases(), sim.settings.launch.nb_runs)
+    sim.check_rest()
 
 
 @sample(max_examples=EXAMPLES, deadline=None)
-@given(rigs(), FATES)
-def test_a_deleted_marker_empties_vip_after_everything_came(rig: Rig, fates: list[str]) -> None:
+@given(simulations(), FATES)
+def test_a_deleted_marker_empties_vip_after_everything_came(
+    sim: Simulation, fates: list[str]
+) -> None:
     """The session's folder goes, nothing else does, and every result was here before."""
-    rig.vip.folders |= {VipPath("/vip/Home/API"), VipPath("/vip/Home/API/other")}
-    rig.rest()
-    rig.delete_marker()
-    rig.fates = iter(fates)
-    rig.rest()
-    assert rig.state.session.phase is Phase.CLOSED
-    assert rig.vip.folders == {VipPath(f"/vip/Home{p}") for p in ("", "/API", "/API/other")}
-    assert rig.vip.files == {}
-    assert not rig.marker
-    assert len(rig.outputs) == rig.vip.launches().total()
+    sim.vip.folders |= {VipPath("/vip/Home/API"), VipPath("/vip/Home/API/other")}
+    sim.rest()
+    sim.delete_marker()
+    sim.fates = iter(fates)
+    sim.rest()
+    assert sim.state.session.phase is Phase.CLOSED
+    assert sim.vip.folders == {VipPath(f"/vip/Home{p}") for p in ("", "/API", "/API/other")}
+    assert sim.vip.files == {}
+    assert not sim.marker
+    assert len(sim.outputs) == sim.vip.launches().total()
 
 
 @sample(max_examples=EXAMPLES, deadline=None)
-@given(rigs(), st.integers(0, 40), FATES)
+@given(simulations(), st.integers(0, 40), FATES)
 def test_a_marker_deleted_at_any_time_loses_no_result(
-    rig: Rig, rounds: int, fates: list[str]
+    sim: Simulation, rounds: int, fates: list[str]
 ) -> None:
     """Whenever it goes: what was launched is fetched, VIP is emptied, and nothing starts again."""
     for _ in range(rounds):
-        rig.step()
-    opened = rig.marker
-    rig.delete_marker()
-    rig.fates = iter(fates)
-    rig.rest()
-    rig.check_rest()
-    if opened and rig.state.session.phase is not Phase.CLOSED:
-        assert rig.stray_marker  # it was deleted before the ledger knew that it was written
-    assert len(rig.outputs) == rig.vip.launches().total()
+        sim.step()
+    opened = sim.marker
+    sim.delete_marker()
+    sim.fates = iter(fates)
+    sim.rest()
+    sim.check_rest()
+    if opened and sim.state.session.phase is not Phase.CLOSED:
+        assert sim.stray_marker  # it was deleted before the ledger knew that it was written
+    assert len(sim.outputs) == sim.vip.launches().total()
 
 
 @sample(max_examples=EXAMPLES, deadline=None)
-@given(rigs(), st.data())
+@given(simulations(), st.data())
 def test_a_disturbed_session_comes_to_rest_without_a_second_launch(
-    rig: Rig, data: st.DataObject
+    sim: Simulation, data: st.DataObject
 ) -> None:
     """Inputs removed on VIP, results edited or deleted here, a restart: no case starts again."""
-    rig.rest()
-    for path in data.draw(st.sets(st.sampled_from(sorted(rig.vip.files)))):
+    sim.rest()
+    for path in data.draw(st.sets(st.sampled_from(sorted(sim.vip.files)))):
         if "/INPUTS/" in path:
-            rig.vip.lose(path)
-    edited = data.draw(st.sets(st.sampled_from(sorted(rig.outputs))))
-    deleted = data.draw(st.sets(st.sampled_from(sorted(rig.outputs))))
+            sim.vip.lose(path)
+    edited = data.draw(st.sets(st.sampled_from(sorted(sim.outputs))))
+    deleted = data.draw(st.sets(st.sampled_from(sorted(sim.outputs))))
     for local in edited:
-        rig.edit_result(local)
+        sim.edit_result(local)
     for local in deleted:
-        rig.delete_result(local)
-    rig.memory = Memory()
-    started = rig.vip.launches()
-    rig.rest()
-    assert rig.vip.launches() == started
-    assert rig.theirs.keys() == edited - deleted
-    assert deleted <= rig.outputs.keys()
-    rig.check_rest()
+        sim.delete_result(local)
+    sim.memory = Memory()
+    started = sim.vip.launches()
+    sim.rest()
+    assert sim.vip.launches() == started
+    assert sim.theirs.keys() == edited - deleted
+    assert deleted <= sim.outputs.keys()
+    sim.check_rest()
 
 
 @sample(max_examples=EXAMPLES, deadline=None)
-@given(rigs(), st.sampled_from(["a.dat", "d.dat"]))
-def test_a_new_file_starts_only_its_own_case(rig: Rig, name: str) -> None:
+@given(simulations(), st.sampled_from(["a.dat", "d.dat"]))
+def test_a_new_file_starts_only_its_own_case(sim: Simulation, name: str) -> None:
     """Another content, or another file, is one more case; the others stay as they are."""
-    rig.rest()
-    before = rig.vip.launches()
-    rig.write(name, "other content")
-    rig.rest()
-    more = rig.vip.launches() - before
-    assert more == {((name, "other content"),): rig.settings.launch.nb_runs}
+    sim.rest()
+    before = sim.vip.launches()
+    sim.write(name, "other content")
+    sim.rest()
+    more = sim.vip.launches() - before
+    assert more == {((name, "other content"),): sim.settings.launch.nb_runs}
 
 
 @pytest.mark.timeout(1200)

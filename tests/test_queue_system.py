@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
-from tests.pipelines import SPECTRUM
-from tests.told import cases, started, states, status
+from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.statuses import cases, started, states, status
 from vipsync.actions import StartExecution
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import Bench, Study
+from tests.lab.bench import Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
 from vipsync.model import replace

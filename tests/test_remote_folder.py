@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import CLOSED, ID, OPEN, OPENED, REMOVING, seen_home
+from tests.lab.builders import CLOSED, ID, OPEN, OPENED, REMOVING, seen_home
 from vipsync.actions import HomeSeen
 from vipsync.model import replace
 from vipsync.plan.remote_folder import Whose, whose

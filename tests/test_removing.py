@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.worlds import (
+from tests.lab.builders import (
     ASKED,
     HOME,
     INPUTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.harness import Bench
+from tests.lab.bench import Bench
 
 ONLY_SENT = 'session_name = "study"\nportal = "https://vip.test"\n'
 

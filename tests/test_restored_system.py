@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.rows import Phase
 
 Step = Callable[[Bench, Study], None]

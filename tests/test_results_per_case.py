@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.harness import SETTINGS, Bench, Study
-from tests.pipelines import SPECTRUM
-from tests.told import cases, states, status, table
+from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.statuses import cases, states, status, table
 from vipsync.local import Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase

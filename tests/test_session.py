@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.scripts import OTHER_KEY, PIPELINE, Interrupting, Scripts
-from tests.served import serve, without_privileges
+from tests.lab.scripts import OTHER_KEY, PIPELINE, Interrupting, Scripts
+from tests.lab.served import serve, without_privileges
 from vipsync import VipSession
 from vipsync import actions as do
 from vipsync.errors import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import WALL, execution, snapshot
+from tests.lab.builders import WALL, execution, snapshot
 from vipsync.errors import DiskError, PropertyError
 from vipsync.model import ExecutionStatus
 from vipsync.record.backup import Backup, Workflow, read_backup

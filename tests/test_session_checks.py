@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync.errors import (
     InputsMissing,
     InvalidInput,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts import Interrupting, Scripts
+from tests.lab.scripts import Interrupting, Scripts
 from tests.test_session import saved, statuses
 from vipsync import actions as do
 from vipsync.errors import NameTaken, ResultsMissing, Unreachable, VipsyncError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, Study
+from tests.lab.bench import Bench, Study
 from vipsync import VipSession
 from vipsync.commands.init import adopt
 from vipsync.errors import FolderError, FolderHeld

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import OPEN, execution
+from tests.lab.builders import OPEN, execution
 from vipsync.model import ExecutionStatus, Job, VipPath
 from vipsync.rows import Followed, Launch, State
 from vipsync.script.outcomes import failed_jobs, how_they_ended, jobs_so_far

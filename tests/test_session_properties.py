@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts import PIPELINE, Scripts
+from tests.lab.scripts import PIPELINE, Scripts
 from vipsync import VipSession
 from vipsync.errors import InputsMissing, PropertyError
 from vipsync.local import FOR_EVER, Kind

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 import pytest
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync.errors import InvalidInput, PropertyTypeError
 from vipsync.model import VipPath
 from vipsync.script.checks import check_given

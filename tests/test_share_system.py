@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study, touch
-from tests.pipelines import SPECTRUM
-from tests.told import cases, states, status
+from tests.lab.bench import SETTINGS, Bench, Study, touch
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.statuses import cases, states, status
 from vipsync import VipSession
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.sharing import leases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds import (
+from tests.lab.builders import (
     HOME,
     ID,
     INPUTS,

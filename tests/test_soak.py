@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines import SPECTRUM
-from tests.served import KEY, ROOT, SETTINGS, Served, serve, wait_until
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.served import KEY, ROOT, SETTINGS, Served, serve, wait_until
 from tests.soak.life import Told, fit, live_seed
 from vipsync.local import Kind, World
 from vipsync.record.ledger import read_state
@@ -146,7 +146,7 @@ def _drop(study: Path, signals: dict[str, str]) -> None:
 
 def _run_and_kill(served: Served, study: Path, seconds: float) -> str:
     """Let a process work for a while, kill it, return what it said."""
-    with served.process("run", study, module="tests.hasty") as process:
+    with served.process("run", study, module="tests.lab.short_waits") as process:
         time.sleep(seconds)  # the moment of death is what is tried here
         assert KEY not in _command_line(process.pid)
         process.kill()
@@ -154,7 +154,7 @@ def _run_and_kill(served: Served, study: Path, seconds: float) -> str:
 
 
 def _run_to_the_end(served: Served, study: Path, signals: dict[str, str]) -> str:
-    with served.process("run", study, module="tests.hasty") as process:
+    with served.process("run", study, module="tests.lab.short_waits") as process:
         wait_until(lambda: len(_results(study)) == len(signals), PATIENCE)
         wait_until((study / "ON_VIP.txt").exists, PATIENCE)
         (study / "ON_VIP.txt").unlink()

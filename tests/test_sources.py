@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync.cases.sources import FileItem, Recipe, Source, nearest, read_sources
 from vipsync.errors import SettingsError
 from vipsync.model import FileSetting, InputSetting, InputsSettings, PackKind, PackSetting, Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import WALL
+from tests.lab.builders import WALL
 from vipsync.record.lifecycle import TABLE, Event, can, step
 from vipsync.rows import Phase, Session, Stage
 

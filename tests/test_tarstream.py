@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.memory import traced
+from tests.lab.memory import traced
 from tests.test_archive import FORMATS, GOOD, GOOD_TREE, Member, Place, packed
 from vipsync.disk.tarstream import TarReader, looks_like_tar, opened
 from vipsync.errors import ArchiveRefused, LocalFileError

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import SETTINGS, Bench
+from tests.lab.bench import SETTINGS, Bench
+from tests.lab.statuses import states
 from tests.test_packing_system import scan, settings
-from tests.told import states
 from vipsync.plan.standing import CaseState
 
 FOLDER = SETTINGS.replace('"*.mrui"', '"{sub}/dicom/"')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync.cases.values import (
     base_name,
     count_of,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served import wait_until
+from tests.lab.served import wait_until
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.scan import Scanner
 from vipsync.disk.walk import Ignored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import SETTINGS, Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Kind
 from vipsync.model import RelPath

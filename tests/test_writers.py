@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served import Served, serve, wait_until
+from tests.lab.served import Served, serve, wait_until
 from vipsync.local.runner import Content, Job, sample_outputs
 
 SETTLE = 1.0

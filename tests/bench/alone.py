@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.pipelines import pipeline
-from tests.worlds import ID, KEY, NOW, OPEN, PLATFORM, WALL, settings
+from tests.lab.builders import ID, KEY, NOW, OPEN, PLATFORM, WALL, settings
+from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.cases.finding import find_cases

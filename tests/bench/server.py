@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 from wsgiref.handlers import SimpleHandler
 from wsgiref.types import WSGIApplication
 
-from tests.pipelines import written
+from tests.lab.pipelines import written
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, create_app
 from vipsync.local.runner import Job
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines import SPECTRUM, written
+from tests.lab.pipelines import SPECTRUM, written
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
 

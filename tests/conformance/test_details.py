@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.conformance.sides import ONE, PIPELINE, SETTINGS, A, B, Side, left_by, official
-from tests.harness import SETTINGS as FOLDER
-from tests.harness import Bench
-from tests.scripts import Interrupting
+from tests.lab.bench import SETTINGS as FOLDER
+from tests.lab.bench import Bench
+from tests.lab.scripts import Interrupting
 from vipsync import Account, VipSession
 from vipsync import actions as do
 from vipsync.errors import VipsyncError

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.outages import Away, Outage, answers_500, refuses
-from tests.scripts import PIPELINE, Scripts
+from tests.lab.outages import Away, Outage, answers_500, refuses
+from tests.lab.scripts import PIPELINE, Scripts
 from vipsync import VipSession
 from vipsync.errors import VipsyncError
 from vipsync.local import InProcess

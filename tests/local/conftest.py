@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Embedded
-from tests.pipelines import written
+from tests.lab.bench import Embedded
+from tests.lab.pipelines import written
 from vipsync.local import DEFAULT_KEY, InProcess
 
 CQUEST = written(

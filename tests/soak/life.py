@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 import httpx
 
-from tests.harness import Bench
-from tests.pipelines import SPECTRUM
-from tests.served import KEY
+from tests.lab.bench import Bench
+from tests.lab.pipelines import SPECTRUM
+from tests.lab.served import KEY
 from tests.soak.ending import End, archive, right_end
 from tests.soak.player import Condition, Player
 from tests.soak.story import OF_ENGINES, Fate, Story, invent

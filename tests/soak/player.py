@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.harness import Study
-from tests.served import KEY
+from tests.lab.bench import Study
+from tests.lab.builders import leaves
+from tests.lab.served import KEY
 from tests.soak.ending import DONE, MY_WORDS, NOT_DONE, archive
 from tests.soak.story import (
     KILLED,
@@ -28,7 +29,6 @@ from tests.soak.story import (
     Rest,
     Signal,
 )
-from tests.worlds import leaves
 from vipsync.folder.folder import ID_LETTERS, SessionFolder
 from vipsync.model import ExecutionStatus, JobState, VipPath
 from vipsync.plan.standing import CaseState, outcome

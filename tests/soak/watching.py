@@ -19,7 +19,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from tests.served import KEY
+from tests.lab.served import KEY
 from tests.soak.weather import Weather
 from vipsync import actions as do
 from vipsync.local import ManualClock

@@ -7,9 +7,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Embedded, files_below
-from tests.pipelines import written
-from tests.worlds import API, HOME, ID, ID_FOLDER, INPUTS, KEY, OUTPUTS, folder_of
+from tests.lab.bench import Embedded, files_below
+from tests.lab.builders import API, HOME, ID, ID_FOLDER, INPUTS, KEY, OUTPUTS, folder_of
+from tests.lab.pipelines import written
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.client.vip_client import VipClient
@@ -20,7 +20,7 @@ from vipsync.model import FileState, RelPath, VipPath, replace
 ECHO = written("Echo", "data:File", "out=[data].out")
 
 
-class Bench(Embedded):
+class Acting(Embedded):
     """The tools of one folder with an id, and a hand in its VIP, where the session's folders are."""
 
     def __init__(self, root: Path, **options: Any) -> None:
@@ -70,9 +70,6 @@ class Bench(Embedded):
     def left(self) -> list[str]:
         """Return what lies among the unfinished transfers."""
         return sorted(p.name for p in self.tools.folder.transfers.iterdir())
-
-
-workbench = Bench
 
 
 def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from tests.harness import Embedded, files_below, numbered
-from tests.pipelines import SPECTRUM
+from tests.lab.bench import Embedded, files_below, numbered
+from tests.lab.pipelines import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, InProcess, User
 from vipsync.run.dispatch import Executor, Serial

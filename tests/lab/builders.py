@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.pipelines import pipeline
+from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.cases.finding import find_cases
 from vipsync.errors import VipsyncError

@@ -1,4 +1,4 @@
-"""`python -m tests.hasty ...` is the command `vipsync`, for stories in real time that kill it.
+"""`python -m tests.lab.short_waits ...` is the command `vipsync`, for stories in real time that kill it.
 
 It waits for late writers and doubtful launches in proportion to the embedded VIP of these stories,
 whose transfers time out in at most a second, and not in 45 (facts 3.5).

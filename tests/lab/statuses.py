@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from tests.harness import Bench, Study
+from tests.lab.bench import Bench, Study
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.status.results_table import results_table
 from vipsync.status.status import Status, status_of
 
-PIPELINES = Path(__file__).parent.parent / "examples" / "pipelines"
+PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
 """Real pipelines, with command lines that need no container."""
 
 

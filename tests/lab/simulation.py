@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, product
 
-from tests.little_vip import API, RESULT_SIZE, LittleVip, Parts
-from tests.pipelines import pipeline
-from tests.worlds import (
+from tests.lab.builders import (
     CLOSED,
     HOME,
     ID,
@@ -28,6 +26,8 @@ from tests.worlds import (
     leaves,
     sha256,
 )
+from tests.lab.fake_vip import API, RESULT_SIZE, FakeVip, Parts
+from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.cases.finding import find_cases
 from vipsync.errors import (
@@ -137,7 +137,7 @@ _CASES: dict[tuple[str, str, frozenset[RelPath]], CaseSet] = {}
 
 
 @dataclass(repr=False)
-class Rig:
+class Simulation:
     """One folder, its ledger, its process, and VIP; what a person did, and so what may happen."""
 
     settings: Settings
@@ -146,7 +146,7 @@ class Rig:
     shape: str = "each"
     planner: Callable[[Snapshot], Plan] = plan
     looks_twice: float = 0.0
-    vip: LittleVip = field(init=False)
+    vip: FakeVip = field(init=False)
     state: State = field(default_factory=lambda: State(CLOSED))
     memory: Memory = field(default_factory=Memory)
     now: float = 1000.0
@@ -190,7 +190,7 @@ class Rig:
     def __post_init__(self) -> None:
         shape = SHAPES[self.shape]
         dot = shape.descriptor.dot if shape.descriptor else frozenset()
-        self.vip = LittleVip(self.chance, dot, shape.own)
+        self.vip = FakeVip(self.chance, dot, shape.own)
 
     # what a person does
 

@@ -19,7 +19,7 @@ from vipsync import cli
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
 from vipsync.local.runner import Work, sample_outputs
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 KEY = "7q3v1k9u2m5t8s4r6p0o1n2l3j"
 """A key of the real form, so that a leak can be seen."""

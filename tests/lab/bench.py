@@ -15,8 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.pipelines import SPECTRUM as SPECTRUM
-from tests.pipelines import Raw
+from tests.lab.pipelines import SPECTRUM, Raw
 from vipsync.client.connecting import key_print
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import VipsyncError
@@ -212,8 +211,6 @@ class Bench(Embedded):
 
     A bench that is made anew on the same session folders stands for another process.
     """
-
-    vip_sessions = Embedded.sessions_on_vip
 
     def __init__(self, root: Path, **options: Any) -> None:
         super().__init__(root, SPECTRUM, **{"startup_delay": 5.0, **options})

@@ -1,4 +1,4 @@
-"""`vipsync` as another account of this machine: `python -m tests.somebody UID:GID UMASK …`."""
+"""`vipsync` as another account of this machine: `python -m tests.lab.somebody UID:GID UMASK …`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Blob(NamedTuple):
 
 
 @dataclass(repr=False)
-class LittleVip:
+class FakeVip:
     """Folders, files, executions with the polls they still need, and the jobs of each."""
 
     chance: random.Random
