@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -194,6 +195,22 @@ def test_a_script_that_nobody_hears_comes_to_its_end(served: Served, way: str) -
     with served.process(study, within=shell) as process:
         process.communicate(timeout=60)
     assert len(list((study / "vip_outputs").rglob("*.txt"))) == 2
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"\xff\xfe", b"a\nb\xc3"])
+def test_a_folder_below_a_name_that_is_no_text(served: Served, name: bytes) -> None:
+    """From the first file to the end, and `status --json` is a document that can be read."""
+    above = served.root / os.fsdecode(name)
+    above.mkdir()
+    study = served.study(f"odd-{name.hex()}", a="one").rename(above / "study")
+    for command in (["run", "--once"], ["check"], ["status", "--json"], ["finish"]):
+        with served.process(*command, study) as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "fault" not in err
+        if "--json" in command:
+            assert json.loads(out)[0]["counts"] == {"done": 1}
+    assert len(_results(study)) == 1
 
 
 def test_a_log_on_a_full_disk_ends_no_work(served: Served) -> None:

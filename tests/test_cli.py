@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -545,6 +547,85 @@ def test_a_fault_is_one_line_with_its_log(
     assert "Traceback" not in said.out + said.err
     log = next((served.root / "state").rglob("fault-*.log"))
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("missing", ["home", "folder", "place"])
+def test_a_fault_is_told_whatever_is_missing(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """No home folder, the current one deleted, nowhere to write: the line comes all the same."""
+    monkeypatch.setattr(account, "pipelines", lambda *_args: 1 // 0)
+    environ = {"XDG_STATE_HOME": "/dev/null" if missing == "place" else ""}
+    gone = served.root / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    if missing == "home":
+        environ["HOME"] = ""
+        monkeypatch.setattr(pwd, "getpwuid", _nobody)
+    if missing == "folder":
+        gone.rmdir()
+    said = call("pipelines", environ=environ)
+    assert said.code == 1
+    assert "ZeroDivisionError in test_cli.py" in said.err
+    assert missing == "folder" or list(gone.iterdir()) == []
+    Path(said.err.split("log: ")[1].splitlines()[0]).unlink()
+
+
+def _nobody(user: int) -> None:
+    raise KeyError(user)
+
+
+@pytest.mark.parametrize("environ", [{}, {"XDG_CONFIG_HOME": "config"}])
+def test_no_key_is_kept_where_one_happens_to_be(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+) -> None:
+    """Without a home folder there is no place for it; that is said, and no fault."""
+    monkeypatch.setattr(pwd, "getpwuid", _nobody)
+    monkeypatch.chdir(served.study(a="one"))
+    nowhere = {"HOME": "", "XDG_CONFIG_HOME": "", "VIP_API_KEY": ""}
+    for command in (("login",), ("pipelines",), ("check", ".")):
+        said = call(*command, typed=f"{served.key}\n", environ=nowhere | environ)
+        assert said.code == 4
+        assert "no home folder" in said.out + said.err
+    assert {p.name for p in Path().iterdir()} == {"inputs", "settings.toml"}
+
+
+@pytest.mark.parametrize("command", ["check", "why", "init", "status", "plan", "run"])
+def test_a_folder_that_is_gone_is_said(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """One cannot speak of what is beside oneself, and that is no fault."""
+    (served.root / "gone").mkdir()
+    monkeypatch.chdir(served.root / "gone")
+    (served.root / "gone").rmdir()
+    said = call(command, "x")
+    assert said.code == 3
+    assert "The folder that you are in is gone" in said.err
+
+
+@pytest.mark.parametrize("way", ["..", "../../study", "../inputs/.."])
+def test_a_folder_is_known_by_the_way_back(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Its name is the session's where settings.toml has none, however it was called."""
+    study = served.study(settings=SETTINGS.replace('session_name = "{name}"', ""), a="one")
+    monkeypatch.chdir(study / "inputs")
+    assert call("check", way).code == 0
+    assert call("run", "--once", way).code == 0
+    assert call("status", way).out.startswith("study: Everything is here")
+    assert served.on_vip() == ["study"]
+
+
+@pytest.mark.parametrize("name", ["my study", "it's", "$HOME & co"])
+def test_a_suggested_command_can_be_copied(call: Caller, served: Served, name: str) -> None:
+    """A shell reads the folder's name as one word."""
+    study = served.root / name
+    said = [call("init", study).out, call("init", study).err]
+    (study / "settings.toml").unlink()
+    said.append(call("check", study).err)
+    found = [text for words in said for text in re.findall(r"`(vipsync [^`]*/[^`]*)`", words)]
+    assert len(found) >= 3
+    assert all(shlex.split(command)[-1] == str(study) for command in found)
 
 
 def test_the_folder_has_a_log(call: Caller, served: Served) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import unicodedata
 
 import pytest
@@ -15,6 +17,7 @@ from vipsync.names import (
     inputs_root,
     local_name,
     relpath,
+    shell_word,
     version_path,
     vip_part,
     vip_relpath,
@@ -30,6 +33,29 @@ def test_a_path_that_leaves_the_folder_is_refused(text: str) -> None:
     """A path is taken in only where it stays inside the folder and has no control characters."""
     with pytest.raises(ForeignPath):
         relpath(text)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="asks bash what it reads")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain/x-1",
+        "",
+        "my study",
+        "it's",
+        'a"b',
+        "$HOME",
+        "`ls`",
+        "a\nb\t'c'\\d",
+        "é",
+        "caf\udce9 1",
+    ],
+)
+def test_a_word_of_a_command_is_read_as_it_was_meant(text: str) -> None:
+    """Whatever a folder is called, what is suggested can be copied."""
+    read = subprocess.run(["bash", "-c", f"printf %s {shell_word(text)}"], capture_output=True)
+    assert read.stdout == text.encode("utf-8", "surrogateescape")
+    assert shell_word(text).isprintable()
 
 
 def test_a_path_is_held_in_nfc() -> None:

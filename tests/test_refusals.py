@@ -118,11 +118,13 @@ def test_foreign_page_is_a_bad_answer(status: int) -> None:
     assert len(error.message) < 400
 
 
-def test_redirect_names_the_address_to_use() -> None:
-    """Whoever set a moved portal is told the new address."""
-    error = refused(301, None, "", location="https://new.vip.test")
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_redirect_advises_nobody_to_send_a_key_there(status: int) -> None:
+    """Where it leads is told; whether that is a portal, only a person can know."""
+    error = refused(status, None, "", location="https://new.vip.test")
     assert type(error) is BadAnswer
-    assert 'portal = "https://new.vip.test"' in error.remedy
+    assert "https://new.vip.test" in error.message
+    assert "https://" not in error.remedy
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
 from vipsync import commands
-from vipsync.errors import KeyMissing, VipsyncError
+from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
     from vipsync.commands.context import Face
@@ -69,6 +69,9 @@ def _open_files() -> None:
             os.fstat(number)
         except OSError:  # else the next file that is opened would get its number
             os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # never bytes that are no text, either
     sys.stdin = sys.stdin or io.StringIO()
     sys.stdout = cast("TextIO", lasting(sys.stdout))
     sys.stderr = cast("TextIO", lasting(sys.stderr))
@@ -104,15 +107,10 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
     except VipsyncError as error:
         reporter().failed(error)
         return error.exit_code
-    except PermissionError as error:
-        from vipsync.disk.files import unreadable
-
-        trouble = unreadable(Path(error.filename or "."), error)
+    except Exception as error:
+        trouble = _refused_here(error) or _fault(error)
         reporter().failed(trouble)
         return trouble.exit_code
-    except Exception as error:
-        reporter().failed(_fault(error))
-        return 1
     return int(code or 0)
 
 
@@ -120,6 +118,17 @@ def _reporter() -> Reporter:
     from vipsync.report.reporter import Reporter
 
     return Reporter()
+
+
+def _refused_here(error: Exception) -> VipsyncError | None:
+    """Say what this machine refuses in whatever it was asked; None for what is a fault of ours."""
+    from vipsync.disk.files import unreadable
+
+    if isinstance(error, PermissionError):
+        return unreadable(Path(error.filename or "."), error)
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        return FolderAbsent("The folder that you are in is gone.", "Go to another one with `cd`.")
+    return None
 
 
 def _fault(error: Exception) -> VipsyncError:
@@ -147,13 +156,15 @@ def _write_log(text: str) -> Path:
     from platformdirs import user_log_path
 
     name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    for folder in (user_log_path("vipsync"), Path(tempfile.gettempdir())):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, "utf-8", "replace")
-        except OSError:
+    for find in (partial(user_log_path, "vipsync"), tempfile.gettempdir):
+        try:  # there may be no home folder, none for what is temporary, and none where one is
+            folder = Path(find())
+            if folder.is_absolute():
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text, "utf-8", "replace")
+                return folder / name
+        except (OSError, RuntimeError):
             continue
-        return folder / name
     return Path(os.devnull)
 
 

@@ -8,6 +8,7 @@ line protocol, its shells and its list separator would stumble over (facts 3.3, 
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -25,6 +26,16 @@ _VERSION = re.compile(r"_v[0-9]+")
 _JAVA_BLANKS = "".join(map(chr, range(0x21)))
 _NOT_ON_WINDOWS = re.compile(r'[<>:"?*|\\ \x00-\x1f]')
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)")
+
+
+def shell_word(text: object) -> str:
+    """Return a text as a shell reads it as one word, for a command to copy."""
+    word = str(text)
+    if word.isprintable():
+        return shlex.quote(word)
+    odd = word.encode("utf-8", "surrogateescape")
+    plain = (chr(b) if chr(b).isprintable() and b < 0x7F else f"\\x{b:02x}" for b in odd)
+    return "$'" + "".join(f"\\{c}" if c in "'\\" else c for c in plain) + "'"
 
 
 def relpath(text: str) -> RelPath:

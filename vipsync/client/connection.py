@@ -7,6 +7,7 @@ texts. Answers are read no further than they are of use; nothing is ever sent tw
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -32,6 +33,9 @@ MAX_REFUSAL = 64 * 1024
 """Bytes of a refusal that are read."""
 MAX_LOG = BLOCK
 """Bytes of a log that are kept: its last ones."""
+
+_PAGE = re.compile(r"/+(rest|home\.html)$")
+"""What people copy along with the address of a portal."""
 
 # A PUT answers after up to 45 s (facts 3.5), and a free connection may be as far away.
 _TIMEOUT = httpx.Timeout(90.0, connect=10.0)
@@ -150,7 +154,7 @@ class _KeyHeader(httpx.Auth):
 def portal_address(address: str) -> str:
     """Return the address of a portal without a trailing slash, or raise SettingsError."""
     try:
-        url = httpx.URL(address.strip().rstrip("/"))
+        url = httpx.URL(_PAGE.sub("", address.strip().rstrip("/")))
     except httpx.InvalidURL:
         url = httpx.URL("")
     if (

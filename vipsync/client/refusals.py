@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from vipsync.client.http import httpx
-from vipsync.client.wire import Answer, excerpt
+from vipsync.client.wire import NETWORK, Answer, excerpt
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,
@@ -134,7 +134,7 @@ class Refusal(Struct, frozen=True):
         target = excerpt(self.location) or "an address that it does not name"
         return BadAnswer(
             f"{self.portal} sends requests on to {target}; the key was not sent there.",
-            f'Set `portal = "{target}"` if you trust that address.' if self.location else "",
+            NETWORK,
             status=self.status,
         )
 

@@ -36,6 +36,12 @@ from vipsync.model import (
     VipPath,
 )
 
+NETWORK = (
+    "Where this network wants a login first, as in a hotel, do that in a browser. "
+    "Otherwise check the portal's address."
+)
+"""What to do about an answer that is not VIP's. A foreign page's own advice is never handed on."""
+
 T = TypeVar("T")
 
 EXCERPT = 200
@@ -250,7 +256,7 @@ def parsed(shape: Decoder[T], body: bytes, asked: str) -> T:
         reason = excerpt(str(error)) if isinstance(error, ValidationError) else "no JSON"
         raise BadAnswer(
             f"The answer to '{asked}' has not the shape that VIP gives it ({reason}).",
-            "Check that the portal's address is that of a VIP portal.",
+            NETWORK,
         ) from None
 
 

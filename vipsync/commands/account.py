@@ -11,6 +11,7 @@ from vipsync.commands.context import Face
 from vipsync.errors import KeyMissing, PipelineUnavailable, StillOnVip, Unreachable
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Descriptor, Secret
+from vipsync.names import shell_word
 from vipsync.record.backup import Backup
 from vipsync.report.text import printable
 from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
@@ -47,7 +48,7 @@ def _refuse_to_leave_data(face: Face, folder: SessionFolder) -> None:
     if client.exists(session.home) and is_ours(client, session.home, session.id):
         raise StillOnVip(
             f"{folder.root} is no copy, and {session.home} on VIP holds its data; nothing was changed.",
-            f"`vipsync finish {folder.root}` brings the results here and removes them; then call it again.",
+            f"`vipsync finish {shell_word(folder.root)}` brings the results here and removes them; then call it again.",
         )
 
 

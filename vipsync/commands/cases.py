@@ -15,6 +15,7 @@ from vipsync.disk.files import make_folder
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Command, Request
+from vipsync.names import shell_word
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated
 from vipsync.plan.standing import CaseState, case_reports
 from vipsync.record.ledger import read_state
@@ -89,7 +90,7 @@ class Asker:
                 return
         raise VipsyncError(
             f"`{request.command}` was not carried out yet; the request stands.",
-            f"`vipsync run {self.folder.root}` carries it out.",
+            f"`vipsync run {shell_word(self.folder.root)}` carries it out.",
         )
 
     def launch(self, request: Request) -> int:

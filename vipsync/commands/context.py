@@ -11,6 +11,7 @@ from vipsync.client.connecting import Connector
 from vipsync.errors import NotASession
 from vipsync.folder.folder import SessionFolder, find_sessions
 from vipsync.model import PORTAL, Settings
+from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
 from vipsync.settings.reading import PORTAL_VARIABLE
 
@@ -59,7 +60,7 @@ def sessions_of(directories: Sequence[Path]) -> list[SessionFolder]:
         if not inside:
             raise NotASession(
                 f"{directory} is no session folder, and has none in it.",
-                f"`vipsync init {directory}` makes one.",
+                f"`vipsync init {shell_word(directory)}` makes one.",
             )
         found.update({folder.root: folder for folder in inside})
     return list(found.values())

@@ -19,6 +19,7 @@ from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
+from vipsync.names import shell_word
 from vipsync.record.backup import BACKUP, Backup, read_backup
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, Session
@@ -57,7 +58,7 @@ def create(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
         write_atomic(folder.settings, kept.encode())
         return Made(
             f"{folder.settings} is back as it was when it was last valid.",
-            (f"Look at it, and ask `vipsync check {folder.root}`.",),
+            (f"Look at it, and ask `vipsync check {shell_word(folder.root)}`.",),
         )
     _write_folder(folder, settings_text(descriptor, _name(folder), portal))
     return Made(f"{folder.root} is a session folder now.", tuple(_steps(folder, descriptor)))
@@ -77,7 +78,7 @@ def _steps(folder: SessionFolder, descriptor: Descriptor | None) -> Iterator[str
     else:
         yield f"Look at {folder.settings}: what it says is enough to run."
     yield f"Put files into {folder.root / 'inputs'}."
-    yield f"Ask `vipsync check {folder.root}`, then start `vipsync run {folder.root}`."
+    yield f"Ask `vipsync check {shell_word(folder.root)}`, then start `vipsync run {shell_word(folder.root)}`."
 
 
 def _name(folder: SessionFolder) -> str:
@@ -89,7 +90,7 @@ def refuse_settings(folder: SessionFolder) -> None:
     if os.path.lexists(folder.settings):
         raise FolderError(
             f"{folder.settings} is there already; nothing was changed.",
-            f"Edit it, and ask `vipsync check {folder.root}`. "
+            f"Edit it, and ask `vipsync check {shell_word(folder.root)}`. "
             "For a copied folder: `vipsync init --fresh DIR`.",
         )
 
@@ -130,7 +131,7 @@ def refresh(root: Path) -> Made:
     if before is None or not folder.settings.exists():
         raise NotASession(
             f"{folder.root} is no session folder yet, or has no settings.toml.",
-            f"`vipsync init {folder.root}` makes one of it.",
+            f"`vipsync init {shell_word(folder.root)}` makes one of it.",
         )
     with folder.held():
         outputs = _outputs_inside(folder)
@@ -144,7 +145,7 @@ def refresh(root: Path) -> Made:
             f"What belonged to session {before.id} lies in {aside}.",
             f"Give it a session_name of its own in {folder.settings}, where it names one: "
             "a name on VIP belongs to one session.",
-            f"Then start `vipsync run {folder.root}`: its complete cases are launched anew.",
+            f"Then start `vipsync run {shell_word(folder.root)}`: its complete cases are launched anew.",
         ),
     )
 
@@ -211,7 +212,7 @@ def adopt(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
             f"Fill in {folder.settings}; what it ran with before stands at its end.",
             f"Put its inputs into {folder.root / 'inputs'}: those that are there at the first "
             "`vipsync run` count as launched before.",
-            f"Ask `vipsync check {folder.root}`, then start `vipsync run {folder.root}`.",
+            f"Ask `vipsync check {shell_word(folder.root)}`, then start `vipsync run {shell_word(folder.root)}`.",
         ),
     )
 
@@ -230,7 +231,7 @@ def backup_to_adopt(folder: SessionFolder) -> Backup | None:
         )
     raise FolderError(
         f"{folder.root} has neither ON_VIP.txt nor outputs/{BACKUP}: there is nothing to adopt.",
-        f"`vipsync init {folder.root}` makes a new session.",
+        f"`vipsync init {shell_word(folder.root)}` makes a new session.",
     )
 
 

@@ -105,7 +105,7 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
         return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
-    fresh = status_of(looked.snapshot, looked.plan, str(folder.root), confirmed, before)
+    fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
     if held is None:
         return fresh, "This account cannot see whether vipsync runs in this folder."
     never = "" if folder.ledger.exists() else "has not run yet and "

@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 from vipsync.disk.files import disk_error, make_folder, share, unreadable, write_atomic
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
 from vipsync.model import Command, Request
+from vipsync.names import shell_word
 
 if sys.platform != "win32":
     import fcntl
@@ -50,7 +51,7 @@ class SessionFolder:
     """One session folder on this machine."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+        self.root = root.resolve() if ".." in root.parts else root.absolute()
         self.settings = self.root / SETTINGS
         self.ignored = self.root / IGNORED
         self.marker = self.root / MARKER
@@ -109,7 +110,7 @@ class SessionFolder:
             if there and there.id == mine.id and not _same_file(old.root, self.root):
                 raise FolderCopied(
                     f"{self.root} is a copy of {mine.path}: both carry the session {mine.id}.",
-                    f"Make a session of its own of it with `vipsync init --fresh {self.root}`.",
+                    f"Make a session of its own of it with `vipsync init --fresh {shell_word(self.root)}`.",
                 )
 
     def require(self, session_id: str) -> None:

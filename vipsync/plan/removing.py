@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath, replace
+from vipsync.names import shell_word
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.sending import SENDS
@@ -93,7 +94,7 @@ def _say_silent(draft: Draft) -> None:
                 Level.PERSON,
                 execution.id,
                 f"VIP does not {what} {execution.id}: nobody knows what is there.",
-                f"To finish without it: `vipsync finish DIR --without {execution.id}`.",
+                f"To finish without it: `vipsync finish DIR --without {shell_word(execution.id)}`.",
             )
 
 
@@ -118,7 +119,7 @@ def _leased(draft: Draft) -> bool:
             text += f" It has not said so for {age / 3600:.0f} h."
             remedy = (
                 "If that session is gone: "
-                f"`vipsync finish DIR --without {lease.folder.rstrip('/').rsplit('/', 1)[-1]}`."
+                f"`vipsync finish DIR --without {shell_word(lease.folder.rstrip('/').rsplit('/', 1)[-1])}`."
             )
         draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
         draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)

@@ -14,7 +14,7 @@ from pathspec import GitIgnoreSpec
 from vipsync import actions as do
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
-from vipsync.names import local_name, relpath
+from vipsync.names import local_name, relpath, shell_word
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
@@ -247,7 +247,7 @@ def _say_too_large(draft: Draft, result: Result, limit: int) -> None:
         result.vip,
         f"It has {result.size:,} bytes; VIP lets through {limit:,} at most.",
         "Ask VIP's support for it, or let it go with "
-        f"`vipsync finish DIR --without {_called(result)}`.",
+        f"`vipsync finish DIR --without {shell_word(_called(result))}`.",
     )
 
 
@@ -262,7 +262,7 @@ def _say_refused(draft: Draft, result: Result) -> None:
         Level.PERSON,
         result.vip,
         f"It cannot come: {result.reason}",
-        f"Let it go with `vipsync finish DIR --without {_called(result)}`.",
+        f"Let it go with `vipsync finish DIR --without {shell_word(_called(result))}`.",
     )
 
 

@@ -140,7 +140,7 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
             "`api_key` should be a string: a key, a file's path, or a variable's name."
         )
     text = os.fspath(api_key)
-    path = Path(text).expanduser() if text else Path()
+    path = Path(os.path.expanduser(text))  # noqa: PTH111  # as it is where no home is known
     if _is_file(path):
         return Secret(_read(path))
     if text == KEY_VARIABLE:

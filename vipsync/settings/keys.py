@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from platformdirs import user_config_path
 
 from vipsync.errors import KeyMissing
 from vipsync.model import Secret, Settings
+from vipsync.names import shell_word
 
 KEY_VARIABLE = "VIP_API_KEY"
 """Environment variable that holds the key where settings.toml names no other."""
@@ -80,7 +82,18 @@ def api_key(
 def kept_path(portal: str, config_dir: Path | None = None) -> Path:
     """Return the file in which `vipsync login` keeps the key of this portal."""
     host = re.sub(r"[^0-9a-z.-]", "_", urlsplit(portal).netloc.lower())
-    return (config_dir or user_config_path("vipsync")) / f"api_key-{host}"
+    return (config_dir or _own_folder()) / f"api_key-{host}"
+
+
+def _own_folder() -> Path:
+    """Return the folder of this account's settings: a key must not lie where one happens to be."""
+    with suppress(RuntimeError):
+        if (folder := user_config_path("vipsync")).is_absolute():
+            return folder
+    raise KeyMissing(
+        "This account has no home folder where its API key could be kept.",
+        f"Set {KEY_VARIABLE} in the environment, or HOME.",
+    )
 
 
 def keep_api_key(key: Secret, portal: str, config_dir: Path | None = None) -> Path:
@@ -116,7 +129,7 @@ def _read(path: Path) -> Secret:
     except OSError as error:
         raise KeyMissing(f"No key in {path}: {error.strerror}.", REMEDY) from None
     if os.name == "posix" and mode & 0o077:
-        _log.warning("Other people may read %s. Mend it with: chmod 600 '%s'", path, path)
+        _log.warning("Other people may read %s. Mend it with: chmod 600 %s", path, shell_word(path))
     return _one_key(data.decode("utf-8-sig", "replace"), str(path))
 
 

@@ -19,6 +19,7 @@ from msgspec import ValidationError, convert
 
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import InputSetting, Settings, replace
+from vipsync.names import shell_word
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
 from vipsync.settings.keys import key_path
@@ -268,9 +269,11 @@ def _not_a_session(folder: Path) -> NotASession:
                 f"Rename it to {Settings.SOURCE}; Windows hides the ending .txt until asked to show it.",
             )
     if (folder / _LEDGER).is_file():
-        remedy = f"Put it back. `vipsync init {folder}` writes the one that was last valid."
+        remedy = (
+            f"Put it back. `vipsync init {shell_word(folder)}` writes the one that was last valid."
+        )
         return NotASession(f"{folder} has lost its {Settings.SOURCE}.", remedy)
-    remedy = f"Make a session folder with: vipsync init {folder}"
+    remedy = f"Make a session folder with: vipsync init {shell_word(folder)}"
     return NotASession(f"{folder} has no {Settings.SOURCE}.", remedy)
 
 

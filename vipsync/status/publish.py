@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vipsync.disk.files import make_folder, write_atomic
+from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import replace
@@ -126,7 +127,7 @@ def _status(session: Reconciler, before: Status | None) -> Status | None:
         return troubled(session.folder, session.trouble, session.timing.wall(), known)
     if session.snapshot is None or session.plan is None:
         return None
-    root = str(session.folder.root)
+    root = printable(str(session.folder.root))
     return status_of(session.snapshot, session.plan, root, session.confirmed)
 
 
@@ -134,7 +135,7 @@ def troubled(
     folder: SessionFolder, error: VipsyncError, wall: float, before: Status | None = None
 ) -> Status:
     """Return the state of a folder that cannot be looked at; what was known `before` is kept."""
-    root = str(folder.root)
+    root = printable(str(folder.root))
     known = before or Status(folder=root, session=folder.root.name, id="", phase="", sentence="")
     return replace(
         known,
