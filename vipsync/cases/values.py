@@ -34,7 +34,6 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUP = re.compile(r"/vip/[^/]* \(group\)(?=/|$)")
 _BREAKS_AN_ADDRESS = re.compile(r"[ \[\]?]")
 _MAX_INT = 2**31 - 1
-_EXACT = 1e9
 _MAX_SINGLE = 3.4028234663852886e38
 
 
@@ -177,10 +176,8 @@ def count_of(text: str) -> int:
 
 
 def _single(number: float) -> str:
-    """Return a number after its way through 32 bits: whole ones in full, else the shortest text."""
+    """Return a number after its way through 32 bits: the shortest text that stands for it there."""
     single: float = struct.unpack("f", _packed(number))[0]
-    if single.is_integer() and abs(single) < _EXACT:
-        return str(single)
     texts = (f"{single:.{digits}g}" for digits in range(1, 10))
     return str(float(next(text for text in texts if _packed(float(text)) == _packed(single))))
 
