@@ -946,6 +946,59 @@ def test_local_serves_and_says_how_to_use_it(served: Served) -> None:
         assert process.wait(60) == 0
 
 
+WORLD = """
+[[group]]
+name = "MR"
+pipelines = ["mrs-spectrum/1.0"]
+[[user]]
+key = "a-key-of-ada"
+name = "Ada"
+folder = "ada"
+level = "Beginner"
+groups = ["MR"]
+email = "ada@example.org"
+password = "secret"
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("a-key-of-ada", 0), ("local", 4), ("a-key-of-bob", 4)], ids=str
+)
+def test_local_serves_the_people_of_a_file(served: Served, key: str, code: int) -> None:
+    """The first line has the address, and only their keys are let in."""
+    world = served.root / "world.toml"
+    world.write_text(WORLD)
+    with served.process("local", "--root", served.root / "mine", "--world", world) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        served.environ |= {"VIP_PORTAL_URL": url, "VIP_API_KEY": key}
+        with served.process("pipelines") as asked:
+            assert asked.wait(60) == code
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (WORLD.replace("Beginner", "Novice"), '"level" of user 1 is one of Beginner'),
+        (WORLD.replace("[[group]]", "[[group]"), "is not TOML"),
+        ("", "there is no [[user]]"),
+    ],
+)
+def test_a_mistake_in_the_file_of_people_is_said(
+    call: Caller, served: Served, text: str, words: str
+) -> None:
+    """In one sentence that names the file; nothing is served."""
+    world = served.root / "world.toml"
+    world.write_text(text)
+    said = call("local", "--root", served.root / "mine", "--world", world)
+    assert said.code == 1
+    assert f"{world}" in said.err.replace("\n", "")
+    assert words in said.err
+    assert not (served.root / "mine").exists()
+
+
 def test_local_serves_this_machine_only(call: Caller, served: Served) -> None:
     """Another address is refused, and so is a port that is taken."""
     root = served.root / "mine"

@@ -408,6 +408,12 @@ def demo_command(face: Face, directory: Path) -> int:
 @click.option("--host", default="127.0.0.1", help="An address of this machine only.")
 @click.option("--port", default=0, help="0: a free one.", type=click.IntRange(0, 65535))
 @click.option("--pipelines", "folders", multiple=True, type=DIRECTORY, help="Descriptors.")
+@click.option(
+    "--world",
+    "people",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file of users with keys, and of groups with their pipelines.",
+)
 @click.option("--transfer-delay", type=float, help="Seconds that each transfer takes.")
 @click.option("--removal-delay", type=float, help="Seconds until a removal happens.")
 @click.option("--poll", "job_poll", type=float, help="Seconds between looks at jobs.")
@@ -422,13 +428,13 @@ def local(
     host: str,
     port: int,
     folders: tuple[Path, ...],
+    people: Path | None,
     *,
     faithful: bool,
     **knobs: Any,
 ) -> int:
     """Serve an embedded VIP on this machine, to try pipelines without an account."""
     given = {name: value for name, value in knobs.items() if value is not None}
-    commands.demo.serve(
-        face.reporter, root, (host, port), given | {"pipelines": folders}, faithful=faithful
-    )
+    chosen = given | {"pipelines": folders}
+    commands.demo.serve(face.reporter, root, (host, port), chosen, people, faithful=faithful)
     return 0

@@ -7,6 +7,7 @@ import pytest
 
 from tests.local.conftest import Vip, code
 from vipsync.local import InProcess, Request
+from vipsync.local.webserver import page_instead
 
 
 @pytest.fixture
@@ -14,8 +15,15 @@ def nobody(vip: Vip) -> httpx.Client:
     return httpx.Client(transport=InProcess(vip.world), base_url="http://vip")
 
 
-OPEN = ["/rest/platform", "/rest/platform/", "/rest/pipelines?public"]
-PROTECTED = ["/rest/pipelines", "/rest/pipelines?public=1", "/rest/executions", "/rest/nowhere"]
+OPEN = ["/rest/platform", "/rest/pipelines?public"]
+PROTECTED = [
+    "/rest/platform/",
+    "/rest/pipelines",
+    "/rest/pipelines/?public",
+    "/rest/pipelines?public=1",
+    "/rest/executions",
+    "/rest/nowhere",
+]
 
 
 @pytest.mark.parametrize("route", OPEN)
@@ -46,7 +54,7 @@ def test_the_soundest_check_of_a_key_answers_true(vip: Vip) -> None:
     [
         ("PUT", "/rest/plateform", 404),
         ("GET", "/rest/pipelines/a/b/c", 404),
-        ("POST", "/rest/path/vip/Home/x", 405),
+        ("POST", "/rest/path/vip/Home/x", 400),
         ("GET", "/rest/executions/x/kill", 405),
         ("POST", "/rest/executions", 415),
         ("GET", "/rest/path/vip/Home", 400),
@@ -71,10 +79,49 @@ def test_a_business_error_ends_with_its_code(vip: Vip) -> None:
     assert answer.json()["errorMessage"].endswith(" (Error code 8000)")
 
 
-def test_json_is_refused_to_a_client_that_does_not_take_it(vip: Vip) -> None:
-    """The answer is 406."""
-    answer = vip.client.get("/rest/pipelines", headers={"Accept": "text/plain"})
-    assert code(answer) == (406, 8000)
+@pytest.mark.parametrize(
+    ("route", "status"),
+    [("/rest/pipelines", 406), ("/rest/nowhere", 404), ("/rest/executions/workflow-zzzzzz", 500)],
+)
+def test_a_client_that_takes_no_json_gets_a_page(vip: Vip, route: str, status: int) -> None:
+    """A refusal that cannot be written either is a crash of the server."""
+    answer = vip.client.get(route, headers={"Accept": "text/plain"})
+    assert (answer.status_code, answer.headers["Content-Type"][:9]) == (status, "text/html")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://x", 403), ("null", 403), ("http://vip", 200)]
+)
+def test_pages_of_other_sites_may_not_ask(vip: Vip, origin: str, status: int) -> None:
+    """Their origin tells."""
+    assert vip.client.get("/rest/platform", headers={"Origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/rest/path/vip/Home/a%2Fb?action=exists", 400),
+        ("/rest/path/vip/Home/a%2fb?action=exists", 400),
+        ("/rest/path/vip/Home/a%5Cb?action=exists", 400),
+        ("/rest/path/vip/Home/a\\b?action=exists", 400),
+        ("/rest/path/vip/Home/a%00?action=exists", 400),
+        ("/rest/path/vip/Home/a%2?action=exists", 400),
+        ("/rest/path/vip/Home/%C3%28?action=exists", 400),
+        ("/rest/path/vip/Home/[a]?action=exists", 400),
+        ("/rest/pipelines/a%2Fb", 400),
+        ("/rest/path/vip?action=exists&x={", 400),
+        ("/rest/path/../../../x", 400),
+        ("/rest/../x", 404),
+        ("/elsewhere", 404),
+        ("/rest/path/vip/Home/a%252Fb?action=exists", None),
+        ("/rest/path/vip/Home/%25?action=exists", None),
+        ("/rest/path/vip/Home/a;b/../c+d?action=exists", None),
+        ("/rest/path/vip/Home/a%0Ab?action=exists", None),
+    ],
+)
+def test_what_the_web_server_answers_itself(address: str, status: int | None) -> None:
+    """Bad escapes, slashes and backslashes in names, and what leads out of the API get its page."""
+    assert page_instead(address) == status
 
 
 def test_logs_are_plain_text_only(vip: Vip) -> None:

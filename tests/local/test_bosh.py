@@ -89,11 +89,19 @@ def test_jobs_run_side_by_side_and_say_what_they_made(tmp_path: Path, runner: Bo
         ("plain", "sub/1.sh.out"),
         ("first", "a.txt"),
     }
-    assert isinstance(good.stdout, Path)
-    assert good.stdout.read_text() == "from the tool 2\npython True\n"
-    assert isinstance(failed.stdout, Path)
-    assert failed.stdout.read_text() == "broken\n"
     assert failed.outputs == refused.outputs == ()
+    assert words(good) == (["from the tool 2", "python True"], [])
+    assert words(failed) == (["broken"], ["EXECUTION_FAILED - execution was not successful"])
+
+
+def words(result: JobResult) -> tuple[list[str], list[str]]:
+    """Return the lines between the wrapper's and bosh's in one log, and the wrapper's in the other."""
+    assert isinstance(result.stdout, Path)
+    assert isinstance(result.stderr, Path)
+    heading, *lines = result.stdout.read_text().splitlines()
+    assert "Running bosh: " in heading
+    errors = [line.partition(" ] ")[2] for line in result.stderr.read_text().splitlines()]
+    return lines[: lines.index("Shell command")], errors
 
 
 def test_a_killed_job_ends_at_once_with_its_children(tmp_path: Path) -> None:

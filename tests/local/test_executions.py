@@ -204,7 +204,7 @@ def test_delete_by_verb_answers_200_and_does_nothing(vip: Vip) -> None:
 
 
 def test_kill_stops_jobs_and_keeps_what_was_returned(vip: Vip) -> None:
-    """Jobs that had ended stay as they are."""
+    """Jobs that had ended stay as they are, the others run for ever."""
     vip.runner.seconds = lambda job: 10.0 if job.subject.endswith("/1") else 100.0
     identifier = vip.launch(inputValues=BOTH)
     vip.clock.sleep(5)
@@ -214,7 +214,7 @@ def test_kill_stops_jobs_and_keeps_what_was_returned(vip: Vip) -> None:
     vip.clock.sleep(100)
     killed = vip.execution(identifier)
     assert killed["status"] == "Killed"
-    assert statuses(killed) == {"1": ("COMPLETED", 0), "2": ("CANCELLED", 9)}
+    assert statuses(killed) == {"1": ("COMPLETED", 0), "2": ("RUNNING", -1)}
     assert len(killed["returnedFiles"]["fit"]) == 1
 
 
@@ -235,6 +235,23 @@ def test_a_deleted_execution_is_gone_and_its_outputs_with_it(vip: Vip) -> None:
     assert code(vip.client.get(route)) == (400, 8015)
     assert vip.client.get("/rest/executions/count").text == "0"
     assert vip.names(done["inputValues"]["results-directory"]) == []
+
+
+def test_what_is_left_of_a_deleted_execution(vip: Vip) -> None:
+    """Its log, its name, and a kill that brings it back, without what it was given and gave."""
+    done = finished(vip)
+    route = f"/rest/executions/{done['identifier']}"
+    vip.client.put(f"{route}/delete", json={"deleteFiles": False})
+    assert vip.client.get(f"{route}/results").json() == []
+    assert vip.client.get(f"{route}/stdout").text == "done\n"
+    assert code(vip.client.put(f"{route}/delete", json={"deleteFiles": True})) == (400, 8000)
+    renamed = {"name": "again", "pipelineIdentifier": "cquest/0.6"}
+    assert code(vip.client.put(route, json=renamed)) == (400, 8015)
+    assert vip.client.put(f"{route}/kill").status_code == 204
+    back = vip.execution(done["identifier"])
+    assert (back["name"], back["status"]) == ("again", "Killed")
+    assert (back["inputValues"], back["returnedFiles"]) == ({}, {})
+    assert statuses(back) == {"1": ("COMPLETED", 0)}
 
 
 def test_results_tell_of_removed_files_too(vip: Vip) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from urllib.parse import quote
 
 import pytest
 
 from tests.local.conftest import Vip, code
 from vipsync.local import User, stored_name
+from vipsync.local.options import Level
+from vipsync.local.refusals import Refusal
 
 MakeVip = Callable[..., Vip]
 
@@ -121,3 +125,55 @@ def test_only_files_have_content(vip: Vip, path: str) -> None:
     """Anything else is 400/8000; md5 never works."""
     assert code(vip.path(path, "content")) == (400, 8000)
     assert code(vip.path("/vip/Home/a.mrui", "md5")) == (400, 8000)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/vip/Home/folder/../a.mrui", True),
+        ("/vip/Home//a.mrui", True),
+        ("//vip/Home/a.mrui", True),
+        ("/vip/Home/./a.mrui", True),
+        ("/vip/Home/absent/../a.mrui", False),
+        ("/vip/./Home/a.mrui", False),
+        ("/vip//Home/a.mrui", False),
+        ("/vip/Home/../Home/a.mrui", False),
+        ("/vip/Home/../Trash", False),
+        ("/vip/.", False),
+        ("/vip/Home/../../etc", None),
+        ("/vip/Home/../local_user/a.mrui", None),
+        ("/vip2", None),
+        ("h", None),
+    ],
+)
+def test_dots_are_judged_resolved_and_looked_up_as_they_are(
+    vip: Vip, path: str, expected: bool | None
+) -> None:
+    """What is allowed (None: 8013) follows from the resolved path, what is found from it as it is."""
+    vip.put("/vip/Home/folder")
+    storage, user = vip.world.storage, vip.world.options.users["local"]
+    with pytest.raises(Refusal) if expected is None else nullcontext():
+        assert storage.exists(user, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "described"), [("a;b", 500, False), ("a##b", 400, False), ("a#b", 200, True)]
+)
+def test_marks_of_the_storage_service_in_a_name_break_what_is_told(
+    vip: Vip, name: str, listed: int, described: bool
+) -> None:
+    """The list of its folder fails, and the name itself is cut at the mark."""
+    path = f"/vip/Home/{quote(name)}"
+    assert vip.put(path, b"x").status_code == 201
+    assert vip.path("/vip/Home", "list").status_code == listed
+    assert vip.path(path, "properties").json()["exists"] is described
+    assert (vip.path(path, "content").status_code == 200) is described
+
+
+@pytest.mark.parametrize(("level", "status"), [("Beginner", 400), ("Advanced", 201)])
+def test_a_beginner_only_reads_what_is_a_groups(make_vip: MakeVip, level: str, status: int) -> None:
+    """At home everybody writes."""
+    vip = make_vip(users={"local": User(level=Level(level))})
+    assert vip.put("/vip/EGI (group)/x").status_code == status
+    assert vip.put("/vip/Home/x").status_code == 201
+    assert vip.path("/vip/EGI (group)", "list").status_code == 200

@@ -31,6 +31,9 @@ REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "unknown pipeline": ({"pipelineIdentifier": "x/1"}, 8007),
     "missing input": ({"inputValues": {"data": "a"}}, 8018),
     "nothing left after splitting": ({"inputValues": GOOD | {"data": "@@"}}, 8018),
+    "a type that cannot be read": ({"name": ["x"]}, 8000),
+    "a number as text": ({"timeout": "soon"}, 8000),
+    "a status that is none": ({"status": "running"}, 8000),
     "another's folder": ({"inputValues": GOOD | {"data": "/vip/Users/x/a"}}, 8000),
     "another's group": ({"resultsLocation": "/vip/Secret (group)/x"}, 8000),
     "unknown storage": ({"inputValues": GOOD | {"data": "girder:/x"}}, 8000),
@@ -120,7 +123,7 @@ def submitted(descriptor: dict[str, Any], **changes: Any) -> Submission:
     catalogue = Catalogue([Pipeline(descriptor)])
     identifier = f"{descriptor['name']}/{descriptor['tool-version']}"
     body = {"name": "run", "pipelineIdentifier": identifier, "inputValues": GOOD}
-    return read_submission(body | changes, catalogue)
+    return read_submission(body | changes, lambda name: catalogue.get(name, User()))
 
 
 def test_a_list_gives_several_values_and_an_empty_one_a_single_empty_value() -> None:
@@ -147,7 +150,7 @@ def test_hidden_inputs_take_the_value_of_another() -> None:
 
 def test_defaults_are_filled_in_as_text(vip: Vip) -> None:
     """Inputs with a default are never missing."""
-    pipeline = vip.world.pipelines.get("mrs-spectrum/1.0")
+    pipeline = vip.world.pipelines.get("mrs-spectrum/1.0", User())
     values = submitted(dict(pipeline.descriptor), inputValues={"signal": "s"}).values
     assert values == {
         "signal": ("s",),

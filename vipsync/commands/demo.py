@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vipsync.client.connecting import Connector
 from vipsync.commands.foreground import Run
@@ -19,6 +19,9 @@ from vipsync.plan.standing import CaseState
 from vipsync.report.reporter import Reporter
 from vipsync.rows import Phase
 from vipsync.settings.keys import KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from vipsync.local import Options
 
 PIPELINE = "mrs-spectrum/1.0"
 
@@ -76,27 +79,43 @@ def serve(
     root: Path,
     place: tuple[str, int],
     knobs: Mapping[str, Any],
+    people: Path | None,
     *,
     faithful: bool,
 ) -> None:
-    """Serve an embedded VIP from a folder until it is interrupted; `place` is host and port."""
+    """Serve an embedded VIP from a folder until it is interrupted.
+
+    `place` is host and port, `people` a file of users and groups.
+    """
     if problem := missing_extra():
         raise problem
     from vipsync.local import DEFAULT_KEY, Options, serve_forever
 
+    key = f"VIP_API_KEY={DEFAULT_KEY}" if people is None else f'VIP_API_KEY="a key of {people}"'
+
     def ready(url: str) -> None:
         reporter.say(f"An embedded VIP serves {root.absolute()} on {url}", "bold")
         reporter.say("Use it from another terminal:")
-        reporter.say(f"  export VIP_PORTAL_URL={url} VIP_API_KEY={DEFAULT_KEY}")
+        reporter.say(f"  export VIP_PORTAL_URL={url} {key}")
         reporter.say("Ctrl-C stops it; its data stay.")
 
     logging.getLogger("waitress").setLevel(logging.ERROR)
     options = replace(Options.faithful() if faithful else Options(), **knobs)
+    options = options if people is None else _peopled(options, people)
     try:
         root.mkdir(parents=True, exist_ok=True)
         serve_forever(root, options, *place, ready=ready)
     except (OSError, ValueError) as error:
         raise SettingsError(f"It cannot serve on {place[0]}, port {place[1]}: {error}.") from error
+
+
+def _peopled(options: Options, people: Path) -> Options:
+    from vipsync.local import read_world
+
+    try:
+        return read_world(people, options)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 class Demo:

@@ -12,6 +12,7 @@ It follows the real server's behaviour, traps included, and knows nothing of the
     world.faults.arm(Kind.UPLOAD_TIMES_OUT, "/vip/Home/*/001.mrui", times=1, seconds=20)
     world.requests                        every request so far: Request(method, path)
     world.pipelines.add(descriptor)       one more pipeline
+    read_world(file, Options())           Options with the users and groups of a TOML file
 
 The default key is `local` (DEFAULT_KEY). In process, use InProcess rather than httpx.WSGITransport: it
 keeps non-ASCII paths, and fails as a socket does. A folder can be served again later. Without a runner, jobs run with `bosh exec launch`.
@@ -31,6 +32,7 @@ from vipsync.local.server import running, serve_forever
 from vipsync.local.storage import stored_name
 from vipsync.local.transport import InProcess
 from vipsync.local.world import Request, World
+from vipsync.local.worldfile import read_world
 
 __all__ = [
     "DEFAULT_KEY",
@@ -52,6 +54,7 @@ __all__ = [
     "User",
     "World",
     "create_app",
+    "read_world",
     "running",
     "sample_outputs",
     "serve_forever",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 
 import flask
 from werkzeug.datastructures import MIMEAccept
@@ -25,7 +26,7 @@ def current_user() -> User:
 
 def as_json(value: object) -> flask.Response:
     """Answer 200 with JSON; raises 406 for a client that does not take it."""
-    if not _accepted("application/json"):
+    if not takes_json():
         raise misread(406)
     return flask.Response(json.dumps(value, ensure_ascii=False), mimetype="application/json")
 
@@ -35,6 +36,18 @@ def as_text(text: str) -> flask.Response:
     return flask.Response(text, mimetype="text/plain")
 
 
+def page(status: int) -> flask.Response:
+    """Answer with the web server's own page."""
+    name = f"HTTP Status {status} \N{EN DASH} {HTTPStatus(status).phrase}"
+    html = f'<!doctype html><html lang="en"><head><title>{name}</title></head><body><h1>{name}</h1></body></html>'
+    return flask.Response(html, status, mimetype="text/html")
+
+
+def takes_json() -> bool:
+    """Say whether the client takes JSON."""
+    return _accepted("application/json")
+
+
 def takes_text() -> bool:
     """Say whether the client takes plain text."""
     return _accepted("text/plain")
@@ -42,7 +55,9 @@ def takes_text() -> bool:
 
 def nothing(status: int) -> flask.Response:
     """Answer without a body."""
-    return flask.Response(status=status)
+    response = flask.Response(status=status)
+    del response.headers["Content-Type"]
+    return response
 
 
 def json_body() -> object:

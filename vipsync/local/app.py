@@ -7,16 +7,27 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
+from vipsync.local.answers import page, takes_json
 from vipsync.local.faults import Kind
-from vipsync.local.refusals import Refusal, misread, no_key, refused, wrong_key
+from vipsync.local.refusals import (
+    Misread,
+    NotLetIn,
+    Refusal,
+    misread,
+    no_key,
+    refused,
+    wrong_key,
+)
 from vipsync.local.routes_executions import ExecutionRoutes
 from vipsync.local.routes_paths import PathRoutes
 from vipsync.local.routes_platform import PlatformRoutes
+from vipsync.local.webserver import page_instead
 from vipsync.local.world import Request, World
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ _OPEN = frozenset(
         "publications",
     )
 )
+_FOREIGN = flask.Response("Invalid CORS request", 403, mimetype="text/plain")
 _LOST = "the connection was dropped on purpose"
 # werkzeug parses a piece of Python for each route, which Python 3.11 cannot do in two threads at once
 # (CPython issue 106905: "AST constructor recursion depth mismatch").
@@ -44,9 +56,9 @@ _BUILDING = threading.Lock()
 
 
 class _Tail(BaseConverter):
-    """The rest of a URL, slashes, empty parts and all."""
+    """The rest of a URL, slashes, empty parts, line ends and all."""
 
-    regex = ".*?"
+    regex = "(?s:.*?)"
     part_isolating = False
 
 
@@ -77,15 +89,18 @@ class _Gate:
 
     def check(self) -> None:
         """Let a request pass; raises the refusals of a wrong or missing key."""
-        request = flask.request
-        key = request.headers.get("apikey")
+        key = flask.request.headers.get("apikey")
         if key is not None and key not in self._users:
             raise wrong_key()
-        path = request.path.rstrip("/")
-        public = path == f"{_PREFIX}/pipelines" and request.query_string == b"public"
-        if key is None and not (path in _OPEN or public):
+        if key is None and not _is_open(flask.request):
             raise no_key()
         flask.g.user = self._users[key] if key is not None else None
+
+
+def _is_open(request: flask.Request) -> bool:
+    """Say whether a route needs no key; a slash at its end makes it another one."""
+    public = request.method == "GET" and request.query_string == b"public"
+    return request.path in _OPEN or (public and request.path == f"{_PREFIX}/pipelines")
 
 
 class _WithFaults:
@@ -101,6 +116,10 @@ class _WithFaults:
         environ["wsgi.input_terminated"] = True
         method, path = environ["REQUEST_METHOD"], _text(environ.get("PATH_INFO", ""))
         self._world.requests.append(Request(method, path.removeprefix(_PREFIX)))
+        if status := page_instead(environ.get("REQUEST_URI") or quote(path)):
+            return page(status)(environ, start)
+        if _is_foreign_script(environ):
+            return _FOREIGN(environ, start)
         subject = f"{method} {path}"
         if instead := self._struck(subject, _INSTEAD):
             return _refusal_response(instead())(environ, start)
@@ -132,6 +151,12 @@ _AFTER: _Answers = {
 }
 
 
+def _is_foreign_script(environ: WSGIEnvironment) -> bool:
+    """Say whether a page of another site asks, which no account of VIP's settings allows."""
+    origin = environ.get("HTTP_ORIGIN")
+    return origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST")
+
+
 def _text(wsgi: str) -> str:
     return wsgi.encode("latin-1", "replace").decode("utf-8", "replace")
 
@@ -139,17 +164,20 @@ def _text(wsgi: str) -> str:
 def _refusal_response(refusal: Refusal) -> flask.Response:
     body = json.dumps(refusal.body(), ensure_ascii=False)
     response = flask.Response(body, refusal.status, mimetype="application/json")
-    if refusal.status == 401:
+    if isinstance(refusal, NotLetIn):
         response.headers["WWW-Authenticate"] = "header; header-name=apikey"
     return response
 
 
 def _answer_refusal(refusal: Refusal) -> flask.Response:
-    return _refusal_response(refusal)
+    """Answer in JSON; to a client that takes none with a page, as if the server had crashed."""
+    if isinstance(refusal, NotLetIn) or takes_json():
+        return _refusal_response(refusal)
+    return page(refusal.status if isinstance(refusal, Misread) else 500)
 
 
 def _answer_unmapped(error: HTTPException) -> flask.Response:
-    return _refusal_response(misread(error.code or 400))
+    return _answer_refusal(misread(error.code or 400))
 
 
 def _answer_crash(error: Exception) -> flask.Response:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
@@ -30,9 +31,18 @@ from vipsync.local.runner import (
 
 logger = logging.getLogger(__name__)
 
-# bosh takes itself for a command only under this name.
-_BOSH = "import sys; sys.argv[0] = 'bosh'; from boutiques.bosh import bosh; sys.exit(bosh())"
-_SUMMARY = b"Shell command\n"
+# bosh takes itself for a command only under this name. Of what matches a wildcard it keeps the first
+# that the file system names: in the order of the alphabet runs repeat.
+_BOSH = """
+import glob, sys
+found = glob.glob
+glob.glob = lambda *args, **options: sorted(found(*args, **options))
+sys.argv[0] = "bosh"
+from boutiques.bosh import bosh
+sys.exit(bosh())
+"""
+_SUMMARY = "Shell command\n"
+_FAILED = "EXECUTION_FAILED - execution was not successful"
 _OUTPUT = re.compile(r"^\t- (?P<name>.+) \((?P<id>\w+), (?:Optional|Required)\)$", re.MULTILINE)
 _OPTIONS = ("--stream", "--no-pull", "--no-automounts", "--skip-data-collection")
 
@@ -124,23 +134,52 @@ class _Process:
         return OK if code == 0 else APPLICATION_FAILED
 
     def _result(self, code: int) -> JobResult:
-        folder = self.job.folder
+        """Return how the job ended, its logs as the wrapper of VIP leaves them (facts 5.10)."""
+        folder, now = self.job.folder, self.clock.now()
         log = folder.parent / f"{folder.name}.out"
-        printed, found, summary = log.read_bytes().rpartition(_SUMMARY)
-        log.write_bytes(printed if found else summary)
-        outputs = self._outputs(summary.decode("utf-8", "replace")) if code == OK else ()
         error_log = folder.parent / f"{folder.name}.err"
-        return JobResult(code, self.clock.now(), outputs, log, error_log)
+        printed = log.read_bytes()
+        outputs = self._outputs(printed.decode("utf-8", "replace")) if code == OK else ()
+        if code == OK:
+            end = b""
+            printed = printed.rstrip(b"\n") + b"\n"
+        else:
+            took = f"Execution time: {now - self.job.submitted:.0f} seconds"
+            end = _wrapped("INFO", now, took)
+            with error_log.open("ab") as words:
+                words.write(_wrapped("ERROR", now, _FAILED))
+        log.write_bytes(_heading(self.job, now) + printed + end)
+        return JobResult(code, now, outputs, log, error_log)
 
-    def _outputs(self, summary: str) -> tuple[Output, ...]:
+    def _outputs(self, printed: str) -> tuple[Output, ...]:
         """Return what bosh says it found."""
-        declared = self.job.pipeline.outputs
+        summary, declared = printed.rpartition(_SUMMARY)[2], self.job.pipeline.outputs
         found = [(m["id"], m["name"]) for m in _OUTPUT.finditer(summary)]
         return tuple(
             Output(key, _kept(name, declared[key]), self.job.folder / name)
             for key, name in found
             if key in declared and (self.job.folder / name).exists()
         )
+
+
+def _heading(job: Job, now: float) -> bytes:
+    """Return the line in which VIP's wrapper tells how it calls bosh, with the paths of its own host."""
+    name = str(job.pipeline.descriptor.get("name", "")).replace(" ", "_")
+    place, tag = f"/workflows/{job.folder.parent.name}", f"{name}-{int(job.submitted * 1e9)}"
+    told, here = f"../inv/{tag}-invocation.json", f"{place}/{tag}"
+    mounts = {
+        f"{here}/../cache": f"{here}/../cache",
+        f"{here}/tmp-XXXXXX": "/tmp",  # noqa: S108
+        f"{here}/{told}": f"{here}/input_params.json",
+    }
+    call = f'/opt/bin/bosh exec launch --stream --no-automounts --no-pull --provenance {{"jobid":"{tag}"}}'
+    options = " ".join(f"-v {outside}:{inside}" for outside, inside in mounts.items())
+    return _wrapped("INFO", now, f"Running bosh: {call} {options} ../workflow.json {told}")
+
+
+def _wrapped(level: str, now: float, text: str) -> bytes:
+    date = datetime.fromtimestamp(now, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
+    return f"[ {level} - {date} ] {text}\n".encode()
 
 
 def bosh_command() -> list[str]:

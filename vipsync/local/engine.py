@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from vipsync.local.clock import Clock
 from vipsync.local.execution import (
-    CANCELED,
     OUTPUT_EXISTS,
     UPLOAD_FAILED,
     Execution,
@@ -28,13 +28,12 @@ from vipsync.local.iteration import (
     invocation,
     refuse_unsafe,
     results_folder,
-    without_query,
+    stored_inputs,
 )
 from vipsync.local.options import Options, User
 from vipsync.local.refusals import Refusal
 from vipsync.local.runner import APPLICATION_FAILED, OK, Content, Job, JobResult, JobRunner, Output
 from vipsync.local.storage import Storage, is_present
-from vipsync.local.submission import RESULTS_DIRECTORY
 
 
 class Engine:
@@ -61,45 +60,55 @@ class Engine:
         now = self._clock.now()
         if not execution.begun and now >= self._begins(execution):
             execution.begun = True
-            self._begin(execution)
+            self._attempt(execution, self._read_inputs)
+        if execution.waiting and now >= self._submits(execution):
+            self._attempt(execution, self._submit_jobs)
         if execution.open:
             self._observe(execution, now)
         self._conclude(execution, now)
 
     def kill(self, execution: Execution) -> None:
-        """Stop what runs; a finished execution becomes Killed too (facts 5.11)."""
+        """Stop what runs; a finished execution becomes Killed too.
+
+        Jobs that have not ended are never heard of again (facts 5.11).
+        """
         execution.status = Status.KILLED
         if self._faults.strike(execution.name, Kind.KILL_FLAPS):
             execution.shown = [Status.KILLED, Status.RUNNING]
         for task in execution.open:
             task.handle.kill()
-            task.status, task.exit_code = TaskStatus.CANCELLED, CANCELED
-        execution.open = []
+        execution.open, execution.waiting = [], []
 
     def _begins(self, execution: Execution) -> float:
         return execution.launched + self._options.startup_delay
 
-    def _begin(self, execution: Execution) -> None:
+    def _submits(self, execution: Execution) -> float:
+        return self._begins(execution) + self._options.submit_delay
+
+    def _attempt(self, execution: Execution, step: Callable[[Execution], None]) -> None:
         try:
-            if self._faults.strike(execution.name, Kind.ENGINE_CRASHES):
-                raise EngineCrash("armed")
-            self._submit_jobs(execution)
+            step(execution)
         except EngineCrash:
             execution.status = Status.KILLED
         except EngineStuck:
             execution.stuck = True
 
-    def _submit_jobs(self, execution: Execution) -> None:
+    def _read_inputs(self, execution: Execution) -> None:
+        """Store the inputs, up to one that the engine dies of, and work out the values of each job."""
+        if self._faults.strike(execution.name, Kind.ENGINE_CRASHES):
+            raise EngineCrash("armed")
         submission = execution.submission
+        local = datetime.fromtimestamp(self._begins(execution), UTC).astimezone(self._options.zone)
+        execution.results = results_folder(submission, local)
+        execution.input_values = dict(stored_inputs(submission, execution.results))
 
         def listing(path: str) -> list[str] | None:
             return self._file_names(execution.owner, path)
 
-        combined = combinations(submission, listing, self._options.max_jobs)
-        local = datetime.fromtimestamp(self._begins(execution), UTC).astimezone(self._options.zone)
-        execution.results = results_folder(submission, local)
-        last = {name: items[-1] for name, items in submission.values.items()}
-        execution.input_values = last | {RESULTS_DIRECTORY: execution.results}
+        execution.waiting = combinations(submission, listing, self._options.max_jobs)
+
+    def _submit_jobs(self, execution: Execution) -> None:
+        combined, execution.waiting = execution.waiting, []
         refuse_unsafe(execution.results)
         if self._faults.strike(execution.name, Kind.ENGINE_STUCK):
             raise EngineStuck("armed")
@@ -113,13 +122,13 @@ class Engine:
         pipeline = execution.submission.pipeline
         told = invocation(pipeline, values)
         files = {
-            name: self._real(execution.owner, without_query(values[name]))
+            name: self._input(execution.owner, values[name])
             for name in told
             if pipeline.is_file(name)
         }
         folder = self._work / execution.identifier / str(number)
         subject = f"{execution.name}/{number}"
-        return Job(subject, pipeline, told, files, folder, self._begins(execution))
+        return Job(subject, pipeline, told, files, folder, self._submits(execution))
 
     def _observe(self, execution: Execution, now: float) -> None:
         ended = [task for task in execution.open if self._has_ended(execution, task, now)]
@@ -141,7 +150,7 @@ class Engine:
 
     def _seen_at(self, execution: Execution, result: JobResult) -> float:
         """Return when the engine, which looks every `job_poll` seconds, sees a job's end."""
-        begun, poll = self._begins(execution), self._options.job_poll
+        begun, poll = self._submits(execution), self._options.job_poll
         return begun + math.ceil((result.ended - begun) / poll) * poll if poll else result.ended
 
     def _end(self, execution: Execution, task: Task) -> None:
@@ -180,13 +189,17 @@ class Engine:
         return OK
 
     def _conclude(self, execution: Execution, now: float) -> None:
-        waiting = execution.open or execution.stuck or not execution.begun
+        waiting = execution.open or execution.waiting or execution.stuck or not execution.begun
         if waiting or execution.status is not Status.RUNNING:
             return
         tasks = execution.tasks.values()
         if all(task.listed_at <= now for task in tasks):
             good = any(task.status is TaskStatus.COMPLETED for task in tasks)
             execution.status = Status.FINISHED if good else Status.EXECUTION_FAILED
+
+    def _input(self, user: User, path: str) -> Path | None:
+        """Return an input file; None for one whose name has a `?`, which cannot be fetched."""
+        return None if "?" in path else self._real(user, path)
 
     def _real(self, user: User, path: str) -> Path | None:
         try:

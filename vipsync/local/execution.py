@@ -12,7 +12,6 @@ from vipsync.local.runner import JobHandle, JobResult
 from vipsync.local.submission import Submission
 
 UNKNOWN_EXIT = -1
-CANCELED = 9
 UPLOAD_FAILED = 30
 OUTPUT_EXISTS = 32
 
@@ -62,7 +61,6 @@ class TaskStatus(StrEnum):
     COMPLETED = "COMPLETED"
     ERROR = "ERROR"
     ERROR_HELD = "ERROR_HELD"
-    CANCELLED = "CANCELLED"
 
 
 @dataclass
@@ -95,6 +93,8 @@ class Execution:
     launched: float
     status: Status = Status.RUNNING
     begun: bool = False
+    waiting: list[dict[str, str]] = field(default_factory=list)
+    """The values of each job, from when the engine knows them until it submits them."""
     stuck: bool = False
     deleted: bool = False
     results: str = ""
@@ -102,6 +102,12 @@ class Execution:
     tasks: dict[int, Task] = field(default_factory=dict)
     open: list[Task] = field(default_factory=list)
     shown: list[Status] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Be deleted: inputs and outputs are forgotten for good, jobs and their logs are not."""
+        self.deleted, self.input_values = True, {}
+        for task in self.tasks.values():
+            task.outputs.clear()
 
     def seen_status(self) -> Status:
         """Return what the next look shows, which may differ for a while after a kill."""
@@ -118,7 +124,7 @@ class Execution:
         return {
             "identifier": self.identifier,
             "name": self.name,
-            "pipelineIdentifier": self.submission.pipeline.identifier,
+            "pipelineIdentifier": self.submission.identifier or self.submission.pipeline.identifier,
             "timeout": 0,
             "status": status or self.status,
             "inputValues": {},

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from vipsync.local.catalogue import Pipeline
-from vipsync.local.submission import Submission
+from vipsync.local.submission import RESULTS_DIRECTORY, Submission
 
 Values = Mapping[str, tuple[str, ...]]
 Listing = Callable[[str], Sequence[str] | None]
@@ -51,6 +51,35 @@ def results_folder(submission: Submission, now: datetime) -> str:
     return f"{base}/{suffix}" if suffix else base
 
 
+def stored_inputs(submission: Submission, results: str) -> Iterator[tuple[str, str]]:
+    """Yield what the engine tells of its inputs, in its order, up to one that it dies of (facts 5.7).
+
+    Of several values it tells the last in the order of its database, that of the alphabet.
+    """
+    told = {name: max(items, key=str.casefold) for name, items in submission.values.items()}
+    for name, text in in_java_order(told | {RESULTS_DIRECTORY: results}):
+        items = submission.values.get(name, (text,))
+        known = name == RESULTS_DIRECTORY or name in submission.pipeline.inputs
+        if not known or any(len(item) > _LONGEST for item in items):
+            return
+        yield name, text
+
+
+def in_java_order(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return items in the order in which Java's HashMap has them."""
+    buckets = 16
+    while len(values) > buckets * 3 // 4:
+        buckets *= 2
+    return sorted(values.items(), key=lambda item: _java_hash(item[0]) % buckets)
+
+
+def _java_hash(text: str) -> int:
+    code = 0
+    for letter in text:
+        code = (31 * code + ord(letter)) & 0xFFFFFFFF
+    return code ^ (code >> 16)
+
+
 def refuse_unsafe(path: str) -> None:
     """Raise EngineStuck for a path that Java cannot make a URI of, once translated (facts 5.5)."""
     if not path or re.search(r"[ \[\]]", _GROUP.sub("/vip/group", path)):
@@ -73,21 +102,16 @@ def without_query(path: str) -> str:
 
 
 def float32(text: str) -> float:
-    """Return a number as VIP's 32-bit floats hold it; raises EngineStuck for other text."""
+    """Return a number as VIP's 32-bit floats are written, shortest; raises EngineStuck for other text."""
     if not _FLOAT.fullmatch(text):
         raise EngineStuck(text)
     try:
-        narrow: float = struct.unpack(">f", struct.pack(">f", float(text.strip().rstrip("fFdD"))))[
-            0
-        ]
+        narrow = struct.pack(">f", float(text.strip().rstrip("fFdD")))
     except OverflowError as error:
         raise EngineStuck(text) from error
-    if narrow == int(narrow):
-        return narrow
-    shortest = (f"{narrow:.{digits}g}" for digits in range(1, 10))
-    return next(
-        float(t) for t in shortest if struct.pack(">f", float(t)) == struct.pack(">f", narrow)
-    )
+    held: float = struct.unpack(">f", narrow)[0]
+    shortest = (float(f"{held:.{digits}g}") for digits in range(1, 10))
+    return next(written for written in shortest if struct.pack(">f", written) == narrow)
 
 
 def _value(entry: Mapping[str, Any], text: str) -> InvocationValue:

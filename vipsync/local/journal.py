@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vipsync.local.catalogue import Pipeline
-from vipsync.local.execution import CANCELED, UNKNOWN_EXIT, Execution, Status, Task, TaskStatus
+from vipsync.local.execution import Execution, Status, Task, TaskStatus
 from vipsync.local.options import User
 from vipsync.local.runner import JobResult
 from vipsync.local.submission import Submission
@@ -69,11 +69,8 @@ class Journal:
         self, identifier: str, number: int, status: str, exit_code: int, outputs: dict[str, str]
     ) -> Task:
         folder = self._work / identifier / str(number)
-        known = TaskStatus(status)
-        if exit_code == UNKNOWN_EXIT:
-            known, exit_code = TaskStatus.CANCELLED, CANCELED
         result = _logged(folder, exit_code)
-        return Task(number, _Gone(), folder, known, exit_code, result, outputs)
+        return Task(number, _Gone(), folder, TaskStatus(status), exit_code, result, outputs)
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
 DEFAULT_KEY = "local"
 
 
+class Level(StrEnum):
+    """What an account may do; only a beginner may do less than the others here."""
+
+    BEGINNER = "Beginner"
+    ADVANCED = "Advanced"
+    DEVELOPER = "Developer"
+    ADMINISTRATOR = "Administrator"
+
+
 @dataclass(frozen=True)
 class User:
-    """One account: its folder under the users' home, and the groups it belongs to."""
+    """One account: its folder under the users' home, its groups, its level, its own quota if it has one."""
 
     name: str = "Local User"
     folder: str = "local_user"
     groups: tuple[str, ...] = ("EGI",)
     email: str = "local@localhost"
     password: str = field(default="local", repr=False)
+    level: Level = Level.ADVANCED
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,8 @@ class Options:
         default_factory=lambda: MappingProxyType({DEFAULT_KEY: User()}), repr=False
     )
     groups: tuple[str, ...] = ("EGI",)
+    rights: Mapping[str, tuple[str, ...]] | None = None
+    """Which pipelines each group has; None: everybody may use all."""
     pipelines: tuple[Path, ...] = ()
     transfer_delay: float = 0.0
     transfer_poll: float = 0.0
@@ -41,6 +55,7 @@ class Options:
     quota_user: int = 100
     quota_platform: int = 1000
     startup_delay: float = 0.2
+    submit_delay: float = 0.0
     job_poll: float = 0.0
     output_lag: float = 0.0
     max_jobs: int = 1000
@@ -59,6 +74,7 @@ class Options:
             quota_user=1,
             quota_platform=35,
             startup_delay=5.0,
+            submit_delay=4.0,
             job_poll=20.0,
             output_lag=10.0,
         )

@@ -8,6 +8,7 @@ BAD_CREDENTIALS = 8002
 INSUFFICIENT_AUTH = 8003
 INVALID_PIPELINE_IDENTIFIER = 8005
 PIPELINE_NOT_FOUND = 8007
+PIPELINE_NOT_ALLOWED = 8008
 INPUT_FIELD_NOT_VALID = 8009
 UNAUTHORIZED_DATA_ACCESS = 8013
 INVALID_EXECUTION_ID = 8015
@@ -27,7 +28,7 @@ MESSAGES = {
     INVALID_PIPELINE_IDENTIFIER: "The {} pipeline identifier is not valid",
     8006: _UNKNOWN_TEXT.format("application not found"),
     PIPELINE_NOT_FOUND: "The {} pipeline does not exists or cannot be used",
-    8008: "Not allowed to access pipeline {}",
+    PIPELINE_NOT_ALLOWED: "Not allowed to access pipeline {}",
     INPUT_FIELD_NOT_VALID: "Input field '{}' is not valid. Cause : {}",
     8010: "The date {} have a wrong format (needed : {})",
     8011: "The service {} is unknown, only 'vip' is possible",
@@ -42,7 +43,7 @@ MESSAGES = {
     8020: "The execution could not be submitted : Cause {}",
     PLATFORM_MAX_EXECS: "Max number of running executions reached on the platform.",
     USER_MAX_EXECS: (
-        "Max number of running executions reached.You already have {} running executions."
+        "Max number of running executions reached.<br />You already have {} running executions."
     ),
     2002: "Error getting application descriptor for {}.",
 }
@@ -63,21 +64,30 @@ class Refusal(Exception):
 
 
 def refused(code: int = GENERIC, *values: object, status: int = 400) -> Refusal:
-    """Make a business error; its message ends with the code."""
-    return Refusal(status, code, f"{MESSAGES[code].format(*values)} (Error code {code})")
+    """Make a business error; its message ends with the code, and has no HTML of the portal."""
+    message = MESSAGES[code].replace("<br />", "").format(*values)
+    return Refusal(status, code, f"{message} (Error code {code})")
+
+
+class Misread(Refusal):
+    """A request that the server could not even map."""
+
+
+class NotLetIn(Refusal):
+    """A request that came no further than the check of its key."""
 
 
 def misread(status: int = 400) -> Refusal:
-    """Make the answer to a request that the server could not even map; no code in its message."""
-    return Refusal(status, GENERIC, MESSAGES[GENERIC])
+    """Make the answer to a request that could not be mapped; no code in its message."""
+    return Misread(status, GENERIC, MESSAGES[GENERIC])
 
 
 def no_key() -> Refusal:
     """Make the answer to a protected route asked without a key."""
     message = "An Authentication object was not found in the SecurityContext"
-    return Refusal(401, INSUFFICIENT_AUTH, message)
+    return NotLetIn(401, INSUFFICIENT_AUTH, message)
 
 
 def wrong_key() -> Refusal:
     """Make the answer to a key that nobody has."""
-    return Refusal(401, BAD_CREDENTIALS, MESSAGES[BAD_CREDENTIALS])
+    return NotLetIn(401, BAD_CREDENTIALS, MESSAGES[BAD_CREDENTIALS])

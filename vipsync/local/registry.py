@@ -80,11 +80,16 @@ class Registry:
         """Return a user's executions that are not deleted, newest first."""
         return [execution for execution in self.all() if execution.owner == user]
 
-    def get(self, user: User, identifier: str) -> Execution:
-        """Return one execution; raises 8000 for an unknown or foreign one, 8015 for a deleted one."""
+    def owned(self, user: User, identifier: str) -> Execution:
+        """Return one execution, also a deleted one; raises 8000 for an unknown or foreign one."""
         execution = self._all.get(identifier)
         if execution is None or execution.owner != user:
             raise refused()
+        return execution
+
+    def get(self, user: User, identifier: str) -> Execution:
+        """Return one execution; raises 8000 for an unknown or foreign one, 8015 for a deleted one."""
+        execution = self.owned(user, identifier)
         if execution.deleted:
             raise refused(INVALID_EXECUTION_ID, identifier)
         return execution
@@ -95,36 +100,37 @@ class Registry:
 
     def results(self, user: User, identifier: str) -> list[dict[str, object]]:
         """Describe each recorded output, also those that were removed since."""
-        outputs = self.get(user, identifier).outputs(self._clock.now())
+        outputs = self.owned(user, identifier).outputs(self._clock.now())
         return [self._storage.properties(user, path).as_json() for _, path in outputs]
 
     def kill(self, user: User, identifier: str) -> None:
-        """Stop an execution, whatever its status."""
-        execution = self.get(user, identifier)
+        """Stop an execution, whatever its status: a deleted one comes back (facts 5.11)."""
+        execution = self.owned(user, identifier)
         self._engine.kill(execution)
+        execution.deleted = False
         self._running.pop(identifier, None)
         self._journal.write(execution)
 
     def rename(self, user: User, identifier: str, name: str) -> None:
-        """Give an execution another name."""
-        execution = self.get(user, identifier)
+        """Give an execution another name, also a deleted one."""
+        execution = self.owned(user, identifier)
         execution.name = name
         self._journal.write(execution)
 
     def delete(self, user: User, identifier: str, *, files: bool) -> None:
         """Forget an execution that is Finished or Killed, and queue the removal of its outputs."""
-        execution = self.get(user, identifier)
-        if execution.status not in {Status.FINISHED, Status.KILLED}:
+        execution = self.owned(user, identifier)
+        if execution.deleted or execution.status not in {Status.FINISHED, Status.KILLED}:
             raise refused()
-        execution.deleted = True
-        self._journal.write(execution)
         for _, path in execution.outputs(self._clock.now()) if files else ():
             with suppress(Refusal):
                 self._transfers.remove(user, path)
+        execution.forget()
+        self._journal.write(execution)
 
     def log(self, user: User, identifier: str, stream: str, job: int | None) -> str:
         """Return a job's log, or one of the sentences that stand for it (facts 5.10)."""
-        tasks = self.get(user, identifier).tasks
+        tasks = self.owned(user, identifier).tasks
         if not tasks:
             return "no log found"
         if job is None and len(tasks) > 1:
@@ -140,7 +146,7 @@ class Registry:
         if len(self._running) >= self._options.quota_platform:
             raise refused(PLATFORM_MAX_EXECS)
         own = sum(execution.owner.name == user.name for execution in self._running.values())
-        if own >= self._options.quota_user:
+        if own >= (user.limit or self._options.quota_user):
             raise refused(USER_MAX_EXECS, own)
 
     def _check_ownership(self, user: User, submission: Submission) -> None:

@@ -15,7 +15,13 @@ from vipsync.local.answers import (
     takes_text,
 )
 from vipsync.local.refusals import NOT_IMPLEMENTED, misread, refused
-from vipsync.local.submission import as_fields, checked_name, not_null, read_submission
+from vipsync.local.submission import (
+    as_fields,
+    checked_name,
+    not_null,
+    read_execution,
+    read_submission,
+)
 from vipsync.local.world import World
 
 _ALL = "/rest/executions"
@@ -53,8 +59,9 @@ class ExecutionRoutes:
         """Start an execution."""
         body = json_body()
         with self._world.settled():
-            submission = read_submission(body, self._world.pipelines)
-            answer = self._world.executions.launch(current_user(), submission)
+            user = current_user()
+            submission = read_submission(body, lambda name: self._world.pipelines.get(name, user))
+            answer = self._world.executions.launch(user, submission)
             self._world.executions.settle()
         return as_json(answer)
 
@@ -83,14 +90,12 @@ class ExecutionRoutes:
 
     def rename(self, identifier: str) -> flask.Response:
         """Give an execution another name."""
-        fields = as_fields(json_body())
-        for key in ("name", "pipelineIdentifier"):
-            if fields.get(key) is None:
-                raise not_null(key)
-        if _is_positive(fields.get("timeout")):
-            raise refused()
-        name = checked_name(str(fields["name"]))
+        fields = read_execution(json_body())
         with self._world.settled():
+            self._world.executions.owned(current_user(), identifier)
+            if float(fields.get("timeout") or 0) > 0:
+                raise refused()
+            name = checked_name(str(fields["name"]))
             self._world.executions.rename(current_user(), identifier, name)
         return self.get(identifier)
 
@@ -140,7 +145,3 @@ class ExecutionRoutes:
         if limit > most:
             raise refused()
         return max(limit, 1)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and value > 0

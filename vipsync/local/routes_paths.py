@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import flask
-from werkzeug.http import parse_range_header
 
-from vipsync.local.answers import as_json, current_user, nothing, parsed
+from vipsync.local.answers import ANY_VERB, as_json, current_user, nothing, parsed
 from vipsync.local.faults import Kind
+from vipsync.local.ranges import Unmet, asked_spans
 from vipsync.local.refusals import Refusal, misread, refused
 from vipsync.local.storage import Properties, blocks
 from vipsync.local.submission import as_fields
 from vipsync.local.world import World
 
+_ROUTE = "/rest/path"
+_OF_NOTHING = "h"
+"""What VIP takes for the path of an address that ends with `/rest/path`: it cuts too much off."""
 _CARMIN = "application/carmin+json"
+_BYTES = "application/octet-stream"
+_BOUNDARY = "Sf8aVxn2mQ4d_embedded-vip_Kc7pRw3tLz"
 
 
 class PathRoutes:
@@ -29,29 +35,31 @@ class PathRoutes:
 
     def register(self, app: flask.Flask) -> None:
         """Add the routes to an application."""
-        rule = "/rest/path<tail:path>"
-        app.add_url_rule(rule, view_func=self.get, endpoint="path_get", methods=["GET"])
-        app.add_url_rule(rule, view_func=self.put, endpoint="path_put", methods=["PUT"])
-        app.add_url_rule(rule, view_func=self.delete, endpoint="path_delete", methods=["DELETE"])
+        app.add_url_rule(_ROUTE, view_func=self.any, methods=ANY_VERB)
+        app.add_url_rule(f"{_ROUTE}/<tail:rest>", view_func=self.any, methods=ANY_VERB)
 
-    def get(self, path: str) -> flask.Response:
-        """Answer one of the actions."""
-        match flask.request.args.get("action"):
-            case "exists":
+    def any(self, rest: str | None = None) -> flask.Response:
+        """Answer an action, whatever the verb; without one store or remove (facts 3.10)."""
+        path = _OF_NOTHING if rest is None else f"/{rest}"
+        match flask.request.args.get("action"), flask.request.method:
+            case "exists", _:
                 return self._exists(path)
-            case "properties":
+            case "properties", _:
                 return self._properties(path)
-            case "list":
+            case "list", _:
                 return self._list(path)
-            case "content":
+            case "content", _:
                 return self._content(path)
-            case "md5":
+            case "md5", _:
                 raise refused()
+            case _, "PUT":
+                return self._put(path)
+            case _, "DELETE":
+                return self._delete(path)
             case _:
                 raise misread()
 
-    def put(self, path: str) -> flask.Response:
-        """Store a body, or make a folder when there is none."""
+    def _put(self, path: str) -> flask.Response:
         self._world.settle()
         user = current_user()
         if flask.request.mimetype == _CARMIN:
@@ -62,8 +70,7 @@ class PathRoutes:
             self._world.transfers.upload(user, path, body)
         return nothing(201)
 
-    def delete(self, path: str) -> flask.Response:
-        """Queue a removal."""
+    def _delete(self, path: str) -> flask.Response:
         with self._world.settled():
             self._world.transfers.remove(current_user(), path)
             return nothing(204)
@@ -101,30 +108,58 @@ class PathRoutes:
     def _stream(self, path: str, source: BinaryIO) -> flask.Response:
         size = source.seek(0, os.SEEK_END)
         part = _asked_part(size)
-        start, stop = part or (0, size)
-        sent = stop
+        sent = part.spans
         if fault := self._world.faults.strike(path, Kind.DOWNLOAD_CUT):
-            sent = start + ((stop - start) // 2 if fault.size is None else fault.size)
-        content = blocks(source, start, sent)
-        response = flask.Response(content, mimetype="application/octet-stream")
+            sent = _cut(part.spans, fault.size)
+        response = flask.Response(part.body(source, sent), part.status)
         response.call_on_close(source.close)
-        response.headers["Accept-Ranges"] = "bytes"
-        response.headers["Content-Length"] = str(stop - start)
-        if part:
-            response.status_code = 206
-            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        response.headers.update({"Accept-Ranges": "bytes"} | part.headers())
         return response
 
 
-def _asked_part(size: int) -> tuple[int, int] | None:
-    """Return the first byte and the one after the last; None, the whole, also for several ranges."""
+@dataclass(frozen=True)
+class _Part:
+    """What of a file is sent: a status, and the first byte and the one after the last of each span."""
+
+    status: int
+    size: int
+    spans: list[tuple[int, int]]
+
+    def headers(self) -> dict[str, str]:
+        if self.status == 206 and len(self.spans) != 1:
+            return {"Content-Type": f"multipart/byteranges; boundary={_BOUNDARY}"}
+        start, stop = self.spans[0]
+        headers = {"Content-Type": _BYTES, "Content-Length": str(stop - start)}
+        told = {206: f"bytes {start}-{stop - 1}/{self.size}", 416: f"bytes */{self.size}"}
+        return headers | ({"Content-Range": told[self.status]} if self.status in told else {})
+
+    def body(self, source: BinaryIO, sent: list[tuple[int, int]]) -> Iterator[bytes]:
+        """Yield what the spans that are sent hold, each with a head of its own where there are several."""
+        if self.status != 206 or len(self.spans) == 1:
+            for start, stop in sent:
+                yield from blocks(source, start, stop)
+            return
+        for start, stop in sent:
+            span = f"Content-Range: bytes {start}-{stop - 1}/{self.size}"
+            yield f"\r\n--{_BOUNDARY}\r\nContent-Type: {_BYTES}\r\n{span}\r\n\r\n".encode()
+            yield from blocks(source, start, stop)
+        yield f"\r\n--{_BOUNDARY}--".encode()
+
+
+def _asked_part(size: int) -> _Part:
+    """Return the part that is asked for; of one that cannot be met the whole (facts 3.8)."""
     header = flask.request.headers.get("Range")
     if header is None:
-        return None
-    asked = parse_range_header(header)
-    if asked is None or (len(asked.ranges) == 1 and asked.range_for_length(size) is None):
-        raise misread(416)
-    return asked.range_for_length(size)
+        return _Part(200, size, [(0, size)])
+    try:
+        return _Part(206, size, asked_spans(header, size))
+    except Unmet:
+        return _Part(416, size, [(0, size)])
+
+
+def _cut(spans: list[tuple[int, int]], size: int | None) -> list[tuple[int, int]]:
+    start, stop = spans[0]
+    return [(start, start + ((stop - start) // 2 if size is None else size))]
 
 
 def _carmin_content(body: object) -> bytes:
@@ -138,6 +173,11 @@ def _carmin_content(body: object) -> bytes:
     if str(kind).lower() == "archive":
         raise refused()
     try:
-        return base64.b64decode(str(encoded), validate=True)
-    except binascii.Error as error:
+        return base64.b64decode(_padded(str(encoded)), validate=True)
+    except ValueError as error:
         raise refused() from error
+
+
+def _padded(encoded: str) -> str:
+    """Return base64 with the padding that Java does without."""
+    return encoded if "=" in encoded else encoded + "=" * (-len(encoded) % 4)

@@ -6,8 +6,8 @@ import hmac
 
 import flask
 
-from vipsync.local.answers import ANY_VERB, as_json, json_body
-from vipsync.local.catalogue import decoded_again
+from vipsync.local.answers import ANY_VERB, as_json, current_user, json_body
+from vipsync.local.catalogue import Pipeline, decoded_again
 from vipsync.local.refusals import BAD_CREDENTIALS, MESSAGES, misread, refused
 from vipsync.local.submission import as_fields, not_null
 from vipsync.local.world import World
@@ -68,18 +68,21 @@ class PlatformRoutes:
         """List the pipelines, or show the one that the query names."""
         asked = flask.request.args.get("pipelineId")
         if asked is not None:
-            return self._details(decoded_again(asked))
-        return as_json([pipeline.summary() for pipeline in self._world.pipelines.all()])
+            return as_json(self._found(asked).details(decoded_again(asked)))
+        known = self._world.pipelines
+        public = "public" in flask.request.args
+        shown = known.public() if public else known.usable(current_user())
+        return as_json([pipeline.summary() for pipeline in shown])
 
     def pipeline(self, identifier: str) -> flask.Response:
         """Show one pipeline, or its descriptor."""
         identifier = identifier.rstrip("/")
         if identifier.count("/") > 1:
             raise misread(404)
-        return self._details(decoded_again(identifier))
-
-    def _details(self, identifier: str) -> flask.Response:
-        pipeline = self._world.pipelines.get(identifier)
+        pipeline = self._found(identifier)
         if flask.request.args.get("format") == "boutiques":
             return as_json(pipeline.reserialised())
-        return as_json(pipeline.details(identifier))
+        return as_json(pipeline.details(decoded_again(identifier)))
+
+    def _found(self, identifier: str) -> Pipeline:
+        return self._world.pipelines.get(decoded_again(identifier), current_user())

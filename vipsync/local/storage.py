@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vipsync.local.options import User
-from vipsync.local.refusals import UNAUTHORIZED_DATA_ACCESS, refused
+from vipsync.local.options import Level, User
+from vipsync.local.refusals import UNAUTHORIZED_DATA_ACCESS, Refusal, refused
 
 BLOCK = 1024 * 1024
 ROOT = "/vip"
 _GROUP = " (group)"
+_ITEM, _FIELD = "##", ";"
+"""What the storage service writes between the items of a message, and between the fields of an item."""
 
 
 def stored_name(name: str) -> str:
@@ -63,7 +65,7 @@ def _directory(path: str, size: int | None, modified: int | None = None) -> Prop
 
 
 def _file(path: str, stat: os.stat_result, dated: bool) -> Properties:
-    mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    mime = mimetypes.guess_type(path.rstrip("/"))[0] or "application/octet-stream"
     return Properties(path, True, False, stat.st_size, int(stat.st_mtime) if dated else None, mime)
 
 
@@ -77,6 +79,7 @@ class Storage:
         self.users = root / "users"
         self.groups = root / "groups"
         self._staging = root / "staging"
+        self._nowhere = root / "nothing" / "here"
         self._file_dates = file_dates
 
     def prepare(self, users: list[User], groups: tuple[str, ...]) -> None:
@@ -92,66 +95,86 @@ class Storage:
         roots = {"Home": self._home(user), "Trash": self._trash(user)}
         return roots | {f"{name}{_GROUP}": self.groups / group_folder(name) for name in user.groups}
 
-    def find(self, user: User, path: str) -> Path | None:
-        """Return the file behind a virtual path that user may read; None for the root.
+    def find(self, user: User, path: str, *, write: bool = False) -> Path:
+        """Return the file behind a virtual path that user may read, or write; raises 8013.
 
-        Raises 8013 for what lies elsewhere.
+        What is allowed depends on the path without its dots, what is found on the path as it is: by
+        another spelling of the root or of a folder in it nothing is found (facts 3.2).
         """
-        normal = posixpath.normpath(path or "/")
-        if normal == ROOT:
-            return None
-        top, _, below = normal.removeprefix(ROOT + "/").partition("/")
-        folder = self.roots(user).get(top) if normal.startswith(ROOT + "/") else None
-        if folder is None or "\0" in below:
+        if not self._is_allowed(user, posixpath.normpath(f"/{path.lstrip('/')}"), write):
             raise refused(UNAUTHORIZED_DATA_ACCESS, path)
-        return folder / below
-
-    def find_writable(self, user: User, path: str) -> Path:
-        """Return the file behind a virtual path that user may change; raises 8013."""
-        real = self.find(user, path)
-        if real is None or posixpath.normpath(path).count("/") < 3:
-            raise refused(UNAUTHORIZED_DATA_ACCESS, path)
-        return real
+        asked = f"/{path.lstrip('/')}"
+        for name, folder in self.roots(user).items():
+            below = asked.removeprefix(f"{ROOT}/{name}")
+            if below != asked and below[:1] in {"", "/"} and _stays_inside(below):
+                return folder / below.lstrip("/")
+        return self._nowhere
 
     def upload_target(self, user: User, path: str) -> Path:
         """Return where an upload to path lands: only its last part is cleaned (facts 3.4)."""
+        self.find(user, path, write=True)
         parent, _, name = path.rstrip("/").rpartition("/")
         cleaned = stored_name(name)
-        self.find_writable(user, f"{parent}/{name}")
-        if cleaned in {"", ".", ".."}:
+        folder = self.find(user, parent)
+        if cleaned in {"", ".", ".."} or "\n" in cleaned or not folder.is_dir():
             raise refused()
-        target = self.find_writable(user, f"{parent}/{cleaned}")
-        if not target.parent.is_dir():
-            raise refused()
-        return target
+        return folder / cleaned
 
     def exists(self, user: User, path: str) -> bool:
         """Say whether there is something at a virtual path."""
-        real = self.find(user, path)
-        return path == ROOT if real is None else is_present(real)
+        return is_present(self._asked(user, path, _ITEM)) or path == ROOT
 
     def properties(self, user: User, path: str) -> Properties:
         """Describe a virtual path; for a directory the size is its number of entries."""
-        real = self.find(user, path)
-        if real is None:
+        real = self._asked(user, path, _ITEM, _FIELD)
+        if path == ROOT:
             return _directory(path, len(self.roots(user)))
         try:
             stat = real.stat()
             if real.is_dir():
-                return _directory(path, len(os.listdir(real)), int(stat.st_mtime))  # noqa: PTH208
+                return _directory(path, len(self._names(real)), int(stat.st_mtime))
         except OSError:
             return Properties(path, exists=False)
         return _file(path, stat, self._file_dates)
 
     def entries(self, user: User, path: str) -> list[Properties]:
         """Describe what lies in a directory; raises 8000 for anything else."""
+        real = self._asked(user, path, _ITEM, _FIELD)
         if path == ROOT:
             return [_directory(f"{ROOT}/{name}", None) for name in self.roots(user)]
-        real = self.find(user, path)
-        if real is None or not real.is_dir():
+        if not real.is_dir():
             raise refused()
+        names = self._names(real)
         with os.scandir(real) as found:
-            return [self._entry(path, entry) for entry in sorted(found, key=lambda e: e.name)]
+            listed = {entry.name: self._entry(path, entry) for entry in found}
+        return [listed[name] for name in names]
+
+    def _is_allowed(self, user: User, normal: str, write: bool) -> bool:
+        if normal == ROOT:
+            return not write
+        top = normal.removeprefix(f"{ROOT}/").partition("/")[0]
+        if not normal.startswith(f"{ROOT}/") or top not in self.roots(user):
+            return False
+        beginner = user.level is Level.BEGINNER and top.endswith(_GROUP)
+        return not write or (normal.count("/") > 2 and not beginner)
+
+    def _asked(self, user: User, path: str, *marks: str) -> Path:
+        """Return the file that the storage service looks at: its own marks cut a path short."""
+        self.find(user, path)
+        for mark in marks:
+            path = path.partition(mark)[0]
+        try:
+            return self.find(user, path)
+        except Refusal:
+            return self._nowhere
+
+    def _names(self, folder: Path) -> list[str]:
+        """Return the names in a folder; raises 400 or 500 where one holds the service's own marks."""
+        names = sorted(os.listdir(folder))  # noqa: PTH208
+        for name in names:
+            if _ITEM in name or _FIELD in name:
+                raise refused(status=400 if _ITEM in name else 500)
+        return names
 
     def _entry(self, path: str, entry: os.DirEntry[str]) -> Properties:
         below = f"{path}/{entry.name}"
@@ -162,7 +185,8 @@ class Storage:
     def readable_file(self, user: User, path: str) -> Path:
         """Return an existing file; raises 8000 for anything else."""
         real = self.find(user, path)
-        if real is None or not real.is_file():
+        seen = self._asked(user, path, _ITEM, _FIELD)
+        if path.endswith("/") or not (real.is_file() and seen.is_file()):
             raise refused()
         return real
 
@@ -204,6 +228,11 @@ class Storage:
 
     def _trash(self, user: User) -> Path:
         return self.users / f"{user.folder}_Trash"
+
+
+def _stays_inside(below: str) -> bool:
+    """Say whether the dots in a path lead nowhere above where it begins, and nothing ends it early."""
+    return posixpath.normpath(below.lstrip("/")).partition("/")[0] != ".." and "\0" not in below
 
 
 def is_present(path: Path) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from vipsync.local.catalogue import Catalogue, Pipeline
+from vipsync.local.catalogue import Pipeline
 from vipsync.local.refusals import (
     INPUT_FIELD_MISSING,
     INPUT_FIELD_NOT_VALID,
@@ -22,9 +22,23 @@ RESULTS_DIRECTORY = "results-directory"
 _DEFAULT_RESULTS = "/vip/Home"
 _SEPARATOR = "@@"
 _VALUE = re.compile(r"[0-9A-Za-z.,\-+@/_(): \[\]?&=]+")
+_INTEGER = re.compile(r"([+-]?[0-9]+)?")
 _NAME = re.compile(r"[0-9A-Za-z\-_ ]+")
-_VALUE_CAUSE = r"Only these characters are allowed : 0-9.,A-Za-z-+@/_(): \[\]?&="
-_NAME_CAUSE = "Only these characters are allowed : 0-9A-Za-z-_ "
+_VALUE_CAUSE = r"Authorized characters are 0-9.,A-Za-z-+@/_(): \[\]?&="
+_NAME_CAUSE = "Authorized characters are 0-9A-Za-z-_ "
+_TEXTS = ("identifier", "name", "pipelineIdentifier", "studyIdentifier", "resultsLocation")
+_NUMBERS = ("timeout", "errorCode", "startDate", "endDate")
+_OBJECTS = ("inputValues", "returnedFiles", "jobs")
+_STATUSES = (
+    "Initializing",
+    "Ready",
+    "Running",
+    "Finished",
+    "InitializationFailed",
+    "ExecutionFailed",
+    "Unknown",
+    "Killed",
+)
 
 
 @dataclass(frozen=True)
@@ -35,25 +49,47 @@ class Submission:
     pipeline: Pipeline
     values: Mapping[str, tuple[str, ...]]
     results_directory: str
+    identifier: str = ""
+    """The pipeline's, as it was asked for."""
 
 
-def read_submission(body: object, catalogue: Catalogue) -> Submission:
-    """Check a request as the server does, up to its required inputs; raises the first refusal."""
-    if not isinstance(body, dict):
-        raise misread()
-    for key in ("name", "pipelineIdentifier", "inputValues"):
-        if body.get(key) is None:
-            raise not_null(key)
-    if not isinstance(body["inputValues"], dict):
-        raise misread()
-    values = {key: split_values(_text(key, value)) for key, value in body["inputValues"].items()}
-    name = checked_name(str(body["name"]))
-    pipeline = catalogue.get(str(body["pipelineIdentifier"]))
+def read_submission(body: object, pipeline_of: Callable[[str], Pipeline]) -> Submission:
+    """Check a request as the server does, up to its required inputs; raises the first refusal.
+
+    `pipeline_of` finds a pipeline by its identifier, or raises a refusal.
+    """
+    fields = read_execution(body)
+    values = {key: split_values(_text(key, value)) for key, value in fields["inputValues"].items()}
+    name, identifier = checked_name(str(fields["name"])), str(fields["pipelineIdentifier"])
+    pipeline = pipeline_of(identifier)
     given = {key: items for key, items in values.items() if items}
-    location = body.get("resultsLocation")
+    location = fields.get("resultsLocation")
     asked = given.pop(RESULTS_DIRECTORY, (_DEFAULT_RESULTS,))[-1]
     results = str(location) if location is not None else asked
-    return Submission(name, pipeline, _completed(pipeline, given), results)
+    return Submission(name, pipeline, _completed(pipeline, given), results, identifier)
+
+
+def read_execution(body: object) -> dict[str, Any]:
+    """Return the fields of an execution; raises 8000 for a wrong type, 8009 for one that is needed."""
+    fields = {"inputValues": {}} | as_fields(body)
+    if not all(_is_readable(key, value) for key, value in fields.items() if value is not None):
+        raise misread()
+    for key in ("pipelineIdentifier", "name", "inputValues"):
+        if fields.get(key) is None:
+            raise not_null(key)
+    return fields
+
+
+def _is_readable(key: str, value: object) -> bool:
+    """Say whether the server can read a field; it turns one simple type into another."""
+    if key in _OBJECTS:
+        return isinstance(value, dict)
+    if key in _TEXTS:
+        return not isinstance(value, (dict, list))
+    if key in _NUMBERS:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number or (isinstance(value, str) and bool(_INTEGER.fullmatch(value.strip())))
+    return key != "status" or value in _STATUSES
 
 
 def not_null(key: str) -> Exception:

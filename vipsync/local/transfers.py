@@ -16,7 +16,7 @@ from vipsync.local.clock import Clock
 from vipsync.local.faults import Faults, Kind
 from vipsync.local.options import Options, User
 from vipsync.local.refusals import Refusal, refused
-from vipsync.local.storage import Storage, is_present
+from vipsync.local.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ class Transfers:
 
     def remove(self, user: User, path: str) -> None:
         """Queue the removal of a file or a tree (facts 3.7); nothing says when it is done."""
-        target = self._storage.find_writable(user, path)
-        if not is_present(target):
+        target = self._storage.find(user, path, write=True)
+        if not self._storage.exists(user, path):
             raise refused()
         if self._faults.strike(path, Kind.REMOVAL_NEVER):
             return

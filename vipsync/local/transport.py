@@ -21,12 +21,13 @@ class InProcess(httpx.BaseTransport):
     """
 
     def __init__(self, world: World) -> None:
-        self._wsgi = httpx.WSGITransport(_with_wsgi_path(create_app(world)))
+        self._app = create_app(world)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Serve one request."""
+        wsgi = httpx.WSGITransport(_with_address(self._app, request.url.raw_path))
         try:
-            response = self._wsgi.handle_request(request)
+            response = wsgi.handle_request(request)
         except ConnectionResetError as error:
             raise httpx.ReadError(str(error), request=request) from error
         expected = response.headers.get("Content-Length")
@@ -36,11 +37,12 @@ class InProcess(httpx.BaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, stream=stream)
 
 
-def _with_wsgi_path(app: WSGIApplication) -> WSGIApplication:
-    """Give the application its path as WSGI wants it: httpx leaves non-ASCII text undecoded."""
+def _with_address(app: WSGIApplication, address: bytes) -> WSGIApplication:
+    """Give the application its path as WSGI wants it, which httpx leaves undecoded, and as it was sent."""
 
     def call(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         environ["PATH_INFO"] = environ["PATH_INFO"].encode("utf-8").decode("latin-1")
+        environ["REQUEST_URI"] = address.decode("latin-1")
         return app(environ, start)
 
     return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from vipsync.local.registry import Registry
 from vipsync.local.runner import JobRunner
 from vipsync.local.storage import Storage
 from vipsync.local.transfers import Transfers
+
+logger = logging.getLogger(__name__)
 
 _REMEMBERED_REQUESTS = 100_000
 
@@ -51,7 +54,9 @@ class World:
         work = self.root / "jobs"
         self.storage = Storage(self.root, file_dates=self.options.file_dates)
         self.storage.prepare(list(self.options.users.values()), self.options.groups)
-        self.pipelines = Catalogue.read([SHIPPED, *self.options.pipelines])
+        self.pipelines = Catalogue.read([SHIPPED, *self.options.pipelines], self.options.rights)
+        for name in self.pipelines.undescribed():
+            logger.warning("A group has the pipeline %s, but no descriptor was found of it.", name)
         self.transfers = Transfers(self.storage, self.options, self.clock, self.faults, self.lock)
         self.jobs = self.runner or BoshRunner(self.clock, slots=self.options.job_slots)
         self.engine = Engine(work, self.storage, self.jobs, self.options, self.clock, self.faults)
