@@ -345,3 +345,46 @@ def test_a_kill_may_flicker(vip: Vip) -> None:
     vip.client.put(f"/rest/executions/{identifier}/kill")
     seen = [vip.execution(identifier)["status"] for _ in range(4)]
     assert seen == ["Killed", "Running", "Killed", "Killed"]
+
+
+@pytest.mark.parametrize(
+    ("route", "status"),
+    [
+        ("?limit=", 200),
+        ("?limit=%2B1", 200),
+        ("?limit=1.5", 400),
+        ("?offset=", 200),
+        ("?studyIdentifier=", 400),
+        ("/count?studyIdentifier=x", 400),
+        ("/{}/jobs/one/stdout", 400),
+        ("/{}/jobs/-1/stdout", 200),
+        ("/{}/jobs/1/nothing", 404),
+        ("/{}/summary", 403),
+        ("/summary", 400),
+    ],
+)
+def test_numbers_and_routes_at_the_edge(vip: Vip, route: str, status: int) -> None:
+    """An empty number is none; what is no number cannot be read; a summary is not for users."""
+    identifier = finished(vip)["identifier"]
+    asked = vip.client.get(f"/rest/executions{route.format(identifier)}")
+    assert asked.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("true", 204),
+        ("FALSE", 204),
+        (1, 204),
+        (False, 204),
+        ("", 8009),
+        ("yes", 8000),
+        ([], 8000),
+        (0.5, 8000),
+    ],
+)
+def test_a_truth_is_read_as_java_reads_it(vip: Vip, told: object, expected: int) -> None:
+    """Texts and whole numbers will do; nothing else, and nothing at all, does."""
+    route = f"/rest/executions/{finished(vip)['identifier']}/delete"
+    answer = vip.client.put(route, json={"deleteFiles": told})
+    assert (204 if answer.status_code == 204 else code(answer)[1]) == expected

@@ -139,6 +139,8 @@ def test_only_files_have_content(vip: Vip, path: str) -> None:
         ("/vip//Home/a.mrui", False),
         ("/vip/Home/../Home/a.mrui", False),
         ("/vip/Home/../Trash", False),
+        ("/vip/Home/..", True),
+        ("/vip/Home/../../vip", False),
         ("/vip/.", False),
         ("/vip/Home/../../etc", None),
         ("/vip/Home/../local_user/a.mrui", None),
@@ -177,3 +179,21 @@ def test_a_beginner_only_reads_what_is_a_groups(make_vip: MakeVip, level: str, s
     assert vip.put("/vip/EGI (group)/x").status_code == status
     assert vip.put("/vip/Home/x").status_code == 201
     assert vip.path("/vip/EGI (group)", "list").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.nii.gz", "application/gzip"),
+        ("a.tgz", "application/octet-stream"),
+        ("A.TXT", "text/plain"),
+        (".txt", "text/plain"),
+        ("a.zip", "application/zip"),
+        ("a.mrui", "application/octet-stream"),
+        ("txt", "application/octet-stream"),
+    ],
+)
+def test_a_type_is_told_by_the_end_of_the_name(vip: Vip, name: str, kind: str) -> None:
+    """As Java knows them."""
+    vip.put(f"/vip/Home/{name}", b"x")
+    assert vip.path(f"/vip/Home/{name}", "properties").json()["mimeType"] == kind

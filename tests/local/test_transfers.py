@@ -62,6 +62,22 @@ def test_bad_json_uploads_are_refused(vip: Vip, body: str, status: int) -> None:
     assert not vip.exists("/vip/Home/x")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("/vip/Other (group)/x", '{"base64Content":"!","type":"File"}', (400, 8013)),
+        ("/vip/Home/absent/x", '{"type":null}', (400, 8000)),
+        ("/vip/Other (group)/x", '{"base64Content":"","type":"Zip"}', (400, 8000)),
+    ],
+)
+def test_where_a_json_upload_goes_comes_before_what_it_holds(
+    vip: Vip, path: str, body: str, expected: tuple[int, int]
+) -> None:
+    """Only what cannot be read at all is refused first."""
+    answer = vip.client.put(f"/rest/path{path}", content=body, headers=CARMIN)
+    assert code(answer) == expected
+
+
 def test_every_transfer_lasts_until_the_next_look(make_vip: MakeVip) -> None:
     """The server looks every two seconds, the first time after two; folders are made at once."""
     vip = make_vip(transfer_poll=2.0, transfer_delay=2.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -13,6 +14,7 @@ from vipsync.local.options import User
 from vipsync.local.refusals import misread, no_key
 
 ANY_VERB = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+_WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
 View = Callable[..., flask.Response]
 
 
@@ -61,10 +63,20 @@ def nothing(status: int) -> flask.Response:
 
 
 def json_body() -> object:
-    """Return the request's JSON; raises 415 for another type, 400/8000 for what is no JSON."""
-    if not flask.request.is_json:
+    """Return the request's JSON; raises 415 for another type, 400/8000 for nothing or no JSON."""
+    raw = flask.request.get_data(cache=False)
+    if not flask.request.is_json and (raw or flask.request.mimetype):
         raise misread(415)
-    return parsed(flask.request.get_data(cache=False))
+    return parsed(raw)
+
+
+def whole_number(text: str | None) -> int | None:
+    """Return the number in a part of an address, None where there is none; raises 400/8000."""
+    if not text:
+        return None
+    if not _WHOLE.fullmatch(text):
+        raise misread()
+    return int(text)
 
 
 def parsed(raw: bytes) -> object:

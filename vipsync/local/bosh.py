@@ -31,12 +31,17 @@ from vipsync.local.runner import (
 
 logger = logging.getLogger(__name__)
 
-# bosh takes itself for a command only under this name. Of what matches a wildcard it keeps the first
-# that the file system names: in the order of the alphabet runs repeat.
+# bosh takes itself for a command only under this name. Two things of it are chance, and are not here:
+# of what matches a wildcard it keeps the first that the file system names, and it loses what an
+# application says last when that ends before it was read.
 _BOSH = """
-import glob, sys
+import glob, subprocess, sys
 found = glob.glob
 glob.glob = lambda *args, **options: sorted(found(*args, **options))
+class Heard(subprocess.Popen):
+    def poll(self):
+        return None if self.stdout and self.stdout.peek(1) else super().poll()
+subprocess.Popen = Heard
 sys.argv[0] = "bosh"
 from boutiques.bosh import bosh
 sys.exit(bosh())

@@ -12,11 +12,14 @@ from vipsync.local.answers import (
     current_user,
     json_body,
     nothing,
+    page,
     takes_text,
+    whole_number,
 )
 from vipsync.local.refusals import NOT_IMPLEMENTED, misread, refused
 from vipsync.local.submission import (
     as_fields,
+    as_truth,
     checked_name,
     not_null,
     read_execution,
@@ -48,8 +51,9 @@ class ExecutionRoutes:
             (f"{_ONE}/delete", self.delete, ["PUT"]),
             (f"{_ONE}/play", self.play, ["PUT"]),
             (f"{_ONE}/results", self.results, read),
+            (f"{_ONE}/summary", self.summary, read),
             (f"{_ONE}/<any(stdout, stderr):stream>", self.log, read),
-            (f"{_ONE}/jobs/<int:job>/<any(stdout, stderr):stream>", self.log, read),
+            (f"{_ONE}/jobs/<job>/<any(stdout, stderr):stream>", self.log, read),
         ]
         for rule, view, verbs in routes:
             endpoint = f"{rule} {verbs[0]}".replace(".", "-")
@@ -76,6 +80,8 @@ class ExecutionRoutes:
         """Tell how many executions there are."""
         if not takes_text():
             return self.get("count")
+        if "studyIdentifier" in flask.request.args:
+            raise refused()
         with self._world.settled():
             return as_text(str(len(self._world.executions.of(current_user()))))
 
@@ -107,41 +113,39 @@ class ExecutionRoutes:
 
     def delete(self, identifier: str) -> flask.Response:
         """Forget an execution."""
-        raw = flask.request.get_data(cache=True)
-        if not raw:
-            raise misread()
-        files = as_fields(json_body()).get("deleteFiles")
+        files = as_truth(as_fields(json_body()).get("deleteFiles"))
         if files is None:
             raise not_null("deleteFiles")
         with self._world.settled():
-            self._world.executions.delete(current_user(), identifier, files=bool(files))
+            self._world.executions.delete(current_user(), identifier, files=files)
         return nothing(204)
 
     def play(self, identifier: str) -> flask.Response:
         """Refuse: VIP never implemented it."""
         raise refused(NOT_IMPLEMENTED, "playExecution")
 
+    def summary(self, identifier: str) -> flask.Response:
+        """Refuse: it is for other services of the portal only."""
+        return page(403)
+
     def results(self, identifier: str) -> flask.Response:
         """Describe the outputs."""
         with self._world.settled():
             return as_json(self._world.executions.results(current_user(), identifier))
 
-    def log(self, identifier: str, stream: str, job: int | None = None) -> flask.Response:
+    def log(self, identifier: str, stream: str, job: str | None = None) -> flask.Response:
         """Show what a job printed."""
         if not takes_text():
             raise misread(406)
+        user, number = current_user(), whole_number(job)
         with self._world.settled():
-            return as_text(self._world.executions.log(current_user(), identifier, stream, job))
+            return as_text(self._world.executions.log(user, identifier, stream, number))
 
     def _asked_limit(self) -> int:
         most = self._world.options.list_limit
         arguments = flask.request.args
-        if "offset" in arguments or "studyIdentifier" in arguments:
-            raise refused()
-        try:
-            limit = int(arguments.get("limit", most))
-        except ValueError as error:
-            raise misread() from error
-        if limit > most:
+        limit, offset = (whole_number(arguments.get(name)) for name in ("limit", "offset"))
+        limit = most if limit is None else limit
+        if "studyIdentifier" in arguments or offset is not None or limit > most:
             raise refused()
         return max(limit, 1)

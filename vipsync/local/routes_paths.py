@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import flask
 
@@ -63,8 +63,8 @@ class PathRoutes:
         self._world.settle()
         user = current_user()
         if flask.request.mimetype == _CARMIN:
-            content = _carmin_content(parsed(flask.request.get_data(cache=False)))
-            self._world.transfers.upload_file(user, path, io.BytesIO(content))
+            fields = _carmin_fields(parsed(flask.request.get_data(cache=False)))
+            self._world.transfers.upload_file(user, path, lambda: _carmin_content(fields))
         else:
             body = cast(BinaryIO, flask.request.environ["wsgi.input"])
             self._world.transfers.upload(user, path, body)
@@ -162,18 +162,24 @@ def _cut(spans: list[tuple[int, int]], size: int | None) -> list[tuple[int, int]
     return [(start, start + ((stop - start) // 2 if size is None else size))]
 
 
-def _carmin_content(body: object) -> bytes:
-    """Return the bytes of a JSON upload (facts 3.6)."""
+def _carmin_fields(body: object) -> dict[str, Any]:
+    """Return what a JSON upload says; raises 400/8000 for a type that is none (facts 3.6)."""
     fields = as_fields(body)
+    kind = fields.get("type")
+    if kind is not None and str(kind).lower() not in {"file", "archive"}:
+        raise misread()
+    return fields
+
+
+def _carmin_content(fields: dict[str, Any]) -> BinaryIO:
+    """Return the bytes of a JSON upload, once it is clear where they may go."""
     encoded, kind = fields.get("base64Content"), fields.get("type")
+    if kind is not None and str(kind).lower() == "archive":
+        raise refused()
     if encoded is None or kind is None:
         raise refused(status=500)
-    if str(kind).lower() not in {"file", "archive"}:
-        raise misread()
-    if str(kind).lower() == "archive":
-        raise refused()
     try:
-        return base64.b64decode(_padded(str(encoded)), validate=True)
+        return io.BytesIO(base64.b64decode(_padded(str(encoded)), validate=True))
     except ValueError as error:
         raise refused() from error
 

@@ -65,8 +65,16 @@ def _directory(path: str, size: int | None, modified: int | None = None) -> Prop
 
 
 def _file(path: str, stat: os.stat_result, dated: bool) -> Properties:
-    mime = mimetypes.guess_type(path.rstrip("/"))[0] or "application/octet-stream"
-    return Properties(path, True, False, stat.st_size, int(stat.st_mtime) if dated else None, mime)
+    modified = int(stat.st_mtime) if dated else None
+    return Properties(path, True, False, stat.st_size, modified, _mime_type(path))
+
+
+def _mime_type(path: str) -> str:
+    """Return a file's type by the end of its name, as Java sees it: `.gz` is one of its own."""
+    kind, coding = mimetypes.guess_type(f"x.{path.rstrip('/').rpartition('.')[2]}")
+    if coding:
+        kind = "application/gzip" if path.rstrip("/").endswith(".gz") else None
+    return kind or "application/octet-stream"
 
 
 class Storage:
@@ -106,9 +114,15 @@ class Storage:
         asked = f"/{path.lstrip('/')}"
         for name, folder in self.roots(user).items():
             below = asked.removeprefix(f"{ROOT}/{name}")
-            if below != asked and below[:1] in {"", "/"} and _stays_inside(below):
-                return folder / below.lstrip("/")
+            if below != asked and below[:1] in {"", "/"}:
+                return self._inside(folder / below.lstrip("/"))
         return self._nowhere
+
+    def _inside(self, real: Path) -> Path:
+        """Return a path, or one where nothing is for one that leads out of what is served."""
+        resolved = Path(posixpath.normpath(real))
+        served = any(map(resolved.is_relative_to, (self.users, self.groups)))
+        return real if served and "\0" not in str(real) else self._nowhere
 
     def upload_target(self, user: User, path: str) -> Path:
         """Return where an upload to path lands: only its last part is cleaned (facts 3.4)."""
@@ -228,11 +242,6 @@ class Storage:
 
     def _trash(self, user: User) -> Path:
         return self.users / f"{user.folder}_Trash"
-
-
-def _stays_inside(below: str) -> bool:
-    """Say whether the dots in a path lead nowhere above where it begins, and nothing ends it early."""
-    return posixpath.normpath(below.lstrip("/")).partition("/")[0] != ".." and "\0" not in below
 
 
 def is_present(path: Path) -> bool:

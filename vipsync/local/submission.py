@@ -177,3 +177,18 @@ def as_fields(body: object) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise misread()
     return body
+
+
+def as_truth(value: object) -> bool | None:
+    """Return a JSON value as Java reads a Boolean; raises 400/8000 for what stands for none."""
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return value != 0
+        case "true" | "True" | "TRUE" | "false" | "False" | "FALSE":
+            return value.lower() == "true"
+        case "":
+            return None
+        case _:
+            raise misread()

@@ -76,10 +76,10 @@ class Transfers:
         with self._lock:
             self._storage.make_folder(target)
 
-    def upload_file(self, user: User, path: str, body: BinaryIO) -> None:
-        """Store a body under path as a file, even when it is empty (facts 3.6)."""
+    def upload_file(self, user: User, path: str, body: Callable[[], BinaryIO]) -> None:
+        """Store a body, opened once path may have it, as a file, even when it is empty (facts 3.6)."""
         target = self._storage.upload_target(user, path)
-        self._store(path, self._storage.stage(body), target)
+        self._store(path, self._storage.stage(body()), target)
 
     def download(self, user: User, path: str) -> BinaryIO:
         """Return an open file, once its transfer has taken its time (facts 3.8)."""
