@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from tests.lab.bench import Bench
 from tests.lab.scripts import Scripts
+from tests.lab.served import Caller, Served, serve
 
 # The same examples in every run, so that a change is judged by itself; random ones are asked for.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -65,3 +66,18 @@ def make_scripts(
 def scripts(make_scripts: Callable[..., Scripts]) -> Scripts:
     """Return a world as most tests need it."""
     return make_scripts()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Return an embedded VIP on a real port."""
+    with serve(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def call(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Caller:
+    """Return the command line, called in this process."""
+    return Caller(served, monkeypatch, capsys)

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,21 +24,6 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """Return an embedded VIP on a real port."""
-    with serve(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def call(
-    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Caller:
-    """Return the command line, called in this process."""
-    return Caller(served, monkeypatch, capsys)
 
 
 def tree(root: Path) -> dict[str, bytes | None]:

@@ -83,7 +83,7 @@ def world(tmp_path: Path, clock: ManualClock) -> World:
 
 @pytest.fixture
 def vip(world: World) -> Iterator[VipClient]:
-    with VipClient("http://vip.test", DEFAULT_KEY, InProcess(world)) as client:
+    with VipClient("https://vip.test", DEFAULT_KEY, InProcess(world)) as client:
         yield client
 
 
@@ -120,7 +120,7 @@ def test_check_key(vip: VipClient) -> None:
 def test_check_key_that_nobody_has(world: World) -> None:
     """A wrong key is refused, and the way to a new one is told."""
     with (
-        VipClient("http://vip.test", "nobodys-key-at-all", InProcess(world)) as stranger,
+        VipClient("https://vip.test", "nobodys-key-at-all", InProcess(world)) as stranger,
         pytest.raises(KeyRefused, match="vipsync login"),
     ):
         stranger.check_key()

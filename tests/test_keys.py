@@ -5,17 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from vipsync.errors import KeyMissing
 from vipsync.model import Secret, Settings
-from vipsync.settings.keys import api_key, keep_api_key, kept_path
+from vipsync.settings.keys import Keys, keep_api_key, kept_path
 
 KEY = "0123456789abcdefghijklmnop"
 OTHER = "ponmlkjihgfedcba9876543210"
 DEFAULT = Settings(session_name="a")
+
+
+def api_key(
+    settings: Settings,
+    environ: Mapping[str, str],
+    config_dir: Path | None = None,
+    key_file: Path | None = None,
+) -> Secret:
+    return Keys(environ, config_dir, None, key_file).find(settings)
 
 
 def file_with(path: Path, content: str, mode: int = 0o600) -> Path:
@@ -31,13 +41,13 @@ def named(source: Path | str) -> Settings:
 def test_the_nearest_word_wins(tmp_path: Path) -> None:
     """Option file before settings before VIP_API_KEY before the kept key."""
     keep_api_key(Secret("kept"), DEFAULT.portal, tmp_path)
-    environ = {"VIP_API_KEY": "default", "LAB_KEY": "lab"}
+    environ = {"VIP_API_KEY": "default", "VIP_LAB_KEY": "lab"}
     option = file_with(tmp_path / "option", "option")
     in_file = file_with(tmp_path / "file", "file")
     found = [
         api_key(named(in_file), environ, tmp_path, option),
         api_key(named(in_file), environ, tmp_path),
-        api_key(named("LAB_KEY"), environ, tmp_path),
+        api_key(named("VIP_LAB_KEY"), environ, tmp_path),
         api_key(DEFAULT, environ, tmp_path),
         api_key(DEFAULT, {"VIP_API_KEY": ""}, tmp_path),
     ]
@@ -68,8 +78,8 @@ def test_without_any_key_the_remedy_is_named(tmp_path: Path) -> None:
 def test_a_named_source_never_falls_back(tmp_path: Path) -> None:
     """A variable or file that is named and missing is an error: another key may be another account."""
     keep_api_key(Secret(KEY), DEFAULT.portal, tmp_path)
-    for settings in (named("LAB_KEY"), named(tmp_path / "gone")):
-        with pytest.raises(KeyMissing, match=r"LAB_KEY is not set|gone: No such file"):
+    for settings in (named("VIP_LAB_KEY"), named(tmp_path / "gone")):
+        with pytest.raises(KeyMissing, match=r"VIP_LAB_KEY is not set|gone: No such file"):
             api_key(settings, {"VIP_API_KEY": KEY}, tmp_path)
 
 
@@ -100,9 +110,9 @@ def test_a_huge_file_is_no_key(tmp_path: Path) -> None:
 def test_a_readable_key_file_is_reported(
     tmp_path: Path, mode: int, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that other people may read is used, with a warning that mends it."""
+    """One that was given on the command line is used, with a warning that mends it."""
     with caplog.at_level(logging.DEBUG):
-        api_key(named(file_with(tmp_path / "key", KEY, mode)), {})
+        api_key(DEFAULT, {}, key_file=file_with(tmp_path / "key", KEY, mode))
     assert ("chmod 600" in caplog.text) is warned
     assert KEY not in caplog.text
 
@@ -144,3 +154,83 @@ def test_what_is_no_key_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(KeyMissing):
         keep_api_key(Secret(" "), DEFAULT.portal, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+# a key belongs to one portal
+
+ELSEWHERE = "https://elsewhere.org"
+
+
+def elsewhere(api_key: str = "VIP_API_KEY") -> Settings:
+    return Settings(session_name="a", portal=ELSEWHERE, api_key=api_key)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [elsewhere(), elsewhere(api_key="VIP_LAB_KEY"), elsewhere(api_key="AWS_SECRET_ACCESS_KEY"),
+     elsewhere(api_key="/etc/hostname")],
+    ids=lambda settings: settings.api_key,
+)  # fmt: skip
+def test_no_key_goes_to_a_portal_that_only_the_settings_name(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """Whatever they say; how a person can say so is told, and no key is shown."""
+    keep_api_key(Secret(KEY), DEFAULT.portal, tmp_path)
+    environ = {"VIP_API_KEY": KEY, "VIP_LAB_KEY": OTHER, "AWS_SECRET_ACCESS_KEY": OTHER}
+    with pytest.raises(
+        KeyMissing, match=r"vipsync login --portal https://elsewhere\.org"
+    ) as caught:
+        api_key(settings, environ, tmp_path)
+    assert KEY not in str(caught.value)
+    assert OTHER not in str(caught.value)
+
+
+def test_a_login_says_that_keys_may_go_to_its_portal(tmp_path: Path) -> None:
+    """That of the login; VIP_API_KEY is for VIP, and does not go there."""
+    keep_api_key(Secret(OTHER), ELSEWHERE, tmp_path)
+    assert api_key(elsewhere(), {"VIP_API_KEY": KEY}, tmp_path).reveal() == OTHER
+    lab = {"VIP_LAB_KEY": KEY}
+    assert api_key(elsewhere(api_key="VIP_LAB_KEY"), lab, tmp_path).reveal() == KEY
+
+
+@pytest.mark.parametrize(
+    "named", [ELSEWHERE, f"{ELSEWHERE}/", f"{ELSEWHERE}/rest", "https://Elsewhere.org"]
+)
+def test_a_portal_that_a_person_names_gets_the_key(tmp_path: Path, named: str) -> None:
+    """In the environment beside the key, or on the command line."""
+    environ = {"VIP_API_KEY": KEY}
+    found = Keys({**environ, "VIP_PORTAL_URL": named}, tmp_path).find(elsewhere())
+    assert found.reveal() == KEY
+    assert Keys(environ, tmp_path, named).find(elsewhere()).reveal() == KEY
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PATH", "my_secret"])
+def test_a_variable_of_others_is_no_key(tmp_path: Path, name: str) -> None:
+    """A settings.toml may be anybody's: it cannot have any secret sent, not even to VIP."""
+    with pytest.raises(KeyMissing, match="begins with VIP") as caught:
+        api_key(named(name), {name: OTHER}, tmp_path)
+    assert OTHER not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_file_that_others_can_read_is_no_key_of_the_settings(tmp_path: Path, mode: int) -> None:
+    """Its first line goes nowhere."""
+    with pytest.raises(KeyMissing, match="chmod 600") as caught:
+        api_key(named(file_with(tmp_path / "id_rsa", KEY, mode)), {})
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes of POSIX")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_no_key_and_holds_nothing_up(tmp_path: Path, kind: str) -> None:
+    """Nobody waits for a pipe to be written to."""
+    path = tmp_path / "key"
+    if kind == "pipe":
+        os.mkfifo(path, 0o600)
+    elif kind == "folder":
+        path.mkdir(0o700)
+    else:
+        path = Path("/dev/zero")
+    with pytest.raises(KeyMissing):
+        api_key(named(path), {})

@@ -233,13 +233,14 @@ def init(face: Face, directory: Path, pipeline: str | None, mode: str | None) ->
 
 
 @vipsync.command(epilog=_examples("vipsync login"))
+@click.option("--portal", metavar="URL", help="The portal that the key is for.")
 @click.pass_obj
-def login(face: Face) -> int:
-    """Ask for the API key, check it and keep it.
+def login(face: Face, portal: str | None) -> int:
+    """Ask for the API key, check it and keep it for its portal.
 
-    The portal shows the key on your account page. From a pipe, the first line is read.
+    The key goes to this portal only, and no other key does. The portal shows the key on your account page. From a pipe, the first line is read.
     """
-    return commands.account.login(face, _asked_key())
+    return commands.account.login(face, _asked_key(), portal)
 
 
 def _asked_key() -> Secret:

@@ -31,7 +31,7 @@ class Acting(Embedded):
         for place in (inputs, outputs):
             place.mkdir(parents=True)
         folder.claim(ID)
-        client = VipClient("http://vip.test", DEFAULT_KEY, InProcess(self.world))
+        client = VipClient("https://vip.test", DEFAULT_KEY, InProcess(self.world))
         seen = lambda _since: (0.0, client.executions(500))  # noqa: E731
         self.tools = Tools(folder, inputs, outputs, client, None, key_print=KEY, executions=seen)
         for path in (API, HOME, ID_FOLDER, INPUTS, OUTPUTS, folder_of("e1")):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync.model import Secret, Settings, replace
-from vipsync.settings.keys import api_key
+from vipsync.settings.keys import Keys
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -23,9 +23,9 @@ class Connector:
         environ: Mapping[str, str] | None = None,
         key_file: Path | None = None,
         config_dir: Path | None = None,
+        portal: str | None = None,
     ) -> None:
-        self._environ = os.environ if environ is None else environ
-        self._key_file, self._config_dir = key_file, config_dir
+        self._keys = Keys(os.environ if environ is None else environ, config_dir, portal, key_file)
         self._clients: dict[tuple[str, str], VipClient] = {}
 
     def __call__(self, settings: Settings, portal: str, session_id: str) -> tuple[VipClient, str]:
@@ -35,9 +35,7 @@ class Connector:
         """
         from vipsync.client.vip_client import VipClient  # costs more than the rest of `status`
 
-        key = api_key(
-            replace(settings, portal=portal), self._environ, self._config_dir, self._key_file
-        )
+        key = self._keys.find(replace(settings, portal=portal))
         place = (portal, key.reveal())
         if place not in self._clients:
             self._clients[place] = VipClient(portal, key)

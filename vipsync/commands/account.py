@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vipsync.client.connection import portal_address
 from vipsync.client.vip_client import VipClient
 from vipsync.commands import init as commands_init
 from vipsync.commands.check import is_ours
@@ -66,9 +67,9 @@ def _adopted_pipeline(
         return commands_init.bare_descriptor(wanted)
 
 
-def login(face: Face, key: Secret) -> int:
-    """Check a key, and keep it."""
-    portal = face.portal_here
+def login(face: Face, key: Secret, named: str | None = None) -> int:
+    """Check a key, and keep it for its portal; so a person says that keys may go there."""
+    portal = portal_address(named) if named else face.portal_here
     with VipClient(portal, key) as client:
         client.check_key()
     kept = keep_api_key(key, portal)

@@ -13,7 +13,7 @@ from vipsync.folder.folder import SessionFolder, find_sessions
 from vipsync.model import PORTAL, Settings
 from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
-from vipsync.settings.reading import PORTAL_VARIABLE
+from vipsync.settings.keys import PORTAL_VARIABLE
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -32,7 +32,9 @@ class Face:
 
     def __post_init__(self) -> None:
         """Make the connector."""
-        object.__setattr__(self, "connect", Connector(self.environ, self.key_file))
+        object.__setattr__(
+            self, "connect", Connector(self.environ, self.key_file, portal=self.portal)
+        )
 
     @property
     def overrides(self) -> Mapping[str, object]:

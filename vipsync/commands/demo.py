@@ -66,7 +66,7 @@ def demo(reporter: Reporter, root: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="vipsync-demo-") as vip:
         world = World(Path(vip), Options(transfer_delay=_TRANSFER_DELAY))
         with running(world) as portal:
-            connect = Connector({KEY_VARIABLE: DEFAULT_KEY})
+            connect = Connector({KEY_VARIABLE: DEFAULT_KEY}, portal=portal)
             try:
                 Demo(reporter, root, portal, connect).play()
             finally:

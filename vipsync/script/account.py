@@ -28,9 +28,7 @@ from vipsync.plan.memory import FIRST_PAUSE, OUTAGES, PATIENCE
 from vipsync.run.account import Pacer
 from vipsync.run.dispatch import Executor, Workers
 from vipsync.run.timing import Timing
-from vipsync.settings.keys import KEY_VARIABLE
-from vipsync.settings.keys import api_key as kept_or_set
-from vipsync.settings.reading import PORTAL_VARIABLE
+from vipsync.settings.keys import KEY_VARIABLE, PORTAL_VARIABLE, Keys
 
 T = TypeVar("T")
 
@@ -144,7 +142,7 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
     if _is_file(path):
         return Secret(_read(path))
     if text == KEY_VARIABLE:
-        return kept_or_set(Settings("", portal=portal), environ)
+        return Keys(environ, portal=portal).find(Settings("", portal=portal))
     if text in environ:
         return Secret(environ[text].strip())
     if (

@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from platformdirs import user_config_path
 
 from vipsync.errors import KeyMissing
-from vipsync.model import Secret, Settings
-from vipsync.names import shell_word
+from vipsync.model import PORTAL, Secret, Settings
 
 KEY_VARIABLE = "VIP_API_KEY"
 """Environment variable that holds the key where settings.toml names no other."""
+
+PORTAL_VARIABLE = "VIP_PORTAL_URL"
+"""Environment variable that names the portal where neither settings.toml nor an option does."""
 
 REMEDY = f"Run `vipsync login`, or set {KEY_VARIABLE} in the environment."
 
@@ -56,27 +60,67 @@ def key_path(settings: Settings) -> Path | None:
     return None if _VARIABLE.fullmatch(settings.api_key) else _path(settings.api_key)
 
 
-def api_key(
-    settings: Settings,
-    environ: Mapping[str, str],
-    config_dir: Path | None = None,
-    key_file: Path | None = None,
-) -> Secret:
-    """Find the key: `key_file`, then what the settings name, then VIP_API_KEY, then the kept one.
+class Keys(Struct, frozen=True):
+    """Where keys may come from, and the portals that a person has named: those alone are sent one.
 
-    A file or a variable that is named and not there raises KeyMissing: another key could belong
-    to another account. The kept key is only ever used for the portal that it was kept for.
+    A key belongs to one portal. settings.toml may be anybody's: it chooses among what is here, and
+    makes no new pair of key and portal. `portal` and `key_file` were given on the command line, or by
+    the call of a script.
     """
-    if path := key_file or key_path(settings):
-        return _read(path)
-    if text := environ.get(settings.api_key):
-        return _one_key(text, "The environment variable that holds the key")
-    if settings.api_key != KEY_VARIABLE:
-        raise _variable_missing(settings.api_key)
-    kept = kept_path(settings.portal, config_dir)
-    if not kept.exists():
-        raise KeyMissing(f"No API key for {settings.portal}.", REMEDY)
-    return _read(kept)
+
+    environ: Mapping[str, str]
+    config_dir: Path | None = None
+    portal: str | None = None
+    key_file: Path | None = None
+
+    def find(self, settings: Settings) -> Secret:
+        """Return the key for the portal of these settings; raise KeyMissing where none may go there.
+
+        That is `key_file`, then what the settings name, then VIP_API_KEY, then the key of
+        `vipsync login`. What is named and cannot be used is not replaced by another: it could belong
+        to another account.
+        """
+        kept = kept_path(settings.portal, self.config_dir)
+        named = self._named(settings.portal)
+        if not named and not kept.exists():
+            raise _stranger(settings.portal)
+        if self.key_file:
+            return _read(self.key_file)
+        if path := key_path(settings):
+            return _read(path, private=True)
+        if settings.api_key != KEY_VARIABLE:
+            return self._variable(settings.api_key)
+        if named and (text := self.environ.get(KEY_VARIABLE)):
+            return _one_key(text, f"{KEY_VARIABLE} in the environment")
+        if not kept.exists():
+            raise KeyMissing(f"No API key for {settings.portal}.", REMEDY)
+        return _read(kept)
+
+    def _named(self, portal: str) -> bool:
+        """Tell whether this is VIP itself, or a person named this portal for this process."""
+        words = (PORTAL, self.environ.get(PORTAL_VARIABLE), self.portal)
+        return any(_address(portal) == _address(word) for word in words if word)
+
+    def _variable(self, name: str) -> Secret:
+        if not name.upper().startswith("VIP"):
+            raise KeyMissing(
+                f"{_shown_variable(name)} is no key of VIP, and is sent nowhere.",
+                "Put the key into a variable whose name begins with VIP, or use `vipsync login`.",
+            )
+        if text := self.environ.get(name):
+            return _one_key(text, "The environment variable that holds the key")
+        raise _variable_missing(name)
+
+
+def _address(portal: str) -> str:
+    return portal.strip().rstrip("/").removesuffix("/rest").lower()
+
+
+def _stranger(portal: str) -> KeyMissing:
+    return KeyMissing(
+        f"No key was ever meant for {portal}: settings.toml alone does not say that one may go there.",
+        f"If you trust it: `vipsync login --portal {portal}`.",
+    )
 
 
 def kept_path(portal: str, config_dir: Path | None = None) -> Path:
@@ -121,16 +165,27 @@ def _path(value: str) -> Path:
         return Path(value)
 
 
-def _read(path: Path) -> Secret:
+def _read(path: Path, *, private: bool = False) -> Secret:
+    """Read a key; `private`: only from a file of this account's own, that nobody else may read."""
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+        with open(path, "rb", opener=_without_waiting) as file:  # Path.open takes none
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                raise KeyMissing(f"{path} is no file that holds a key.", REMEDY)
             data = file.read(_LONGEST_FILE)
     except OSError as error:
         raise KeyMissing(f"No key in {path}: {error.strerror}.", REMEDY) from None
-    if os.name == "posix" and mode & 0o077:
-        _log.warning("Other people may read %s. Mend it with: chmod 600 %s", path, shell_word(path))
+    if os.name == "posix" and (info.st_mode & 0o077 or (private and info.st_uid != os.geteuid())):
+        if private:
+            raise KeyMissing(
+                f"{path} is not yours alone, and is not used as a key.", f"chmod 600 '{path}'"
+            )
+        _log.warning("Other people may read %s. Mend it with: chmod 600 '%s'", path, path)
     return _one_key(data.decode("utf-8-sig", "replace"), str(path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
 def _one_key(text: str, where: str) -> Secret:
@@ -140,10 +195,15 @@ def _one_key(text: str, where: str) -> Secret:
     return Secret(key)
 
 
-def _variable_missing(name: str) -> KeyMissing:
+def _shown_variable(name: str) -> str:
     # Only what has the looks of a variable's name is repeated: it may be a key put there by mistake.
-    shown = name if name.isupper() else "that api_key names"
+    return name if name.isupper() else "What api_key names"
+
+
+def _variable_missing(name: str) -> KeyMissing:
     return KeyMissing(
-        f"The environment variable {shown} is not set.",
+        f"The environment variable {name} is not set."
+        if name.isupper()
+        else "The environment variable that api_key names is not set.",
         f"Set it, or remove api_key from {Settings.SOURCE} to use the key of `vipsync login`.",
     )

@@ -22,11 +22,9 @@ from vipsync.model import InputSetting, Settings, replace
 from vipsync.names import shell_word
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
-from vipsync.settings.keys import key_path
+from vipsync.settings.keys import PORTAL_VARIABLE, key_path
 
 T = TypeVar("T")
-
-PORTAL_VARIABLE = "VIP_PORTAL_URL"
 
 
 class Problem(NamedTuple):
