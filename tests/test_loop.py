@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.bench import Bench
-from vipsync.disk.scan import Hints
+from vipsync.disk.scan import ChangedPaths
 from vipsync.errors import KeyMissing
 from vipsync.rows import State
 from vipsync.run import loop, reconciler
@@ -28,7 +28,7 @@ class Noisy:
     def watch(self, name: Hashable, *_: object, **__: object) -> None:
         self.names.append(name)
 
-    def take(self) -> dict[Hashable, Hints]:
+    def take(self) -> dict[Hashable, ChangedPaths]:
         return {name: frozenset({"result"}) for name in self.names}
 
     def healthy(self, _name: Hashable) -> bool:
@@ -90,7 +90,7 @@ def test_work_waits_neither_for_words_nor_for_a_look_that_only_an_event_asks_for
     events: list[str] = []
     look = Reconciler.look
 
-    def looked(session: Reconciler, **places: Hints | bool) -> None:
+    def looked(session: Reconciler, **places: ChangedPaths | bool) -> None:
         events.append("look")
         look(session, **places)  # type: ignore[arg-type]
 

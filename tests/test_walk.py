@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
-from vipsync.disk.scan import Scanner, Seen
+from vipsync.disk.scan import Scan, Scanner
 from vipsync.disk.walk import CYCLE
 from vipsync.model import RelPath
 
@@ -31,7 +31,7 @@ def scanner_of(root: Path, *, always: Collection[str] = ()) -> Scanner:
     return Scanner(root, IgnoreRules(BUILT_IN_IGNORE, [], ""), always=always)
 
 
-def look(root: Path, *, always: Collection[str] = ()) -> Seen:
+def look(root: Path, *, always: Collection[str] = ()) -> Scan:
     return scanner_of(root, always=always).look()
 
 

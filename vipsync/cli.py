@@ -24,7 +24,7 @@ from vipsync import commands
 from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
-    from vipsync.commands.context import Face
+    from vipsync.commands.context import Context
     from vipsync.commands.run import Chosen
     from vipsync.model import Secret
     from vipsync.report.reporter import Reporter
@@ -193,11 +193,11 @@ def vipsync(
 
     Drop files into inputs/, results appear in outputs/; delete ON_VIP.txt, and VIP is clean again.
     """
-    from vipsync.commands.context import Face
+    from vipsync.commands.context import Context
 
     reporter: Reporter = ctx.obj()
     agree = _agree if sys.stdin.isatty() else lambda: True
-    ctx.obj = Face(reporter, os.environ, portal, api_key_file, agree)
+    ctx.obj = Context(reporter, os.environ, portal, api_key_file, agree)
     ctx.call_on_close(ctx.obj.connect.close)
     _show_log(ctx, reporter, verbose=verbose)
 
@@ -227,20 +227,20 @@ def _agree() -> bool:
 @click.option("--fresh", "mode", flag_value="fresh", help="Make a copy a session of its own.")
 @click.option("--adopt", "mode", flag_value="adopt", help="Take over data that are on VIP.")
 @click.pass_obj
-def init(face: Face, directory: Path, pipeline: str | None, mode: str | None) -> int:
+def init(context: Context, directory: Path, pipeline: str | None, mode: str | None) -> int:
     """Make a session folder."""
-    return commands.account.init(face, directory, pipeline, mode or "")
+    return commands.account.init(context, directory, pipeline, mode or "")
 
 
 @vipsync.command(epilog=_examples("vipsync login"))
 @click.option("--portal", metavar="URL", help="The portal that the key is for.")
 @click.pass_obj
-def login(face: Face, portal: str | None) -> int:
+def login(context: Context, portal: str | None) -> int:
     """Ask for the API key, check it and keep it for its portal.
 
     The key goes to this portal only, and no other key does. The portal shows the key on your account page. From a pipe, the first line is read.
     """
-    return commands.account.login(face, _asked_key(), portal)
+    return commands.account.login(context, _asked_key(), portal)
 
 
 def _asked_key() -> Secret:
@@ -257,56 +257,56 @@ def _asked_key() -> Secret:
 @vipsync.command(epilog=_examples("vipsync check my-study"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
 @click.pass_obj
-def check(face: Face, directory: Path) -> int:
+def check(context: Context, directory: Path) -> int:
     """Say whether settings, key, pipeline and files are in order; change nothing."""
-    return commands.status.check_folders(face, directory)
+    return commands.status.check_folders(context, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync plan my-study"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
 @click.pass_obj
-def plan(face: Face, directory: Path) -> int:
+def plan(context: Context, directory: Path) -> int:
     """Say what the next cycle would do, and why; change nothing."""
-    return commands.status.plan_folders(face, directory)
+    return commands.status.plan_folders(context, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
 @click.option("--once", is_flag=True, help="Stop when everything is at rest.")
 @click.pass_obj
-def run(face: Face, directories: tuple[Path, ...], *, once: bool) -> int:
+def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     """Keep folders in sync with VIP.
 
     A DIR without settings.toml stands for the session folders in it.
     """
-    return commands.run.run(face, directories, once=once)
+    return commands.run.run(context, directories, once=once)
 
 
 @vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of folders.")
 @click.pass_obj
-def status(face: Face, directories: tuple[Path, ...], *, as_json: bool) -> int:
+def status(context: Context, directories: tuple[Path, ...], *, as_json: bool) -> int:
     """Say how folders are: one line that answers the question, then details."""
-    return commands.status.status(face, directories, as_json=as_json)
+    return commands.status.status(context, directories, as_json=as_json)
 
 
 @vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
-def why(face: Face, path: Path) -> int:
+def why(context: Context, path: Path) -> int:
     """Say what is known of one file: rule, case, state, last try, what comes next."""
-    return commands.status.why_path(face, path)
+    return commands.status.why_path(context, path)
 
 
 @vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
 @click.argument("cases", metavar="[CASE]...", nargs=-1)
 @click.pass_obj
-def launch(face: Face, directory: Path, cases: tuple[str, ...]) -> int:
+def launch(context: Context, directory: Path, cases: tuple[str, ...]) -> int:
     """Start cases that wait: manual ones, set aside ones, those above the limit."""
     return commands.run.act_on_cases(
-        face, directory, commands.run.Chosen("launch", cases), sure=True
+        context, directory, commands.run.Chosen("launch", cases), sure=True
     )
 
 
@@ -334,10 +334,10 @@ def _chosen(command: str, cases: tuple[str, ...], which: str | None) -> Chosen:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def rerun(
-    face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
+    context: Context, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
 ) -> int:
     """Run cases again; show the number of jobs first."""
-    return commands.run.act_on_cases(face, directory, _chosen("rerun", cases, which), sure=yes)
+    return commands.run.act_on_cases(context, directory, _chosen("rerun", cases, which), sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync cancel my-study sub-03"))
@@ -347,28 +347,28 @@ def rerun(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def cancel(
-    face: Face, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
+    context: Context, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
 ) -> int:
     """Drop queued cases, stop the executions of running ones; say who shares them."""
-    return commands.run.act_on_cases(face, directory, _chosen("cancel", cases, which), sure=yes)
+    return commands.run.act_on_cases(context, directory, _chosen("cancel", cases, which), sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync pause my-study"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
 @click.pass_obj
-def pause(face: Face, directory: Path) -> int:
+def pause(context: Context, directory: Path) -> int:
     """Send and start nothing more; following and mirroring go on."""
     words = "Paused: nothing is sent or started; results still come. `vipsync resume DIR` goes on."
-    return commands.run.decide(face, directory, "pause", words)
+    return commands.run.decide(context, directory, "pause", words)
 
 
 @vipsync.command(epilog=_examples("vipsync resume my-study"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
 @click.pass_obj
-def resume(face: Face, directory: Path) -> int:
+def resume(context: Context, directory: Path) -> int:
     """Send and start again after a pause."""
     return commands.run.decide(
-        face, directory, "resume", "Resumed: `vipsync run DIR` sends and starts."
+        context, directory, "resume", "Resumed: `vipsync run DIR` sends and starts."
     )
 
 
@@ -378,30 +378,32 @@ def resume(face: Face, directory: Path) -> int:
 @click.option("--without", metavar="NAME", multiple=True, help="Let a result go that cannot come.")
 @click.option("--cancel", "stay", is_flag=True, help="Go on instead, until the removal begins.")
 @click.pass_obj
-def finish(face: Face, directory: Path, without: tuple[str, ...], *, kill: bool, stay: bool) -> int:
+def finish(
+    context: Context, directory: Path, without: tuple[str, ...], *, kill: bool, stay: bool
+) -> int:
     """Bring every result here, remove the data from VIP, and wait for it."""
     if not stay:
-        return commands.run.finish(face, directory, without, kill=kill)
+        return commands.run.finish(context, directory, without, kill=kill)
     if kill or without:
         raise click.UsageError("--cancel goes with no other option.")
     words = "The session stays open, unless its removal has begun: see `vipsync status DIR`."
-    return commands.run.decide(face, directory, "finish --cancel", words)
+    return commands.run.decide(context, directory, "finish --cancel", words)
 
 
 @vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))
 @click.argument("pattern", default="")
 @click.pass_obj
-def pipelines(face: Face, pattern: str) -> int:
+def pipelines(context: Context, pattern: str) -> int:
     """List the pipelines; describe the one that matches in full."""
-    return commands.account.pipelines(face, pattern)
+    return commands.account.pipelines(context, pattern)
 
 
 @vipsync.command("demo", epilog=_examples("vipsync demo"))
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.pass_obj
-def demo_command(face: Face, directory: Path) -> int:
+def demo_command(context: Context, directory: Path) -> int:
     """Show everything on an embedded VIP, in under a minute; needs no account and no network."""
-    return commands.demo.demo(face.reporter, directory)
+    return commands.demo.demo(context.reporter, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync local --port 8080"))
@@ -423,7 +425,7 @@ def demo_command(face: Face, directory: Path) -> int:
 @click.option("--faithful", is_flag=True, help="The waiting times and limits of the real VIP.")
 @click.pass_obj
 def local(
-    face: Face,
+    context: Context,
     /,
     root: Path,
     host: str,
@@ -437,5 +439,5 @@ def local(
     """Serve an embedded VIP on this machine, to try pipelines without an account."""
     given = {name: value for name, value in knobs.items() if value is not None}
     chosen = given | {"pipelines": folders}
-    commands.demo.serve(face.reporter, root, (host, port), chosen, people, faithful=faithful)
+    commands.demo.serve(context.reporter, root, (host, port), chosen, people, faithful=faithful)
     return 0

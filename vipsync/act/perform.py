@@ -24,7 +24,7 @@ from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
 from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.disk.packing import PackMember, pack
-from vipsync.disk.scan import Seen
+from vipsync.disk.scan import Scan
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,
@@ -61,7 +61,7 @@ class Tools(Struct, frozen=True):
     inputs: Path
     outputs: Path
     client: VipClient | None
-    seen: Seen | None
+    seen: Scan | None
     key_print: str = ""
     executions: Callable[[float], tuple[float, Sequence[Execution]]] = lambda _since: (0.0, ())
     stop: Callable[[], None] = lambda: None

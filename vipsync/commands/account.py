@@ -8,7 +8,7 @@ from vipsync.client.connection import portal_address
 from vipsync.client.vip_client import VipClient
 from vipsync.commands import init as commands_init
 from vipsync.commands.check import is_ours
-from vipsync.commands.context import Face
+from vipsync.commands.context import Context
 from vipsync.errors import KeyMissing, PipelineUnavailable, StillOnVip, Unreachable
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Descriptor, Secret
@@ -19,33 +19,33 @@ from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
 from vipsync.settings.reading import load
 
 
-def init(face: Face, root: Path, pipeline_id: str | None, mode: str) -> int:
+def init(context: Context, root: Path, pipeline_id: str | None, mode: str) -> int:
     """Make a session folder, or make one of what is there."""
     if mode == "fresh":
-        _refuse_to_leave_data(face, SessionFolder(root))
+        _refuse_to_leave_data(context, SessionFolder(root))
         made = commands_init.refresh(root)
     elif mode == "adopt":
         backup = commands_init.backup_to_adopt(SessionFolder(root))
         made = commands_init.adopt(
-            root, _adopted_pipeline(face, pipeline_id, backup), face.portal_here
+            root, _adopted_pipeline(context, pipeline_id, backup), context.portal_here
         )
     else:
         commands_init.refuse_settings(SessionFolder(root))
-        descriptor = commands_init.describe(face.client(), pipeline_id) if pipeline_id else None
-        made = commands_init.create(root, descriptor, face.portal_here)
-    face.reporter.say(made.text, "bold")
+        descriptor = commands_init.describe(context.client(), pipeline_id) if pipeline_id else None
+        made = commands_init.create(root, descriptor, context.portal_here)
+    context.reporter.say(made.text, "bold")
     for step in made.next_steps:
-        face.reporter.say(f"  {step}")
+        context.reporter.say(f"  {step}")
     return 0
 
 
-def _refuse_to_leave_data(face: Face, folder: SessionFolder) -> None:
+def _refuse_to_leave_data(context: Context, folder: SessionFolder) -> None:
     """Raise StillOnVip where VIP has data of a session that nobody could remove any more."""
     session = commands_init.session_on_vip(folder)
     if session is None:
         return
-    portal = session.portal or face.portal_here
-    client, _ = face.connect(load(folder.root, face.overrides), portal, session.id)
+    portal = session.portal or context.portal_here
+    client, _ = context.connect(load(folder.root, context.overrides), portal, session.id)
     if client.exists(session.home) and is_ours(client, session.home, session.id):
         raise StillOnVip(
             f"{folder.root} is no copy, and {session.home} on VIP holds its data; nothing was changed.",
@@ -54,34 +54,34 @@ def _refuse_to_leave_data(face: Face, folder: SessionFolder) -> None:
 
 
 def _adopted_pipeline(
-    face: Face, pipeline_id: str | None, backup: Backup | None
+    context: Context, pipeline_id: str | None, backup: Backup | None
 ) -> Descriptor | None:
     """Return the pipeline of an adopted session; only its name where VIP cannot be asked."""
     wanted = pipeline_id or (backup.pipeline_id if backup else None)
     if not wanted:
         return None
     try:
-        return commands_init.describe(face.client(), wanted)
+        return commands_init.describe(context.client(), wanted)
     except (KeyMissing, Unreachable, PipelineUnavailable) as error:
-        face.reporter.warn(f"{error.message} Only the name of the pipeline is filled in.")
+        context.reporter.warn(f"{error.message} Only the name of the pipeline is filled in.")
         return commands_init.bare_descriptor(wanted)
 
 
-def login(face: Face, key: Secret, named: str | None = None) -> int:
+def login(context: Context, key: Secret, named: str | None = None) -> int:
     """Check a key, and keep it for its portal; so a person says that keys may go there."""
-    portal = portal_address(named) if named else face.portal_here
+    portal = portal_address(named) if named else context.portal_here
     with VipClient(portal, key) as client:
         client.check_key()
     kept = keep_api_key(key, portal)
-    face.reporter.say(f"{portal} knows this key. It is kept in {kept}, which only you can read.")
-    if face.environ.get(KEY_VARIABLE):
-        face.reporter.warn(f"{KEY_VARIABLE} is set in the environment, and goes before it.")
+    context.reporter.say(f"{portal} knows this key. It is kept in {kept}, which only you can read.")
+    if context.environ.get(KEY_VARIABLE):
+        context.reporter.warn(f"{KEY_VARIABLE} is set in the environment, and goes before it.")
     return 0
 
 
-def pipelines(face: Face, pattern: str) -> int:
+def pipelines(context: Context, pattern: str) -> int:
     """List the pipelines, or describe the one that matches."""
-    client = face.client()
+    client = context.client()
     every = client.pipelines()
     exact = [p for p in every if p.pipeline_id == pattern]
     part = pattern.lower()
@@ -92,8 +92,8 @@ def pipelines(face: Face, pattern: str) -> int:
             "`vipsync pipelines` lists them; others need a group, which you join on the portal.",
         )
     if len(found) == 1:
-        face.reporter.pipeline(commands_init.describe(client, found[0].pipeline_id))
+        context.reporter.pipeline(commands_init.describe(client, found[0].pipeline_id))
     else:
         for pipeline in sorted(found, key=lambda p: p.pipeline_id):
-            face.reporter.say(printable(pipeline.pipeline_id))
+            context.reporter.say(printable(pipeline.pipeline_id))
     return 0

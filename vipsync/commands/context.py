@@ -1,4 +1,4 @@
-"""What all commands share: `Face`, and the session folders that a person names."""
+"""What all commands share: `Context`, and the session folders that a person names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Face:
+class Context:
     """What all commands share: where to print, how to reach VIP, what options override."""
 
     reporter: Reporter

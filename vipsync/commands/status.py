@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vipsync.commands.check import check, planned, worst
-from vipsync.commands.context import Face, sessions_of
+from vipsync.commands.context import Context, sessions_of
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
@@ -22,73 +22,73 @@ from vipsync.status.why import why, why_result
 from vipsync.status.words import STALE, duration
 
 
-def check_folders(face: Face, directory: Path) -> int:
+def check_folders(context: Context, directory: Path) -> int:
     """Say whether a folder is in order."""
     codes = []
     for folder in sessions_of([directory]):
         findings = []
-        face.reporter.say(str(folder.root), "bold")
-        for finding in _checked(folder, face):
+        context.reporter.say(str(folder.root), "bold")
+        for finding in _checked(folder, context):
             findings.append(finding)
-            face.reporter.finding(finding)
+            context.reporter.finding(finding)
         codes.append(worst(finding.exit_code for finding in findings))
     return worst(codes)
 
 
-def _checked(folder: SessionFolder, face: Face) -> Iterator[Finding]:
+def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
     """Check a folder; of a copy nothing more is said than that it is one."""
     try:
         folder.refuse_copy()
     except VipsyncError as error:
         yield Finding("folder", error.message, error.remedy, error.exit_code)
         return
-    yield from check(folder, face.connect, face.overrides)
+    yield from check(folder, context.connect, context.overrides)
 
 
-def plan_folders(face: Face, directory: Path) -> int:
+def plan_folders(context: Context, directory: Path) -> int:
     """Say what the next cycle would do."""
     codes = []
     for folder in sessions_of([directory]):
         folder.refuse_copy()
-        settings = load(folder.root, face.overrides)
+        settings = load(folder.root, context.overrides)
         client, trouble = None, None
         try:
-            client = face.connect(settings, settings.portal, "")[0]
-            looked = preview(folder, client, face.overrides)
+            client = context.connect(settings, settings.portal, "")[0]
+            looked = preview(folder, client, context.overrides)
         except VipsyncError as error:
             trouble = error
-            looked = preview(folder, None, face.overrides)
-        face.reporter.say(str(folder.root), "bold")
+            looked = preview(folder, None, context.overrides)
+        context.reporter.say(str(folder.root), "bold")
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
-            face.reporter.finding(found)
+            context.reporter.finding(found)
         for finding in planned(looked):
-            face.reporter.finding(finding)
+            context.reporter.finding(finding)
         codes += [exit_code(looked.plan.notices), trouble.exit_code if trouble else 0]
     return worst(codes)
 
 
-def status(face: Face, directories: Sequence[Path], *, as_json: bool) -> int:
+def status(context: Context, directories: Sequence[Path], *, as_json: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
-    found = [answer for directory in directories for answer in _statuses(directory, face)]
+    found = [answer for directory in directories for answer in _statuses(directory, context)]
     if as_json:
-        face.reporter.document(status_json([s for s, _ in found]))
+        context.reporter.document(status_json([s for s, _ in found]))
     else:
         for number, (told, note) in enumerate(found):
             if number:
-                face.reporter.say()
-            face.reporter.status(told, note)
+                context.reporter.say()
+            context.reporter.status(told, note)
     return worst(s.exit_code for s, _ in found)
 
 
-def _statuses(directory: Path, face: Face) -> list[tuple[Status, str]]:
+def _statuses(directory: Path, context: Context) -> list[tuple[Status, str]]:
     try:
-        return [_status(folder, face) for folder in sessions_of([directory])]
+        return [_status(folder, context) for folder in sessions_of([directory])]
     except NotASession as error:
         return [(troubled(SessionFolder(directory), error, time.time()), "")]
 
 
-def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
+def _status(folder: SessionFolder, context: Context) -> tuple[Status, str]:
     """Return what the process that holds the folder says, else what the ledger and the files say."""
     told, now = read_status(folder), time.time()
     try:
@@ -100,7 +100,7 @@ def _status(folder: SessionFolder, face: Face) -> tuple[Status, str]:
     if told and (held or (recent and not _can_look(folder))):
         return told, f"vipsync runs here; {duration(now - told.written)} ago"
     try:
-        looked = preview(folder, None, face.overrides)
+        looked = preview(folder, None, context.overrides)
     except VipsyncError as error:
         return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
     confirmed = told.confirmed if told else None
@@ -137,12 +137,12 @@ def _can_look(folder: SessionFolder) -> bool:
     return True
 
 
-def why_path(face: Face, path: Path) -> int:
+def why_path(context: Context, path: Path) -> int:
     """Say what is known of one file."""
     folder = _session_above(path)
-    settings = load(folder.root, face.overrides)
+    settings = load(folder.root, context.overrides)
     inputs, outputs = places(folder.root, settings)
-    looked = preview(folder, None, face.overrides)
+    looked = preview(folder, None, context.overrides)
     real = path.parent.resolve() / path.name
     if path.resolve() in (folder.root.resolve(), inputs, outputs):
         raise SettingsError(
@@ -157,14 +157,14 @@ def why_path(face: Face, path: Path) -> int:
         raise SettingsError(
             f"{path} lies neither in {inputs} nor in {outputs}: vipsync does not look at it."
         )
-    face.reporter.say(printable(known.path), "bold")
+    context.reporter.say(printable(known.path), "bold")
     for line in known.lines:
-        face.reporter.say(f"  {printable(line)}")
+        context.reporter.say(f"  {printable(line)}")
     told = read_status(folder)
     name = known.path.partition("/")[2]
     for notice in told.notices if told else ():
         if name in notice.subject or name in notice.text:
-            face.reporter.notice(notice)
+            context.reporter.notice(notice)
     return 0
 
 

@@ -36,7 +36,7 @@ from vipsync.disk.walk import (
 from vipsync.errors import FolderAbsent
 from vipsync.model import FileState, RelPath
 
-Hints = frozenset[str] | None
+ChangedPaths = frozenset[str] | None
 """Paths below the root, as on disk, to look at with all that lies in them. None: everything."""
 
 HEALTHY_INTERVAL = 300.0
@@ -109,7 +109,7 @@ class Quiet(NamedTuple):
     read_at: float
 
 
-class Seen(Struct, frozen=True):
+class Scan(Struct, frozen=True):
     """What a look found; the mappings are never changed afterwards.
 
     `hidden` are ignored files that were asked for all the same. `unreadable` says why for files and
@@ -170,7 +170,7 @@ class Scanner:
     `known` are states that were settled when they were recorded: a file still equal to its own is
     quiet at once. `always` are paths, with `*` and `{name}` for any text within a part, that are
     seen although they are ignored; `noted` is a regular expression of names that are, too. `quiet_times` are the seconds that will be asked of
-    `Seen.settled`. `anywhere`: links are followed out of the folder, too. When any of these changes,
+    `Scan.settled`. `anywhere`: links are followed out of the folder, too. When any of these changes,
     make another scanner.
     """
 
@@ -202,7 +202,7 @@ class Scanner:
         """Tell whether a look would leave this path out; a folder's path ends in `/`."""
         return self._rules.overlooks(path)
 
-    def look(self, hints: Hints = None) -> Seen:
+    def look(self, hints: ChangedPaths = None) -> Scan:
         """Look at the hints and at what may have become quiet; the first look is at everything.
 
         Raise FolderAbsent when the root is missing or unreadable, or was replaced meanwhile.
@@ -223,7 +223,7 @@ class Scanner:
             self.last_duration = ended - started
         return self._seen(which)
 
-    def _scope(self, hints: Hints, now: float) -> frozenset[str] | None:
+    def _scope(self, hints: ChangedPaths, now: float) -> frozenset[str] | None:
         if hints is None or "" not in self._tree.folders:
             return None
         scope = frozenset(self._tree.nearest(hint) for hint in hints | self._due(now))
@@ -270,13 +270,13 @@ class Scanner:
         kept = {p: at for p, at in self._vanished.items() if p not in files and now < at + longest}
         return kept | gone
 
-    def _seen(self, which: Identity) -> Seen:
+    def _seen(self, which: Identity) -> Scan:
         tree, moving = self._tree, self._moving
         blocked = tree.unreadable
         waiting = {moving[path] for path in moving if not (blocked and under(path, blocked))}
         missed = (at + self._quiet_times[-1] for at in self._vanished.values())
         next_due = min((*map(self._next_due, waiting), *missed), default=math.inf)
-        return Seen(
+        return Scan(
             files=tree.files,
             hidden=tree.hidden,
             unreadable={printable(path): reason for path, reason in blocked.items()},

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-from vipsync.disk.scan import Hints, network_file_system
+from vipsync.disk.scan import ChangedPaths, network_file_system
 from vipsync.disk.walk import Ignored, holds
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Watcher:
         with self._lock:
             self._pending.pop(key, None)
 
-    def take(self) -> dict[Hashable, Hints]:
+    def take(self) -> dict[Hashable, ChangedPaths]:
         """Return what changed since the last call, by name: a scanner's hints."""
         with self._lock:
             pending, self._pending = self._pending, {}

@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from vipsync.disk.files import make_folder, write_atomic
-from vipsync.disk.scan import Seen
+from vipsync.disk.scan import Scan
 from vipsync.errors import SettingsError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Lease, Lender, Lent, Settings
@@ -42,7 +42,7 @@ def shared_inputs(other: SessionFolder) -> Path:
     return places(other.root, load(other.root))[0]
 
 
-def lender(other: SessionFolder, seen: Seen, session_id: str) -> Lender:
+def lender(other: SessionFolder, seen: Scan, session_id: str) -> Lender:
     """Return what the other session has on VIP and has not changed since."""
     state = read_state(other.ledger) if other.ledger.exists() else None
     told = leased_at(other, session_id)
@@ -60,7 +60,7 @@ def lender(other: SessionFolder, seen: Seen, session_id: str) -> Lender:
     )
 
 
-def _unchanged(row: Sent, state: State, seen: Seen) -> bool:
+def _unchanged(row: Sent, state: State, seen: Scan) -> bool:
     now, known = seen.files.get(row.path), state.known.get(row.path)
     if now is None:
         return False

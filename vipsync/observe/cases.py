@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.finding import find_cases
-from vipsync.disk.scan import Seen
+from vipsync.disk.scan import Scan
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.model import (
     Case,
@@ -48,7 +48,7 @@ class Sorting:
 
     def cases(
         self,
-        seen: Seen | None,
+        seen: Scan | None,
         named: _Files,
         settings: Settings,
         descriptor: Descriptor | None,
@@ -77,7 +77,7 @@ class Sorting:
 class _Made(Struct, frozen=True, eq=False):
     """What cases were made of."""
 
-    seen: Seen | None
+    seen: Scan | None
     named: _Files
     settings: Settings
     descriptor: Descriptor | None

@@ -15,10 +15,10 @@ from typing import TypeVar
 from vipsync.disk.files import no_folder
 from vipsync.disk.ignoring import NOTED, is_conflict_copy, is_told
 from vipsync.disk.scan import (
-    Hints,
+    ChangedPaths,
     Identity,
+    Scan,
     Scanner,
-    Seen,
     identity,
     network_file_system,
     same_folder,
@@ -85,7 +85,7 @@ class Observer:
         self.settings_text = ""
         self.inputs: Path = folder.root
         self.outputs: Path = folder.root
-        self.seen: Seen | None = None
+        self.seen: Scan | None = None
         self._clock, self._wall = clock, wall
         self._data_set, self._failing = data_set, False
         self._saved: SavedSettings | FixedSettings = (
@@ -111,8 +111,8 @@ class Observer:
         state: State,
         memory: Memory,
         *,
-        inputs: Hints = frozenset(),
-        outputs: Hints = frozenset(),
+        inputs: ChangedPaths = frozenset(),
+        outputs: ChangedPaths = frozenset(),
         healthy: bool = False,
         check_place: bool = True,
     ) -> Snapshot:
@@ -269,7 +269,7 @@ class Observer:
 
     # files
 
-    def _scan(self, rules: InForce, state: State, hints: Hints, *, healthy: bool) -> None:
+    def _scan(self, rules: InForce, state: State, hints: ChangedPaths, *, healthy: bool) -> None:
         self._healthy = healthy
         if rules.inputs is None:
             return
@@ -379,7 +379,7 @@ def _written(path: Path) -> tuple[int, int] | None:
     return info.st_mtime_ns, info.st_size
 
 
-def _same_where_equal(now: Seen, before: Seen | None) -> Seen:
+def _same_where_equal(now: Scan, before: Scan | None) -> Scan:
     """Keep the very mappings that say the same as before, so that what they led to still holds."""
     if before is None:
         return now

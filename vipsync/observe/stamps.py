@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vipsync.disk.mirror import stamp
-from vipsync.disk.scan import Hints, scan_interval
+from vipsync.disk.scan import ChangedPaths, scan_interval
 from vipsync.model import RelPath
 from vipsync.rows import Result, ResultStatus
 
@@ -24,7 +24,7 @@ class Stamps:
         self._at = None
 
     def look(
-        self, outputs: Path, results: Iterable[Result], hints: Hints, *, healthy: bool
+        self, outputs: Path, results: Iterable[Result], hints: ChangedPaths, *, healthy: bool
     ) -> Mapping[RelPath, str]:
         """Return the stamps; the hints name what to look at again, None means everything."""
         now = self._clock()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
-from vipsync.disk.scan import Hints
+from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
@@ -183,7 +183,7 @@ class Loop:
                     session.observer.look_everywhere()
         self._apart = apart
 
-    def _look(self, session: Reconciler, hints: Mapping[str, Hints]) -> None:
+    def _look(self, session: Reconciler, hints: Mapping[str, ChangedPaths]) -> None:
         root, started = session.folder.root, self.timing.clock()
         with about(root):
             try:

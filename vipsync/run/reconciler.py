@@ -17,7 +17,7 @@ from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.act.results import part_name
 from vipsync.disk.files import unreadable
-from vipsync.disk.scan import Hints, Identity, identity, same_folder
+from vipsync.disk.scan import ChangedPaths, Identity, identity, same_folder
 from vipsync.disk.walk import printable
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
 from vipsync.folder.adoption import adopted_rows
@@ -184,7 +184,11 @@ class Reconciler:
         return idle and self.plan is not None and self.plan.at_rest
 
     def look(
-        self, *, inputs: Hints = frozenset(), outputs: Hints = frozenset(), healthy: bool = False
+        self,
+        *,
+        inputs: ChangedPaths = frozenset(),
+        outputs: ChangedPaths = frozenset(),
+        healthy: bool = False,
     ) -> None:
         """Observe and plan; what is to be done is then in `queue`, in order.
 

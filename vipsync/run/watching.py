@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vipsync.disk.files import make_folder
-from vipsync.disk.scan import Hints
+from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
 from vipsync.folder.folder import IGNORED
 from vipsync.run.reconciler import Reconciler
@@ -32,7 +32,7 @@ class Watching:
         self._watched: dict[Path, tuple[tuple[Path, Path], float]] = {}
         self._limited = False
 
-    def take(self, roots: Iterable[Path]) -> dict[Path, dict[str, Hints]]:
+    def take(self, roots: Iterable[Path]) -> dict[Path, dict[str, ChangedPaths]]:
         """Return what changed in each session since the last call, by kind of place."""
         hints = self._watcher.take()
         return {

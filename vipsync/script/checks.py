@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vipsync.cases.values import refused_signs, text_of, text_problem
-from vipsync.disk.scan import Seen
+from vipsync.disk.scan import Scan
 from vipsync.disk.walk import CYCLE, why
 from vipsync.errors import (
     InputsMissing,
@@ -236,7 +236,7 @@ def check_names(paths: Collection[RelPath]) -> None:
         )
 
 
-def check_readable(seen: Seen, data: Dataset, paths: Iterable[str]) -> None:
+def check_readable(seen: Scan, data: Dataset, paths: Iterable[str]) -> None:
     """Raise InputsUnreadable for what cannot be read in the data set, and for these files of it."""
     found = {path: reason for path, reason in seen.unreadable.items() if reason != CYCLE}
     for path in paths:
@@ -262,7 +262,7 @@ def _reading_problem(path: Path) -> str:
     return ""
 
 
-def cycles(seen: Seen) -> list[str]:
+def cycles(seen: Scan) -> list[str]:
     """Name the folders in the data set that lead back to one that holds them."""
     return sorted(path for path, reason in seen.unreadable.items() if reason == CYCLE)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.files import make_folder
-from vipsync.disk.scan import Seen
+from vipsync.disk.scan import Scan
 from vipsync.errors import (
     FolderError,
     NameTaken,
@@ -91,7 +91,7 @@ class Step:
         return self.session.snapshot
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> Scan:
         """What the last look found in the data set."""
         observer = self.session.observer
         if observer is None or observer.seen is None:

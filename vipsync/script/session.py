@@ -1,6 +1,6 @@
 """VipSession: a session as a Python object, with the methods of vip-client's class of that name.
 
-A thin face: it turns properties and arguments into the values that the phases work on, and what
+A thin context: it turns properties and arguments into the values that the phases work on, and what
 they leave behind into words. Nothing here talks to VIP by itself, but for single questions.
 """
 
