@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -245,11 +246,20 @@ HOSTILE: dict[str, tuple[list[Member], str]] = {
     "deep": ([Member("d/" * 64 + "x")], "64 folders deep"),
     "link out": ([link("l", "../x")], "'l' is a link that leads out"),
     "link out and in": ([Member("x"), link("d/l", "../../result/x")], "leads out"),
-    "absolute link": ([link("l", "/etc/passwd")], "leads out"),
-    "link to a link out": ([link("a", "b"), link("b", "../x")], "'a' is a link that leads out"),
+    "link over nothing and out": ([link("l", "absent/../../x")], "leads out"),
+    "link to a link out": ([link("a", "b"), link("b", "../x")], "'b' is a link that leads out"),
     "hard link out": ([hard("h", "../x")], "leads out"),
+    "hard link out of a folder": ([hard("d/h", "../d/x")], "leads out"),
     "absolute hard link": ([hard("h", "/etc/passwd")], "leads out"),
-    "hard link to a link out": ([link("s", "/etc/passwd"), hard("h", "s")], "leads out"),
+    "hard link to a link out": ([link("s", "../x"), hard("h", "s")], "leads out"),
+    "link, then a hard link to itself": ([link("a", "../x"), hard("a", "a")], "leads out"),
+    "link twice, to other places": ([link("a", "good/file"), link("a", "b")], "twice"),
+    "hard link to itself, then a file": ([hard("a", "a"), Member("a")], "twice"),
+    "device, not UTF-8": ([Member("n\udce9", kind=tarfile.CHRTYPE)], "device"),
+    "fifo below a folder, not UTF-8": ([Member("\udce9/p", kind=tarfile.FIFOTYPE)], "named pipe"),
+    "link out, not UTF-8": ([link("\udce9", "../x")], "leads out"),
+    "hard link out, not UTF-8": ([hard("\udce9", "/etc/passwd")], "leads out"),
+    "up, not UTF-8": ([Member("\udce9/../../x")], "leads out"),
 }
 
 
@@ -260,16 +270,18 @@ def test_hostile(place: Place, members: list[Member], reason: str, form: str) ->
     assert reason in place.refuse(packed([Member("good/file", b"good"), *members], form))
 
 
-NOWHERE = "/usr/local/freesurfer/no-such-version/subjects/fsaverage"
+ELSEWHERE = "/usr/local/freesurfer/subjects/fsaverage"
 
 ODD: dict[str, tuple[list[Member], str, str]] = {
-    "not UTF-8": ([Member("caf\udce9", b"x" * 5000)], "caf?", "no UTF-8"),
-    "folder, not UTF-8": ([folder("\udce9t\udce9")], "?t?", "no UTF-8"),
-    "link, not UTF-8": ([link("\udce9", "good/file")], "?", "no UTF-8"),
-    "below a folder, not UTF-8": ([Member("\udce9t/x.nii", b"y")], "?t/x.nii", "no UTF-8"),
-    "link to nowhere": ([link("fsaverage", NOWHERE)], "fsaverage", "nowhere"),
-    "link to a link to nowhere": (
-        [link("l", "fsaverage"), link("fsaverage", NOWHERE)], "l", "nowhere",
+    "not UTF-8": ([Member("caf\udce9", b"x" * 5000)], r"caf\xe9", "no UTF-8"),
+    "folder, not UTF-8": ([folder("\udce9t\udce9")], r"\xe9t\xe9", "no UTF-8"),
+    "link, not UTF-8": ([link("\udce9", "good/file")], r"\xe9", "no UTF-8"),
+    "below a folder, not UTF-8": ([Member("\udce9t/x.nii", b"y")], r"\xe9t/x.nii", "no UTF-8"),
+    "absolute link to nowhere": ([link("fsaverage", ELSEWHERE)], "fsaverage", "outside"),
+    "absolute link to a folder that is here": ([link("subjects", "/usr")], "subjects", "outside"),
+    "absolute link to a file that is here": ([link("d/l", "/etc/passwd")], "d/l", "outside"),
+    "link to an absolute link": (
+        [link("l", "fsaverage"), link("fsaverage", ELSEWHERE)], "l", "outside",
     ),
     "link to nothing": ([link("l", "absent")], "l", "nothing"),
     "empty link": ([link("l", "")], "l", "nothing"),
@@ -286,7 +298,7 @@ ODD: dict[str, tuple[list[Member], str, str]] = {
     "hard link to nothing": ([hard("h", "absent")], "h", "nothing"),
     "hard link to a folder": ([folder("d"), hard("h", "d")], "h", "nothing"),
     "hard link to itself alone": ([hard("h", "h")], "h", "no end"),
-    "hard link to what is left out": ([link("s", NOWHERE), hard("h", "s")], "h", "nowhere"),
+    "hard link to what is left out": ([link("s", ELSEWHERE), hard("h", "s")], "h", "outside"),
 }  # fmt: skip
 
 
@@ -305,16 +317,49 @@ def test_an_odd_member_is_left_out_and_named(
     assert not os.path.lexists(place.target / name)
 
 
-def test_a_file_that_was_named_twice_is_there_once(place: Place) -> None:
-    """GNU tar writes a hard link to itself for the second time: nothing is left out."""
-    place.top.joinpath("source", "d").mkdir(parents=True)
-    for name in ("a.txt", "d/b.txt"):
-        place.top.joinpath("source", name).write_bytes(b"x")
+@pytest.mark.skipif(sys.platform != "linux", reason="only GNU tar links what it was given twice")
+@pytest.mark.parametrize(
+    "names",
+    [["a", "./a", "a"], ["link", "link", "a"], ["latest", "./latest", "d"], ["a", "also", "d", "also"],
+     ["d", "d/b", "./d"]],
+    ids=["file", "link", "link to a folder", "hard link", "folder"],
+)  # fmt: skip
+def test_what_was_named_twice_is_there_once(place: Place, names: list[str]) -> None:
+    """GNU tar writes a hard link to itself, or the same link again: nothing is left out."""
     source = place.top / "source"
-    tar = subprocess.run(["tar", "-cC", source, "a.txt", "./a.txt", "a.txt", "d", "d/b.txt"], check=True, capture_output=True)  # fmt: skip
+    (source / "d").mkdir(parents=True)
+    for name in ("a", "d/b"):
+        (source / name).write_bytes(b"x")
+    (source / "link").symlink_to("a")
+    (source / "latest").symlink_to("d")
+    (source / "also").hardlink_to(source / "a")
+    tar = subprocess.run(["tar", "-cC", source, *names], check=True, capture_output=True)
     shutil.rmtree(source)
-    made = place.unpack(tar.stdout)
-    assert (place.tree(), made.without) == ({"a.txt": b"x", "d": None, "d/b.txt": b"x"}, ())
+    assert place.unpack(tar.stdout).without == ()
+    there = {str(PurePosixPath(name)) for name in names}
+    assert there <= set(place.tree()) <= there | {"d/b"}
+
+
+def test_names_that_are_left_out_can_be_told_apart(place: Place) -> None:
+    """Each byte that is no UTF-8 is shown as what it is."""
+    made = place.unpack(packed([Member("good"), Member("\udce9"), Member("\udce8")]))
+    assert [name for name, _ in made.without] == [r"\xe9", r"\xe8"]
+
+
+def test_links_look_at_nothing_outside(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive unpacks in the same way everywhere, and no name in it mounts or wakes anything."""
+    seen: list[str] = []
+    really = os.lstat
+
+    def lstat(path: str | Path, **more: Any) -> os.stat_result:
+        seen.append(str(path))
+        return really(path, **more)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    made = place.unpack(packed([Member("good"), link("l", "/net/host/x"), link("m", "/usr")]))
+    assert [what for _, what in made.without] == ["a link to a place outside the archive"] * 2
+    assert seen
+    assert all(path.startswith(str(place.top)) for path in seen)
 
 
 @pytest.mark.parametrize("to", ["run1", "run1/", "./run1", "x/../run1"])
@@ -328,7 +373,7 @@ def test_a_link_to_a_folder_of_the_archive(place: Place, to: str) -> None:
 
 def test_nothing_but_odd_members(place: Place) -> None:
     """An empty folder would look like a result."""
-    assert "no file" in place.refuse(packed([link("l", NOWHERE), folder("d")]))
+    assert "no file" in place.refuse(packed([link("l", ELSEWHERE), folder("d")]))
 
 
 def test_many_odd_members(place: Place) -> None:
@@ -429,13 +474,13 @@ def test_entries_limit(place: Place) -> None:
 def test_sparse(
     place: Place, tmp_path_factory: pytest.TempPathFactory, way: str, form: str
 ) -> None:
-    """A sparse file is left out, whatever size it claims; what follows it is not."""
+    """A sparse file is left out, whatever size it claims, also named twice; what follows it is not."""
     source = tmp_path_factory.mktemp("source")
     with (source / "holes").open("wb") as file:
         file.truncate(10 * 2**20)
         file.write(b"x")
     (source / "last").write_bytes(b"end")
-    tar = subprocess.run(["tar", f"--format={way}", "-S", "-cC", source, "holes", "last"], check=True, capture_output=True)  # fmt: skip
+    tar = subprocess.run(["tar", f"--format={way}", "-S", "-cC", source, "holes", "holes", "last"], check=True, capture_output=True)  # fmt: skip
     assert len(tar.stdout) < 2**20
     made = place.unpack(squeezed(tar.stdout, form))
     assert [what for _, what in made.without] == ["a sparse file"]
@@ -654,6 +699,7 @@ def archives(draw: st.DrawFn) -> list[Member]:
 def model(members: Sequence[Member], top: Path) -> dict[str, bytes | None] | None:
     """Build what an archive means with real links, and return it, None for one to be refused."""
     kinds: dict[str, bytes] = {}
+    members = said_once(members)
     for member in members:
         path = PurePosixPath(member.name)
         if ".." in path.parts or (str(path) == "." and member.kind != FOLDER):
@@ -673,6 +719,22 @@ def model(members: Sequence[Member], top: Path) -> dict[str, bytes | None] | Non
     if len({unicodedata.normalize("NFC", name).lower() for name in kinds}) != len(kinds):
         return None
     return with_links(members, top)
+
+
+def said_once(members: Sequence[Member]) -> list[Member]:
+    """Leave out links that say again what came before them."""
+    there: dict[str, Member] = {}
+    return [m for m in members if not is_again(m, there.setdefault(os.path.normpath(m.name), m))]
+
+
+def is_again(member: Member, before: Member) -> bool:
+    itself = os.path.normpath(member.target) == os.path.normpath(member.name)
+    if member is before or member.kind not in (LINK, HARD) or before.kind == FOLDER:
+        return False
+    return (member.kind == HARD and itself) or (member.kind, member.target) == (
+        before.kind,
+        before.target,
+    )
 
 
 def with_links(members: Sequence[Member], top: Path) -> dict[str, bytes | None] | None:

@@ -256,7 +256,7 @@ def test_the_logs_of_a_failed_job_come(bench: Acting) -> None:
 
 
 def odd_tar() -> bytes:
-    """Return an archive with a file, and a link to nowhere."""
+    """Return an archive with a file, and a link to a place elsewhere."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         entry = tarfile.TarInfo("stats.csv")
@@ -277,10 +277,17 @@ def test_what_an_archive_is_unpacked_without_is_said_beside_it(bench: Acting, ti
         for _ in range(times):
             here = came(bench, action)
         assert (here.local, here.unpacked) == (f"e1/{name}", True)
-        assert here.reason.startswith("fsaverage (a link to nowhere); see UNPACKED-WITHOUT.txt")
+        assert here.reason.startswith(
+            "fsaverage (a link to a place outside the archive); see UNPACKED-WITHOUT.txt"
+        )
     found = bench.here()
     text = found.pop("e1/UNPACKED-WITHOUT.txt").decode()
-    assert text.count("a.tgz was unpacked without:\n  fsaverage: a link to nowhere\n") == 1
+    assert (
+        text.count(
+            "a.tgz was unpacked without:\n  fsaverage: a link to a place outside the archive\n"
+        )
+        == 1
+    )
     assert text.count("b.tgz was unpacked without:") == 1
     assert found == {
         "e1/a.tgz/stats.csv": b"1,2",

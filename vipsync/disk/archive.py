@@ -1,6 +1,7 @@
 """Unpack results that come from outside into one new folder: all that is sound, or nothing.
 
 What is a trap keeps an archive packed. What is only odd, as a link to nowhere, is left out and named.
+The archive alone decides which is which, never what else is on this machine.
 
 For the editor of this file:
 - Everything is written below a fresh folder in `staging`, renamed when all of it is on the disk.
@@ -162,30 +163,33 @@ class _Tree:
 
     def _leave_out(self, name: str, odd: _Odd, passed: int = 0) -> None:
         """Go on without a member; what it holds counts all the same."""
-        self.without[_plain(name)] = str(odd)
+        self.without.setdefault(_plain(name), str(odd))
         self._count(name, passed)
         if len(self.without) > _ODD_MOST:
             raise _refused(name, f"is one more than {_ODD_MOST} that are odd")
 
     def _add(self, member: tarfile.TarInfo, reader: TarReader) -> None:
         name = _checked_name(member.name, self._limits.depth)
+        link = _link_of(member, name)
+        if link is None and not (member.isreg() or member.isdir()):
+            raise _refused(member.name, _WHAT.get(member.type, "is of an unknown kind"))
+        if _NO_UTF_8.search(name):
+            raise _Odd("a name that is no UTF-8")
         if member.isdir():
             self._make_folders(self.names.add_folder(name))
-            return
-        if not name or member.name.endswith("/"):
+        elif not name or member.name.endswith("/"):
             raise _refused(member.name, "is named like a folder, but is none")
-        if member.islnk() and self.names.is_file(name) and _same_name(member.linkname, name):
-            return  # GNU tar writes this for a file that was named twice
-        if member.issym() or member.islnk():
-            self._make_folders(self.names.add_link(name, _Link(member.linkname, member.islnk())))
-        elif member.isreg() and member.sparse is None:
-            self._make_folders(self.names.add_file(name))
-            mode = 0o777 if member.mode & 0o100 else 0o666
-            self._write(name, member.size, reader.body(member), mode, member.mtime)
-        elif member.isreg():
+        elif link is None:
+            self._add_file(name, member, reader)
+        elif not self.names.repeats(name, link):
+            self._make_folders(self.names.add_link(name, link))
+
+    def _add_file(self, name: str, member: tarfile.TarInfo, reader: TarReader) -> None:
+        if member.sparse is not None:
             raise _Odd("a sparse file")
-        else:
-            raise _refused(member.name, _WHAT.get(member.type, "is of an unknown kind"))
+        self._make_folders(self.names.add_file(name))
+        mode = 0o777 if member.mode & 0o100 else 0o666
+        self._write(name, member.size, reader.body(member), mode, member.mtime)
 
     def _add_link(self, name: str, link: _Link) -> None:
         target = self.names.followed(name)
@@ -248,10 +252,6 @@ class _Odd(Exception):
     """A member that does no harm where it is left out: what it is."""
 
 
-def _same_name(one: str, other: str) -> bool:
-    return posixpath.normpath(one) == other
-
-
 def _write_all(descriptor: int, block: memoryview) -> None:
     while block:
         block = block[os.write(descriptor, block) :]
@@ -279,6 +279,22 @@ def _sane_time(mtime: float) -> float:
 class _Link(Struct, frozen=True):
     target: str
     hard: bool
+
+    def lead(self, name: str) -> str:
+        """Return where the link of this name leads by its text alone; ".." stays where it leads out."""
+        here = "" if self.hard else _parent(name)
+        return posixpath.normpath(posixpath.join(here, self.target))
+
+
+def _link_of(member: tarfile.TarInfo, name: str) -> _Link | None:
+    """Return a member's link, None for what is none; raise ArchiveRefused for one that leads out."""
+    if not (member.issym() or member.islnk()):
+        return None
+    link = _Link(member.linkname, member.islnk())
+    lead = link.lead(name)
+    if f"{lead}/".startswith("../") or (link.hard and lead.startswith("/")):
+        raise _refused(member.name, "is a link that leads out of the folder")
+    return link
 
 
 class _Names:
@@ -325,17 +341,24 @@ class _Names:
             raise _refused(name, f"is above the limit of {self._most} files and folders")
         self._spelled[name if folded == name else folded] = name  # one string less to remember
 
+    def repeats(self, name: str, link: _Link) -> bool:
+        """Tell whether a link says again what is there: so GNU tar writes what was named twice."""
+        itself = link.hard and link.lead(name) == name
+        return self.links.get(name) == link or (itself and self._is_claimed(name))
+
     def is_file(self, name: str) -> bool:
         """Tell whether a regular file of the archive has this name."""
-        claimed = self._spelled.get(_folded(name)) == name
-        return claimed and name not in self.folders and name not in self.links
+        return self._is_claimed(name) and name not in self.links
+
+    def _is_claimed(self, name: str) -> bool:
+        return name not in self.folders and self._spelled.get(_folded(name)) == name
 
     def followed(self, link: str) -> str:
         """Return the regular file, or the folder, that a link leads to in the end."""
         name, hard = link, False
         for _ in range(_CHAIN_MOST):
             hard = hard or self.links[name].hard
-            name = self._pointed(name, link)
+            name = self._pointed(name)
             if name not in self.links:
                 break
         else:
@@ -350,15 +373,13 @@ class _Names:
             raise _Odd("a link to nothing that is in the archive")
         return name
 
-    def _pointed(self, name: str, link: str) -> str:
+    def _pointed(self, name: str) -> str:
         # Each folder on the way must be a real one, also before "..", as the kernel would walk it.
-        target = self.links[name].target
-        at = [] if self.links[name].hard or not _parent(name) else _parent(name).split("/")
-        for part in target.split("/"):
-            if target.startswith("/") and not self.links[name].hard and not os.path.lexists(target):
-                raise _Odd("a link to nowhere")
-            if target.startswith("/") or (part == ".." and not at):
-                raise _refused(link, "is a link that leads out of the folder")
+        link = self.links[name]
+        if link.target.startswith("/"):
+            raise _Odd("a link to a place outside the archive")
+        at = [] if link.hard or not _parent(name) else _parent(name).split("/")
+        for part in link.target.split("/"):
             if "/".join(at) not in self.folders:
                 raise _Odd("a link to nothing that is in the archive")
             if part == "..":
@@ -380,8 +401,6 @@ def _checked_name(raw: str, depth: int) -> str:
             raise _refused(raw, "leads out of the folder")
         if disk_refuses(_NO_UTF_8.sub("?", part)):
             raise _refused(raw, "has a name that a disk cannot hold")
-    if _NO_UTF_8.search(raw):
-        raise _Odd("a name that is no UTF-8")
     return "/".join(parts)
 
 
@@ -410,7 +429,7 @@ def _refused(name: str, reason: str) -> ArchiveRefused:
 
 
 def _plain(name: str) -> str:
-    return _BAD_TEXT.sub("?", _NO_UTF_8.sub("?", name))
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _shown(name: str) -> str:
