@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.lab.acting import Acting, tar
 from tests.lab.builders import folder_of
+from tests.test_archive import Member, link, packed
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.act.results import fetch_logs
@@ -255,25 +255,14 @@ def test_the_logs_of_a_failed_job_come(bench: Acting) -> None:
     assert bench.here() == first
 
 
-def odd_tar() -> bytes:
-    """Return an archive with a file, and a link to a place elsewhere."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        entry = tarfile.TarInfo("stats.csv")
-        entry.size = 3
-        archive.addfile(entry, io.BytesIO(b"1,2"))
-        link = tarfile.TarInfo("fsaverage")
-        link.type, link.linkname = tarfile.SYMTYPE, "/usr/local/no-freesurfer-here/fsaverage"
-        archive.addfile(link)
-    return buffer.getvalue()
+ODD = packed([Member("stats.csv", b"1,2"), link("fsaverage", "/usr/local/fs/fsaverage")], "gz")
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_an_archive_is_unpacked_without_is_said_beside_it(bench: Acting, times: int) -> None:
     """Once for each archive, also where the process died before that was written down; it is kept."""
-    content = odd_tar()
     for name in ("a.tgz", "b.tgz"):
-        action = bench.result(name, content)
+        action = bench.result(name, ODD)
         for _ in range(times):
             here = came(bench, action)
         assert (here.local, here.unpacked) == (f"e1/{name}", True)
@@ -292,6 +281,43 @@ def test_what_an_archive_is_unpacked_without_is_said_beside_it(bench: Acting, ti
     assert found == {
         "e1/a.tgz/stats.csv": b"1,2",
         "e1/b.tgz/stats.csv": b"1,2",
-        ".archives/e1/a.tgz": content,
-        ".archives/e1/b.tgz": content,
+        ".archives/e1/a.tgz": ODD,
+        ".archives/e1/b.tgz": ODD,
     }
+
+
+def mine(path: Path, content: bytes | None) -> None:
+    """Put something of a person's, or another result, to a path: a folder for None."""
+    path.parent.mkdir(exist_ok=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"my own list\n", "d\xe9j\xe0".encode("latin-1"), b"", None],
+    ids=["text", "Latin-1", "empty", "folder"],
+)  # fmt: skip
+def test_a_file_of_somebody_that_is_called_like_the_list_stays(
+    bench: Acting, content: bytes | None
+) -> None:
+    """Nothing is added to it: what was left out is said beside it."""
+    taken = bench.tools.outputs / "e1" / "UNPACKED-WITHOUT.txt"
+    mine(taken, content)
+    first, second = (bench.result(name, ODD) for name in ("a.tgz", "b.tgz"))
+    for action in (first, second, first):
+        here = came(bench, action)
+        assert "see UNPACKED-WITHOUT.txt.vip beside it" in here.reason
+    assert taken.is_dir() if content is None else taken.read_bytes() == content
+    text = bench.here()["e1/UNPACKED-WITHOUT.txt.vip"].decode()
+    assert (text.count("a.tgz was"), text.count("b.tgz was")) == (1, 1)
+
+
+def test_archives_that_come_at_the_same_time_are_all_named(bench: Acting) -> None:
+    """Eight transfers write one list."""
+    actions = [bench.result(f"{n}.tgz", ODD) for n in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda action: came(bench, action), actions))
+    text = bench.here()["e1/UNPACKED-WITHOUT.txt"].decode()
+    assert [text.count(f"\n{n}.tgz was unpacked without:") for n in range(24)] == [1] * 24

@@ -32,6 +32,8 @@ from tests.lab.effects import Effects, Fatal
 from tests.lab.pipelines import SPECTRUM
 from tests.lab.statuses import states
 from tests.test_adoption_system import backup, vip_session
+from tests.test_archive import Member, link
+from tests.test_archive import packed as archive
 from tests.test_packing_system import scan
 from tests.test_packing_system import settings as packing
 from tests.test_results_per_case import failing
@@ -421,6 +423,14 @@ def kept_archive(bench: Bench) -> list[Step]:
     return [Step(nothing, here(study, 2))]
 
 
+def odd_archive(bench: Bench) -> list[Step]:
+    """Tell of an archive with a link to elsewhere: it is unpacked without, and kept."""
+    inside = [Member("run1/a.txt", b"peaks"), link("latest", "run1/"), link("fsaverage", "/usr/fs")]
+    fixed(bench, archive(inside))
+    study = bench.study(a="one")
+    return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
+
+
 def refused_archive(bench: Bench) -> list[Step]:
     """Tell of an archive that leads out of its folder: it stays packed."""
     fixed(bench, tar({"../up.txt": b"out"}, "w"))
@@ -733,6 +743,7 @@ STORIES = (
     Story("unzip = false", left_packed),
     Story("keep_archive", kept_archive),
     Story("refused archive", refused_archive),
+    Story("odd archive", odd_archive),
     Story("result comes back", comes_back),
     Story("edited result", edited),
     Story("beside", beside),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.lab.bench import SETTINGS, Bench, Study
+from tests.test_archive import Member, link, packed
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase
@@ -22,8 +23,8 @@ def archive(members: Mapping[str, bytes]) -> bytes:
     """Return a tgz."""
     buffer = io.BytesIO()
     with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w") as tar,
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
         for name, content in members.items():
             entry = tarfile.TarInfo(name)
@@ -205,6 +206,28 @@ def test_a_broken_archive_is_kept_packed(bench: Bench, content: bytes) -> None:
     assert study.says("a.mrui.tgz is here, but packed")
     assert finished(bench, study)
     assert study.outputs() == {"1/a.mrui.tgz": content}
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (link("fsaverage", "/usr/local/fs/fsaverage"), "fsaverage (a link to a place outside"),
+        (link("sub/T1.nii", "../.git/annex/x"), "sub/T1.nii (a link to nothing"),
+        (Member("r\udce9sum\udce9.txt", b"text"), r"r\xe9sum\xe9.txt (a name that is no UTF-8"),
+    ],
+    ids=["elsewhere", "nothing", "Latin-1"],
+)
+def test_an_archive_is_unpacked_without_what_is_odd(bench: Bench, odd: Member, said: str) -> None:
+    """That is said as long as it lasts, the archive is kept, and it does not block the end."""
+    content = packed([Member("a.txt", b"text"), odd], "gz")
+    bench.runner.work = lambda _job: {"fit": content}
+    study = bench.study(a="one")
+    bench.rest()
+    assert study.says(f"a.mrui.tgz is here, but without {said}")
+    assert finished(bench, study)
+    found = {Path(name).name: content for name, content in study.outputs().items()}
+    assert said.split(" (")[0] in found.pop("UNPACKED-WITHOUT.txt").decode()
+    assert found == {"a.txt": b"text", "a.mrui.tgz": content}
 
 
 def test_without_unzip_archives_stay_as_they_are(bench: Bench) -> None:

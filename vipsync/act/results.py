@@ -8,19 +8,25 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from vipsync import actions as do
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
-from vipsync.disk.files import share
-from vipsync.disk.mirror import place, stamp
+from vipsync.disk.files import share, write_atomic
+from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, TransferMismatch
 from vipsync.model import RelPath, VipPath
 
 ARCHIVES = ".archives"
 LEFT_OUT = "UNPACKED-WITHOUT.txt"
+_LIST_HEAD = (
+    "What could not be unpacked of the archives in this folder. They are kept as they came, each\n"
+    f"under the same path below {ARCHIVES} in the folder of the results.\n"
+)
+_LISTING = Lock()  # transfers end at the same time, and share one list
 ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
 
@@ -139,17 +145,28 @@ def _unpacked(action: do.FetchResult, part: Path, target: Path, bench: Bench) ->
 
 def _say_left_out(without: Sequence[tuple[str, str]], here: Path, local: RelPath) -> str:
     """Name beside a result the members that it was unpacked without; return that in few words."""
-    lines = [f"{here.name} was unpacked without:"]
+    lines = ["", f"{here.name} was unpacked without:"]
     lines += [f"  {name}: {what}" for name, what in without]
-    lines += [f"The whole archive is kept: {ARCHIVES}/{local}", ""]
-    text, path = "\n".join(lines), here.parent / LEFT_OUT
-    before = path.read_text("utf-8") if path.exists() else ""
-    if text not in before:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+    text = "\n".join([*lines, ""])
+    with _LISTING:
+        path, before = _list_beside(here)
+        if text not in before:
+            write_atomic(path, f"{before}{text}".encode())
     few = ", ".join(f"{name} ({what})" for name, what in without[:3])
     more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-    return f"{few}{more}; see {LEFT_OUT} beside it. The archive is in outputs/{ARCHIVES}/{local}."
+    return f"{few}{more}; see {path.name} beside it. The archive is in outputs/{ARCHIVES}/{local}."
+
+
+def _list_beside(here: Path) -> tuple[Path, str]:
+    """Return the list of what was left out, and what it says; a file of others by its name stays."""
+    head = _LIST_HEAD.encode()
+    for path in candidates(here.with_name(LEFT_OUT)):
+        if not os.path.lexists(path):
+            return path, _LIST_HEAD
+        content = path.read_bytes() if path.is_file() else b""
+        if content.startswith(head):
+            return path, content.decode(errors="replace")
+    raise AssertionError("names never end")
 
 
 def _here(path: Path, bench: Bench, *, unpacked: bool, reason: str = "") -> do.ResultHere:

@@ -52,7 +52,7 @@ def place(fresh: Path, target: Path) -> Path:
     Return where the result is; nothing is replaced.
     """
     make_folder(target.parent)
-    for candidate in _candidates(target):
+    for candidate in candidates(target):
         if os.path.lexists(candidate):
             if _same(fresh, candidate):
                 _discard(fresh)
@@ -68,7 +68,8 @@ def place(fresh: Path, target: Path) -> Path:
     raise AssertionError("names never end")
 
 
-def _candidates(target: Path) -> Iterator[Path]:
+def candidates(target: Path) -> Iterator[Path]:
+    """Yield the names for what is to lie at `target`, in the order in which they are taken."""
     yield target
     yield target.with_name(f"{target.name}.vip")
     for number in count(2):
