@@ -30,7 +30,7 @@ from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 
-MOST_TURNS = 3000
+MOST_TURNS = 20_000
 """Turns after which a run that never comes to rest is a failure, not a hanging test."""
 
 SCAN = 10.0
