@@ -57,7 +57,7 @@ def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(
         ("https://vip.test", {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
         ("https://vip.test", {"HTTPS_PROXY": "p:3128"}, "http://p:3128"),
         ("https://vip.test", {"HTTP_PROXY": "socks5://p:1"}, None),
-        ("http://vip.test", {"HTTP_PROXY": "https://p", "all_proxy": "x://"}, "https://p"),
+        ("https://vip.test", {"HTTPS_PROXY": "https://p", "all_proxy": "x://"}, "https://p"),
         ("https://vip.test", {"HTTP_PROXY": "http://p", "ALL_PROXY": "http://q"}, "http://q"),
         ("https://vip.test", {"HTTPS_PROXY": "http://p", "NO_PROXY": "*"}, None),
         ("https://vip.test", {"HTTPS_PROXY": "http://p", "no_proxy": "fe80::/10,.test"}, None),
