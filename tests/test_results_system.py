@@ -14,6 +14,7 @@ import pytest
 
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.test_archive import Member, link, packed
+from tests.test_hostile_system import Liar
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase
@@ -228,6 +229,24 @@ def test_an_archive_is_unpacked_without_what_is_odd(bench: Bench, odd: Member, s
     found = {Path(name).name: content for name, content in study.outputs().items()}
     assert said.split(" (")[0] in found.pop("UNPACKED-WITHOUT.txt").decode()
     assert found == {"a.txt": b"text", "a.mrui.tgz": content}
+
+
+def squeezed(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+    """Answer as a proxy that compresses unasked, and knows no lengths."""
+    if request.method != "GET" or answer.status_code not in (200, 206):
+        return None
+    headers = {"Content-Encoding": "gzip", "Content-Type": answer.headers["Content-Type"]}
+    return httpx.Response(200, headers=headers, content=iter([gzip.compress(answer.read())]))
+
+
+def test_a_session_lives_behind_a_proxy_that_compresses(bench: Bench) -> None:
+    """Lists, executions, results and logs come as without it."""
+    bench.transport = liar = Liar(bench.transport)
+    liar.lie = squeezed
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt", "1/b.mrui.tgz/b.txt"]
+    assert finished(bench, study)
 
 
 def test_without_unzip_archives_stay_as_they_are(bench: Bench) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Literal, Protocol
 
 from vipsync import actions as do
+from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
 from vipsync.disk.files import share, write_atomic
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
-from vipsync.errors import ArchiveRefused, TransferMismatch
-from vipsync.model import RelPath, VipPath
+from vipsync.errors import ArchiveRefused, BadAnswer, TransferMismatch
+from vipsync.model import BLOCK, RelPath, VipPath
 
 ARCHIVES = ".archives"
 LEFT_OUT = "UNPACKED-WITHOUT.txt"
@@ -57,7 +58,7 @@ class Bench(Protocol):
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
     part = bench.staging / part_name(action.vip, action.size)
-    _drop_other_sizes(part)
+    _drop_others(part)
     _download(action, part, bench)
     target = bench.outputs / action.local
     reason = ""
@@ -76,7 +77,8 @@ def part_name(vip: VipPath, size: int) -> str:
     return f"{hashlib.sha256(vip.encode()).hexdigest()[:24]}-{size}.part"
 
 
-def _drop_other_sizes(part: Path) -> None:
+def _drop_others(part: Path) -> None:
+    """Delete what is left of other attempts at the same file."""
     for other in part.parent.glob(f"{part.name.partition('-')[0]}-*.part"):
         if other != part:
             other.unlink()
@@ -94,37 +96,86 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
     if size != action.size:
         if size > action.size:
             part.unlink()
-        raise TransferMismatch(
-            f"{action.vip}: {size:,} bytes came instead of {action.size:,}.",
-            "It is asked for again.",
-        )
+        raise _other_size(action, size)
+
+
+def _other_size(action: do.FetchResult, came: int) -> TransferMismatch:
+    return TransferMismatch(
+        f"{action.vip}: {came:,} bytes came instead of {action.size:,}.", "It is asked for again."
+    )
 
 
 def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> None:
-    key, came = do.key(action), offset
-    with part.open("ab") as file:
-        share(part)  # another account may go on with it
-        with (
-            _begun_anew(part, offset),
-            bench.vip.download(action.vip, offset, action.size) as download,
-        ):
-            for block in download.blocks:
-                bench.stop()
-                file.write(block)
-                came += len(block)
-                bench.moved(key, came, action.size)
+    key = do.key(action)
+
+    def told(came: int) -> None:
+        bench.moved(key, min(came, action.size), action.size)
+
+    with (
+        _begun_anew(part, offset),
+        bench.vip.download(action.vip, offset, action.size) as download,
+    ):
+        if download.coding:
+            came = part.with_suffix(".came.part")
+            _save(download.blocks, came, "wb", bench, told)
+            _take_encoded(action, came, part, download.coding, bench)
+        else:
+            _save(download.blocks, part, "ab", bench, told)
+
+
+def _save(
+    blocks: Iterable[bytes],
+    path: Path,
+    mode: Literal["wb", "ab"],
+    bench: Bench,
+    told: Callable[[int], None] = lambda _: None,
+) -> None:
+    with path.open(mode) as file:
+        share(path)  # another account may go on with it
+        for block in blocks:
+            bench.stop()
+            file.write(block)
+            told(file.tell())
         file.flush()
         os.fsync(file.fileno())
+
+
+def _take_encoded(
+    action: do.FetchResult, came: Path, part: Path, coding: str, bench: Bench
+) -> None:
+    """Make `part` of what a proxy says that it encoded: what is in it, or itself, as the size tells."""
+    inside, size = part.with_suffix(".inside.part"), came.stat().st_size
+    try:
+        with came.open("rb") as file:
+            blocks = decoded(iter(lambda: file.read(BLOCK), b""), coding)
+            _save(_hardly_more(blocks, action.size), inside, "wb", bench)
+        if inside.stat().st_size == action.size:
+            came = inside
+    except BadAnswer:
+        if size != action.size:
+            raise
+    if came.stat().st_size != action.size:
+        raise _other_size(action, size)
+    came.replace(part)
+    _drop_others(part)
+
+
+def _hardly_more(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield no more than it takes to see that there are more bytes than `size`."""
+    for block in blocks:
+        yield block
+        size -= len(block)
+        if size < 0:
+            return
 
 
 @contextmanager
 def _begun_anew(part: Path, offset: int) -> Iterator[None]:
     """Let the next attempt begin at the beginning where the server cannot go on from here."""
-    before = part.stat().st_size
     try:
         yield
     except TransferMismatch:
-        if offset and part.stat().st_size == before:
+        if offset and part.stat().st_size == offset:
             part.unlink()
         raise
 

@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 
 from vipsync.client import wire
 from vipsync.client.connection import Ask, Connection, portal_address, usable_key
-from vipsync.client.decoding import coding, content
+from vipsync.client.decoding import coding, plain
 from vipsync.client.http import httpx
 from vipsync.client.refusals import remedy
 from vipsync.errors import (
@@ -47,10 +47,15 @@ T = TypeVar("T")
 
 
 class Download(Struct, frozen=True):
-    """A file on its way: `size` is that of the whole file, `blocks` begin at the offset wanted."""
+    """A file on its way: `size` is that of the whole file, `blocks` begin at the offset wanted.
+
+    With a `coding`, they begin at 0 and end anywhere, and a proxy says that it encoded them so. Some say it
+    of a .tgz for its own compression: whether `decoded` gives the file, or they are it, its size tells.
+    """
 
     size: int
     blocks: Iterator[bytes]
+    coding: str = ""
 
 
 LIST_LIMIT = 500
@@ -163,18 +168,22 @@ class VipClient:
         """Open a file for reading from offset on (facts 3.8); `size`: its bytes, as VIP's list says.
 
         The blocks raise TransferMismatch where the connection ends early: go on from what came.
-        Entering raises it where VIP has fewer bytes than offset: begin again from 0.
+        Entering raises it where the file cannot be gone on with from offset: begin again from 0.
         """
         ask = _look(f"send {path}", path, "content", offset)
         with self._connection.answer(ask, 200, 206, *([416] if offset else [])) as response:
             if response.headers.get("content-type", "").startswith("text/html"):
                 raise BadAnswer(f"A web page came in place of {path}; is there a proxy?")
-            encoded = bool(coding(response))
-            part = wire.span(
-                response.status_code, response.headers, offset, ask.words, size, encoded=encoded
-            )
-            blocks = content(response, path, size)
-            yield Download(part.total, _blocks(blocks, part, offset, path))
+            found = coding(response)
+            if found and size is not None:
+                if response.status_code != 200:
+                    raise wire.begin_anew(
+                        f"A proxy compressed a part of the file to '{ask.words}'."
+                    )
+                yield Download(size, _encoded_blocks(response.iter_raw(), size, path), found)
+                return
+            part = wire.span(response.status_code, response.headers, offset, ask.words, size)
+            yield Download(part.total, _blocks(plain(response), part, offset, path))
 
     def delete(self, path: str) -> None:
         """Ask for the removal of a file or a whole tree; it happens later, or never (facts 3.7)."""
@@ -332,6 +341,19 @@ def _blocks(blocks: Iterator[bytes], part: wire.Span, offset: int, path: str) ->
         raise _cut(path, at, part.total) from error
     if at != part.total:
         raise _cut(path, at, part.total)
+
+
+def _encoded_blocks(blocks: Iterator[bytes], size: int, path: str) -> Iterator[bytes]:
+    """Yield what a proxy made of a file; it is hardly longer than the file, whatever its end."""
+    came = 0
+    try:
+        for block in blocks:
+            came += len(block)
+            if came > size + size // 64 + BLOCK:
+                raise _cut(path, came, size)
+            yield block
+    except httpx.TransportError as error:
+        raise _cut(path, came, size) from error
 
 
 def _cut(path: str, came: int, total: int) -> TransferMismatch:

@@ -308,7 +308,7 @@ def is_deep(value: object) -> bool:
 # where the bytes of a download begin
 
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18})", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|\*)", re.ASCII)
 
 
 class Span(Struct, frozen=True):
@@ -319,54 +319,42 @@ class Span(Struct, frozen=True):
 
 
 def span(
-    status: int,
-    headers: Mapping[str, str],
-    offset: int,
-    asked: str,
-    size: int | None = None,
-    *,
-    encoded: bool = False,
+    status: int, headers: Mapping[str, str], offset: int, asked: str, size: int | None = None
 ) -> Span:
     """Tell what part of the file comes, asked for from offset on (facts 3.8).
 
     A server that knows no ranges sends all of it; 416 is right where nothing is left to send. A proxy
-    may leave the length out, or say another one for what it has `encoded`: then `size` counts, which
-    VIP's list says. What it has encoded cannot be gone on with.
+    may leave the length out: then `size` counts, which VIP's list says.
     """
-    if encoded and status != 200:
-        raise TransferMismatch(
-            f"A proxy compressed a part of the file to '{asked}'.",
-            "It must be fetched again from its beginning.",
-        )
-    if status == 416 and headers.get("content-range") is None:
-        raise TransferMismatch(
-            f"VIP has fewer than the {offset} bytes that are here already to '{asked}'.",
-            "It must be fetched again from its beginning.",
-        )
     if status == 200:
-        told = headers.get("content-length")
-        unsaid = size is not None and (encoded or told is None)
-        found = Span(0, size if size is not None and unsaid else _length(told, asked))
+        found = Span(0, _length(headers.get("content-length"), asked, size))
     else:
-        found = _ranged(headers.get("content-range"), offset, asked)
+        found = _ranged(headers.get("content-range"), offset, asked, size)
     if found.start > offset or (status == 206 and found.start != offset):
-        raise BadAnswer(f"VIP sent another part of the file than was wanted to '{asked}'.")
+        raise begin_anew(f"VIP sent another part of the file than was wanted to '{asked}'.")
     if offset > found.total or (status == 416 and offset != found.total):
-        raise TransferMismatch(
-            f"VIP has {found.total} bytes to '{asked}', but {offset} are here already.",
-            "It must be fetched again from its beginning.",
+        raise begin_anew(
+            f"VIP has {found.total} bytes to '{asked}', but {offset} are here already."
         )
     return found
 
 
-def _length(text: str | None, asked: str) -> int:
+def begin_anew(what: str) -> TransferMismatch:
+    """Return the error of a file that cannot be gone on with."""
+    return TransferMismatch(what, "It must be fetched again from its beginning.")
+
+
+def _length(text: str | None, asked: str, size: int | None) -> int:
+    if text is None and size is not None:
+        return size
     if text is None or re.fullmatch(r"\d{1,18}", text, re.ASCII) is None:
         raise BadAnswer(f"VIP did not say how many bytes there are to '{asked}'.")
     return int(text)
 
 
-def _ranged(text: str | None, offset: int, asked: str) -> Span:
+def _ranged(text: str | None, offset: int, asked: str, size: int | None) -> Span:
     match = _CONTENT_RANGE.fullmatch(text or "")
-    if match is None:
-        raise BadAnswer(f"VIP did not say which part of the file it sent to '{asked}'.")
-    return Span(offset if match[1] is None else int(match[1]), int(match[2]))
+    total = size if match and match[2] == "*" else match and int(match[2])
+    if match is None or total is None:
+        raise begin_anew(f"VIP did not say which part of the file it sent to '{asked}'.")
+    return Span(offset if match[1] is None else int(match[1]), total)
