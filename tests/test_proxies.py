@@ -23,6 +23,7 @@ from vipsync.act.perform import Stopped
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import BadAnswer, TransferMismatch, VipsyncError
 from vipsync.model import RelPath, VipPath
+from vipsync.script.backup import vip_backup
 
 TEXT = b"a,b\n1,2\n" * 40_000
 ARCHIVE = gzip.compress(random.Random(1).randbytes(300_000), mtime=0)
@@ -293,3 +294,21 @@ def test_an_answer_that_is_cut_is_none() -> None:
     """Half a list is not a shorter list."""
     with behind(lambda _: closing("1.1", JSON[:-5])) as (client, _), pytest.raises(BadAnswer):
         client.pipelines()
+
+
+BACKUP = b'{"session_name": "study", "workflows": {}}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [closing("1.0", BACKUP), chunked(BACKUP), closing("1.1", gzip.compress(BACKUP), GZIP)],
+    ids=["closes", "chunked", "gzip"],
+)
+def test_a_backup_comes_as_other_files_do(answer: tuple[str, bytes]) -> None:
+    """A script finds its session again: VIP says how long its backup is."""
+    found = f'{{"exists":true,"isDirectory":false,"size":{len(BACKUP)}}}'.encode()
+    answers = [closing("1.1", found), answer]
+    with behind(lambda _: answers[len(server.asked_from) - 1]) as (client, server):
+        backup = vip_backup(client, "/vip/Home/API/study/OUTPUTS")
+    assert backup is not None
+    assert backup.session_name == "study"

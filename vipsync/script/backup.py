@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import ValidationError
 
+from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import VipClient
 from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
@@ -77,10 +78,12 @@ def owns_inputs(backup: Backup) -> bool:
 def vip_backup(client: VipClient, folder: str) -> Backup | None:
     """Return the backup in a folder on VIP, None where there is none that can be read."""
     path = f"{folder}/{BACKUP}"
-    if not client.exists(path):
+    there = client.properties(path)
+    if there is None:
         return None
-    with client.download(path) as download:
-        content = b"".join(download.blocks)
+    with client.download(path, size=there.size) as download:
+        blocks = download.blocks
+        content = b"".join(decoded(blocks, download.coding) if download.coding else blocks)
     try:
         return backup_in(content)
     except ValueError:
