@@ -21,6 +21,7 @@ _FEW_WAYS = 10_000
 """Ways to cut a path that a regular expression may try."""
 
 _STAR, _NAME = "[^/]*", "[^/]+"
+_ANY_FOLDERS, _ALL_BELOW = "(?:.*/)?", ".+"
 
 Slots = tuple[str, ...]
 """What each place of a name stands for, from left to right; the same name may have several."""
@@ -131,7 +132,7 @@ class Path:
         self._longest, self._shortest = _whole(pieces, ""), _whole(pieces, "?")
         parts = [step for step in self._steps if isinstance(step, Part)]
         self._between = [text for part in parts for text in part.between]
-        free = sum(isinstance(step, _Folders) for step in self._steps)
+        free = sum(not isinstance(step, Part) for step in self._steps)
         self._by_names = free <= 1 and all(part.only_names for part in parts)
 
     def __eq__(self, other: object) -> bool:
@@ -206,9 +207,9 @@ def _few(slots: Iterable[Slots]) -> Sequence[Slots]:
 def _steps(pieces: Iterable[Piece]) -> Iterator[Step]:
     here: list[Piece] = []
     for piece in pieces:
-        if piece.text == "**/" and piece.wild:
+        if piece.wild == _ANY_FOLDERS:
             yield _Folders()
-        elif piece.text == "**" and piece.wild and not here:
+        elif piece.wild == _ALL_BELOW:
             yield _Below()
             return
         elif piece.name or piece.wild:
