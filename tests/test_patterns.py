@@ -180,6 +180,10 @@ def test_each_way_in_which_a_path_fits_is_found(
         ("{s}/{s}_{t}_x.nii", "a_b/a_b_c_x.nii", ("a_b", "c")),
         ("{s}-{t}/**/{t}.nii", "a-b-c/q/b-c.nii", ("a", "b-c")),
         ("sub-{s}_ses-{t}_T1w.nii", "sub-1_ses-2_acq-x_T1w.nii", ("1", "2_acq-x")),
+        ("{s}/*{s}*.dcm", "sub-01/IM_sub-01_0001.dcm", ("sub-01",)),
+        ("*{s}*/{s}.nii", "study_sub-01_baseline/sub-01.nii", ("sub-01",)),
+        ("{s}/**/*{s}*", "P07/" + "raw/" * 40 + "MR_P07_0123", ("P07",)),
+        ("{s}/{t}/*{t}*_*{s}*", "P07/ses-12/a_ses-12_b_P07_x_long_tail", ("P07", "ses-12")),
     ],
 )
 def test_what_one_part_leaves_open_another_decides(
@@ -231,12 +235,33 @@ def _tried(
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [
+        ("*{a}*", "one_two_three_four"),
+        ("*{a}*/*{a}*", "one_two_three/four_three_two"),
+        ("*{a}*{a}*", "one_two_three_four_five_six"),
+        ("**/*{a}*_*{b}*", "one/two_three_four"),
+    ],
+)
+def test_of_many_readings_more_than_one_is_kept(pattern: str, path: str) -> None:
+    """However many there are, the file is seen to fit in several ways."""
+    compiled = compile_pattern(pattern)
+    every = set(_tried(compiled, list(compiled.pieces), path, {}))
+    kept = compiled.readings(path)
+    assert len(kept) > 1
+    assert every.issuperset(kept)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
         ("*a" * 20 + "b", "a" * 255),
         ("{n}_" * 1 + "*_" * 20 + "x", "_" * 255),
         ("{a}x{b}x{c}x{d}x{e}x{f}y", "x" * 255),
         ("**/" * 10 + "{a}/z", "a/" * 100 + "a"),
         ("{a}_{a}_{a}_{a}_{a}_b", "_".join("q" * 100)),
         ("?*" * 30 + "z", "y" * 255),
+        ("*{a}*/*{a}*-{a}.z", "ab" * 60 + "/" + "ba" * 60),
+        ("*{a}x{a}*{b}*y{b}z", "abx" * 70),
+        ("{s}/**/*{s}*{t}*{t}z", "q/" * 60 + "qx" * 60),
     ],
 )
 def test_no_name_makes_a_pattern_slow(

@@ -2,20 +2,26 @@
 
 Pure: no os, time, random, httpx, sqlite3 or logging. A path is matched part by part between its
 slashes, so that no part is tried again for the sake of another. One with three names or wildcards
-or more is read from its end, place by place: a name that was made to be slow is not.
+or more is read from its end, place by place: a name that was made to be slow is not. What a name
+with several places stands for is settled first, from all of them: of many readings some are kept,
+and the one that agrees with another place may not be among those.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
 from math import prod
 
 from msgspec import Struct
 
 _MOST = 32
 """Readings of one part that are kept; a file that has so many is refused all the same."""
+
+_TRIED = 64
+"""Texts that are tried for a name that has several places."""
 
 _FEW_WAYS = 10_000
 """Ways to cut a path that a regular expression may try."""
@@ -25,6 +31,12 @@ _ANY_FOLDERS, _ALL_BELOW = "(?:.*/)?", ".+"
 
 Slots = tuple[str, ...]
 """What each place of a name stands for, from left to right; the same name may have several."""
+
+Bound = Mapping[str, str]
+"""What names with several places stand for."""
+
+_Move = int | Callable[[int], int]
+"""How a piece goes on from a place: to the one end that is returned, -1 for none; or by so many or more."""
 
 
 class Piece(Struct, frozen=True):
@@ -53,6 +65,7 @@ class Part:
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = tuple(pieces)
+        self.names = [piece.name for piece in pieces if piece.name]
         self.varying = sum(piece.varies for piece in pieces)
         self._longest = re.compile("".join(piece.source() for piece in pieces))
         self._shortest = re.compile("".join(piece.source("?") for piece in pieces))
@@ -70,32 +83,53 @@ class Part:
             return ()
         return [piece.text.lower() * (not piece.wild) for piece in self._pieces if not piece.varies]
 
-    def readings(self, text: str) -> Sequence[Slots]:
+    def readings(self, text: str, bound: Bound) -> Sequence[Slots]:
         """Return what its names may stand for in a text; nothing where it does not match.
 
         Of two pieces that vary, the longest and the shortest match differ where there is a choice.
         """
         if self.varying > 2:
-            return self._each(text)
+            return self._each(text, bound)
         longest = self._longest.fullmatch(text)
         if longest is None:
             return ()
         shortest = self._shortest.fullmatch(text) if self.varying == 2 else longest
         if shortest is None or shortest.groups() != longest.groups():
-            return self._each(text)
-        return (longest.groups(),)
+            return self._each(text, bound)
+        slots = longest.groups()
+        fits = all(bound.get(n, t) == t for n, t in zip(self.names, slots, strict=True))
+        return (slots,) if fits else ()
 
-    def _each(self, text: str) -> Sequence[Slots]:
+    def texts(self, text: str, name: str, bound: Bound) -> Iterator[set[str]]:
+        """Yield what each place of a name can stand for in a text, whatever the others do."""
+        moves = [self._move(i, text, bound) for i in range(len(self._pieces))]
+        places = _places(moves, len(text))
+        for piece, starts, ends in zip(self._pieces, places, places[1:], strict=False):
+            if piece.name == name:
+                yield {text[at:end] for at in starts for end in ends if at < end}
+
+    def _move(self, index: int, text: str, bound: Bound) -> _Move:
+        name, fixed = self._pieces[index].name, self._fixed[index]
+        if name in bound:
+            known = bound[name]
+            return lambda at: at + len(known) if text.startswith(known, at) else -1
+        if fixed is not None:
+            return lambda at: found.end() if (found := fixed.match(text, at)) else -1
+        return int(bool(name))
+
+    def _each(self, text: str, bound: Bound) -> Sequence[Slots]:
         """Return every reading, worked out from the last piece and for each place in the text."""
         size = len(text)
         after: list[Sequence[Slots]] = [()] * size + [((),)]
-        for piece, fixed in zip(reversed(self._pieces), reversed(self._fixed), strict=True):
+        for index in reversed(range(len(self._pieces))):
+            name, move = self._pieces[index].name, self._move(index, text, bound)
             now: list[Sequence[Slots]] = [()] * (size + 1)
             for at in range(size, -1, -1):
-                if fixed is not None:
-                    found = fixed.match(text, at)
-                    now[at] = after[found.end()] if found else ()
-                elif piece.name:
+                if not isinstance(move, int):
+                    end = move(at)
+                    own = (text[at:end],) if name else ()
+                    now[at] = tuple(own + rest for rest in after[end]) if end >= 0 else ()
+                elif name:
                     now[at] = _few(
                         (text[at:end], *rest)
                         for end in range(at + 1, size + 1)
@@ -128,6 +162,7 @@ class Path:
     def __init__(self, pieces: tuple[Piece, ...]) -> None:
         self._pieces = pieces
         self._places = [piece.name for piece in pieces if piece.name]
+        self._repeated = [name for name, times in Counter(self._places).items() if times > 1]
         self._steps = list(_steps(pieces))
         self._longest, self._shortest = _whole(pieces, ""), _whole(pieces, "?")
         parts = [step for step in self._steps if isinstance(step, Part)]
@@ -150,20 +185,39 @@ class Path:
             shortest = self._shortest.fullmatch(path) if self._between else longest
             if shortest and shortest.groups() == longest.groups():
                 return (longest.groups(),)
-        names = len(set(self._places))
+        parts = path.split("/")
         return _few(
             tuple(dict(zip(self._places, slots, strict=True)).values())
-            for slots in self._each(path)
-            if len(set(zip(self._places, slots, strict=True))) == names
+            for bound in islice(self._bindings(parts, {}), _TRIED)
+            for slots in self._each(parts, bound)
         )
+
+    def _bindings(self, parts: Sequence[str], bound: Bound) -> Iterator[Bound]:
+        """Yield what the names with several places may stand for together."""
+        name = next((name for name in self._repeated if name not in bound), "")
+        if not name:
+            yield bound
+            return
+        for text in self._texts(parts, name, bound):
+            yield from self._bindings(parts, {**bound, name: text})
+
+    def _texts(self, parts: Sequence[str], name: str, bound: Bound) -> Sequence[str]:
+        """Return what a name can stand for at all of its places, the shortest first."""
+        places = _places([_step_move(step, parts, bound) for step in self._steps], len(parts))
+        found: list[set[str]] = []
+        for step, starts in zip(self._steps, places, strict=False):
+            if isinstance(step, Part) and name in step.names:
+                each = [step.texts(parts[at], name, bound) for at in starts]
+                found += [set().union(*texts) for texts in zip(*each, strict=True)]
+        everywhere = set.intersection(*found) if found else set()
+        return sorted(everywhere, key=lambda text: (len(text), text))[:_TRIED]
 
     def _ways(self, path: str) -> int:
         """Return in how many ways a path can be cut at most."""
         lowered = path.lower()
         return prod(lowered.count(text) + 1 for text in self._between)
 
-    def _each(self, path: str) -> Sequence[Slots]:
-        parts = path.split("/")
+    def _each(self, parts: Sequence[str], bound: Bound) -> Sequence[Slots]:
         size = len(parts)
         after: list[Sequence[Slots]] = [()] * size + [((),)]
         for step in reversed(self._steps):
@@ -174,10 +228,36 @@ class Path:
                 elif isinstance(step, _Below):
                     now[at] = ((),) if at < size else ()
                 elif at < size and after[at + 1]:
-                    here = step.readings(parts[at])
+                    here = step.readings(parts[at], bound)
                     now[at] = _few(one + rest for one, rest in product(here, after[at + 1]))
             after = now
         return after[0]
+
+
+def _step_move(step: Step, parts: Sequence[str], bound: Bound) -> _Move:
+    if isinstance(step, Part):
+        fits = [bool(step.readings(part, bound)) for part in parts] + [False]
+        return lambda at: at + 1 if fits[at] else -1
+    return int(isinstance(step, _Below))
+
+
+def _places(moves: Sequence[_Move], size: int) -> list[set[int]]:
+    """Return where each piece can begin in a whole match, and where the last one ends."""
+    places = [{0}]
+    for move in moves:
+        if isinstance(move, int):
+            places.append(set(range(min(places[-1], default=size + 1) + move, size + 1)))
+        else:
+            places.append({end for end in map(move, places[-1]) if end >= 0})
+    places[-1] &= {size}
+    for index, move in reversed(list(enumerate(moves))):
+        ends = places[index + 1]
+        if isinstance(move, int):
+            last = max(ends, default=-1) - move
+            places[index] = {at for at in places[index] if at <= last}
+        else:
+            places[index] = {at for at in places[index] if move(at) in ends}
+    return places
 
 
 def _whole(pieces: Iterable[Piece], lazy: str) -> re.Pattern[str]:
