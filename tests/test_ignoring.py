@@ -103,7 +103,10 @@ COPIES = [
     "a (Case Conflict 1).mrui",
     "a_conflict-20240101-120000.mrui",
     "a-DESKTOP-A1B2C3D.mrui",
-    "a-Laptop-9Z8Y7X6.mrui",
+    "a-LAPTOP-9KQ6VO8J.mrui",
+    "a-DESKTOP-7QK2M5P",
+    "a-DESKTOP-7QK2M5P-2.nii.gz",
+    "a (Unicode Encoding Conflict).mrui",
     "a (SFConflict anna@example.org 2024-01-01-12-00-00).mrui",
     "a.Conflict.mrui",
     "a [conflicted].mrui",
@@ -131,12 +134,23 @@ def test_conflict_copies_of_sync_tools_are_left_out_and_noted(name: str) -> None
         "conflict.mrui",
         "a-LAB12.mrui",
         "desktop-1.mrui",
+        "task-desktop-control.nii",
+        "rec-laptop-sessions.nii.gz",
+        "sub-desktop-healthy/a.mrui",
     ],
 )
 def test_names_that_may_be_data_are_no_conflict_copies(name: str) -> None:
     """A second acquisition has such a name, too."""
     assert not RULES(name)
     assert not is_conflict_copy(name)
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_word_in_place_of_a_computers_name_lets_no_copy_in(name: str) -> None:
+    """Nor anything that is left out for another reason."""
+    assert RULES(f"sub-desktop-healthy/{name}")
+    assert RULES("task-desktop-control.tmp")
+    assert RULES("a-desktop-control.sync-conflict-20240101-120000-ABCDEFG.mrui")
 
 
 # what a person means

@@ -104,6 +104,26 @@ def test_a_conflict_copy_starts_nothing_and_is_told(bench: Bench, copy: str, pat
     assert not study.says("conflict copy")
 
 
+@pytest.mark.parametrize(
+    ("copy", "files"),
+    [
+        ("p1 (Anna's conflicted copy 2024-01-01)", ["s1.dcm"]),
+        ("p1 (Case Conflict)", ["s1.dcm", "deep/er/s2.dcm"]),
+        ("p1.sync-conflict-20240101-120000-ABCDEFG", ["s1.dcm"]),
+    ],
+)
+def test_a_folder_that_is_a_conflict_copy_is_told_too(
+    bench: Bench, copy: str, files: list[str]
+) -> None:
+    """By the files in it; it starts nothing."""
+    study = bench.study(settings=SETTINGS.replace('"*.mrui"', '{ zip = "{s}/" }'))
+    study.write({"p1/s1.dcm": "one", **{f"{copy}/{name}": "two" for name in files}})
+    bench.rest()
+    assert len(bench.executions()) == 1
+    assert study.says(f"left out: {copy}/{min(files)}")
+    assert study.says("cop" + ("y" if len(files) == 1 else "ies") + " of a sync tool")
+
+
 def test_check_names_rules_without_effect(bench: Bench) -> None:
     """A rule that leaves nothing out may be one that somebody relies on."""
     study = with_list(bench, **{".vipsyncignore": "patients.csv\npatient.csv\n"})

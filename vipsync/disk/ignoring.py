@@ -17,20 +17,25 @@ LEFT_OVER = (
 )  # fmt: skip
 """Names of files that are not finished, or that systems leave behind."""
 
-_WINDOWS_NAME = "-" + "[0-9a-z]" * 7
+
+def _of_computer(kind: str, length: int) -> Iterator[str]:
+    """Yield rules for names with that of a computer, which has a digit: words are brought back."""
+    for again, letter in (("", "[0-9a-z]"), ("!", "[a-z]")):
+        yield from (f"{again}*-{kind}-{letter * length}{end}" for end in ("", "[.-]*"))
+
 
 CONFLICT_COPIES = (
+    *_of_computer("desktop", 7), *_of_computer("laptop", 8),  # OneDrive adds the computer's name
     "*.sync-conflict-[0-9]*",  # Syncthing
     "* (*conflicted copy*)*", "* (*case conflict*)*", "* (*selective sync conflict*)*",  # Dropbox
-    "* (*copie en conflit*)*", "* (*konfliktkopie*)*", "* (*in konflikt stehende kopie*)*",
-    "* (*copia en conflicto*)*", "* (*copia in conflitto*)*",
+    "* (*encoding conflict*)*", "* (*copie en conflit*)*", "* (*konfliktkopie*)*",
+    "* (*in konflikt stehende kopie*)*", "* (*copia en conflicto*)*", "* (*copia in conflitto*)*",
     "*_conflict-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9]*",  # ownCloud, Nextcloud
-    f"*-desktop{_WINDOWS_NAME}.*", f"*-laptop{_WINDOWS_NAME}.*",  # OneDrive adds the computer's name
     "* (sfconflict *)*", "*.conflict.*", r"*\[conflicted\]*",  # Seafile, Resilio, pCloud
 )  # fmt: skip
 """Names under which sync tools keep another version of a file that was changed in two places."""
 
-BUILT_IN_IGNORE = (*LEFT_OVER, *CONFLICT_COPIES)
+BUILT_IN_IGNORE = (*CONFLICT_COPIES, *LEFT_OVER)  # in this order: exceptions hold for copies alone
 
 NOTED = (
     r"[^/]*(?:sync-conflict|conflicted|conflict\b|conflit|konflikt|conflicto|conflitto|_conflict-|"

@@ -66,12 +66,12 @@ def asked_for(
 ) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Compile the paths that are always seen, and the folders on the way to them.
 
-    `noted` is a regular expression of names that are seen in any folder.
+    `noted` is a regular expression of names that are seen in any folder, with all that lies below.
     """
     paths = [tuple(map(_part, nfc(pattern).split("/"))) for pattern in patterns]
     ways = {path[:depth] for path in paths for depth in range(1, len(path))}
-    anywhere = [(f"(?:.*/)?(?:{noted})",)] if noted else []
-    return _any_of([*paths, *anywhere]), _any_of(ways)
+    anywhere = [(f"(?:.*/)?(?:{noted})(?:/.*)?",)] if noted else []
+    return _any_of([*paths, *anywhere]), _any_of([*ways, *anywhere])
 
 
 def _part(text: str) -> str:
