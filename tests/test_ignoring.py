@@ -165,14 +165,46 @@ def test_a_word_in_place_of_a_computers_name_lets_no_copy_in(name: str) -> None:
         ("/inputs/lists/*.CSV", "lists/a.csv"),
         ("INPUTS/raw/", "raw/a.dat"),
         ("inputs/patients.csv", "inputs/patients.csv"),
+        ("././patients.csv", "patients.csv"),
+        (".//Inputs/patients.csv", "patients.csv"),
+        ("/home/Anna/study/inputs/Patients.csv", "patients.csv"),
+        ("/home/Anna/study/inputs/lists/", "lists/a.csv"),
     ],
 )
 def test_a_rule_from_outside_of_inputs_is_meant_from_inside(rule: str, path: str) -> None:
     """Who protects a file means that file, from wherever its path was written."""
-    rules = IgnoreRules([], [rule], "")
+    rules = IgnoreRules([], [rule], "", "/home/Anna/study/inputs")
     assert rules(path)
     assert rule in rules.rule(path)
     assert not rules("other.csv")
+    assert rules.idle([path]) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("inputs\\patients.csv", "backslash"),
+        (".\\patients.csv", "backslash"),
+        ("lists\\*\\Anna.csv", "backslash"),
+        ("../inputs/patients.csv", "'..'"),
+        ("lists/../patients.csv", "'..'"),
+        ("!../inputs/patients.csv", "'..'"),
+    ],
+)
+def test_a_rule_that_can_match_nothing_is_an_error(rule: str, words: str) -> None:
+    """It is shown as it was written, wherever it stands."""
+    for extra, text in (([rule], ""), ([], f"*.log\n{rule}\n")):
+        with pytest.raises(SettingsError, match=words) as error:
+            IgnoreRules([], extra, text)
+        assert rule in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "rule", [r"\#recycle", r"a\[1\].csv", r"*\.csv", r"# C:\data\..", "a..b", "\\!x"]
+)
+def test_a_backslash_before_a_mark_is_as_gitignore_has_it(rule: str) -> None:
+    """So are dots that are no folder, and comments."""
+    IgnoreRules([], [], rule)
 
 
 def test_an_exception_from_outside_of_inputs_is_an_error() -> None:

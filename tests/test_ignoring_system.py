@@ -48,6 +48,11 @@ def test_rules_are_kept_wherever_they_lie(bench: Bench, path: str, rule: str) ->
     [
         "vipsyncignore",
         ".vipsyncignore.rtf",
+        ".VipSyncIgnore",
+        ".vipsyncignore copy",
+        ".vipsyncignore.txt.txt",
+        ".vipsyncignore.sync-conflict-20240101-120000-ABCDEFG",
+        "inputs/vipsync-ignore.txt",
         "inputs/lists/.vipsyncignore",
         "inputs/vipsyncignore.txt",
         "inputs/.VipSyncIgnore copy",
@@ -66,6 +71,29 @@ def test_rules_that_nobody_would_read_are_an_error(bench: Bench, path: str) -> N
     bench.rest()
     assert bench.executions() == [["a.mrui"]]
     assert not [name for name in bench.vip_files() if "patients" in name]
+
+
+@pytest.mark.parametrize("place", ["", "inputs/"])
+@pytest.mark.parametrize(
+    "name", [".vipsyncignore~", "..vipsyncignore.swp", "#.vipsyncignore#", ".vipsyncignore.tmp"]
+)
+def test_what_an_editor_leaves_beside_rules_stops_nothing(
+    bench: Bench, place: str, name: str
+) -> None:
+    """The rules themselves hold."""
+    with_list(bench, **{f"{place}.vipsyncignore": "patients.csv\n", f"{place}{name}": "*\n"})
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert not [name for name in bench.vip_files() if "patients" in name or "ignore" in name]
+
+
+def test_the_lock_of_an_editor_stops_nothing(bench: Bench) -> None:
+    """Emacs makes a link that leads nowhere."""
+    study = with_list(bench, **{"inputs/.vipsyncignore": "patients.csv\n"})
+    (study.root / "inputs/.#.vipsyncignore").symlink_to("anna@host.1234:1")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
+    assert not study.says("cannot be read")
 
 
 def test_rules_that_come_later_are_taken(bench: Bench) -> None:

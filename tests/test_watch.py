@@ -503,7 +503,10 @@ def test_a_file_in_the_place_of_outputs_does_not_end_the_loop(
     assert loop.healthy(tmp_path)
 
 
-def test_ignore_patterns_that_are_saved_ask_for_a_look(tmp_path: Path, clock: ManualClock) -> None:
+@pytest.mark.parametrize("name", [".vipsyncignore", ".vipsyncignore.txt", ".VipSyncIgnore"])
+def test_ignore_patterns_that_are_saved_ask_for_a_look(
+    tmp_path: Path, clock: ManualClock, name: str
+) -> None:
     """Other names with a dot are what vipsync, or the system, writes for itself."""
     looks: list[Reconciler] = []
     (tmp_path / "inputs").mkdir()
@@ -514,7 +517,7 @@ def test_ignore_patterns_that_are_saved_ask_for_a_look(tmp_path: Path, clock: Ma
     clock.sleep(1)  # the first look at a folder asks for one more
     loop.turn()
     looks.clear()
-    (tmp_path / ".vipsyncignore").write_text("*.log\n")
+    (tmp_path / name).write_text("*.log\n")
 
     def looked() -> bool:
         loop.turn()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from vipsync.errors import SettingsError
 LEFT_OVER = (
     ".*", "~$*", "*.tmp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.lock",
     ".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir", r"\#recycle", ".Trash*", ".smbdelete*",
-    ".~lock*", "__MACOSX", ".nfs*", "Icon[\r]", "*vipsyncignore*",
+    ".~lock*", "__MACOSX", ".nfs*", "Icon[\r]", "*vipsyncignore*", "*vipsync-ignore*",
 )  # fmt: skip
 """Names of files that are not finished, or that systems leave behind."""
 
@@ -37,14 +38,20 @@ CONFLICT_COPIES = (
 
 BUILT_IN_IGNORE = (*CONFLICT_COPIES, *LEFT_OVER)  # in this order: exceptions hold for copies alone
 
+_RULES = (
+    r"(?!\.?#|[^/]*(?:~|\.sw[a-z]|\.tmp)(?![^/]))"  # what editors keep beside a file
+    r"[^/]*vipsync-?ignore[^/]*"
+)
+"""A regular expression of names that a person may give to a file of ignore rules."""
+
 NOTED = (
     r"[^/]*(?:sync-conflict|conflicted|conflict\b|conflit|konflikt|conflicto|conflitto|_conflict-|"
-    r"-(?:desktop|laptop)-)[^/]*|[^/]*vipsyncignore[^/]*"
+    rf"-(?:desktop|laptop)-)[^/]*|{_RULES}"
 )
 """A regular expression of names that are looked at although they are left out: they are told."""
 
 _COPIES = GitIgnoreSpec.from_lines(CONFLICT_COPIES)
-
+_MAY_HOLD_RULES = re.compile(rf"(?:.*/)?{_RULES}(?:/.*)?", re.IGNORECASE)
 
 BUILT_IN = "built in"
 
@@ -54,17 +61,22 @@ def is_conflict_copy(path: str) -> bool:
     return _COPIES.match_file(path.lower())
 
 
+def may_hold_rules(path: str) -> bool:
+    """Tell whether a person may take a file of this name for one of ignore rules."""
+    return _MAY_HOLD_RULES.fullmatch(path) is not None
+
+
 def is_told(path: str) -> bool:
     """Tell whether a person hears of a file that is left out."""
-    return is_conflict_copy(path) or "vipsyncignore" in path.lower()
+    return is_conflict_copy(path) or may_hold_rules(path)
 
 
 class IgnoreRules:
     """Three lists of patterns; later ones win over earlier ones. A folder's path ends in `/`.
 
     Letters match in any case, as they do in the patterns of settings: a name that another system
-    writes in capitals is the same name. A rule that begins with the name of the inputs folder is
-    meant from inside it, too.
+    writes in capitals is the same name. A rule that begins with the path or the name of the inputs
+    folder is meant from inside it, too.
     """
 
     def __init__(
@@ -82,10 +94,10 @@ class IgnoreRules:
                 (".vipsyncignore", vipsyncignore.splitlines()),
             )
             for pattern in patterns
-            for meant in _meant(pattern.lower(), inputs.lower())
+            for meant in ([pattern] if place == BUILT_IN else _meant(pattern, inputs))
         ]
         try:
-            self._spec = GitIgnoreSpec.from_lines(meant for _, _, meant in self._rules)
+            self._spec = GitIgnoreSpec.from_lines(meant.lower() for _, _, meant in self._rules)
         except ValueError as error:
             raise SettingsError(
                 f"An ignore pattern cannot be read: {error}",
@@ -111,7 +123,7 @@ class IgnoreRules:
         variants: defaultdict[str, list[str]] = defaultdict(list)
         for pattern, place, meant in self._rules:
             if place != BUILT_IN and not pattern.startswith(("#", "!")):
-                variants[f"{pattern} ({place})"].append(meant)
+                variants[f"{pattern} ({place})"].append(meant.lower())
         idle = {rule: GitIgnoreSpec.from_lines(meant) for rule, meant in variants.items()}
         for path in paths:
             if not idle:
@@ -121,15 +133,33 @@ class IgnoreRules:
 
 
 def _meant(pattern: str, inputs: str) -> Iterator[str]:
-    """Yield what a rule means, as gitignore writes it; nothing for an empty one."""
+    """Yield what a rule means, as gitignore writes it; nothing for an empty one or a comment."""
+    if not pattern.strip() or pattern.startswith("#"):
+        return
     again, rest = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
-    inside = re.fullmatch(rf"(?:\./|/)?{re.escape(inputs)}/(.+)", rest)
+    _refuse_without_effect(pattern, rest)
+    here = re.match(r"(?:\.?/)+", rest)
+    if here:
+        rest = "/" + rest[here.end() :]
+    names = "|".join(re.escape(place.strip("/")) for place in (inputs, posixpath.basename(inputs)))
+    inside = re.fullmatch(rf"/?(?:{names})/(.+)", rest, re.IGNORECASE)
     if inside and again:
         raise SettingsError(
-            f"The ignore rule {pattern} begins with {inputs}/, and paths start inside it.",
+            f"The ignore rule {pattern} begins with the inputs folder, and paths start inside it.",
             f"Write !/{inside[1]}",
         )
-    if pattern.strip():
-        yield again + (f"/{rest[2:]}" if rest.startswith("./") else rest)
+    yield again + rest
     if inside:
         yield f"/{inside[1]}"
+
+
+def _refuse_without_effect(pattern: str, rest: str) -> None:
+    """Raise SettingsError for a rule that no path can match."""
+    wrong = (
+        "a backslash" if re.search(r"\\\w", rest) else "a '..'" if ".." in rest.split("/") else ""
+    )
+    if wrong:
+        raise SettingsError(
+            f"The ignore rule {pattern} has {wrong}, and protects nothing.",
+            "Paths start inside the inputs folder, with / between folders: write lists/patients.csv.",
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules, may_hold_rules
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.folder.folder import IGNORED, SessionFolder
 from vipsync.folder.sharing import lending_folder, shared_inputs
@@ -18,8 +18,6 @@ from vipsync.settings.toml_text import decoded
 
 IGNORE_FILES = (IGNORED, f"{IGNORED}.txt")
 """Files of ignore rules; an editor of Windows adds the second ending."""
-
-_WITHOUT_EFFECT = ("vipsyncignore", "vipsyncignore.txt", f"{IGNORED}.rtf", ".vipsync-ignore")
 
 QUIET = 1.0
 """Seconds for which both files must be unchanged before they are read again."""
@@ -42,7 +40,7 @@ class InForce(Struct, frozen=True):
 class _Reading(Struct, frozen=True):
     """What both files look like, and when they will have been quiet for long enough."""
 
-    states: tuple[FileState | None, ...]
+    states: Mapping[Path, FileState | None]
     due: float
     taken: bool = False
 
@@ -93,7 +91,7 @@ class SavedSettings:
 
         `last_valid` is the settings.toml that counts where one of them has an error from the start.
         """
-        there = tuple(map(_looks, (self._folder.settings, *self._ignore_files())))
+        there = {path: _looks(path) for path in (self._folder.settings, *self._ignore_files())}
         if self._reading is None or self._reading.states != there:
             pause = QUIET if self._reading else 0.0
             self._reading = _Reading(there, self._clock() + pause)
@@ -104,8 +102,8 @@ class SavedSettings:
     def _ignore_files(self) -> list[Path]:
         """Return where ignore rules may lie: beside settings.toml, and in the inputs folder."""
         inputs = self.in_force.inputs if self.in_force else None
-        names = (*IGNORE_FILES, *_WITHOUT_EFFECT)
-        return [place / name for place in (self._folder.root, inputs) if place for name in names]
+        inside = [inputs / name for name in IGNORE_FILES] if inputs else []
+        return [*_rule_files(self._folder.root), *inside]
 
     def _take(self, last_valid: str) -> None:
         patterns = ""
@@ -144,7 +142,7 @@ class SavedSettings:
             patterns = f"{patterns}\n{_patterns(inputs)}"
         if now and (settings, patterns) == (now.settings, now.patterns):
             return
-        ignored = IgnoreRules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns, inputs.name)
+        ignored = IgnoreRules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns, inputs.as_posix())
         self.in_force = InForce(settings, patterns, ignored, inputs, outputs, lending)
 
 
@@ -169,11 +167,19 @@ def _text(path: Path) -> str:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
+def _rule_files(folder: Path) -> list[Path]:
+    """Return what lies in a folder and may be a file of ignore rules."""
+    try:
+        return sorted(path for path in folder.iterdir() if may_hold_rules(path.name))
+    except OSError:
+        return []
+
+
 def _refuse_without_effect(folder: Path) -> None:
     """Raise SettingsError for a file of ignore rules that nobody would read."""
-    for name in _WITHOUT_EFFECT:
-        if (folder / name).exists():
-            raise without_effect(folder / name)
+    for path in _rule_files(folder):
+        if path.name not in IGNORE_FILES:
+            raise without_effect(path)
 
 
 def without_effect(path: Path) -> SettingsError:

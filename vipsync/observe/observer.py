@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vipsync.disk.files import no_folder
-from vipsync.disk.ignoring import NOTED, is_conflict_copy, is_told
+from vipsync.disk.ignoring import NOTED, is_conflict_copy, is_told, may_hold_rules
 from vipsync.disk.scan import (
     ChangedPaths,
     Identity,
@@ -194,7 +194,7 @@ class Observer:
 
     def _misplaced(self, noted: Iterable[RelPath]) -> str:
         """Say which file of ignore rules lies where nobody reads it; "" where none does."""
-        wrong = (p for p in noted if "vipsyncignore" in p.lower() and p not in IGNORE_FILES)
+        wrong = (p for p in noted if may_hold_rules(p) and p not in IGNORE_FILES)
         first = min(wrong, default=None)
         return str(without_effect(self.inputs / first)) if first else ""
 

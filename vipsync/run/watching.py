@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from vipsync.disk.files import make_folder
+from vipsync.disk.ignoring import may_hold_rules
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
-from vipsync.folder.folder import IGNORED
 from vipsync.run.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -79,6 +79,6 @@ class Watching:
 def _own_files(path: str) -> bool:
     """Overlook what vipsync writes itself: its words about the state are no news to it."""
     name = path.rstrip("/").rsplit("/", 1)[-1]
-    if name == IGNORED:
+    if may_hold_rules(name):
         return False
     return name.startswith(".") or name in ("STATUS.txt", "session_data.json", "results.csv")
