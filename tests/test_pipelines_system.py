@@ -14,6 +14,7 @@ import pytest
 from tests.lab.bench import SETTINGS, Bench, Study, touch
 from tests.lab.statuses import PIPELINES, cases, states
 from vipsync.client.vip_client import VipClient
+from vipsync.commands.check import check, planned
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import InProcess
 from vipsync.plan.standing import CaseState
@@ -332,3 +333,32 @@ def test_equal_output_names_cost_executions_and_check_says_so(bench: Bench) -> N
     assert looked_at(bench, mended).snapshot.cases.warnings == ()
     bench.rest()
     assert bench.jobs()[4:] == [4]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "plain", "several"),
+    [
+        ("{sub}_{ses}_T1w.mrui", "sub-01_ses-1_T1w.mrui", "sub-02_ses-1_acq-x_T1w.mrui"),
+        ("{sub}/**/{run}-{day}.mrui", "p1/raw/1-mon.mrui", "p1/raw/1-2-mon.mrui"),
+        ("**/{sub}/**", "p1/a.mrui", "p2/raw/b.mrui"),
+    ],
+)
+def test_a_file_that_fits_in_several_ways_waits_alone(
+    bench: Bench, pattern: str, plain: str, several: str
+) -> None:
+    """Its neighbour runs; check, plan and status name the file, and what the names of a case stand for."""
+    study = bench.study(settings=SETTINGS.replace("*.mrui", pattern))
+    study.write({plain: "1", several: "2"})
+    before = looked_at(bench, study)
+
+    def connect(*_: object) -> tuple[VipClient, str]:
+        return VipClient("https://vip.test", bench.key, InProcess(bench.world)), ""
+
+    refused = f"{several} fits {pattern} in more than one way"
+    for findings in (check(SessionFolder(study.root), connect, {}), planned(before)):
+        said = [text for found in findings for text in (found.text, *found.details)]
+        assert any(refused in text for text in said)
+        assert any("sub = " in text and "more than one way" not in text for text in said)
+    bench.rest()
+    assert bench.executions() == [[plain.rpartition("/")[2]]]
+    assert study.says(refused)
