@@ -67,6 +67,7 @@ def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(
         ("https://[2001:db8::1]", {"ALL_PROXY": "http://p", "NO_PROXY": "[2001:db8::1]"}, None),
         ("https://[2001:db8::2]", {"ALL_PROXY": "http://p", "NO_PROXY": "2001:db8::1"}, "http://p"),
         ("https://[::1]:8443", {"ALL_PROXY": "http://p"}, None),
+        ("https://127.0.0.2", {"ALL_PROXY": "http://p"}, None),
     ],
 )
 def test_the_proxy_of_the_environment_is_used(

@@ -78,5 +78,7 @@ def test_a_login_for_the_portal_is_the_word_of_a_person(served: Served, call: Ca
     served.environ["VIP_PORTAL_URL"] = ""
     study = served.study("study", f'portal = "{served.url}"\n{SETTINGS}', a="one")
     assert call("check", study).code == 4
-    assert call("login", "--portal", served.url, typed=f"{served.key}\n").code == 0
+    said = call("login", "--portal", served.url, typed=f"{served.key}\n")
+    assert said.code == 0
+    assert "goes before it" not in said.err  # the environment's key is not for this portal
     assert call("check", study, environ={"VIP_API_KEY": "another-key-of-somebody"}).code == 0

@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address
 
 from msgspec import Struct
 
@@ -20,6 +19,7 @@ from vipsync.client.http import httpx
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
 from vipsync.model import BLOCK, Secret
+from vipsync.settings.checks import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -169,19 +169,12 @@ def portal_address(address: str) -> str:
             "The portal's address cannot be used.",
             "It reads like https://vip.creatis.insa-lyon.fr, with nothing behind.",
         )
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if url.scheme == "http" and not is_loopback(url.host):
         raise SettingsError(
             f"{url.host} is asked for without encryption: the key could be read on the way.",
             "Write https:// in front.",
         )
     return str(url).rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def usable_key(api_key: str | Secret, portal: str) -> Secret:

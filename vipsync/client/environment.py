@@ -12,8 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from vipsync.client.http import httpx
 from vipsync.errors import SettingsError
+from vipsync.settings.checks import is_loopback
 
-_DOWN_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 _KINDS = frozenset({"http", "https"})
 _PORTS = range(1, 65536)
 _CERTIFICATES = {"SSL_CERT_FILE": "cafile", "SSL_CERT_DIR": "capath"}
@@ -34,7 +34,7 @@ def proxy_for(portal: httpx.URL) -> httpx.Proxy | None:
     """Return the proxy that leads to a portal, None where none is wanted; raise SettingsError."""
     host, proxies = portal.host, getproxies()
     # A proxy cannot reach this machine's own loopback.
-    if host in _DOWN_HERE or proxy_bypass(host) or proxy_bypass(f"[{host}]"):
+    if is_loopback(host) or proxy_bypass(host) or proxy_bypass(f"[{host}]"):
         return None
     for kind in (portal.scheme, "all"):
         if address := proxies.get(kind, ""):

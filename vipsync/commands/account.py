@@ -15,7 +15,7 @@ from vipsync.model import Descriptor, Secret
 from vipsync.names import shell_word
 from vipsync.record.backup import Backup
 from vipsync.report.text import printable
-from vipsync.settings.keys import KEY_VARIABLE, keep_api_key
+from vipsync.settings.keys import KEY_VARIABLE, Keys, keep_api_key
 from vipsync.settings.reading import load
 
 
@@ -74,7 +74,9 @@ def login(context: Context, key: Secret, named: str | None = None) -> int:
         client.check_key()
     kept = keep_api_key(key, portal)
     context.reporter.say(f"{portal} knows this key. It is kept in {kept}, which only you can read.")
-    if context.environ.get(KEY_VARIABLE):
+    if context.environ.get(KEY_VARIABLE) and Keys(context.environ, None, context.portal).names(
+        portal
+    ):
         context.reporter.warn(f"{KEY_VARIABLE} is set in the environment, and goes before it.")
     return 0
 

@@ -112,13 +112,14 @@ def _portal(value: object) -> str:
         raise ValueError(_NO_ADDRESS)
     if "@" in url.netloc or url.query or url.fragment or url.path.rstrip("/") not in {"", "/rest"}:
         raise ValueError("must end after the name of the server, without a path, query or user")
-    if url.scheme == "http" and not _is_loopback(host):
+    if url.scheme == "http" and not is_loopback(host):
         raise ValueError("must begin with https://, or the key would travel unencrypted")
     name = f"[{host}]" if ":" in host else host
     return f"{url.scheme}://{name}{'' if port is None else f':{port}'}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself, which nothing on the way can listen to."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -81,7 +81,7 @@ class Keys(Struct, frozen=True):
         to another account.
         """
         kept = kept_path(settings.portal, self.config_dir)
-        named = self._named(settings.portal)
+        named = self.names(settings.portal)
         if not named and not kept.exists():
             raise _stranger(settings.portal)
         if self.key_file:
@@ -96,8 +96,11 @@ class Keys(Struct, frozen=True):
             raise KeyMissing(f"No API key for {settings.portal}.", REMEDY)
         return _read(kept)
 
-    def _named(self, portal: str) -> bool:
-        """Tell whether this is VIP itself, or a person named this portal for this process."""
+    def names(self, portal: str) -> bool:
+        """Tell whether this is VIP itself, or a person named this portal for this process.
+
+        Then VIP_API_KEY goes there.
+        """
         words = (PORTAL, self.environ.get(PORTAL_VARIABLE), self.portal)
         return any(_address(portal) == _address(word) for word in words if word)
 
