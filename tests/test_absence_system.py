@@ -107,7 +107,7 @@ class Interrupting:
         if not isinstance(work.action, FetchResult):
             done(work, work.run())
             return
-        staging, once = work.tools.staging, iter([self.meanwhile])
+        staging, once = work.tools.folder.transfers, iter([self.meanwhile])
 
         def stop() -> None:
             if any(staging.glob("unpack-*/tree/*")):

@@ -247,12 +247,12 @@ def test_another_host_is_kept_out_while_its_lease_counts(
 ) -> None:
     """On a network disk: five minutes after the last word of the other host the folder is free."""
     now = 1000.0
-    here = HostLease(folder.hidden, lambda: now)
-    with here.held(), HostLease(folder.hidden, lambda: now).held():
+    here = HostLease(folder, lambda: now)
+    with here.held(), HostLease(folder, lambda: now).held():
         pass  # the same host: its lock tells its processes apart
-    HostLease(folder.hidden, lambda: now).renew()
+    HostLease(folder, lambda: now).renew()
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-    there = HostLease(folder.hidden, lambda: now)
+    there = HostLease(folder, lambda: now)
     now += HostLease.COUNTS_FOR - 1
     with pytest.raises(FolderHeld), there.held():
         pass
@@ -299,7 +299,7 @@ def test_what_is_no_request_is_left_alone(folder: SessionFolder) -> None:
 def test_what_nobody_can_ask_for_is_no_request(folder: SessionFolder, document: object) -> None:
     """Whoever may write into the folder: a command that is none, or words of another shape."""
     (folder.requests / "1-a.json").write_text(json.dumps(document))
-    assert folder.asked() == ()
+    assert folder.look_at_requests() == ((), ("1-a.json",))
 
 
 @pytest.mark.parametrize("id_", ["../session", "/etc/passwd", "2-b", 7, ""])

@@ -369,3 +369,49 @@ def test_every_kind_of_row_lives_together(ledger: Ledger, path: Path) -> None:
     assert replace_version(reopened(path)) == replace_version(ledger.state)
     assert reopened(path).session.id == ID
     assert isinstance(next(iter(reopened(path).sent.values())), Sent)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c",
+        "CREATE TRIGGER t AFTER INSERT ON Sent BEGIN DELETE FROM Launch; END",
+        "CREATE TABLE extra (id PRIMARY KEY, big DEFAULT (randomblob(1000000000)))",
+        "CREATE TABLE extra (id, len AS (length(zeroblob(id))), PRIMARY KEY (id))",
+        "CREATE INDEX i ON Sent (abs(status))",
+    ],
+    ids=["view", "trigger", "default", "generated column", "index"],
+)
+def test_a_ledger_that_computes_by_itself_is_refused(path: Path, statement: str) -> None:
+    """Others can write in the folder: SQLite would run what they put into it, perhaps for ever."""
+    Ledger(path, CLOSED).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+    with pytest.raises(FolderError, match="which no vipsync has made"):
+        Ledger(path, CLOSED)
+    with pytest.raises(FolderError, match="which no vipsync has made"):
+        read_state(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("Session", "stage", "anywhere"),
+        ("Session", "opened_at", "soon"),
+        ("Session", "session_name", 7),
+        ("Session", "paused", b"\x00"),
+        ("Session", "waived", "{"),
+        ("Session", "waived", "[" * 100_000),
+    ],
+)
+def test_a_value_of_another_kind_is_a_damaged_ledger(
+    path: Path, table: str, column: str, value: object
+) -> None:
+    """It is said, and stops this folder alone."""
+    Ledger(path, CLOSED).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        db.commit()
+    with pytest.raises(FolderError, match="damaged"):
+        Ledger(path, CLOSED)

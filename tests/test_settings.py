@@ -446,7 +446,7 @@ def test_a_folder_without_settings_says_what_to_do(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     """A settings.toml that is no file is a settings error with the system's reason."""
     (tmp_path / "settings.toml").mkdir()
-    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+    with pytest.raises(SettingsError, match="cannot be read: it is a folder"):
         load(tmp_path)
 
 
@@ -542,3 +542,17 @@ def test_temporary_names_are_ignored_at_any_depth(name: str) -> None:
 def test_data_are_not_ignored(name: str) -> None:
     """Names that only resemble temporary ones are data."""
     assert not GitIgnoreSpec.from_lines(BUILT_IN_IGNORE).match_file(name)
+
+
+@pytest.mark.parametrize("directory", ["outputs", "deep/results", "./outputs"])
+def test_results_are_not_written_through_a_link(tmp_path: Path, directory: str) -> None:
+    """Others may write in the session folder: where results lie is said by the setting alone."""
+    (tmp_path / "elsewhere").mkdir()
+    study = tmp_path / "study"
+    (study / "deep").mkdir(parents=True)
+    (study / directory).symlink_to(tmp_path / "elsewhere")
+    settings = parse(f'[outputs]\ndirectory = "{directory}"\n'.encode(), "study")
+    with pytest.raises(SettingsError, match="is a link to"):
+        places(study, settings)
+    direct = parse(f'[outputs]\ndirectory = "{tmp_path / "elsewhere"}"\n'.encode(), "study")
+    assert places(study, direct)[1] == tmp_path / "elsewhere"

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from enum import StrEnum
 from os import stat_result
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, NewType
 
-from msgspec import Struct, field, structs
+from msgspec import Meta, Struct, field, structs
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
@@ -497,4 +497,4 @@ class Lease(Struct, frozen=True):
     session_id: str
     folder: str
     host: str
-    at: float
+    at: Annotated[float, Meta(ge=0, le=1e11)]

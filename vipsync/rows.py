@@ -66,7 +66,9 @@ class Session(Struct, frozen=True):
     means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
     gone since (UTC s). `unanswered_at`: when a transfer last ended without a clear answer; VIP may go
     on with it (facts 3.5), even where a later one has succeeded (UTC s). `asked_for`: the statuses of
-    executions whose results a script wants here, joined by commas.
+    executions whose results a script wants here, joined by commas. `adopted`: another program, or a
+    ledger that was lost, has put data there. `waived`: paths on VIP that may go with it, by a person's
+    word, though nobody knows whose they are.
     """
 
     id: str
@@ -86,6 +88,8 @@ class Session(Struct, frozen=True):
     removal_asked_at: float | None = None
     unanswered_at: float | None = None
     asked_for: str | None = None
+    adopted: bool | None = None
+    waived: tuple[str, ...] | None = None
 
     @property
     def phase(self) -> Phase:

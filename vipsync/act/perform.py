@@ -22,7 +22,7 @@ from vipsync.act.named_files import look_for_files
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
-from vipsync.disk.files import disk_error, make_folder, write_atomic
+from vipsync.disk.files import clear, disk_error, entered, holder, make_folder
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Scan
 from vipsync.errors import (
@@ -69,15 +69,23 @@ class Tools(Struct, frozen=True):
     moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None
 
     @property
-    def staging(self) -> Path:
-        """A folder on the disk of outputs/ for what is not complete yet."""
-        mine = self.folder.transfers
-        make_folder(self.outputs)
-        if self.outputs.stat().st_dev == mine.stat().st_dev:
-            return mine
-        elsewhere = self.outputs / ".vipsync"
-        make_folder(elsewhere)
-        return elsewhere
+    def below(self) -> Path:
+        """The folder from which on no link is followed on the way to outputs/."""
+        return holder(self.outputs, self.folder.root)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Open a folder on the disk of outputs/ for what is not complete yet."""
+        make_folder(self.below)
+        with (
+            entered(self.outputs, self.below, make=True) as outputs,
+            self.folder.entered_transfers() as mine,
+        ):
+            if outputs.stat().st_dev == mine.stat().st_dev:
+                yield mine
+                return
+        with entered(self.outputs / ".vipsync", self.below, make=True) as elsewhere:
+            yield elsewhere
 
     @property
     def vip(self) -> VipClient:
@@ -108,7 +116,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.Open() | do.WriteMarker():
             return _write_marker(tools)
         case do.DeleteMarker():
-            tools.folder.marker.unlink(missing_ok=True)
+            tools.folder.remove(tools.folder.marker)
             return do.Done()
         case do.TakeLease() | do.ReturnLease() | do.DropLease():
             return _lease(action, tools)
@@ -223,7 +231,7 @@ def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
 def _write_marker(tools: Tools) -> do.Done:
     identity = tools.folder.identity()
     text = MARKER_TEXT + (f"\n{ID_LINE}{identity.id}\n" if identity else "")
-    write_atomic(tools.folder.marker, text.encode())
+    tools.folder.write(tools.folder.marker, text.encode())
     return do.Done()
 
 
@@ -254,7 +262,7 @@ STATUS.txt says what is going on.
 def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
     """Open a local file that is in `state`, and raise LocalFileError unless it still is afterwards."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             _same(path, file, state)
             yield file
             _same(path, file, state)
@@ -264,6 +272,10 @@ def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
         raise LocalFileError(
             f"{path} cannot be read.", "Give this account the right to read it."
         ) from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
 def _same(path: Path, file: BinaryIO, state: FileState) -> None:
@@ -307,8 +319,12 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
 def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
     """Pack a folder beside the transfers, send the archive, look at its size; leave no copy here."""
     name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
-    archive = tools.folder.transfers / f"{name}.pack"
-    archive.unlink(missing_ok=True)
+    with tools.folder.entered_transfers() as transfers:
+        return _packed_and_sent(action, transfers / f"{name}.pack", tools)
+
+
+def _packed_and_sent(action: do.SendPack, archive: Path, tools: Tools) -> do.PackSent:
+    clear(archive)
     base = f"{action.folder}/"
     members = [
         PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members

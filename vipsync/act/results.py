@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Literal, Protocol
@@ -15,7 +15,7 @@ from vipsync import actions as do
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
-from vipsync.disk.files import share, write_atomic
+from vipsync.disk.files import LARGE, clear, open_own, read_small, share, write_atomic
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, BadAnswer, TransferMismatch
@@ -51,15 +51,23 @@ class Bench(Protocol):
         """Take note of progress: key, bytes so far, bytes in all."""
 
     @property
-    def staging(self) -> Path:
-        """A folder on the disk of outputs/ for what is not complete yet."""
+    def below(self) -> Path:
+        """The folder from which on no link is followed on the way to outputs/."""
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """Open a folder on the disk of outputs/ for what is not complete yet."""
 
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
-    part = bench.staging / part_name(action.vip, action.size)
-    _drop_others(part)
-    _download(action, part, bench)
+    with bench.staging() as staging:
+        part = staging / part_name(action.vip, action.size)
+        _drop_others(part)
+        _download(action, part, bench)
+        return _placed(action, part, bench)
+
+
+def _placed(action: do.FetchResult, part: Path, bench: Bench) -> do.ResultHere:
     target = bench.outputs / action.local
     reason = ""
     if action.unpack and looks_like_tar(part):
@@ -69,7 +77,7 @@ def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
             reason = str(error)
     elif action.unpack and action.vip.lower().endswith(ARCHIVE_NAMES):
         reason = "it is no archive that can be read, whatever its name says."
-    return _here(place(part, target), bench, unpacked=False, reason=reason)
+    return _here(place(part, target, bench.below), bench, unpacked=False, reason=reason)
 
 
 def part_name(vip: VipPath, size: int) -> str:
@@ -78,10 +86,10 @@ def part_name(vip: VipPath, size: int) -> str:
 
 
 def _drop_others(part: Path) -> None:
-    """Delete what is left of other attempts at the same file."""
+    """Delete what is left of other attempts at the same file, and what is no file under its name."""
     for other in part.parent.glob(f"{part.name.partition('-')[0]}-*.part"):
-        if other != part:
-            other.unlink()
+        if other != part or not stat.S_ISREG(other.lstat().st_mode):
+            clear(other)
 
 
 def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
@@ -130,7 +138,7 @@ def _save(
     bench: Bench,
     told: Callable[[int], None] = lambda _: None,
 ) -> None:
-    with path.open(mode) as file:
+    with open_own(path, mode) as file:
         share(path)  # another account may go on with it
         for block in blocks:
             bench.stop()
@@ -182,19 +190,20 @@ def _begun_anew(part: Path, offset: int) -> Iterator[None]:
 
 def _unpacked(action: do.FetchResult, part: Path, target: Path, bench: Bench) -> do.ResultHere:
     tree = part.with_suffix(".tree")
-    if tree.exists():  # left by a stop between unpacking and placing
-        shutil.rmtree(tree)
-    unpacked = unpack(part, tree, bench.staging, stop=bench.stop)
-    here = place(tree, target)
-    reason = _say_left_out(unpacked.without, here, action.local) if unpacked.without else ""
+    clear(tree)  # left by a stop between unpacking and placing
+    unpacked = unpack(part, tree, part.parent, stop=bench.stop)
+    here = place(tree, target, bench.below)
+    reason = _say_left_out(unpacked.without, here, action.local, bench) if unpacked.without else ""
     if action.keep_archive or reason:
-        place(part, bench.outputs / ARCHIVES / action.local)
+        place(part, bench.outputs / ARCHIVES / action.local, bench.below)
     else:
         part.unlink()
     return _here(here, bench, unpacked=True, reason=reason)
 
 
-def _say_left_out(without: Sequence[tuple[str, str]], here: Path, local: RelPath) -> str:
+def _say_left_out(
+    without: Sequence[tuple[str, str]], here: Path, local: RelPath, bench: Bench
+) -> str:
     """Name beside a result the members that it was unpacked without; return that in few words."""
     lines = ["", f"{here.name} was unpacked without:"]
     lines += [f"  {name}: {what}" for name, what in without]
@@ -202,7 +211,7 @@ def _say_left_out(without: Sequence[tuple[str, str]], here: Path, local: RelPath
     with _LISTING:
         path, before = _list_beside(here)
         if text not in before:
-            write_atomic(path, f"{before}{text}".encode())
+            write_atomic(path, f"{before}{text}".encode(), bench.below)
     few = ", ".join(f"{name} ({what})" for name, what in without[:3])
     more = f" and {len(without) - 3} more" if len(without) > 3 else ""
     return f"{few}{more}; see {path.name} beside it. The archive is in outputs/{ARCHIVES}/{local}."
@@ -214,7 +223,9 @@ def _list_beside(here: Path) -> tuple[Path, str]:
     for path in candidates(here.with_name(LEFT_OUT)):
         if not os.path.lexists(path):
             return path, _LIST_HEAD
-        content = path.read_bytes() if path.is_file() else b""
+        content = b""
+        with suppress(OSError):
+            content = read_small(path, LARGE)
         if content.startswith(head):
             return path, content.decode(errors="replace")
     raise AssertionError("names never end")
@@ -232,7 +243,9 @@ def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.Done:
         text = bench.vip.job_log(action.execution_id, action.job, stream)
         if not text:
             continue
-        fresh = bench.staging / f"{action.execution_id}-{action.job}.{stream}"
-        fresh.write_text(text, encoding="utf-8")
-        place(fresh, bench.outputs / action.folder / f"job-{action.job}.{stream}.txt")
+        with bench.staging() as staging:
+            fresh = staging / f"{action.execution_id}-{action.job}.{stream}"
+            write_atomic(fresh, text.encode())
+            target = bench.outputs / action.folder / f"job-{action.job}.{stream}.txt"
+            place(fresh, target, bench.below)
     return do.Done()

@@ -7,13 +7,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
 from vipsync.commands.check import worst
-from vipsync.disk.files import share
-from vipsync.errors import FolderHeld, NotASession
+from vipsync.disk.files import open_own, share
+from vipsync.errors import DiskError, FolderHeld, NotASession
 from vipsync.report.reporter import Reporter
 from vipsync.run import logs
 from vipsync.run.account import Connect
@@ -120,6 +121,13 @@ class Run:
         self.loop.stop()
 
 
+class _OwnLog(RotatingFileHandler):
+    """A log that follows no link, in a folder where others may write."""
+
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(open_own(Path(self.baseFilename), "ab"), encoding=self.encoding)
+
+
 class FolderLogs:
     """Write a small log into each folder that this process holds: of what is its own, and of all."""
 
@@ -133,13 +141,11 @@ class FolderLogs:
         if not session.is_open:
             self._end(root)
         elif root not in self._handlers:
-            with suppress(OSError):
+            with suppress(OSError, DiskError):
                 self._begin(root, session.folder.log)
 
     def _begin(self, root: Path, log: Path) -> None:
-        handler = RotatingFileHandler(
-            log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8"
-        )
+        handler = _OwnLog(log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8")
         share(log)
         handler.setLevel(logging.INFO)
         handler.addFilter(lambda _record: logs.folder() in (None, root))

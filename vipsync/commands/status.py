@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vipsync.commands.check import check, planned, worst
 from vipsync.commands.context import Context, sessions_of
+from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
@@ -122,14 +123,14 @@ def _last_wrote(age: float | None) -> str:
 def _is_held(folder: SessionFolder) -> bool | None:
     """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
     try:
-        return folder.is_held() or bool(HostLease(folder.hidden, time.time).other())
+        return folder.is_held() or bool(HostLease(folder, time.time).other())
     except DiskError:
         return None
 
 
 def _can_look(folder: SessionFolder) -> bool:
     try:
-        folder.settings.read_bytes()
+        read_small(folder.settings)
     except PermissionError:
         return False
     except OSError:

@@ -131,6 +131,7 @@ class Observer:
         named, noted = self._asked_and_noted(settings)
         pipeline = state.pipelines.get(settings.pipeline_id or "")
         descriptor, trouble = self._sorting.described(pipeline)
+        asked = self.folder.look_at_requests()
         cases, case_trouble = self._sorting.cases(seen, named, settings, descriptor)
         settle = self.settle(settings)
         return Snapshot(
@@ -147,11 +148,12 @@ class Observer:
             unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
             cases=cases,
             conflict_copies=tuple(sorted(filter(is_conflict_copy, noted))),
-            marker=self.folder.marker.exists(),
+            marker=os.path.lexists(self.folder.marker),
             outputs=self._stamps.look(
                 self.outputs, state.results.values(), outputs, healthy=healthy
             ),
-            requests=self.folder.asked(),
+            requests=asked.requests,
+            odd_requests=asked.odd,
             settle=settle,
             windows=os.name == "nt",
             lender=self._lender(rules.lending, state),

@@ -92,6 +92,10 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
         named = ", ".join(copies[:3]) + (" …" if len(copies) > 3 else "")
         remedy = 'Keep the right one under the plain name; `ignore = ["!NAME"]` sends a copy too.'
         draft.notice(Level.INFO, "inputs", f"{were} left out: {named}.", remedy, 0)
+    if odd := s.odd_requests:
+        named = ", ".join(odd[:3]) + (" …" if len(odd) > 3 else "")
+        text = f"In .vipsync/requests there is what no command of vipsync has left: {named}."
+        draft.notice(Level.INFO, "requests", text, "It is left alone; delete it.", 0)
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
 

@@ -8,6 +8,7 @@ what it holds where an earlier vipsync wrote the row.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from vipsync.disk.files import share
+from vipsync.disk.files import entered, open_own, require_file, share
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import FileState, RelPath
 from vipsync.rows import Changes, Row, Session, State
@@ -51,6 +52,7 @@ class Ledger:
     def __init__(self, path: Path, session: Session, *, network_disk: bool = False) -> None:
         """Open or make the ledger at `path`; `session` is its first row where it is new."""
         self.path = path
+        _require_ordinary(path)
         _make_file(path)
         with _disk_errors(path):
             self._db = _connect(path, network_disk=network_disk)
@@ -100,6 +102,7 @@ def read_state(path: Path) -> State:
     Where SQLite would have to write to read, as after a power cut, a copy is read.
     """
     with _disk_errors(path):
+        _require_ordinary(path)
         try:
             return _read(path, _how_to_read(path))
         except sqlite3.DatabaseError:
@@ -125,14 +128,33 @@ def _copied(path: Path, place: Path) -> Path:
 
 def _read(path: Path, how: str) -> State:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)) as db:
+        _require_plain(db)
         return _load(db, Session(""))
+
+
+def _require_ordinary(path: Path) -> None:
+    """Refuse links and the like in place of a ledger: SQLite follows them."""
+    with suppress(FileNotFoundError), entered(path.parent, path.parent.parent):
+        for kind in ("", "-wal", "-shm", "-journal"):
+            require_file(path.with_name(f"{path.name}{kind}"))
 
 
 def _make_file(path: Path) -> None:
     """Make an empty ledger with the rights of its folder: SQLite gives them to what it puts beside."""
     with suppress(OSError):  # SQLite says what is wrong
-        path.open("ab").close()
+        open_own(path, "ab").close()
     share(path)
+
+
+_SCHEMA = re.compile(r'CREATE TABLE "?\w+"? \([\w", ]*PRIMARY KEY \("\w+"\)[\w", ]*\)')
+"""What the tables of a ledger are made with: names, but nothing that SQLite would compute."""
+
+
+def _require_plain(db: sqlite3.Connection) -> None:
+    """Refuse a ledger in which others have put what runs by itself: views, triggers, expressions."""
+    for name, sql in db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
+        if not _SCHEMA.fullmatch(sql):
+            raise ValueError(f"it has {name}, which no vipsync has made")
 
 
 def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
@@ -140,6 +162,7 @@ def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
     # WAL needs memory that two processes share, which no network file system has.
     db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
     db.execute("PRAGMA synchronous = FULL")
+    _require_plain(db)
     return db
 
 
@@ -161,7 +184,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
             f"{path} cannot be written or read: {error}.",
             "Make room on the disk, or give this account the right to write there.",
         ) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError) as error:
         raise FolderError(
             f"{path} is damaged: {error}.",
             "Put it back from a backup, or rename the .vipsync folder: "
@@ -229,13 +252,35 @@ def _column(name: str, hint: Any) -> _Column:
     union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     plain = {getattr(t, "__supertype__", t) for t in union}
     if plain <= {bool}:
-        return _Column(name, int, bool, shared)
+        return _Column(name, int, _checked({int}, bool), shared)
     if plain <= set(_PLAIN):
-        return _Column(name, lambda v: v, lambda v: v, shared)
+        return _Column(
+            name, lambda v: v, _checked(plain | {int} if float in plain else plain), shared
+        )
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Column(name, str, hint, shared)
     decoder = msgspec.json.Decoder[object](hint)
-    return _Column(name, lambda v: msgspec.json.encode(v).decode(), decoder.decode, shared)
+
+    def encoded(value: Any) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def decoded(value: Any) -> object:
+        return None if value is None else decoder.decode(value)
+
+    return _Column(name, encoded, decoded, shared)
+
+
+def _checked(
+    kinds: set[type], make: Callable[[Any], object] = lambda v: v
+) -> Callable[[Any], object]:
+    """Return a decoder that refuses a value of another type: others can write a ledger too."""
+
+    def decoded(value: Any) -> object:
+        if type(value) not in kinds:
+            raise TypeError(f"{type(value).__name__} in place of {', '.join(map(str, kinds))}")
+        return make(value)
+
+    return decoded
 
 
 _TABLES: dict[type[Row], _Table] = {kind: _Table(kind) for kind in _ROWS}

@@ -7,6 +7,7 @@ thread that calls, so that the ledger has one writer.
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -329,7 +330,7 @@ class Reconciler:
             return
         self._new = False
         backup = read_backup(self.observer.outputs)
-        marked = self.folder.marker.exists()
+        marked = os.path.lexists(self.folder.marker)
         if backup or marked:
             session, wall = self.ledger.state.session, self.timing.wall()
             rows = adopted_rows(session, backup, settings, wall, marked=marked)
@@ -368,6 +369,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.marker,
         s.outputs,
         s.requests,
+        s.odd_requests,
         s.lender,
         s.leases,
         s.first_in_queue,

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from vipsync.disk.files import make_folder
+from vipsync.disk.files import holder, make_inside
 from vipsync.disk.ignoring import may_hold_rules
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
+from vipsync.errors import DiskError
 from vipsync.run.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ class Watching:
         as_before = before == places and not (mendable and now >= since + AGAIN)
         if as_before or not observer.inputs.is_dir():
             return
-        with suppress(OSError):  # what is in the way of results is said where they are written
-            make_folder(observer.outputs)
+        with suppress(DiskError):  # what is in the way of results is said where they are written
+            make_inside(observer.outputs, holder(observer.outputs, root))
         self._watched[root] = (places, now)
         self._watcher.watch((root, "folder"), root, recursive=False, overlooked=_own_files)
         self._watcher.watch((root, "requests"), session.folder.requests, recursive=False)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_or
 
 from msgspec import ValidationError, convert
 
+from vipsync.disk.files import read_small
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import InputSetting, Settings, replace
 from vipsync.names import shell_word
@@ -46,7 +47,7 @@ def load(
     """Read the settings of a session folder; `overrides` are options by dotted key, None: not given."""
     path = folder / Settings.SOURCE
     try:
-        data = path.read_bytes()
+        data = read_small(path)
     except (FileNotFoundError, NotADirectoryError):
         raise _not_a_session(folder) from None
     except OSError as error:
@@ -86,6 +87,7 @@ def places(folder: Path, settings: Settings) -> tuple[Path, Path]:
     own = _resolved(folder, ".", "the session folder")
     inputs = _resolved(folder, settings.inputs.directory, "inputs.directory")
     outputs = _resolved(folder, settings.outputs.directory, "outputs.directory")
+    _refuse_link("outputs.directory", own, settings.outputs.directory, outputs)
     for key, place in (("inputs.directory", inputs), ("outputs.directory", outputs)):
         if _contains(place, own):
             raise SettingsError(f"{key}: {place} is or contains the session folder {own}.")
@@ -287,6 +289,16 @@ def _resolved(folder: Path, directory: str, key: str) -> Path:
         return (folder / Path(directory).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise SettingsError(f"{key}: {directory} cannot be followed: {error}.") from None
+
+
+def _refuse_link(key: str, own: Path, directory: str, place: Path) -> None:
+    """Refuse to write through a link in the session folder: others may have put it there."""
+    written = Path(os.path.normpath(own / Path(directory).expanduser()))
+    if written.is_relative_to(own) and written != place:
+        raise SettingsError(
+            f"{key}: {written} is a link to {place}, and nothing is written through it.",
+            f'If that folder is meant, name it in settings.toml: directory = "{place}".',
+        )
 
 
 def _contains(outer: Path, inner: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vipsync.disk.files import make_folder, write_atomic
+from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_atomic
 from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
@@ -79,8 +79,8 @@ class Publisher:
         unchanged = _lasting(status) == words
         if not unchanged or now - before >= EVERY or now < before:
             self._words = (now, _lasting(status))
-            write_atomic(folder.status, status_text(status, socket.gethostname()).encode())
-            write_atomic(folder.report, _json(status, indent=1).encode())
+            folder.write(folder.status, status_text(status, socket.gethostname()).encode())
+            folder.write(folder.report, _json(status, indent=1).encode())
 
     def _export(self, session: Reconciler, status: Status) -> None:
         observer = session.observer
@@ -93,14 +93,20 @@ class Publisher:
             observer.settings.pipeline_id,
         )
         backup = exported(session.ledger.state, places)
-        self._write(observer.outputs / BACKUP, text_of(backup), lambda: _completed(backup, places))
-        self._write(observer.outputs / TABLE, results_table(session.ledger.state, status))
+        root = session.folder.root
+        self._write(
+            observer.outputs / BACKUP, root, text_of(backup), lambda: _completed(backup, places)
+        )
+        self._write(observer.outputs / TABLE, root, results_table(session.ledger.state, status))
 
-    def _write(self, path: Path, text: str, completed: Callable[[], str] | None = None) -> None:
+    def _write(
+        self, path: Path, root: Path, text: str, completed: Callable[[], str] | None = None
+    ) -> None:
         """Write an export that has changed, or that is gone; `completed` is looked for only then."""
         if self._written.get(path) != text or not path.exists():
-            make_folder(path.parent)
-            write_atomic(path, (completed() if completed else text).encode())
+            below = holder(path.parent, root)
+            make_inside(path.parent, below)
+            write_atomic(path, (completed() if completed else text).encode(), below)
             self._written[path] = text
 
 
@@ -154,7 +160,7 @@ def troubled(
 def read_status(folder: SessionFolder) -> Status | None:
     """Return what the process that holds the folder last said of it."""
     try:
-        return msgspec.json.decode(folder.report.read_bytes(), type=Status)
+        return msgspec.json.decode(read_small(folder.report, LARGE), type=Status)
     except (OSError, ValueError, RecursionError):
         return None
 
