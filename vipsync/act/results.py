@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Literal, Protocol
@@ -18,7 +19,7 @@ from vipsync.disk.archive import unpack
 from vipsync.disk.files import share, write_atomic
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
-from vipsync.errors import ArchiveRefused, BadAnswer, TransferMismatch
+from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
 from vipsync.model import BLOCK, RelPath, VipPath
 
 ARCHIVES = ".archives"
@@ -57,10 +58,39 @@ class Bench(Protocol):
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
+    with _nameable(action.local, bench):
+        return _fetched(action, bench.outputs / action.local, bench)
+
+
+@contextmanager
+def _nameable(local: RelPath, bench: Bench) -> Iterator[None]:
+    """Let a name that this disk cannot hold be the fault of that result alone, before it comes."""
+    try:
+        for part in local.split("/"):
+            with suppress(FileNotFoundError):
+                os.lstat(bench.outputs / part)
+        yield
+    except OSError as error:  # with `.vip` at its end, or with all above it, it may be too long too
+        _refuse_name(local, error)
+        raise
+
+
+def _refuse_name(local: RelPath, error: OSError) -> None:
+    cause = error.__cause__ if isinstance(error, DiskError) else error
+    if isinstance(cause, OSError) and cause.errno in _NO_NAME:
+        raise ForeignPath(
+            f"The disk of outputs/ cannot hold a name like {local[-60:]!r}: {cause.strerror}.",
+            "It stays on VIP until it is fetched on the portal, under another name.",
+        ) from error
+
+
+_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+
+
+def _fetched(action: do.FetchResult, target: Path, bench: Bench) -> do.ResultHere:
     part = bench.staging / part_name(action.vip, action.size)
     _drop_others(part)
     _download(action, part, bench)
-    target = bench.outputs / action.local
     reason = ""
     if action.unpack and looks_like_tar(part):
         try:
@@ -101,7 +131,7 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
 
 def _other_size(action: do.FetchResult, came: int) -> TransferMismatch:
     return TransferMismatch(
-        f"{action.vip}: {came:,} bytes came instead of {action.size:,}.", "It is asked for again."
+        f"{action.vip}: {came:,} bytes come instead of {action.size:,}.", "It is asked for again."
     )
 
 
@@ -119,6 +149,8 @@ def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> No
             came = part.with_suffix(".came.part")
             _save(download.blocks, came, "wb", bench, told)
             _take_encoded(action, came, part, download.coding, bench)
+        elif download.size != action.size:  # before any of it fills the disk
+            raise _other_size(action, download.size)
         else:
             _save(download.blocks, part, "ab", bench, told)
 
@@ -234,5 +266,7 @@ def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.Done:
             continue
         fresh = bench.staging / f"{action.execution_id}-{action.job}.{stream}"
         fresh.write_text(text, encoding="utf-8")
-        place(fresh, bench.outputs / action.folder / f"job-{action.job}.{stream}.txt")
+        local = RelPath(f"{action.folder}/job-{action.job}.{stream}.txt")
+        with _nameable(local, bench):
+            place(fresh, bench.outputs / local)
     return do.Done()
