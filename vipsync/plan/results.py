@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from pathspec import GitIgnoreSpec
 
 from vipsync import actions as do
+from vipsync.disk.globs import ignore_spec
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
 from vipsync.names import local_name, relpath, shell_word
@@ -149,7 +150,7 @@ def left_out(result: Result, snapshot: Snapshot) -> bool:
 
 @lru_cache(maxsize=64)
 def _patterns(lines: tuple[str, ...]) -> GitIgnoreSpec:
-    return GitIgnoreSpec.from_lines(lines)
+    return ignore_spec(lines)
 
 
 def results_name(execution: Followed, snapshot: Snapshot) -> str:
