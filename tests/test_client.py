@@ -513,10 +513,55 @@ def test_limit_of_the_list() -> None:
     assert seen[0].url.params["limit"] == "20"
 
 
-def test_list_with_one_bad_execution_is_refused_whole() -> None:
-    """Half a list would say that an execution does not exist."""
-    with pytest.raises(BadAnswer, match="list the executions"):
-        given([{"identifier": "workflow-a1b2c3"}, {"name": "x"}]).executions()
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"name": "x"},
+        {"identifier": "", "name": "x"},
+        {"identifier": 5},
+        {"identifier": "x" * 300},
+        None,
+        "workflow-a1b2c3",
+        [],
+    ],
+)
+def test_an_execution_that_is_not_named_has_no_id(odd: object) -> None:
+    """The others of the list are known, and that it is not whole: half a list proves no absence."""
+    found = given([{"identifier": "workflow-a1b2c3"}, odd]).executions()
+    assert [execution.id for execution in found] == ["workflow-a1b2c3", ""]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"startDate": "soon"},
+        {"startDate": [1]},
+        {"status": 5},
+        {"jobs": "none"},
+        {"jobs": {"one": {}}},
+        {"returnedFiles": [1]},
+        {"pipelineIdentifier": {}},
+    ],
+)
+def test_an_execution_with_an_odd_value_keeps_its_name(odd: dict[str, object]) -> None:
+    """A list that holds it is whole: which one it is, VIP says."""
+    (found,) = given([{"identifier": "workflow-a1b2c3", "name": "mine", **odd}]).executions()
+    assert (found.id, found.name) == ("workflow-a1b2c3", "mine")
+    assert not found.status.ended
+
+
+@pytest.mark.parametrize("odd", [10**18, -1, 0, 10**300, 4.2e15, None])
+def test_a_start_that_no_calendar_has_is_not_known(odd: object) -> None:
+    """Whatever VIP says of the start, the rest of the execution is what it is."""
+    found = given({"identifier": "workflow-a1b2c3", "startDate": odd}).execution("workflow-a1b2c3")
+    assert found.started is None
+
+
+@pytest.mark.parametrize("odd", [{str(10**30): {}}, {"1": {"exitCode": 2**80}}])
+def test_numbers_of_jobs_that_cannot_be_written_down(odd: object) -> None:
+    """A number that no ledger holds is left out, or not known."""
+    found = given({"identifier": "workflow-a1b2c3", "jobs": odd}).execution("workflow-a1b2c3")
+    assert [job.exit_code for job in found.jobs] in ([], [-1])
 
 
 def test_long_log_keeps_its_end() -> None:

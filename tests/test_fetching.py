@@ -16,7 +16,7 @@ from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.act.results import fetch_logs
 from vipsync.disk.mirror import stamp
-from vipsync.errors import TransferMismatch, VipsyncError
+from vipsync.errors import ForeignPath, TransferMismatch, VipsyncError
 from vipsync.local import Kind
 from vipsync.model import BLOCK, RelPath, VipPath, replace
 
@@ -321,3 +321,25 @@ def test_archives_that_come_at_the_same_time_are_all_named(bench: Acting) -> Non
         list(threads.map(lambda action: came(bench, action), actions))
     text = bench.here()["e1/UNPACKED-WITHOUT.txt"].decode()
     assert [text.count(f"\n{n}.tgz was unpacked without:") for n in range(24)] == [1] * 24
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 300, "é" * 200, "x" * 260 + "/a.csv"],
+    ids=["long", "of bytes", "of a folder"],
+)
+def test_a_name_that_no_disk_holds_is_the_fault_of_that_result(bench: Acting, name: str) -> None:
+    """It is known before anything comes, and is no trouble of the disk."""
+    action = replace(bench.result("a.csv", b"1,2\n"), local=RelPath(f"e1/{name}"))
+    asked = len(bench.world.requests)
+    refused = error(bench, action)
+    assert isinstance(refused, ForeignPath)
+    assert "room" not in str(refused)
+    assert len(bench.world.requests) == asked
+
+
+def test_a_file_that_is_longer_than_was_listed_is_not_begun(bench: Acting) -> None:
+    """What a server goes on to send must not fill the disk."""
+    action = replace(bench.result("a.csv", BIG), size=10)
+    assert isinstance(error(bench, action), TransferMismatch)
+    assert bench.left() == []

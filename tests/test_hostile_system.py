@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,9 +17,11 @@ from tests.lab.bench import Bench
 from tests.lab.memory import traced
 from tests.lab.served import KEY, Served
 from vipsync import cli
+from vipsync.act import listing as act_listing
 from vipsync.local import FOR_EVER, Kind
 from vipsync.rows import Phase
 from vipsync.run.reconciler import Reconciler
+from vipsync.status.publish import Publisher
 
 Lie = Callable[[httpx.Request, httpx.Response], httpx.Response | None]
 """Give another answer in place of the true one; None leaves that one."""
@@ -246,7 +249,7 @@ def test_any_lie_at_any_time_does_no_harm(
 
 
 def test_results_without_a_size_are_not_removed(bench: Bench) -> None:
-    """A list that leaves something out is no list: the removal waits until it is whole, and says so."""
+    """What cannot be asked for cannot be fetched: the removal waits until it can, and says so."""
     liar = Liar(bench.transport)
     bench.transport = liar
     study = bench.study(a="one")
@@ -255,11 +258,170 @@ def test_results_without_a_size_are_not_removed(bench: Bench) -> None:
     bench.run(60)
     study.marker.unlink()
     bench.run(600)
-    assert study.says("names that vipsync cannot handle")
+    assert study.says("does not say how many bytes it has")
     assert bench.count("DELETE") == 0
     liar.lie = None
     bench.until(lambda: study.phase() is Phase.CLOSED)
     assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+
+
+# one odd thing among many
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x" * 300, "cannot hold a name"),
+        ("é" * 130, "cannot hold a name"),
+        ("x" * 254 + ".t", "cannot hold a name"),
+        ("x" * 2000, "too long"),
+        ("a\x1b[2Jb", "a line break"),
+        ("a\nb", "a line break"),
+        ("a\x9bb", "a line break"),
+    ],
+)
+def test_a_name_that_cannot_be_is_the_fault_of_that_result(
+    bench: Bench, name: str, words: str
+) -> None:
+    """It is told with the way to let it go, all others come, and the session can end without it."""
+    liar = Liar(bench.transport)
+    bench.transport = liar
+    study = bench.study(a="one", b="two")
+    bench.until(bench.executions)
+    liar.lie = listing(_renaming("b.mrui.tgz", name))
+    bench.rest()
+    bench.run(1200)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    assert study.says(words)
+    assert not study.trouble()
+    study.marker.unlink()
+    bench.run(1200)
+    assert bench.count("DELETE") == 0
+    study.ask("finish", "b.mrui.tgz", name)
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+
+
+def _renaming(end: str, name: str) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    """Have one result called otherwise, and there in its bytes."""
+
+    def change(entry: dict[str, Any]) -> list[dict[str, Any]]:
+        if not entry["path"].endswith(end):
+            return [entry]
+        return [{**entry, "path": entry["path"].removesuffix(end) + name}]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"size": "many"},
+        {"size": 1.5},
+        {"size": [1]},
+        {"size": 10**400},
+        {"path": None},
+        {"path": 5},
+    ],
+)
+def test_an_odd_entry_is_the_fault_of_that_entry(bench: Bench, odd: dict[str, object]) -> None:
+    """Whatever VIP says of one result, the others come; the odd one comes once VIP is well."""
+    liar = Liar(bench.transport)
+    bench.transport = liar
+    study = bench.study(a="one", b="two")
+    bench.until(bench.executions)
+    liar.lie = listing(
+        lambda entry: [{**entry, **odd} if entry["path"].endswith("b.mrui.tgz") else entry]
+    )
+    bench.rest()
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    assert study.says("It cannot come")
+    liar.lie = None
+    bench.run(4000)
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt", "1/b.mrui.tgz/b.txt"]
+    assert not study.says("It cannot come")
+
+
+def growing(folders: int) -> Lie:
+    """Have so many folders in each folder of results, without end."""
+
+    def lie(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        path = request.url.path.partition("/rest/path")[2]
+        if request.url.params.get("action") != "list" or "/OUTPUTS/" not in path:
+            return None
+        entries = json.loads(answer.read()) if answer.status_code == 200 else []
+        below = ({"path": f"{path}/{n}", "isDirectory": True, "size": 0} for n in range(folders))
+        return httpx.Response(200, json=[*entries, *below])
+
+    return lie
+
+
+@pytest.mark.parametrize(("folders", "words"), [(1, "lie in one another"), (3, "in so many")])
+def test_results_without_end_are_not_listed_without_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, folders: int, words: str
+) -> None:
+    """What is near comes, a person is told what is not looked at, and nothing of it is removed."""
+    monkeypatch.setattr(act_listing, "MOST_FOLDERS", 100)
+    liar = Liar(bench.transport)
+    bench.transport = liar
+    study = bench.study(a="one")
+    bench.until(bench.executions)
+    liar.lie = growing(folders)
+    bench.rest()
+    assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+    assert study.says(words)
+    assert liar.told <= 100
+    study.marker.unlink()
+    bench.run(1200)
+    assert (study.phase(), bench.count("DELETE")) == (Phase.FINISHING, 0)
+    liar.lie = None
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+
+
+@pytest.mark.parametrize("start", [10**18, -(10**18), 1e300, 253_402_300_800_000, "soon", None])
+def test_an_odd_start_stops_nobody(bench: Bench, start: object) -> None:
+    """All is published of this folder and of the others, and everything comes."""
+    liar = Liar(bench.transport)
+    bench.transport = liar
+    studies = [bench.study(name, a="one") for name in ("study", "other")]
+    publishers: defaultdict[Path, Publisher] = defaultdict(Publisher)
+    bench.publish = lambda session: publishers[session.folder.root].publish(session)
+    liar.lie = _started(start)
+    bench.run(3000)
+    for study in studies:
+        assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+        assert "fault" not in (study.root / "STATUS.txt").read_text()
+
+
+def _started(start: object) -> Lie:
+    """Have the executions of one session begin then."""
+
+    def lie(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.method != "GET" or "/executions" not in request.url.path:
+            return None
+        found = json.loads(answer.read())
+        for execution in found if isinstance(found, list) else [found]:
+            if execution.get("name", "").startswith("study"):
+                execution["startDate"] = start
+        return httpx.Response(answer.status_code, json=found)
+
+    return lie
+
+
+@pytest.mark.parametrize("error", [OverflowError, KeyError, UnicodeEncodeError("x", "", 0, 1, "")])
+def test_words_that_fail_stop_nobody(bench: Bench, error: Exception | type[Exception]) -> None:
+    """A fault of ours in what is said of one folder leaves all of them at work."""
+    studies = [bench.study(name, a="one") for name in ("study", "other")]
+
+    def publish(session: Reconciler) -> None:
+        if session.folder.root.name == "study":
+            raise error
+
+    bench.publish = publish
+    bench.rest()
+    assert [list(study.outputs()) for study in studies] == [["1/a.mrui.tgz/a.txt"]] * 2
+
+
+# a server that does not what it says
 
 
 def test_a_vip_that_stores_nothing_is_not_sent_copies_without_end(bench: Bench) -> None:

@@ -31,7 +31,7 @@ ROOMS = (
 """Modules may import from their own room and from those above it, without going in a circle."""
 
 PURE_ONES = """
-    errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
+    errors model names rows actions cases.* disk.globs record.digests record.lifecycle record.outcomes plan.* script.outcomes
     status.status status.words status.remembered status.results_table
 """
 

@@ -15,7 +15,7 @@ from vipsync.errors import (
     PipelineUnavailable,
     TransferMismatch,
 )
-from vipsync.model import ExecutionStatus, ParameterType
+from vipsync.model import ExecutionStatus, Odd, ParameterType, RemoteEntry, VipPath
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,7 @@ def test_returned_files_with_holes() -> None:
         b"{}",
         b'{"identifier":null}',
         b'{"identifier":""}',
-        b'{"identifier":"w","jobs":{"one":{}}}',
-        b'{"identifier":"w","jobs":[1]}',
+        b'{"identifier":"w","name":5}',
         b'{"identifier":"w","startDate":Infinity}',
         b'{"identifier":"w","name":"\\ud800"}',
         b'{"identifier":"w","name":"\xff"}',
@@ -216,13 +215,15 @@ def test_folder_without_a_size() -> None:
 )
 def test_child_that_is_none(path: str | None) -> None:
     """An entry that does not lie directly in the folder, by a plain name, is no child."""
-    assert entry(path=path, isDirectory=False, size=1).child_of("/vip/Home") is None
+    child = entry(path=path, isDirectory=False, size=1).child_of("/vip/Home")
+    assert child.odd in (Odd.NAME, Odd.ELSEWHERE)
 
 
 @pytest.mark.parametrize("size", [None, -1])
 def test_file_without_a_size(size: int | None) -> None:
-    """A file whose size is not known cannot be verified, so it is none."""
-    assert entry(path="/vip/Home/x", isDirectory=False, size=size).child_of("/vip/Home") is None
+    """A file whose size is not known cannot be verified, so it is odd."""
+    child = entry(path="/vip/Home/x", isDirectory=False, size=size).child_of("/vip/Home")
+    assert child == RemoteEntry(VipPath("/vip/Home/x"), is_folder=False, odd=Odd.SIZE)
 
 
 @pytest.mark.parametrize(

@@ -143,12 +143,27 @@ class Execution(Struct, frozen=True):
         return VipPath(folder.rstrip("/")) if folder else None
 
 
+class Odd(StrEnum):
+    """Why what VIP lists cannot be asked for: words for people."""
+
+    SHAPE = "what VIP says of it makes no sense."
+    SIZE = "VIP does not say how many bytes it has."
+    NAME = "its name has characters that cannot be asked for, as a line break, or is too long."
+    ELSEWHERE = "VIP lists it in a folder in which it does not lie."
+    DEEP = "so many folders lie in one another there that vipsync does not look further."
+    MANY = "the results are in so many files and folders that vipsync does not look further."
+
+
 class RemoteEntry(Struct, frozen=True):
-    """A file or a folder on VIP. `size` is in bytes for a file, meaningless for a folder (facts 3.1)."""
+    """A file or a folder on VIP. `size` is in bytes for a file, meaningless for a folder (facts 3.1).
+
+    `odd`: why it cannot be asked for, whatever it is.
+    """
 
     path: VipPath
     is_folder: bool
     size: int = 0
+    odd: Odd | None = None
 
 
 class Platform(Struct, frozen=True):

@@ -19,6 +19,7 @@ from vipsync.model import (
     ExpectedOutput,
     FileState,
     Job,
+    Odd,
     RelPath,
     VipPath,
     replace,
@@ -255,6 +256,14 @@ class Result(Struct, frozen=True):
     stamp: str = ""
     reason: str = ""
     at: float = 0.0
+
+    @property
+    def odd(self) -> bool:
+        """True while VIP lists it in a way in which nobody can ask for it."""
+        return self.status is ResultStatus.REFUSED and self.reason in _ODD
+
+
+_ODD = frozenset(Odd)
 
 
 class Verdict(StrEnum):

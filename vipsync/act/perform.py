@@ -18,6 +18,7 @@ from typing import BinaryIO, assert_never
 from msgspec import Struct
 
 from vipsync import actions as do
+from vipsync.act.listing import list_results
 from vipsync.act.named_files import look_for_files
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
@@ -28,7 +29,6 @@ from vipsync.disk.scan import Scan
 from vipsync.errors import (
     BadAnswer,
     ExecutionGone,
-    ForeignPath,
     GenericVipError,
     LocalFileError,
     NameTaken,
@@ -140,11 +140,12 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.FindExecutions():
             at, found = tools.executions(action.since)
             ours = tuple(e for e in found if action.mark in e.name.split(" "))
-            return do.ExecutionsSeen(ours, whole=len(found) < LIST_LIMIT, at=at)
+            whole = len(found) < LIST_LIMIT and all(e.id for e in found)
+            return do.ExecutionsSeen(ours, whole=whole, at=at)
         case do.Poll():
             return _poll(action, tools)
         case do.ListResults():
-            return _list_results(action, tools)
+            return list_results(action, tools.vip, tools.stop)
         case do.FetchResult():
             return fetch_result(action, tools)
         case do.FetchLogs():
@@ -401,34 +402,3 @@ def _kill(action: do.Kill, tools: Tools) -> do.Polled | do.Done:
         return seen
     tools.vip.kill(action.execution_id)
     return do.Done()
-
-
-def _list_results(action: do.ListResults, tools: Tools) -> do.ResultsListed:
-    """List the results folder to its depth, and the returned files that lie elsewhere."""
-    execution = action.execution
-    found: dict[VipPath, RemoteEntry] = {}
-    pending = [execution.results_folder] if execution.results_folder else []
-    while pending:
-        tools.stop()
-        folder = pending.pop()
-        for entry in _entries(tools, folder, whole=True) or ():
-            if entry.is_folder:
-                pending.append(entry.path)
-            else:
-                found[entry.path] = entry
-    inside = f"{execution.results_folder}/"
-    for path in execution.returned:
-        if path not in found and not path.startswith(inside):
-            entry_there = _returned(path, tools)
-            if entry_there and not entry_there.is_folder:
-                found[path] = entry_there
-    return do.ResultsListed(tuple(found[path] for path in sorted(found)))
-
-
-def _returned(path: VipPath, tools: Tools) -> RemoteEntry | None:
-    """Return what lies at a path that a job has returned; nothing can lie at one that is none."""
-    try:
-        return tools.vip.properties(path)
-    except ForeignPath:
-        logger.warning("a job has returned something that is no path on VIP")
-        return None

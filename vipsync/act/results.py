@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,7 +19,7 @@ from vipsync.disk.archive import unpack
 from vipsync.disk.files import LARGE, clear, open_own, read_small, share, write_atomic
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
-from vipsync.errors import ArchiveRefused, BadAnswer, TransferMismatch
+from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
 from vipsync.model import BLOCK, RelPath, VipPath
 
 ARCHIVES = ".archives"
@@ -60,11 +61,36 @@ class Bench(Protocol):
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
-    with bench.staging() as staging:
+    with _nameable(action.local, bench), bench.staging() as staging:
         part = staging / part_name(action.vip, action.size)
         _drop_others(part)
         _download(action, part, bench)
         return _placed(action, part, bench)
+
+
+@contextmanager
+def _nameable(local: RelPath, bench: Bench) -> Iterator[None]:
+    """Let a name that this disk cannot hold be the fault of that result alone, before it comes."""
+    try:
+        for part in local.split("/"):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(bench.outputs / part)
+        yield
+    except (OSError, DiskError) as error:  # with `.vip` at its end, it may be too long too
+        _refuse_name(local, error)
+        raise
+
+
+def _refuse_name(local: RelPath, error: OSError | DiskError) -> None:
+    cause = error.__cause__ if isinstance(error, DiskError) else error
+    if isinstance(cause, OSError) and cause.errno in _NO_NAME:
+        raise ForeignPath(
+            f"The disk of outputs/ cannot hold a name like {local[-60:]!r}: {cause.strerror}.",
+            "It stays on VIP until it is fetched on the portal, under another name.",
+        ) from error
+
+
+_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 
 
 def _placed(action: do.FetchResult, part: Path, bench: Bench) -> do.ResultHere:
@@ -109,7 +135,7 @@ def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
 
 def _other_size(action: do.FetchResult, came: int) -> TransferMismatch:
     return TransferMismatch(
-        f"{action.vip}: {came:,} bytes came instead of {action.size:,}.", "It is asked for again."
+        f"{action.vip}: {came:,} bytes come instead of {action.size:,}.", "It is asked for again."
     )
 
 
@@ -127,6 +153,8 @@ def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> No
             came = part.with_suffix(".came.part")
             _save(download.blocks, came, "wb", bench, told)
             _take_encoded(action, came, part, download.coding, bench)
+        elif download.size != action.size:  # before any of it fills the disk
+            raise _other_size(action, download.size)
         else:
             _save(download.blocks, part, "ab", bench, told)
 
@@ -243,9 +271,9 @@ def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.Done:
         text = bench.vip.job_log(action.execution_id, action.job, stream)
         if not text:
             continue
-        with bench.staging() as staging:
+        local = RelPath(f"{action.folder}/job-{action.job}.{stream}.txt")
+        with _nameable(local, bench), bench.staging() as staging:
             fresh = staging / f"{action.execution_id}-{action.job}.{stream}"
             write_atomic(fresh, text.encode())
-            target = bench.outputs / action.folder / f"job-{action.job}.{stream}.txt"
-            place(fresh, target, bench.below)
+            place(fresh, bench.outputs / local, bench.below)
     return do.Done()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from vipsync.client.deadline import SLOWEST_WORDS, body_follows
 from vipsync.client.decoding import plain
 from vipsync.client.environment import transport_to
 from vipsync.client.http import httpx
@@ -28,12 +29,16 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 KEY_HEADER = "apikey"
 MAX_CONNECTIONS = 16
-MAX_ANSWER = 64 * BLOCK
-"""Bytes of JSON above which an answer is not read on."""
+MAX_ANSWER = 160 * BLOCK
+"""Bytes of JSON above which an answer is not read on: a list of 400,000 results has 100 MB."""
+MAX_DONE = BLOCK
+"""The same where an answer says no more than that something was done."""
 MAX_REFUSAL = 64 * 1024
 """Bytes of a refusal that are read."""
 MAX_LOG = BLOCK
 """Bytes of a log that are kept: its last ones."""
+MAX_LOG_READ = 256 * BLOCK
+"""Bytes of a log after which its end is not waited for."""
 
 _PAGE = re.compile(r"/+(rest|home\.html)$")
 """What people copy along with the address of a portal."""
@@ -54,6 +59,7 @@ class Ask(Struct, frozen=True):
     headers: Mapping[str, str] = {}
     content: bytes | Iterator[bytes] | None = None
     json: object = None
+    slowest: int = SLOWEST_WORDS
 
 
 class Connection:
@@ -88,6 +94,7 @@ class Connection:
         )
         with self._translated(ask.words):
             response = self._http.send(request, stream=True)
+        body_follows(response, ask.slowest)
         try:
             if response.status_code not in expected:
                 raise self._refusal(response, ask.words)
@@ -95,23 +102,26 @@ class Connection:
         finally:
             response.close()
 
-    def body(self, response: httpx.Response, words: str) -> bytes:
+    def body(self, response: httpx.Response, words: str, most: int = MAX_ANSWER) -> bytearray:
         """Return the whole answer."""
         body = bytearray()
         with self._translated(words):
             for chunk in plain(response):
                 body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise BadAnswer(f"The answer to '{words}' is longer than {MAX_ANSWER} bytes.")
-        return bytes(body)
+                if len(body) > most:
+                    raise BadAnswer(f"The answer to '{words}' is longer than {most} bytes.")
+        return body
 
     def tail(self, response: httpx.Response, words: str) -> str:
         """Return the end of a text."""
-        end = bytearray()
+        end, came = bytearray(), 0
         with self._translated(words):
             for chunk in plain(response):
                 end += chunk
                 del end[:-MAX_LOG]
+                came += len(chunk)
+                if came > MAX_LOG_READ:
+                    break
         latin = (response.charset_encoding or "").lower() == "iso-8859-1"
         return end.decode("latin-1" if latin else "utf-8", errors="replace")
 

@@ -40,8 +40,11 @@ def decoded(blocks: Iterator[bytes], found: str) -> Iterator[bytes]:
 
 def _unpacked(blocks: Iterator[bytes], bits: int) -> Iterator[bytes]:
     codec = zlib.decompressobj(bits)
-    begun = False
+    begun, room = False, 2 * BLOCK
     for block in blocks:
+        room -= len(block)
+        if room < 0:  # what is packed is hardly longer than what it holds
+            raise BadAnswer("The answer came compressed, with nothing in it.")
         while block:
             if codec.eof:
                 return  # what follows is padding
@@ -55,6 +58,7 @@ def _unpacked(blocks: Iterator[bytes], bits: int) -> Iterator[bytes]:
                 return
             begun = True
             block = codec.unconsumed_tail
+            room += len(piece) + len(piece) // 64
             if piece:
                 yield piece
     if not codec.eof:

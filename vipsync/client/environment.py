@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
+from vipsync.client.deadline import limited
 from vipsync.client.http import httpx
 from vipsync.errors import SettingsError
 from vipsync.settings.checks import is_loopback
@@ -22,12 +23,13 @@ _CERTIFICATES = {"SSL_CERT_FILE": "cafile", "SSL_CERT_DIR": "capath"}
 def transport_to(portal: httpx.URL, limits: httpx.Limits) -> httpx.HTTPTransport:
     """Return what leads to a portal; raise SettingsError, which names the variable to correct."""
     nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.HTTPTransport(
+    transport = httpx.HTTPTransport(
         verify=_certificates() if portal.scheme == "https" else nobody,
         proxy=proxy_for(portal),
         limits=limits,
         trust_env=False,
     )
+    return limited(transport)
 
 
 def proxy_for(portal: httpx.URL) -> httpx.Proxy | None:

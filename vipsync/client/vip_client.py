@@ -16,7 +16,8 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from vipsync.client import wire
-from vipsync.client.connection import Ask, Connection, portal_address, usable_key
+from vipsync.client.connection import MAX_DONE, Ask, Connection, portal_address, usable_key
+from vipsync.client.deadline import SLOWEST
 from vipsync.client.decoding import coding, plain
 from vipsync.client.http import httpx
 from vipsync.client.refusals import remedy
@@ -31,6 +32,7 @@ from vipsync.model import (
     BLOCK,
     Descriptor,
     Execution,
+    Odd,
     Platform,
     RemoteEntry,
     Scalar,
@@ -111,14 +113,18 @@ class VipClient:
 
     def properties(self, path: str) -> RemoteEntry | None:
         """Return what is at this path, None where there is nothing."""
-        ask = _look(f"describe {path}", path, "properties")
-        found = self._read(wire.ENTRY, ask)
-        if not found.exists:
-            return None
-        entry = found.entry(path.rstrip("/"))
-        if entry is None:
+        entry = self.described(path)
+        if entry and entry.odd:
             raise BadAnswer(f"VIP did not say the size of {path}.")
         return entry
+
+    def described(self, path: str) -> RemoteEntry | None:
+        """Return what is at this path, odd where it has no size; None where there is nothing."""
+        ask = _look(f"describe {path}", path, "properties")
+        found, place = self._read(wire.ENTRY, ask), path.rstrip("/")
+        if not found.exists:
+            return None
+        return found.entry(place) or wire.odd_entry(place, Odd.SIZE)
 
     def list_folder(self, path: str, *, whole: bool = False) -> tuple[RemoteEntry, ...]:
         """Return what is directly inside a folder.
@@ -127,9 +133,8 @@ class VipClient:
         `..`, no size, or a path that is not inside this folder. With `whole` they raise ForeignPath:
         for decisions that rest on nothing having been overlooked.
         """
-        found = self._read(wire.ENTRIES, _look(f"list {path}", path, "list"))
-        entries = [answer.child_of(path.rstrip("/")) for answer in found]
-        good = tuple(entry for entry in entries if entry is not None)
+        entries = self.everything_in(path)
+        good = tuple(entry for entry in entries if entry.odd is None)
         if odd := len(entries) - len(good):
             logger.warning("left out %d malformed entries of a folder on VIP", odd)
             if whole:
@@ -138,6 +143,11 @@ class VipClient:
                     "Look at this folder on the portal, and rename or remove them there.",
                 )
         return good
+
+    def everything_in(self, path: str) -> list[RemoteEntry]:
+        """Return what is directly inside a folder, odd entries too."""
+        ask = _look(f"list {path}", path, "list")
+        return wire.entries(self._body(ask), path.rstrip("/"), ask.words)
 
     def make_folder(self, path: str) -> None:
         """Make a folder; fine if it is there already, refused if its parent is not (facts 3.5)."""
@@ -170,7 +180,7 @@ class VipClient:
         The blocks raise TransferMismatch where the connection ends early: go on from what came.
         Entering raises it where the file cannot be gone on with from offset: begin again from 0.
         """
-        ask = _look(f"send {path}", path, "content", offset)
+        ask = _content(path, offset)
         with self._connection.answer(ask, 200, 206, *([416] if offset else [])) as response:
             if response.headers.get("content-type", "").startswith("text/html"):
                 raise BadAnswer(f"A web page came in place of {path}; is there a proxy?")
@@ -220,9 +230,12 @@ class VipClient:
     # executions
 
     def executions(self, limit: int = 500) -> tuple[Execution, ...]:
-        """Return the newest executions, 500 at most; without values, results and jobs (facts 5.7)."""
+        """Return the newest executions, 500 at most; without values, results and jobs (facts 5.7).
+
+        One of which VIP does not say which one it is has no id.
+        """
         ask = Ask("list the executions", "GET", "executions", {"limit": limit})
-        return tuple(answer.execution() for answer in self._read(wire.EXECUTIONS, ask))
+        return tuple(wire.executions(self._body(ask), ask.words))
 
     def execution(self, execution_id: str) -> Execution:
         """Return one execution with everything that VIP knows of it."""
@@ -276,18 +289,25 @@ class VipClient:
         return text if wire.is_log(text) else None
 
     def _read(self, shape: Decoder[T], ask: Ask) -> T:
+        return wire.parsed(shape, self._body(ask), ask.words)
+
+    def _body(self, ask: Ask) -> bytearray:
         with self._connection.answer(ask, 200) as response:
-            body = self._connection.body(response, ask.words)
-        return wire.parsed(shape, body, ask.words)
+            return self._connection.body(response, ask.words)
 
     def _done(self, ask: Ask, status: int) -> None:
         with self._connection.answer(ask, status) as response:
-            self._connection.body(response, ask.words)
+            self._connection.body(response, ask.words, MAX_DONE)
 
 
-def _look(words: str, path: str, action: str, offset: int = 0) -> Ask:
+def _look(words: str, path: str, action: str) -> Ask:
+    return Ask(words, "GET", wire.path_route(path), {"action": action})
+
+
+def _content(path: str, offset: int) -> Ask:
     headers = {"Range": f"bytes={offset}-"} if offset else {}
-    return Ask(words, "GET", wire.path_route(path), {"action": action}, headers)
+    route = wire.path_route(path)
+    return Ask(f"send {path}", "GET", route, {"action": "content"}, headers, slowest=SLOWEST)
 
 
 def _put(

@@ -10,11 +10,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from contextlib import suppress
+from typing import Annotated, TypeVar, cast
 from urllib.parse import quote
 
-from msgspec import Meta, Struct, ValidationError
+from msgspec import Meta, Raw, Struct, ValidationError, structs
 from msgspec.json import Decoder
+from msgspec.json import decode as json_decode
 
 from vipsync.errors import (
     BadAnswer,
@@ -28,6 +30,7 @@ from vipsync.model import (
     Execution,
     ExecutionStatus,
     Job,
+    Odd,
     Parameter,
     ParameterType,
     Platform,
@@ -52,6 +55,21 @@ _DEEPEST = 100
 
 _LARGEST = 2**63 - 1
 """Bytes of the largest file that any disk, and the ledger, can hold."""
+
+_LONGEST_NAME, _LONGEST_PATH = 1000, 4000
+"""Characters of a name, and of a path, above which no disk holds it."""
+
+_LATEST = 4_102_444_800
+"""Seconds until 2100: no execution starts later."""
+
+_MOST_VALUES = 5_000_000
+"""Values in an answer: a list of 400,000 results has 2.8 million."""
+
+_MOST_WORDS = 4000
+"""Characters of a text for people that are kept."""
+
+_MOST = 2**31
+"""Above this no job is numbered, and no code."""
 
 _TYPES = {word.value: word for word in ParameterType}
 _STATUSES = {word.value: word for word in ExecutionStatus}
@@ -108,7 +126,7 @@ class Answer(Struct, frozen=True, rename="camel"):
     """What every answer shares: camelCase names, unknown fields ignored."""
 
 
-Name = Annotated[str, Meta(min_length=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class PresenceAnswer(Answer, frozen=True):
@@ -133,12 +151,20 @@ class EntryAnswer(Answer, frozen=True):
             return None
         return RemoteEntry(VipPath(path), is_folder=False, size=self.size)
 
-    def child_of(self, folder: str) -> RemoteEntry | None:
-        """Return the entry directly inside folder; None unless its path is well formed."""
-        inside, _, name = (self.path or "").rpartition("/")
-        if inside.rstrip("/") != folder or not is_plain_name(name):
-            return None
-        return self.entry(f"{folder}/{name}")
+    def child_of(self, folder: str) -> RemoteEntry:
+        """Return the entry directly inside folder; an odd one where it cannot be asked for."""
+        path = self.path or ""
+        inside, _, name = path.rpartition("/")
+        if inside.rstrip("/") != folder:
+            return odd_entry(path or f"{folder}/", Odd.ELSEWHERE)
+        if not is_plain_name(name) or len(name) > _LONGEST_NAME:
+            return odd_entry(path, Odd.NAME)
+        return self.entry(f"{folder}/{name}") or odd_entry(f"{folder}/{name}", Odd.SIZE)
+
+
+def odd_entry(path: str, why: Odd) -> RemoteEntry:
+    """Return what VIP lists and nobody can ask for; of a path without end, its beginning."""
+    return RemoteEntry(VipPath(path[:_LONGEST_PATH]), is_folder=False, odd=why)
 
 
 class PlatformAnswer(Answer, frozen=True):
@@ -151,7 +177,7 @@ class PlatformAnswer(Answer, frozen=True):
     def platform(self) -> Platform:
         """Return it as a value of the model."""
         limit = self.max_size_direct_transfer
-        most = limit if limit and limit > 0 else None
+        most = limit if limit and 0 < limit <= _LARGEST else None
         return Platform(self.platform_name or "VIP", most, self.email or "")
 
 
@@ -205,7 +231,9 @@ class JobAnswer(Answer, frozen=True):
     def job(self, number: int) -> Job:
         """Return it as a value of the model."""
         code = -1 if self.exit_code is None else self.exit_code
-        return Job(number, self.status or "", code, self.exit_message or "")
+        words = (self.exit_message or "")[:_MOST_WORDS]
+        status = (self.status or "")[:_MOST_WORDS]
+        return Job(number, status, code if abs(code) < _MOST else -1, words)
 
 
 class ExecutionAnswer(Answer, frozen=True):
@@ -227,37 +255,109 @@ class ExecutionAnswer(Answer, frozen=True):
             name=self.name or self.identifier,
             pipeline_id=self.pipeline_identifier or "",
             status=_STATUSES.get(self.status or "", ExecutionStatus.UNKNOWN),
-            started=None if self.start_date is None else self.start_date / 1000,
+            started=_seconds(self.start_date),
             input_values=_texts(self.input_values or {}),
             returned_files={
                 output: tuple(VipPath(path) for path in paths or () if path)
                 for output, paths in (self.returned_files or {}).items()
             },
-            jobs=tuple(job.job(number) for number, job in sorted((self.jobs or {}).items())),
+            jobs=tuple(
+                job.job(number)
+                for number, job in sorted((self.jobs or {}).items())
+                if abs(number) < _MOST
+            ),
         )
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    """Return a moment, None for one that no calendar has."""
+    seconds = (milliseconds or 0.0) / 1000
+    return seconds if 0 < seconds <= _LATEST else None
+
+
+NAMELESS = Execution("", "", "", ExecutionStatus.UNKNOWN)
+"""An execution in a list of which VIP does not even say which one it is."""
 
 
 PRESENCE = Decoder(PresenceAnswer, strict=False)
 ENTRY = Decoder(EntryAnswer, strict=False)
-ENTRIES = Decoder(list[EntryAnswer], strict=False)
+ITEMS = Decoder(list[Raw])
 PLATFORM = Decoder(PlatformAnswer, strict=False)
 PIPELINE = Decoder(PipelineAnswer, strict=False)
 PIPELINES = Decoder(list[PipelineAnswer], strict=False)
 EXECUTION = Decoder(ExecutionAnswer, strict=False)
-EXECUTIONS = Decoder(list[ExecutionAnswer], strict=False)
+PARTS = Decoder(dict[str, Raw])
 BOUTIQUES = Decoder(dict[str, object])
 
 
-def parsed(shape: Decoder[T], body: bytes, asked: str) -> T:
+def parsed(shape: Decoder[T], body: bytes | bytearray, asked: str) -> T:
     """Read JSON of this shape, or raise a BadAnswer that names what was asked."""
+    if sum(map(body.count, (b",", b"{", b"["))) > _MOST_VALUES:
+        raise BadAnswer(f"The answer to '{asked}' has more values than vipsync can hold.", NETWORK)
     try:
         return shape.decode(body)
     except (ValueError, RecursionError) as error:
+        if found := _in_part(shape, body):
+            return found
         reason = excerpt(str(error)) if isinstance(error, ValidationError) else "no JSON"
         raise BadAnswer(
             f"The answer to '{asked}' has not the shape that VIP gives it ({reason}).",
             NETWORK,
         ) from None
+
+
+def entries(body: bytes | bytearray, folder: str, asked: str) -> list[RemoteEntry]:
+    """Read the list of a folder; what is wrong with one entry is said of that one."""
+    unread = EntryAnswer()
+    answers = (_item(ENTRY, raw) for raw in parsed(ITEMS, body, asked))
+    return [
+        odd_entry(f"{folder}/", Odd.SHAPE) if answer is unread else answer.child_of(folder)
+        for answer in (answer or unread for answer in answers)
+    ]
+
+
+def executions(body: bytes | bytearray, asked: str) -> list[Execution]:
+    """Read a list of executions; of one with values that cannot be, its name is kept."""
+    return [_execution(raw) for raw in parsed(ITEMS, body, asked)]
+
+
+def _execution(raw: Raw) -> Execution:
+    answer = _item(EXECUTION, raw)
+    return answer.execution() if answer else NAMELESS
+
+
+def _item(shape: Decoder[T], raw: Raw) -> T | None:
+    try:
+        return shape.decode(raw)
+    except (ValueError, RecursionError):
+        return _in_part(shape, raw)
+
+
+def _in_part(shape: Decoder[T], body: bytes | bytearray | Raw) -> T | None:
+    """Return an answer without the fields that make no sense; None where one says what it is about."""
+    kind: object = shape.type
+    if not (isinstance(kind, type) and issubclass(kind, Answer)):
+        return None
+    with suppress(ValueError, RecursionError, TypeError):
+        parts = PARTS.decode(body)
+        known = {
+            field.name: json_decode(part, type=field.type, strict=False)
+            for field in structs.fields(kind)
+            if (part := parts.get(field.encode_name)) is not None
+            and (field.name in _TELLING or _is_readable(part, field.type))
+        }
+        return cast("T", kind(**known))
+    return None
+
+
+_TELLING = frozenset({"identifier", "name", "exists", "error_code"})
+
+
+def _is_readable(part: Raw, kind: object) -> bool:
+    with suppress(ValueError, RecursionError):
+        json_decode(part, type=kind, strict=False)
+        return True
+    return False
 
 
 def is_plain_name(name: str) -> bool:

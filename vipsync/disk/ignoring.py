@@ -7,8 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from pathspec import GitIgnoreSpec
-
+from vipsync.disk.globs import ignore_spec
 from vipsync.errors import SettingsError
 
 LEFT_OVER = (
@@ -50,10 +49,12 @@ NOTED = (
 )
 """A regular expression of names that are looked at although they are left out: they are told."""
 
-_COPIES = GitIgnoreSpec.from_lines(CONFLICT_COPIES)
+_COPIES = ignore_spec(CONFLICT_COPIES)
 _MAY_HOLD_RULES = re.compile(rf"(?:.*/)?{_RULES}(?:/.*)?", re.IGNORECASE)
 
 BUILT_IN = "built in"
+
+_MOST_RULES, _LONGEST_RULE = 2000, 1000
 
 
 def is_conflict_copy(path: str) -> bool:
@@ -86,6 +87,7 @@ class IgnoreRules:
         vipsyncignore: str,
         inputs: str = "inputs",
     ) -> None:
+        _refuse_too_much([*extra, *vipsyncignore.splitlines()])
         self._rules = [
             (pattern, place, meant)
             for place, patterns in (
@@ -97,7 +99,7 @@ class IgnoreRules:
             for meant in ([pattern] if place == BUILT_IN else _meant(pattern, inputs))
         ]
         try:
-            self._spec = GitIgnoreSpec.from_lines(meant.lower() for _, _, meant in self._rules)
+            self._spec = ignore_spec(meant.lower() for _, _, meant in self._rules)
         except ValueError as error:
             raise SettingsError(
                 f"An ignore pattern cannot be read: {error}",
@@ -124,12 +126,23 @@ class IgnoreRules:
         for pattern, place, meant in self._rules:
             if place != BUILT_IN and not pattern.startswith(("#", "!")):
                 variants[f"{pattern} ({place})"].append(meant.lower())
-        idle = {rule: GitIgnoreSpec.from_lines(meant) for rule, meant in variants.items()}
+        idle = {rule: ignore_spec(meant) for rule, meant in variants.items()}
         for path in paths:
             if not idle:
                 break
             idle = {rule: spec for rule, spec in idle.items() if not spec.match_file(path.lower())}
         return list(idle)
+
+
+def _refuse_too_much(rules: Sequence[str]) -> None:
+    """Raise SettingsError for more rules, or longer ones, than each path can be held against."""
+    longest = max(map(len, rules), default=0)
+    if len(rules) > _MOST_RULES or longest > _LONGEST_RULE:
+        many = f"{len(rules):,} ignore rules" if len(rules) > _MOST_RULES else "an ignore rule"
+        raise SettingsError(
+            f"Found {many}, the longest of {longest:,} characters: that is too much.",
+            f"At most {_MOST_RULES:,} lines of {_LONGEST_RULE:,} characters can be used.",
+        )
 
 
 def _meant(pattern: str, inputs: str) -> Iterator[str]:

@@ -22,8 +22,10 @@ def stamp(path: Path) -> str | None:
     """
     try:
         info = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
+        raise
     if not path.is_dir() or path.is_symlink():
         return f"{info.st_size} {info.st_mtime_ns}"
     digest = hashlib.sha256()

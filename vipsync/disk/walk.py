@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from vipsync.disk import globs
 from vipsync.errors import FolderAbsent
 from vipsync.model import FileState, RelPath
 
@@ -76,12 +77,11 @@ def asked_for(
 
 def _part(text: str) -> str:
     """Compile one part of a path; as in a shell, what varies does not begin with a dot."""
-    pieces = re.split(r"(\*|\{[^{}]*\})", text)
-    pattern = "".join(
-        re.escape(piece) if not index % 2 else "[^/]*" if piece == "*" else "[^/]+"
-        for index, piece in enumerate(pieces)
-    )
-    return pattern if pieces[0] else rf"(?!\.){pattern}"
+    first, *others = re.split(r"(\*|\{[^{}]*\})", text)
+    wild = zip(others[::2], others[1::2], strict=True)
+    rest = [(0 if mark == "*" else 1, re.escape(behind)) for mark, behind in wild]
+    pattern = globs.part(re.escape(first), rest)
+    return pattern if first else rf"(?!\.){pattern}"
 
 
 def _any_of(paths: Collection[tuple[str, ...]]) -> re.Pattern[str]:

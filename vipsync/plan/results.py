@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from pathspec import GitIgnoreSpec
 
 from vipsync import actions as do
+from vipsync.disk.globs import ignore_spec
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
 from vipsync.names import local_name, relpath, shell_word
@@ -29,6 +30,7 @@ LATE_WRITERS = 120.0
 
 def plan_following(draft: Draft) -> None:
     """Add the polls that are due, the lists of ended executions, and the logs of failed jobs."""
+    again = _listed_again(draft.s)
     for execution in draft.s.state.executions.values():
         if execution.removed:
             continue
@@ -43,9 +45,16 @@ def plan_following(draft: Draft) -> None:
             _list_at_end(draft, execution)
         if draft.s.memory.returned.get(execution.id, 0) != len(execution.returned):
             draft.add(do.ListResults(execution))
-        elif execution.listed and draft.s.state.session.phase is Phase.OPEN:
+        elif execution.listed and (again is None or execution.id in again):
             _list_again(draft, execution)
         _fetch_logs(draft, execution)
+
+
+def _listed_again(snapshot: Snapshot) -> set[str] | None:
+    """Return the executions that are listed anew for what VIP lists oddly; None for all, while open."""
+    if snapshot.state.session.phase is Phase.OPEN:
+        return None
+    return {r.execution_id for r in snapshot.state.results.values() if r.odd}
 
 
 def _list_what_stayed(draft: Draft, execution: Followed) -> None:
@@ -141,7 +150,7 @@ def left_out(result: Result, snapshot: Snapshot) -> bool:
 
 @lru_cache(maxsize=64)
 def _patterns(lines: tuple[str, ...]) -> GitIgnoreSpec:
-    return GitIgnoreSpec.from_lines(lines)
+    return ignore_spec(lines)
 
 
 def results_name(execution: Followed, snapshot: Snapshot) -> str:

@@ -15,7 +15,7 @@ from vipsync.errors import (
     TransferMismatch,
     VipsyncError,
 )
-from vipsync.model import FileState, RemoteEntry, VipPath, replace
+from vipsync.model import FileState, Odd, RemoteEntry, VipPath, replace
 from vipsync.record.digests import members_digest, states_digest
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import (
@@ -95,7 +95,7 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
         case ((do.Poll() | do.Kill()), do.Polled()):
             return Changes(put=tuple(_polled(action.execution_id, outcome, state, wall)))
         case do.ListResults(), do.ResultsListed():
-            return Changes(put=tuple(_listed(action.execution, outcome, state)))
+            return _listed(action.execution, outcome, state)
         case do.FetchResult(), do.ResultHere():
             return Changes(put=(_here(state.results[action.vip], outcome, wall),))
         case do.Kill(), _:
@@ -230,22 +230,41 @@ def _polled(execution_id: str, outcome: do.Polled, state: State, wall: float) ->
         yield now
 
 
-def _listed(seen: Followed, outcome: do.ResultsListed, state: State) -> Iterable[Row]:
-    """Want every file that a job has returned; after the end, every file in the results folder."""
+def _listed(seen: Followed, outcome: do.ResultsListed, state: State) -> Changes:
+    """Want every file that a job has returned; after the end, every file in the results folder.
+
+    What VIP lists oddly is refused for as long as it does.
+    """
     execution = state.executions[seen.id]
     returned = set(execution.returned)
+    put: list[Row] = []
     for entry in outcome.entries:
         if seen.over or entry.path in returned:
-            yield from _wanted(entry, execution, state)
+            odd = entry.odd
+            put += (
+                _refused(entry, odd, execution, state) if odd else _wanted(entry, execution, state)
+            )
     if seen.over and execution.status == seen.status and not execution.listed:
-        yield replace(execution, listed=True)
+        put.append(replace(execution, listed=True))
+    there = {entry.path for entry in outcome.entries}
+    odd_ones = (r for r in state.results.values() if r.odd and r.execution_id == execution.id)
+    gone = (r for r in odd_ones if r.vip not in there)
+    return Changes(put=tuple(put), drop=tuple(gone) if seen.over else ())
+
+
+def _refused(entry: RemoteEntry, odd: Odd, execution: Followed, state: State) -> Iterable[Row]:
+    before = state.results.get(entry.path)
+    if before is None or (before.odd and before.reason != odd):
+        refused = ResultStatus.REFUSED
+        yield Result(entry.path, execution.id, 0, status=refused, reason=odd.value)
 
 
 def _wanted(entry: RemoteEntry, execution: Followed, state: State) -> Iterable[Row]:
     before = state.results.get(entry.path)
-    if before is None or (before.status is ResultStatus.WANTED and before.size != entry.size):
+    changed = before is not None and before.size != entry.size
+    if before is None or (before.status is ResultStatus.WANTED and changed) or before.odd:
         yield Result(entry.path, execution.id, entry.size)
-    elif before.status is ResultStatus.HERE and before.size != entry.size:
+    elif before.status is ResultStatus.HERE and changed:
         # Another size on VIP: what is here stays, the new one comes beside it.
         yield replace(before, size=entry.size, status=ResultStatus.WANTED)
 

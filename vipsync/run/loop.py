@@ -149,12 +149,19 @@ class Loop:
         self._hand_out()
         told, self._let_go = dict.fromkeys([*looked, *self._let_go]), []
         for session in told:  # words can wait, what is to be sent need not
-            with about(session.folder.root):
-                self._publish(session)
+            self._tell(session)
         if self._watching:
             self._watching.say_limit()  # now each folder has its log
         if looked:
             self._rest_after(self.timing.clock() - now)
+
+    def _tell(self, session: Reconciler) -> None:
+        """Publish how a session is; a fault in its words keeps nobody from working."""
+        with about(session.folder.root):
+            try:
+                self._publish(session)
+            except Exception:
+                logger.exception("what is true now could not be told")
 
     def _look_around(self, now: float) -> list[Reconciler]:
         """Look at the sessions where something happened or is due; return them."""
