@@ -35,7 +35,8 @@ ROOMS = (
 PURE_ONES = """
     errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
     privacy.meanings privacy.policy privacy.reading privacy.texts record.digests record.lifecycle
-    record.outcomes plan.* script.outcomes status.status status.words status.remembered status.results_table
+    record.outcomes plan.* script.outcomes settings.policy status.privacy status.status status.words
+    status.remembered status.results_table
 """
 
 IMPURE = {
