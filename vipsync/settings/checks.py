@@ -185,11 +185,9 @@ def _accepted(value: object) -> list[tuple[str, list[str]]]:
 
 
 def _pseudonyms(name: str, value: object) -> list[str]:
-    match value:
-        case [*patterns] if patterns and all(isinstance(p, str) and p.strip() for p in patterns):
-            pass
-        case _:
-            raise ValueError(f'{name} needs a list of patterns, as ["sub-*", "S[0-9]*"]')
+    patterns = [p for p in value if isinstance(p, str)] if isinstance(value, list) else []
+    if not patterns or patterns != value or not all(map(str.strip, patterns)):
+        raise ValueError(f'{name} needs a list of patterns, as ["sub-*", "S[0-9]*"]')
     if any(not re.search(r"[^*?\s]", pattern) for pattern in patterns):
         raise ValueError(
             f"{name}: a pattern of * and ? alone accepts every value; "
