@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from abc import ABC, abstractmethod
@@ -93,6 +94,11 @@ class Unpacked(Content):
         """Let go of what was kept."""
         self._kept.close()
 
+    def drain(self) -> None:
+        """Pass over what nobody asked for, and keep none of it."""
+        for _ in self._blocks:
+            pass
+
     def file(self) -> BinaryIO:
         """Return a file with everything in it."""
         self._unpack(_EVERYTHING)
@@ -114,3 +120,23 @@ class Unpacked(Content):
         """How many bytes there are: everything is unpacked."""
         self._unpack(_EVERYTHING)
         return self._size
+
+
+class Part(Content):
+    """A part of another content, as if it were a file of its own."""
+
+    def __init__(self, whole: Content, start: int, length: int) -> None:
+        super().__init__()
+        self._whole, self._begin, self._length = whole, start, length
+
+    def file(self) -> BinaryIO:
+        """Return a file in memory."""
+        return io.BytesIO(self._read(0, self._length))
+
+    def _read(self, start: int, size: int) -> bytes:
+        return self._whole.at(self._begin + start, max(0, min(size, self._length - start)))
+
+    @property
+    def size(self) -> int:
+        """How many bytes the part has."""
+        return self._length

@@ -77,12 +77,17 @@ def read(content: Content, reading: Reading) -> None:
     """Write down every element that says whose data these are."""
     reading.format = "DICOM"
     reading.not_checked = ("pixels", "faces", "the meaning of free text")
+    require_pydicom(reading)
+    _Walk(content, reading).file()
+
+
+def require_pydicom(reading: Reading) -> None:
+    """Let a file be refused, with the line that installs what reads it, where that is missing."""
     try:
         import pydicom  # noqa: F401  # optional
     except ImportError:
         reading.refuse_unread = True
         raise NotUnderstood(f"DICOM is read only with pydicom: {INSTALL}") from None
-    _Walk(content, reading).file()
 
 
 class _Element(NamedTuple):

@@ -13,33 +13,36 @@ from vipsync.privacy.findings import Layer
 
 _NAMES = {
     "PatientName": """
-        patientname patientsname tpatientname tpatientsname nameofpatient patname patnameff patient
+        patientname patientsname tpatientname tpatientsname nameofpatient patname patient
         patientfullname subjectname subjectnamestring visusubjectname participantname fullname
-        firstname lastname surname familyname forename givenname maidenname middlename name
+        firstname lastname surname familyname forename givenname maidenname middlename
     """,
     "PatientID": """
-        patientid tpatientid patid patidff subjectid subjectpatientid visusubjectid visusubjectinstanceid
+        patientid tpatientid patid subjectid subjectpatientid visusubjectid subjectregistration
         patientregistrationid medicalrecordnumber mrn nhsnumber socialsecuritynumber ssn
         hospitalnumber hospitalid otherpatientids issuerofpatientid
     """,
     "PatientBirthDate": """
-        patientbirthdate patientbirthday patientsbirthdate tpatientbirthdate patientdob patientdateofbirth
-        dob dobs birthdate birthday dateofbirth subjectdbirth subjectbirthdate visusubjectbirthdate
-        birthtime patientbirthtime
+        patientbirthdate patientbirthday patientsbirthdate tpatientbirthdate patientdob
+        patientdateofbirth dob birthdate birthday dateofbirth subjectdbirth subjectbirthdate
+        visusubjectbirthdate patientbirthtime
     """,
-    "AccessionNumber": "accession accessionnumber accessionno reqnum exno2",
-    "ReferringPhysicianName": "referringphysician referringphysicianname refphy subjectreferral",
-    "OperatorsName": "operator operators operatorname operatorsname operatorinitials owner",
+    "AccessionNumber": "accession accessionnumber accessionno",
+    "ReferringPhysicianName": "referringphysician referringphysicianname subjectreferral",
     "examination_name": "examinationname",
+    "OriginalFile": "originalfile",
 }
 _TITLES = {name: field for field, names in _NAMES.items() for name in names.split()}
 _TELLING = re.compile(
-    r"physician|radiologist|operator|referr|comment|remark|accession|address|phone|telecom|email"
-    r"|patient.*(name|birth)|birth.?(date|name|day)|surname"
+    r"physician|radiologist|(?<!p)referr(ing|al|er)|comment|remark|additionalinfo|accession|address"
+    r"|telephone|mobilephone|^phone|phonenumber|telecom|email|patient.*(name|birth|history)"
+    r"|birth(date|name|day)|surname|^private|recordlocator|admissionid|episodeid|ordernumber"
+    r"|^(acq|exam|visu|subject|visuacq)?operators?(name|initials|id)?$"
 )
 _TOLD = re.compile(
-    r"institution|hospital|station|serial|date|time$|uid$|loid$|sex$|gender|patient.*(age|weight|size)"
-    r"|descrip|protocolname|department|study|scanid|tester|software|sernum|site"
+    r"institution|hospital|station|serial|(?<!up)(?<!vali)(?<!candi)date|time$|uid$|loid$|sex$|gender"
+    r"|patient.*(age|weight|size)|descrip|protocolname|department|study|scanid|software|^site"
+    r"|datasetname|filename|path"
 )
 
 
