@@ -7,8 +7,10 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
+from vipsync.disk.archive import disk_errors
 from vipsync.errors import LocalFileError
 from vipsync.model import BLOCK
 
@@ -111,8 +113,9 @@ class Unpacked(Content):
 
     def _unpack(self, size: int) -> None:
         while self._size < size and (block := next(self._blocks, b"")):
-            self._kept.seek(self._size)
-            self._kept.write(block)
+            with disk_errors(Path(tempfile.gettempdir())):
+                self._kept.seek(self._size)
+                self._kept.write(block)
             self._size += len(block)
 
     @property

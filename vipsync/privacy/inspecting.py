@@ -139,8 +139,10 @@ def _examine(content: Content, way: _Way) -> Reading:
         reading.not_understood = "it holds more values than any file should"
     except ArchiveRefused:
         reading.not_understood = "the archive is damaged or cut short"
-    except VipsyncError:
+    except VipsyncError:  # this machine is in the way, not the content
         raise
+    except MemoryError:
+        raise LocalFileError("There is not enough memory to inspect a file.") from None
     except Exception as exc:  # a parser's answer to absurd content; its text may hold a value
         reading.not_understood = f"it cannot be read ({type(exc).__name__})"
     return reading

@@ -39,11 +39,18 @@ _TELLING = re.compile(
     r"|birth(date|name|day)|surname|^private|recordlocator|admissionid|episodeid|ordernumber"
     r"|^(acq|exam|visu|subject|visuacq)?operators?(name|initials|id)?$"
 )
-_TOLD = re.compile(
-    r"institution|hospital|station|serial|(?<!up)(?<!vali)(?<!candi)date|time$|uid$|loid$|sex$|gender"
-    r"|patient.*(age|weight|size)|descrip|protocolname|department|study|scanid|software|^site"
-    r"|datasetname|filename|path"
+_GROUPS = (
+    ("dates", re.compile(r"(?<!up)(?<!vali)(?<!candi)date|time$")),
+    ("UIDs", re.compile(r"uid$|loid$")),
+    (
+        "",
+        re.compile(
+            r"institution|hospital|station|serial|sex$|gender|patient.*(age|weight|size)|descrip"
+            r"|protocolname|department|study|scanid|software|^site|datasetname|filename|path"
+        ),
+    ),
 )
+"""What is told; the many dates and identifiers of objects have one name together."""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -54,4 +61,7 @@ def meaning(name: str) -> tuple[Layer, str] | None:
         return Layer.FIELD, title
     if "institution" not in letters and _TELLING.search(letters):
         return Layer.FIELD, name.strip()
-    return (Layer.TOLD, name.strip()) if _TOLD.search(letters) else None
+    for group, pattern in _GROUPS:
+        if pattern.search(letters):
+            return Layer.TOLD, group or name.strip()
+    return None

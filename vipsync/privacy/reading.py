@@ -60,7 +60,8 @@ class Reading:
     def named(self, name: str, value: str, place: tuple[int, int] | None = None) -> None:
         """Write down the value of a field that another format than DICOM calls `name`."""
         if found := meaning(name):
-            self.add(*found, value, place)
+            layer, title = found
+            self.add(layer, title, value, place)
 
     def take(self, finding: Finding) -> None:
         """Write down a finding, or count it once more."""

@@ -15,6 +15,7 @@ from vipsync.privacy.reading import Reading
 from vipsync.privacy.texts import decoded, text
 
 _MOST = 1 << 24
+_SIMPLE = re.compile(r'"([^"\n]*)"\s*:\s*"([^"\n]*)"')
 _MOST_SEARCHED = 1000
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _TITLE = re.compile(r"[^\W\d][\w()/-]*( [\w()/-]+){0,2}")
@@ -38,7 +39,13 @@ def recognise_json(content: Content) -> bool:
 def read_json(content: Content, reading: Reading) -> None:
     """Write down each filled field at every depth."""
     reading.format = reading.format or "JSON"
-    document = json.loads(_whole(content).strip("\0 \r\n\t"), object_pairs_hook=_Pairs)
+    said = _whole(content).strip("\0 \r\n\t")
+    try:
+        document = json.loads(said, object_pairs_hook=_Pairs)
+    except ValueError:
+        for found in _SIMPLE.finditer(said):
+            reading.named(found[1], found[2])
+        raise NotUnderstood("the JSON is damaged") from None
     _walk(document, reading)
     named = [f for f in reading.findings if f.layer is Layer.FIELD]
     reading.own += _places(content.at(0, _MOST), named)
