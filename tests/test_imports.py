@@ -34,7 +34,7 @@ ROOMS = (
 
 PURE_ONES = """
     errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
-    privacy.meanings privacy.policy privacy.reading privacy.texts record.digests record.lifecycle
+    privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.lifecycle
     record.outcomes plan.* script.outcomes settings.policy status.privacy status.status status.words
     status.remembered status.results_table
 """

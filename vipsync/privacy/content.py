@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
+from vipsync.disk.archive import disk_errors
 from vipsync.errors import LocalFileError
 from vipsync.model import BLOCK
 
@@ -93,6 +96,11 @@ class Unpacked(Content):
         """Let go of what was kept."""
         self._kept.close()
 
+    def drain(self) -> None:
+        """Pass over what nobody asked for, and keep none of it."""
+        for _ in self._blocks:
+            pass
+
     def file(self) -> BinaryIO:
         """Return a file with everything in it."""
         self._unpack(_EVERYTHING)
@@ -105,8 +113,9 @@ class Unpacked(Content):
 
     def _unpack(self, size: int) -> None:
         while self._size < size and (block := next(self._blocks, b"")):
-            self._kept.seek(self._size)
-            self._kept.write(block)
+            with disk_errors(Path(tempfile.gettempdir())):
+                self._kept.seek(self._size)
+                self._kept.write(block)
             self._size += len(block)
 
     @property
@@ -114,3 +123,23 @@ class Unpacked(Content):
         """How many bytes there are: everything is unpacked."""
         self._unpack(_EVERYTHING)
         return self._size
+
+
+class Part(Content):
+    """A part of another content, as if it were a file of its own."""
+
+    def __init__(self, whole: Content, start: int, length: int) -> None:
+        super().__init__()
+        self._whole, self._begin, self._length = whole, start, length
+
+    def file(self) -> BinaryIO:
+        """Return a file in memory."""
+        return io.BytesIO(self._read(0, self._length))
+
+    def _read(self, start: int, size: int) -> bytes:
+        return self._whole.at(self._begin + start, max(0, min(size, self._length - start)))
+
+    @property
+    def size(self) -> int:
+        """How many bytes the part has."""
+        return self._length

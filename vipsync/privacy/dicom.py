@@ -17,6 +17,7 @@ from typing import NamedTuple
 from vipsync.model import BLOCK
 from vipsync.privacy.content import Content, NotUnderstood, Unpacked
 from vipsync.privacy.findings import Layer
+from vipsync.privacy.profile import PROFILE
 from vipsync.privacy.reading import Reading
 
 
@@ -28,6 +29,7 @@ INSTALL = "pip install 'vipsync[dicom]'"
 
 _DEEPEST = 64
 _MOST_ELEMENTS = 1_000_000
+_MOST_TEXT = 1 << 14
 _MOST_INFLATED = 1 << 30
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -49,6 +51,7 @@ _FIELDS = _words("""
     PlacerOrderNumberProcedure FillerOrderNumberProcedure OrderCallbackPhoneNumber
     OrderCallbackTelecomInformation RequestingPhysician ReferringPhysicianName IdentifyingComments
 """)
+_TELLING = re.compile(r"Institution|Station|SerialNumber|Description|ProtocolName|^Patient")
 _KINDS = (
     (r"\.5\.1\.4\.1\.1\.7(\.|$)", "SecondaryCapture"),
     (r"\.5\.1\.4\.1\.1\.(3|3\.1|6|6\.1|6\.2|6\.3)$", "Ultrasound"),
@@ -77,12 +80,17 @@ def read(content: Content, reading: Reading) -> None:
     """Write down every element that says whose data these are."""
     reading.format = "DICOM"
     reading.not_checked = ("pixels", "faces", "the meaning of free text")
+    require_pydicom(reading)
+    _Walk(content, reading).file()
+
+
+def require_pydicom(reading: Reading) -> None:
+    """Let a file be refused, with the line that installs what reads it, where that is missing."""
     try:
         import pydicom  # noqa: F401  # optional
     except ImportError:
         reading.refuse_unread = True
         raise NotUnderstood(f"DICOM is read only with pydicom: {INSTALL}") from None
-    _Walk(content, reading).file()
 
 
 class _Element(NamedTuple):
@@ -103,6 +111,7 @@ class _Walk:
         self._content, self._reading = content, reading
         self._order = "<"
         self._charset = "latin-1"
+        self._creators: dict[int, str] = {}
         self._count = 0
         self._private = 0
 
@@ -159,7 +168,7 @@ class _Walk:
 
     def _elements(self, at: int, end: int, explicit: bool, depth: int) -> int:
         """Read elements up to `end`, or to the mark that ends an item; return where that is."""
-        while at < end:
+        while at < end and not self._is_padding(at, end):
             element = self._element(at, explicit)
             if element.tag == _ITEM_END:
                 return element.start
@@ -167,6 +176,9 @@ class _Walk:
                 return at  # an item without its mark
             at = self._value(element, end, explicit, depth)
         return at
+
+    def _is_padding(self, at: int, end: int) -> bool:
+        return end - at < 8 and not self._content.at(at, end - at).strip(b"\0")
 
     def _element(self, at: int, explicit: bool) -> _Element:
         self._count += 1
@@ -183,9 +195,20 @@ class _Walk:
                 (length,), start = struct.unpack(f"{self._order}L", head[8:]), at + 12
             else:
                 (length,) = struct.unpack(f"{self._order}H", head[6:8])
-        return _Element(tag, vr if vr not in ("", "UN") else _usual_vr(tag) or vr, start, length)
+        if vr in ("", "UN"):
+            vr = self._private_vr(tag) if group % 2 else _usual_vr(tag) or vr
+        return _Element(tag, vr, start, length)
+
+    def _private_vr(self, tag: int) -> str:
+        """Return what kind of value a private element has, by the vendor who reserved its block."""
+        creator = self._creators.get(tag >> 8, "")
+        return (
+            _vendors_vr(creator, tag) if creator else "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
+        )
 
     def _value(self, element: _Element, end: int, explicit: bool, depth: int) -> int:
+        if element.tag in PROFILE and element.vr == "SQ" and element.length:
+            self._reading.told(_title(element.tag))
         if element.length == _UNDEFINED:
             if element.tag in _PIXELS or element.vr in ("OB", "OW"):
                 return self._fragments(element.start, end)
@@ -223,7 +246,9 @@ class _Walk:
             open_ended = item.length == _UNDEFINED
             if not open_ended and item.end > end:
                 raise NotUnderstood("a length in the DICOM file points beyond its end")
+            charset = self._charset
             at = self._elements(item.start, end if open_ended else item.end, explicit, depth)
+            self._charset = charset
         return at
 
     def _fragments(self, start: int, end: int) -> int:
@@ -246,40 +271,39 @@ class _Walk:
             self._charset = _encoding(self._text(element))
         elif tag in (_SOP_CLASS, _IMAGE_TYPE, _BURNED_IN, _DOCUMENT) or 0x6000 <= group <= 0x60FF:
             self._risks(element)
-        if "PN" in (element.vr, _usual_vr(tag)) or is_direct(tag):
+        if "PN" in (element.vr, _usual_vr(tag)) or (is_direct(tag) and element.vr != "SQ"):
             self._field(element)
         elif group % 2:
             self._private += 1
-        elif is_told(tag) and element.length:
-            self._reading.told(
-                _title(tag), self._text(element) if element.vr in _TEXT else "filled"
-            )
+            if 0x10 <= tag & 0xFFFF <= 0xFF:
+                self._creators[group << 8 | tag & 0xFF] = self._text(element)
+        elif element.length and is_told(tag):
+            self._reading.told(_told_as(element), self._text(element))
 
     def _field(self, element: _Element) -> None:
-        place = element.start, element.end
-        self._reading.add(Layer.FIELD, _title(element.tag), self._text(element), place)
+        raw = self._content.at(element.start, min(element.length, _MOST_TEXT))
+        value = _decoded(raw, self._charset)
+        self._reading.add(Layer.FIELD, _title(element.tag), value, (element.start, element.end))
 
     def _risks(self, element: _Element) -> None:
-        if element.tag == _DOCUMENT or (element.tag & 0xFFFF == 0x3000 and element.tag >> 16 != 8):
-            if element.length:
-                self._reading.risk(
-                    "EncapsulatedDocument" if element.tag == _DOCUMENT else "Overlay"
-                )
-            return
-        text = self._text(element).upper()
-        if element.tag == _SOP_CLASS:
+        tag, text = element.tag, self._text(element).upper()
+        if tag == _SOP_CLASS:
             for pattern, kind in _KINDS:
                 if re.search(pattern, text):
                     self._reading.risk(kind)
-        elif element.tag == _IMAGE_TYPE and {"SAVE", "SCREEN", "SCREEN SAVE"} & set(
-            text.split("\\")
-        ):
+        elif tag == _IMAGE_TYPE and {"SAVE", "SCREEN", "SCREEN SAVE"} & set(text.split("\\")):
             self._reading.risk("ScreenSave")
-        elif element.tag == _BURNED_IN and text.startswith("YES"):
+        elif tag == _BURNED_IN and text.startswith("YES"):
             self._reading.risk("BurnedInAnnotation")
+        elif tag == _DOCUMENT and element.length:
+            self._reading.risk("EncapsulatedDocument")
+        elif tag & 0xFF00FFFF == 0x60003000 and element.length:
+            self._reading.risk("Overlay")
 
     def _text(self, element: _Element) -> str:
-        raw = self._content.at(element.start, min(element.length, 1 << 14))
+        if element.vr not in _TEXT:
+            return "filled"
+        raw = self._content.at(element.start, min(element.length, _MOST_TEXT))
         return _decoded(raw, self._charset).strip("\0 ")
 
 
@@ -353,8 +377,20 @@ def _title(tag: int) -> str:
 @lru_cache(maxsize=1 << 14)
 def is_told(tag: int) -> bool:
     """Return whether a tag narrows down who, where or when it was."""
-    word = keyword(tag)
-    return bool(word) and bool(
-        _usual_vr(tag) in ("DA", "DT")
-        or re.search(r"Institution|Station|SerialNumber|Description|ProtocolName|Patient", word)
-    )
+    return tag in PROFILE or _TELLING.search(keyword(tag)) is not None
+
+
+def _told_as(element: _Element) -> str:
+    """Return one name for all dates and for all identifiers of objects: there are many of them."""
+    groups = {"DA": "dates", "DT": "dates", "TM": "dates", "UI": "UIDs"}
+    return groups.get(element.vr) or _title(element.tag)
+
+
+@lru_cache(maxsize=1 << 14)
+def _vendors_vr(creator: str, tag: int) -> str:
+    from pydicom.datadict import private_dictionary_VR
+
+    try:
+        return private_dictionary_VR(tag, creator).split(" or ")[0]
+    except KeyError:
+        return "UN"

@@ -10,8 +10,20 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from vipsync.disk.tarstream import opened
-from vipsync.errors import LocalFileError, VipsyncError
-from vipsync.privacy import dicom, rda
+from vipsync.errors import ArchiveRefused, LocalFileError, VipsyncError
+from vipsync.privacy import (
+    archives,
+    bruker,
+    dicom,
+    ge,
+    jmrui,
+    lcmodel,
+    nifti,
+    philips,
+    rda,
+    sidecars,
+    twix,
+)
 from vipsync.privacy.content import Content, FileContent, NotUnderstood
 from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.identifiers import REACH, Identifier, hits, identifiers
@@ -31,7 +43,27 @@ class _Format(NamedTuple):
 _FORMATS = (
     _Format(dicom.recognise, dicom.read),
     _Format(rda.recognise, rda.read),
+    _Format(philips.recognise, philips.read),
+    _Format(twix.recognise, twix.read),
+    _Format(ge.recognise, ge.read),
+    _Format(bruker.recognise, bruker.read),
+    _Format(nifti.recognise, nifti.read),
+    _Format(jmrui.recognise, jmrui.read),
+    _Format(lcmodel.recognise, lcmodel.read),
+    _Format(sidecars.recognise_json, sidecars.read_json),
+    _Format(sidecars.recognise_table, sidecars.read_table),
 )
+_ROOM = 5
+_ROOM_OF_ONE_FILE, _ROOM_OF_MANY = 1, 2
+"""How deep archives may lie in each other: two of many files, and one that is compressed in them."""
+
+
+class _Way(NamedTuple):
+    """What is searched for on the way through archives, and how far it may go."""
+
+    allowance: archives.Allowance
+    wanted: tuple[Identifier, ...] = ()
+    room: int = _ROOM
 
 
 def inspect(
@@ -52,12 +84,16 @@ def inspect(
     with _open(source) as file:
         before = _state(file)
         content = FileContent(file)
-        reading = examine(content)
+        reading = _examine(content, _Way(archives.Allowance(content.size)))
         wanted = (*known, *identifiers(_inspection(reading)))
         for text in (name, *names):
             _cross(
                 reading, hits(wanted, text), "a path" if text == name or "/" in text else "a name"
             )
+        if wanted and reading.is_archive:
+            again = _examine(content, _Way(archives.Allowance(content.size), wanted))
+            reading.take_all(f for f in again.findings if f.layer is Layer.CROSS)
+            wanted = ()
         if wanted or see:
             _search(reading, content, wanted, see)
         if _state(file) != before:
@@ -92,27 +128,50 @@ def _inspection(reading: Reading) -> Inspection:
     )
 
 
-def examine(content: Content) -> Reading:
+def _examine(content: Content, way: _Way) -> Reading:
     """Return what the fields of a file say; whatever goes wrong in it makes it "not understood"."""
     reading = Reading()
     try:
-        _read(content, reading)
+        _read(content, reading, way)
     except NotUnderstood as exc:
         reading.not_understood = str(exc)
     except TooMuch:
         reading.not_understood = "it holds more values than any file should"
-    except VipsyncError:
+    except ArchiveRefused:
+        reading.not_understood = "the archive is damaged or cut short"
+    except VipsyncError:  # this machine is in the way, not the content
         raise
+    except MemoryError:
+        raise LocalFileError("There is not enough memory to inspect a file.") from None
     except Exception as exc:  # a parser's answer to absurd content; its text may hold a value
         reading.not_understood = f"it cannot be read ({type(exc).__name__})"
     return reading
 
 
-def _read(content: Content, reading: Reading) -> None:
+def _read(content: Content, reading: Reading, way: _Way) -> None:
     for form in _FORMATS:
         if form.recognise(content):
             return form.read(content, reading)
-    raise NotUnderstood("its format is not known")
+    if kind := archives.kind(content):
+        return _members(content, reading, way, kind)
+    raise NotUnderstood("its format is not known" if content.at(0, 1) else "it is empty")
+
+
+def _members(content: Content, reading: Reading, way: _Way, kind: str) -> None:
+    """Look into each member, and search it for what is wanted."""
+    reading.format, reading.is_archive = kind, True
+    room = way.room - (_ROOM_OF_ONE_FILE if kind == "packed" else _ROOM_OF_MANY)
+    if room < 0:
+        raise NotUnderstood("archives lie too deep in each other")
+    for member in archives.members(content, way.allowance):
+        _cross(reading, hits(way.wanted, member.name), "a path", member.name)
+        if member.content:
+            inner = _examine(member.content, way._replace(room=room))
+            if way.wanted and not inner.is_archive:
+                _search(inner, member.content, way.wanted, None)
+            reading.absorb(inner, member.name)
+            if kind == "packed":
+                reading.format = f"{inner.format}, packed" if inner.format else kind
 
 
 def _search(

@@ -13,34 +13,44 @@ from vipsync.privacy.findings import Layer
 
 _NAMES = {
     "PatientName": """
-        patientname patientsname tpatientname tpatientsname nameofpatient patname patnameff patient
+        patientname patientsname tpatientname tpatientsname nameofpatient patname patient
         patientfullname subjectname subjectnamestring visusubjectname participantname fullname
-        firstname lastname surname familyname forename givenname maidenname middlename name
+        firstname lastname surname familyname forename givenname maidenname middlename
     """,
     "PatientID": """
-        patientid tpatientid patid patidff subjectid subjectpatientid visusubjectid visusubjectinstanceid
+        patientid tpatientid patid subjectid subjectpatientid visusubjectid subjectregistration
         patientregistrationid medicalrecordnumber mrn nhsnumber socialsecuritynumber ssn
         hospitalnumber hospitalid otherpatientids issuerofpatientid
     """,
     "PatientBirthDate": """
-        patientbirthdate patientbirthday patientsbirthdate tpatientbirthdate patientdob patientdateofbirth
-        dob dobs birthdate birthday dateofbirth subjectdbirth subjectbirthdate visusubjectbirthdate
-        birthtime patientbirthtime
+        patientbirthdate patientbirthday patientsbirthdate tpatientbirthdate patientdob
+        patientdateofbirth dob birthdate birthday dateofbirth subjectdbirth subjectbirthdate
+        visusubjectbirthdate patientbirthtime
     """,
-    "AccessionNumber": "accession accessionnumber accessionno reqnum exno2",
-    "ReferringPhysicianName": "referringphysician referringphysicianname refphy subjectreferral",
-    "OperatorsName": "operator operators operatorname operatorsname operatorinitials owner",
+    "AccessionNumber": "accession accessionnumber accessionno",
+    "ReferringPhysicianName": "referringphysician referringphysicianname subjectreferral",
     "examination_name": "examinationname",
+    "OriginalFile": "originalfile",
 }
 _TITLES = {name: field for field, names in _NAMES.items() for name in names.split()}
 _TELLING = re.compile(
-    r"physician|radiologist|operator|referr|comment|remark|accession|address|phone|telecom|email"
-    r"|patient.*(name|birth)|birth.?(date|name|day)|surname"
+    r"physician|radiologist|(?<!p)referr(ing|al|er)|comment|remark|additionalinfo|accession|address"
+    r"|telephone|mobilephone|^phone|phonenumber|telecom|email|patient.*(name|birth|history)"
+    r"|birth(date|name|day)|surname|^private|recordlocator|admissionid|episodeid|ordernumber"
+    r"|^(acq|exam|visu|subject|visuacq)?operators?(name|initials|id)?$"
 )
-_TOLD = re.compile(
-    r"institution|hospital|station|serial|date|time$|uid$|loid$|sex$|gender|patient.*(age|weight|size)"
-    r"|descrip|protocolname|department|study|scanid|tester|software|sernum|site"
+_GROUPS = (
+    ("dates", re.compile(r"(?<!up)(?<!vali)(?<!candi)date|time$")),
+    ("UIDs", re.compile(r"uid$|loid$")),
+    (
+        "",
+        re.compile(
+            r"institution|hospital|station|serial|sex$|gender|patient.*(age|weight|size)|descrip"
+            r"|protocolname|department|study|scanid|software|^site|datasetname|filename|path"
+        ),
+    ),
 )
+"""What is told; the many dates and identifiers of objects have one name together."""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -51,4 +61,7 @@ def meaning(name: str) -> tuple[Layer, str] | None:
         return Layer.FIELD, title
     if "institution" not in letters and _TELLING.search(letters):
         return Layer.FIELD, name.strip()
-    return (Layer.TOLD, name.strip()) if _TOLD.search(letters) else None
+    for group, pattern in _GROUPS:
+        if pattern.search(letters):
+            return Layer.TOLD, group or name.strip()
+    return None

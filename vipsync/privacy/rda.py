@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vipsync.privacy.content import Content, NotUnderstood
 from vipsync.privacy.reading import Reading
-from vipsync.privacy.texts import lines, text
+from vipsync.privacy.texts import fields
 
 _BEGIN, _END = b">>> Begin of header <<<", b">>> End of header <<<"
 _MOST = 1 << 18  # bytes of a header; real ones have some thousand
@@ -18,13 +18,9 @@ def recognise(content: Content) -> bool:
 def read(content: Content, reading: Reading) -> None:
     """Write down the fields of the header."""
     reading.format = "Siemens rda"
-    head = content.at(0, _MOST)
-    end = head.find(_END)
-    for start, line in lines(head if end < 0 else head[:end]):
-        name, sign, value = line.partition(b":")
-        if sign:
-            at = start + len(name) + 1
-            reading.named(text(name), text(value), (at, at + len(value)))
-    if end < 0:
+    head, end, _ = content.at(0, _MOST).partition(_END)
+    for field in fields(head):
+        reading.named(*field)
+    if not end:
         raise NotUnderstood("the header of the rda file has no end")
-    reading.own.append((end + len(_END), content.size))
+    reading.own.append((len(head) + len(_END), content.size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from vipsync.privacy.findings import Finding, Layer
@@ -60,7 +60,8 @@ class Reading:
     def named(self, name: str, value: str, place: tuple[int, int] | None = None) -> None:
         """Write down the value of a field that another format than DICOM calls `name`."""
         if found := meaning(name):
-            self.add(*found, value, place)
+            layer, title = found
+            self.add(layer, title, value, place)
 
     def take(self, finding: Finding) -> None:
         """Write down a finding, or count it once more."""
@@ -70,6 +71,19 @@ class Reading:
         elif len(self._found) >= _MOST_VALUES:
             raise TooMuch
         self._found[key] = finding
+
+    def take_all(self, findings: Iterable[Finding]) -> None:
+        """Write down findings, or count them once more."""
+        for finding in findings:
+            self.take(finding)
+
+    def absorb(self, inner: Reading, member: str) -> None:
+        """Take in what a member of this archive holds."""
+        self.take_all(replace(f, member=f"{member}/{f.member}".strip("/")) for f in inner.findings)
+        self.not_checked = tuple(dict.fromkeys((*self.not_checked, *inner.not_checked)))
+        self.refuse_unread |= inner.refuse_unread
+        if inner.not_understood and not self.not_understood:
+            self.not_understood = f"not all members are understood: {inner.not_understood}"
 
 
 class Places:
