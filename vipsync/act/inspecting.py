@@ -29,7 +29,7 @@ def inspected(
     inspection = inspect(file, action.path, names=action.names, see=see)
     policy = policy_of(action.policy)
     verdict = judge(inspection, policy, action.path)
-    persons = identifiers(_refused_part(inspection, policy, action.path))
+    persons = _persons(inspection, policy, action.path)
     return Found(
         refused=_refused(verdict),
         told=_counts(verdict.told),
@@ -50,13 +50,13 @@ def _counts(counts: Iterable[FieldCount]) -> tuple[tuple[str, int], ...]:
     return tuple((one.field, one.count) for one in counts)
 
 
-def _refused_part(inspection: Inspection, policy: PrivacyPolicy, path: str) -> Inspection:
-    """Return what may not go: pseudonyms and dummies may stand in names too."""
-    one_by_one = ((f, replace(inspection, findings=(f,))) for f in inspection.findings)
-    return replace(
-        inspection,
-        findings=tuple(f for f, alone in one_by_one if judge(alone, policy, path).refused),
-    )
+def _persons(inspection: Inspection, policy: PrivacyPolicy, path: str) -> tuple[Identifier, ...]:
+    """Return what names somebody: pseudonyms do not; what may be in a header may still be in no name."""
+    every = replace(policy, allow=())
+    alone = ((f, replace(inspection, findings=(f,))) for f in inspection.findings)
+    named = tuple(f for f, one in alone if judge(one, every, path).refused)
+    found = identifiers(replace(inspection, findings=named))
+    return tuple(one for one in found if not policy.reason(f"a part of {one.field} in a path"))
 
 
 def _naming(persons: tuple[Identifier, ...], names: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -100,7 +100,7 @@ def preview(
     not judged yet are read now. Raise SettingsError for what is
     wrong with the settings.
     """
-    state = _state(folder)
+    state = known_state(folder)
     observer = Observer(folder, overrides, environ, clock=time.monotonic)
     observer.read_settings(state)
     pipeline_id = observer.settings.pipeline_id if observer.settings else None
@@ -149,7 +149,7 @@ def _with_warnings(snapshot: Snapshot) -> CaseSet:
     return replace(found, warnings=(*found.warnings, *grouping_warnings(complete, descriptor)))
 
 
-def _state(folder: SessionFolder) -> State:
+def known_state(folder: SessionFolder) -> State:
     """Return what the ledger says; an empty one for a folder that was never run."""
     if folder.ledger.exists():
         return read_state(folder.ledger)
