@@ -27,7 +27,7 @@ from vipsync.privacy import (
 from vipsync.privacy.content import Content, FileContent, NotUnderstood
 from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.identifiers import REACH, Identifier, hits, identifiers
-from vipsync.privacy.reading import Places, Reading, TooMuch
+from vipsync.privacy.reading import EVERYTHING, Places, Reading, TooMuch
 
 GATE_VERSION = 1
 """Counts up when files that were inspected must be inspected anew."""
@@ -180,7 +180,11 @@ def _search(
     """Pass all bytes by, and write down which of the values are in them."""
     left, own = list(wanted), Places(reading.own)
     start, tail = 0, b""
-    for block in content.blocks():
+    while True:
+        if not see and (beyond := own.end_around(start)) > start:
+            start, tail = beyond, b""
+        if start >= EVERYTHING or not (block := content.block(start)):
+            return
         if see:
             see(block)
         if left:

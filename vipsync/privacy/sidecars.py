@@ -11,7 +11,7 @@ from vipsync.privacy import dicom
 from vipsync.privacy.content import Content, NotUnderstood
 from vipsync.privacy.findings import Finding, Layer
 from vipsync.privacy.meanings import meaning
-from vipsync.privacy.reading import Reading
+from vipsync.privacy.reading import EVERYTHING, Reading
 from vipsync.privacy.texts import decoded, text
 
 _MOST = 1 << 24
@@ -122,7 +122,7 @@ def read_table(content: Content, reading: Reading) -> None:
                 reading.named(title, cell)
             elif not _LABEL.fullmatch(cell.strip()):
                 reading.add(Layer.FIELD, "PatientID", cell)
-    reading.own.append((0, content.size))  # each cell was looked at
+    reading.own.append((0, EVERYTHING))  # each cell was looked at
 
 
 def _whole(content: Content) -> str:
