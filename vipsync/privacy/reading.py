@@ -71,7 +71,7 @@ class Reading:
         key = finding.layer, finding.field, finding.value
         if known := self._found.get(key):
             finding = replace(known, count=known.count + finding.count)
-        elif len(self._found) >= _MOST_VALUES:
+        elif len(self._found) >= _MOST_VALUES and finding.layer is not Layer.CROSS:
             raise TooMuch
         self._found[key] = finding
 

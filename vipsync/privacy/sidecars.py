@@ -114,6 +114,7 @@ def _are_titles(titles: Sequence[str], sign: str) -> bool:
 def read_table(content: Content, reading: Reading) -> None:
     """Write down each filled cell of a column that names somebody."""
     reading.format = "table"
+    reading.own.append((0, EVERYTHING))  # each cell was looked at
     rows = csv.reader(_whole(content).splitlines(), delimiter=_sign(content) or "\t")
     titles = [_PERSON.get(title.strip().casefold(), title.strip()) for title in next(rows, [])]
     for row in rows:
@@ -122,7 +123,6 @@ def read_table(content: Content, reading: Reading) -> None:
                 reading.named(title, cell)
             elif not _LABEL.fullmatch(cell.strip()):
                 reading.add(Layer.FIELD, "PatientID", cell)
-    reading.own.append((0, EVERYTHING))  # each cell was looked at
 
 
 def _whole(content: Content) -> str:
