@@ -56,7 +56,8 @@ def dicom(
     base.update(inner or {})
     base.update(dataset(**fields))
     out = io.BytesIO()
-    made = FileDataset(out, base, file_meta=meta, preamble=preamble)
+    kind = {"is_implicit_VR": syntax.is_implicit_VR, "is_little_endian": syntax.is_little_endian}
+    made = FileDataset(out, base, preamble, meta, **kind)
     made.save_as(out, enforce_file_format=True)
     return out.getvalue()
 

@@ -13,10 +13,10 @@ from typing import BinaryIO
 from vipsync.disk.archive import disk_errors
 from vipsync.errors import LocalFileError
 from vipsync.model import BLOCK
+from vipsync.privacy.reading import EVERYTHING
 
 _WINDOW = 1 << 16
 _IN_MEMORY = 1 << 24
-_EVERYTHING = 1 << 62
 
 
 class NotUnderstood(Exception):
@@ -41,9 +41,13 @@ class Content(ABC):
     def blocks(self) -> Iterator[bytes]:
         """Yield all bytes in order."""
         start = 0
-        while block := self._read(start, BLOCK):
+        while block := self.block(start):
             yield block
             start += len(block)
+
+    def block(self, start: int) -> bytes:
+        """Return the bytes from `start` on, as many as are handled at a time; none at the end."""
+        return self._read(start, BLOCK)
 
     @abstractmethod
     def file(self) -> BinaryIO:
@@ -103,7 +107,7 @@ class Unpacked(Content):
 
     def file(self) -> BinaryIO:
         """Return a file with everything in it."""
-        self._unpack(_EVERYTHING)
+        self._unpack(EVERYTHING)
         return self._kept  # type: ignore[return-value]  # it reads and seeks
 
     def _read(self, start: int, size: int) -> bytes:
@@ -121,7 +125,7 @@ class Unpacked(Content):
     @property
     def size(self) -> int:
         """How many bytes there are: everything is unpacked."""
-        self._unpack(_EVERYTHING)
+        self._unpack(EVERYTHING)
         return self._size
 
 

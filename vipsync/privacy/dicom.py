@@ -30,6 +30,7 @@ INSTALL = "pip install 'vipsync[dicom]'"
 _DEEPEST = 64
 _MOST_ELEMENTS = 1_000_000
 _MOST_TEXT = 1 << 14
+_MOST_PADDING = 1 << 20
 _MOST_INFLATED = 1 << 30
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -178,7 +179,12 @@ class _Walk:
         return at
 
     def _is_padding(self, at: int, end: int) -> bool:
-        return end - at < 8 and not self._content.at(at, end - at).strip(b"\0")
+        """Return whether only zeros follow, as some writers fill up their last block."""
+        if self._content.at(at, 8).strip(b"\0"):
+            return False
+        if end - at > _MOST_PADDING or self._content.at(at, end - at).strip(b"\0"):
+            raise NotUnderstood("the DICOM file holds zeros where an element should be")
+        return True
 
     def _element(self, at: int, explicit: bool) -> _Element:
         self._count += 1

@@ -27,7 +27,7 @@ from vipsync.privacy import (
 from vipsync.privacy.content import Content, FileContent, NotUnderstood
 from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.identifiers import REACH, Identifier, hits, identifiers
-from vipsync.privacy.reading import Places, Reading, TooMuch
+from vipsync.privacy.reading import EVERYTHING, Places, Reading, TooMuch
 
 GATE_VERSION = 1
 """Counts up when files that were inspected must be inspected anew."""
@@ -53,6 +53,7 @@ _FORMATS = (
     _Format(sidecars.recognise_json, sidecars.read_json),
     _Format(sidecars.recognise_table, sidecars.read_table),
 )
+_MOST_WANTED = 200
 _ROOM = 5
 _ROOM_OF_ONE_FILE, _ROOM_OF_MANY = 1, 2
 """How deep archives may lie in each other: two of many files, and one that is compressed in them."""
@@ -85,7 +86,7 @@ def inspect(
         before = _state(file)
         content = FileContent(file)
         reading = _examine(content, _Way(archives.Allowance(content.size)))
-        wanted = (*known, *identifiers(_inspection(reading)))
+        wanted = _few(reading, (*known, *identifiers(_inspection(reading))))
         for text in (name, *names):
             _cross(
                 reading, hits(wanted, text), "a path" if text == name or "/" in text else "a name"
@@ -108,6 +109,13 @@ def _open(source: Path | BinaryIO) -> Iterator[BinaryIO]:
             yield file
     else:
         yield source
+
+
+def _few(reading: Reading, wanted: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+    """Return no more values than can be searched for in good time."""
+    if len(wanted) > _MOST_WANTED:
+        reading.not_checked += (f"other places of all but {_MOST_WANTED} values",)
+    return wanted[:_MOST_WANTED]
 
 
 def _state(file: BinaryIO) -> tuple[int, ...]:
@@ -180,7 +188,11 @@ def _search(
     """Pass all bytes by, and write down which of the values are in them."""
     left, own = list(wanted), Places(reading.own)
     start, tail = 0, b""
-    for block in content.blocks():
+    while True:
+        if not see and (beyond := own.end_around(start)) > start:
+            start, tail = beyond, b""
+        if start >= EVERYTHING or not (block := content.block(start)):
+            return
         if see:
             see(block)
         if left:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vipsync.privacy import dicom, sidecars
 from vipsync.privacy.content import Content, NotUnderstood, Part
 from vipsync.privacy.findings import Layer
-from vipsync.privacy.reading import Reading
+from vipsync.privacy.reading import EVERYTHING, Reading
 from vipsync.privacy.texts import string
 
 _MOST_EXTENSION = 1 << 24
@@ -81,9 +81,9 @@ def read(content: Content, reading: Reading) -> None:
             reading.add(Layer.FIELD, name, value, (place, place + length))
     kind, place = layout.data
     (data,) = struct.unpack(order + kind, content.at(place, struct.calcsize(kind)))
-    start = int(data) if 0 <= data < 1 << 62 else 0
+    start = int(data) if 0 <= data < EVERYTHING else 0
     if start >= layout.size:
-        reading.own.append((start, 1 << 62))
+        reading.own.append((start, EVERYTHING))
     if layout is not _ANALYZE:
         _extensions(content, reading, order, layout.size, start)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vipsync.privacy.content import Content, NotUnderstood
-from vipsync.privacy.reading import Reading
+from vipsync.privacy.reading import EVERYTHING, Reading
 from vipsync.privacy.texts import fields
 
 _BEGIN, _END = b">>> Begin of header <<<", b">>> End of header <<<"
@@ -23,4 +23,4 @@ def read(content: Content, reading: Reading) -> None:
         reading.named(*field)
     if not end:
         raise NotUnderstood("the header of the rda file has no end")
-    reading.own.append((len(head) + len(_END), content.size))
+    reading.own.append((len(head) + len(_END), EVERYTHING))

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from vipsync.privacy.findings import Finding, Layer
 from vipsync.privacy.meanings import meaning
 
+EVERYTHING = 1 << 62
+"""A place behind the end of every file."""
+
 _MOST_VALUES = 20_000  # different values of one file or archive
 _MOST_TEXT = 4096  # characters of a value that are kept
 
@@ -68,7 +71,7 @@ class Reading:
         key = finding.layer, finding.field, finding.value
         if known := self._found.get(key):
             finding = replace(known, count=known.count + finding.count)
-        elif len(self._found) >= _MOST_VALUES:
+        elif len(self._found) >= _MOST_VALUES and finding.layer is not Layer.CROSS:
             raise TooMuch
         self._found[key] = finding
 
@@ -97,9 +100,14 @@ class Places:
             else:
                 self._joined.append((start, end))
 
+    def end_around(self, place: int) -> int:
+        """Return where the one around a place ends; the place itself where there is none."""
+        at = bisect_right(self._joined, (place, EVERYTHING)) - 1
+        return max(place, self._joined[at][1]) if at >= 0 else place
+
     def within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield the parts of [start, end) that are such places, counted from `start`."""
-        first = max(0, bisect_right(self._joined, (start, start)) - 1)
+        first = max(0, bisect_right(self._joined, (start, EVERYTHING)) - 1)
         for number in range(first, len(self._joined)):
             begin, stop = self._joined[number]
             if begin >= end:

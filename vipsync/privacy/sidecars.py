@@ -11,7 +11,7 @@ from vipsync.privacy import dicom
 from vipsync.privacy.content import Content, NotUnderstood
 from vipsync.privacy.findings import Finding, Layer
 from vipsync.privacy.meanings import meaning
-from vipsync.privacy.reading import Reading
+from vipsync.privacy.reading import EVERYTHING, Reading
 from vipsync.privacy.texts import decoded, text
 
 _MOST = 1 << 24
@@ -114,6 +114,7 @@ def _are_titles(titles: Sequence[str], sign: str) -> bool:
 def read_table(content: Content, reading: Reading) -> None:
     """Write down each filled cell of a column that names somebody."""
     reading.format = "table"
+    reading.own.append((0, EVERYTHING))  # each cell was looked at
     rows = csv.reader(_whole(content).splitlines(), delimiter=_sign(content) or "\t")
     titles = [_PERSON.get(title.strip().casefold(), title.strip()) for title in next(rows, [])]
     for row in rows:
@@ -122,7 +123,6 @@ def read_table(content: Content, reading: Reading) -> None:
                 reading.named(title, cell)
             elif not _LABEL.fullmatch(cell.strip()):
                 reading.add(Layer.FIELD, "PatientID", cell)
-    reading.own.append((0, content.size))  # each cell was looked at
 
 
 def _whole(content: Content) -> str:
