@@ -5,7 +5,7 @@ PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
 from vipsync import actions as do
@@ -42,16 +42,25 @@ from vipsync.rows import (
 def plan_judging(s: Snapshot) -> Plan:
     """Plan to look for what names somebody in each file that is to go to VIP."""
     draft = Draft(s)
-    for action in Gate(s).unread(map(RelPath, unsent(s))):
+    for _, action in _to_go(s, do.Inspect):
         draft.add(action)
     return draft.finished()
 
 
 def naming(s: Snapshot) -> dict[RelPath, Found]:
-    """Return the files of the data set that are to go to VIP and name somebody, and by which fields."""
+    """Return the files that are to go to VIP and name somebody, with what was found in them."""
     gate = Gate(s)
-    gate.lets(*map(RelPath, unsent(s)))
+    gate.lets(*(path for path, _ in _to_go(s, do.SendFile)))
     return {path: gate.barred[path] for path in sorted(gate.barred)}
+
+
+def _to_go(s: Snapshot, kind: type[do.Action]) -> Iterator[tuple[RelPath, do.Action]]:
+    """Yield the files of the data set of which this is the next thing to do."""
+    places = InputPlaces(s, tells=True)
+    for path in s.files:
+        with suppress(NameRefused):
+            todo = places.place(InputFile(path)).todo
+            yield from ((path, action) for action in todo if isinstance(action, kind))
 
 
 def plan_upload(s: Snapshot, target: Target, *, refuse: bool = False) -> Plan:
