@@ -12,6 +12,7 @@ from tests.lab.builders import (
     INPUTS,
     OPEN,
     UPLOAD_ONLY,
+    attempt,
     checked,
     known,
     memory,
@@ -26,6 +27,7 @@ from tests.lab.builders import (
 )
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
+from vipsync.errors import LocalFileError
 from vipsync.model import PrivacySettings, RelPath, Settings, VipPath, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
@@ -43,9 +45,15 @@ IN_A_PATH: dict[str, Any] = {"names": (("smith_john", "PatientName"),), **NAMED}
 
 
 def moment(*rows: Row, session: Session = JUDGED_THERE, **changes: Any) -> Snapshot:
-    """Return a moment with the gate kept; two files that were quiet for long, unless others are given."""
+    """Return a moment with the gate kept, and two files unless others are given.
+
+    All that lies on VIP was judged by this gate and policy.
+    """
     made = {"files": {"a.dat": "one", "b.dat": "two"}, "memory": memory(), "gate": GATE}
-    return snapshot(*rows, session=session, **{**made, **changes})
+    seen = snapshot(*rows, session=session, **{**made, **changes})
+    if session is JUDGED_THERE:
+        seen.state.session = replace(session, gate=Gate(seen).key)
+    return seen
 
 
 def planned(*rows: Row, **changes: Any) -> list[str]:
@@ -66,10 +74,21 @@ def judged(path: str, content: str, **found: Any) -> tuple[Row, Row]:
 CLEAR = (*judged("a.dat", "one"), *judged("b.dat", "two"))
 
 
-def test_nothing_is_sent_before_all_of_it_was_judged() -> None:
-    """What one file holds may be in the name of another."""
+def test_nothing_is_sent_before_it_was_judged() -> None:
+    """Nobody knows what is in it."""
     assert planned() == ["Inspect a.dat", "Inspect b.dat"]
+
+
+def test_nothing_is_sent_while_another_file_is_judged() -> None:
+    """What one file holds may be in the name of another."""
     assert planned(*judged("a.dat", "one")) == ["Inspect b.dat"]
+
+
+def test_a_file_that_cannot_be_judged_holds_up_no_other() -> None:
+    """It is tried again in its time."""
+    key = do.Key(do.Inspect, "b.dat")
+    failing = memory(attempts={key: attempt(LocalFileError("unreadable"))})
+    assert planned(*judged("a.dat", "one"), memory=failing) == [f"SendFile {INPUTS}/a.dat"]
 
 
 def test_what_is_clear_is_sent_bound_to_its_content() -> None:
@@ -118,20 +137,29 @@ TEXTS: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"files": {"a.dat": "other"}},
-        {"gate": "2"},
-        {"settings": settings(privacy={"strict": True})},
-        TEXTS,
-    ],
-    ids=["content", "gate", "policy", "names"],
+    [{"gate": "2"}, {"settings": settings(privacy={"strict": True})}, TEXTS],
+    ids=["gate", "policy", "names"],
 )
-def test_a_verdict_is_on_one_content_by_one_gate_policy_and_names(changes: dict[str, Any]) -> None:
-    """Whatever is another one, the file is judged anew before anything is sent."""
-    told = {"told": (("InstitutionName", 1),)}
-    rows = judged("a.dat", "one", **told)
-    assert planned(*rows, **{"files": {"a.dat": "one"}, **changes}) != [f"SendFile {INPUTS}/a.dat"]
-    assert planned(*rows, files={"a.dat": "one"}) == [f"SendFile {INPUTS}/a.dat"]
+def test_a_verdict_is_by_one_gate_policy_and_names(changes: dict[str, Any]) -> None:
+    """Whatever is another one, the file is judged anew before it is sent."""
+    rows = judged("a.dat", "one", told=(("InstitutionName", 1),))
+    one: dict[str, Any] = {"files": {"a.dat": "one"}}
+    assert planned(*rows, **one) == [f"SendFile {INPUTS}/a.dat"]
+    assert planned(*rows, **one, **changes)[0] == "Inspect a.dat"
+
+
+def test_a_verdict_is_on_one_content() -> None:
+    """Neither on what is there now, nor on what was read since."""
+    rows, path = judged("a.dat", "one"), RelPath("a.dat")
+    assert Gate(moment(*rows)).lets(path)
+    assert not Gate(moment(*rows, files={"a.dat": "other"})).lets(path)
+    now = moment(*rows, known("a.dat", "other"), files={"a.dat": "other"})
+    assert not Gate(now).lets(path)
+
+
+def test_a_file_without_any_field_is_judged_again_by_another_gate() -> None:
+    """One that knows more formats may find some."""
+    assert planned(*CLEAR, gate="2")[:2] == ["Inspect a.dat", "Inspect b.dat"]
 
 
 def test_a_file_without_any_field_is_not_read_again_for_another_policy() -> None:
@@ -174,6 +202,8 @@ def test_vip_hears_of_a_session_only_once_its_files_were_judged() -> None:
     assert [str(do.key(a)) for a in made.actions] == ["Inspect a.dat", "Inspect b.dat"]
     made = plan(closed(*CLEAR))
     assert [type(a) for a in made.actions] == [do.LookAtHome]
+    some = plan(closed(*judged("a.dat", "one")))
+    assert [str(do.key(a)) for a in some.actions] == ["Inspect b.dat"]
 
 
 def test_a_session_in_which_everything_is_refused_is_never_opened() -> None:

@@ -306,6 +306,19 @@ def test_pseudonyms_may_stand_in_names(bench: Acting) -> None:
     assert (outcome.found.refused, outcome.found.names) == ((), ())
 
 
+def test_what_may_be_in_a_header_may_be_in_no_name(bench: Acting) -> None:
+    """A reason to allow a field is none to call files by its value; that needs another one."""
+    action = replace(INSPECT, state=bench.input("a.rda", scans.rda(PatientName="Smith^John")))
+    named = replace(action, names=("smith_john",))
+    for allowed, names in (
+        ({"PatientName": "consent"}, (("smith_john", "PatientName"),)),
+        ({"PatientName": "consent", "a part of PatientName in a path": "consent"}, ()),
+    ):
+        outcome = bench.act(replace(named, policy=PrivacySettings(allow=tuple(allowed.items()))))
+        assert isinstance(outcome, do.FileInspected)
+        assert outcome.found.names == names
+
+
 def test_a_file_that_is_known_is_not_hashed_again(bench: Acting) -> None:
     """Its hash belongs to this very state."""
     action = replace(INSPECT, state=bench.input("a.rda", b"one"), sha256="known")

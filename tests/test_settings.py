@@ -306,6 +306,16 @@ def test_tables_may_stand_in_lists(kind: PackKind) -> None:
     assert settings.input_settings["x"] == expected
 
 
+def test_a_pattern_of_wildcards_alone_accepts_nobody() -> None:
+    """It would let every value through without a reason."""
+    assert "every value" in refusal("[privacy]\naccept = { PatientName = ['sub-*', '?*'] }")
+
+
+def test_what_lets_every_value_through_needs_a_reason() -> None:
+    """It stands in STATUS.txt and beside the results."""
+    assert "needs a reason" in refusal('[privacy]\nallow = { PatientName = "…" }')
+
+
 def test_all_errors_are_told_at_once() -> None:
     """One message has a line for each error, in the order of the file."""
     said = refusal('sesion = 1\n[launch]\nnb_runs = 0\n[inputs]\nupload = "x"\nsettle = "x"\n')
