@@ -76,12 +76,12 @@ def _nameable(local: RelPath, bench: Bench) -> Iterator[None]:
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.lstat(bench.outputs / part)
         yield
-    except (OSError, DiskError) as error:  # with `.vip` at its end, it may be too long too
+    except OSError as error:  # with `.vip` at its end, it may be too long too
         _refuse_name(local, error)
         raise
 
 
-def _refuse_name(local: RelPath, error: OSError | DiskError) -> None:
+def _refuse_name(local: RelPath, error: OSError) -> None:
     cause = error.__cause__ if isinstance(error, DiskError) else error
     if isinstance(cause, OSError) and cause.errno in _NO_NAME:
         raise ForeignPath(

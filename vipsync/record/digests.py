@@ -26,6 +26,11 @@ def members_digest(hashes: Iterable[tuple[RelPath, str | None]]) -> str:
     return _of_words(f"{path}\0{sha256}" for path, sha256 in hashes)
 
 
+def names_digest(names: Iterable[str]) -> str:
+    """Return what tells one set of names from another."""
+    return _of_words(names)[:24]
+
+
 def _of_words(words: Iterable[str]) -> str:
     return hashlib.sha256("\0\0".join(sorted(words)).encode()).hexdigest()
 

@@ -25,7 +25,7 @@ from msgspec import Struct
 from vipsync.disk.files import entered, open_own, require_file, share
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import FileState, RelPath
-from vipsync.rows import Changes, Row, Session, State
+from vipsync.rows import Changes, Found, Row, Session, State
 
 VERSION = 1
 """Raised when an earlier vipsync must no longer write here. A new column alone does it no harm."""
@@ -42,8 +42,15 @@ _BEFORE = {
 }
 """What a column is made of where an earlier vipsync wrote the row; others are NULL there."""
 
-_SHARED = {"path": RelPath, "state": FileState, "sha256": str}
-"""Columns of several tables that hold the same values: many, and none of them is ever changed."""
+_SHARED = {
+    "path": RelPath,
+    "state": FileState,
+    "sha256": str,
+    "gate": str,
+    "called": str,
+    "found": Found,
+}
+"""Columns that hold the same values many times: none of them is ever changed."""
 
 
 class Ledger:

@@ -124,6 +124,7 @@ def _lasting(status: Status) -> object:
         status.unused,
         status.files,
         status.phase,
+        status.privacy,
     )
 
 

@@ -25,6 +25,7 @@ COLUMNS = (
     "status",
     "folder",
     "latest",
+    "privacy",
 )
 
 
@@ -87,6 +88,7 @@ def _row(
         stands,
         folders.get(launch.execution_id, ""),
         "yes" if last else "no",
+        launch.privacy or "",
     )
 
 
