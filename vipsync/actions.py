@@ -110,6 +110,8 @@ class SendFile(Struct, frozen=True):
 class SendPack(Struct, frozen=True):
     """Pack a local folder and send the archive; `members` are its files in the states expected.
 
+    `bare`: they are named from the folder on, without its own name.
+
     The same members give the same bytes, so that a doubtful attempt is settled by trying again:
     what lies there in the right size came from this very intent.
     """
@@ -118,6 +120,7 @@ class SendPack(Struct, frozen=True):
     folder: RelPath
     kind: PackKind
     members: tuple[tuple[RelPath, FileState], ...]
+    bare: bool = False
 
     @property
     def state(self) -> FileState:

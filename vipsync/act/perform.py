@@ -40,7 +40,7 @@ from vipsync.errors import (
 from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.folder.sharing import return_lease, take_lease
 from vipsync.model import BLOCK, Execution, FileState, RelPath, RemoteEntry, VipPath
-from vipsync.names import parent
+from vipsync.names import inside, parent
 
 logger = logging.getLogger(__name__)
 
@@ -309,14 +309,14 @@ def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
     name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
     archive = tools.folder.transfers / f"{name}.pack"
     archive.unlink(missing_ok=True)
-    base = f"{action.folder}/"
+    base = inside(action.folder)
     members = [
         PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members
     ]
     folder = _local(tools, action.folder)
     for path, state in action.members:
         _unchanged(_local(tools, path), state)
-    root = PurePosixPath(action.folder).name
+    root = "" if action.bare else PurePosixPath(action.folder).name
     try:
         hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
         for path, state in action.members:

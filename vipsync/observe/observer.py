@@ -350,8 +350,9 @@ def _emptied(vanished: Mapping[RelPath, float]) -> dict[str, float]:
     """Return the folders that lost files lately, at any depth, with when the last one was missed."""
     found: dict[str, float] = {}
     for path, at in vanished.items():
-        folder = path
-        while folder := RelPath(folder.rpartition("/")[0]):
+        folder: str = path
+        while folder:
+            folder = folder.rpartition("/")[0]
             found[folder] = max(at, found.get(folder, at))
     return found
 

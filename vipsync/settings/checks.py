@@ -207,9 +207,10 @@ def _input_table(value: Mapping[str, object]) -> FileSetting | PackSetting:
         case {"file": file, "as": as_name, **rest} if not rest:
             return FileSetting(_text(file), _text(as_name))
         case {"zip": folder, **rest} | {"tar": folder, **rest} | {"tgz": folder, **rest} if (
-            not rest
+            rest.keys() <= {"as"}
         ):
-            return PackSetting(PackKind(next(iter(value))), _text(folder))
+            kind = next(kind for kind in PackKind if kind in value)
+            return PackSetting(kind, _text(folder), _text(rest["as"]) if rest else "")
         case _:
             raise ValueError(
                 'is a table, and only { file = "…", as = "…" } and { zip = "folder/" } (or tar, '
