@@ -66,7 +66,8 @@ class Session(Struct, frozen=True):
     means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
     gone since (UTC s). `unanswered_at`: when a transfer last ended without a clear answer; VIP may go
     on with it (facts 3.5), even where a later one has succeeded (UTC s). `asked_for`: the statuses of
-    executions whose results a script wants here, joined by commas.
+    executions whose results a script wants here, joined by commas. `pinned`: device, inode and path of
+    an inputs folder that lies outside the session's, as far as they tell one from another.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Session(Struct, frozen=True):
     removal_asked_at: float | None = None
     unanswered_at: float | None = None
     asked_for: str | None = None
+    pinned: str | None = None
 
     @property
     def phase(self) -> Phase:
