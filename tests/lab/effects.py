@@ -52,7 +52,7 @@ class Effects:
             for name in names:
                 self._count(os, name, kind)
         self._count(archive, "_flushed_disk_of", "flush")
-        self._count(ledger, "_connect", "ledger")
+        self._count(ledger, "connect", "ledger")
         self._count(Ledger, "_prepare", "ledger")
         self._count(Ledger, "commit", "commit")
 

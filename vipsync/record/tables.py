@@ -1,0 +1,142 @@
+"""Rows in SQLite: each row class is a table with the fields of the class as columns.
+
+The first field is the key. Plain values are stored as they are, everything else as JSON. A field that
+is added to a class allows None: that is what it holds where an earlier vipsync wrote the row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from vipsync.disk.files import share
+from vipsync.errors import DiskError, FolderError
+from vipsync.model import FileState, RelPath
+
+R = TypeVar("R", bound=Struct)
+
+_PLAIN = (str, int, float, type(None))
+_SHARED = {"path": RelPath, "state": FileState, "sha256": str}
+"""Columns of several tables that hold the same values: many, and none of them is ever changed."""
+
+
+def make_file(path: Path) -> None:
+    """Make an empty ledger with the rights of its folder: SQLite gives them to what it puts beside."""
+    with suppress(OSError):  # SQLite says what is wrong
+        path.open("ab").close()
+    share(path)
+
+
+def connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
+    """Open a database whose commits are on disk when they return."""
+    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    # WAL needs memory that two processes share, which no network file system has.
+    db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Say in plain words what is wrong with a database."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise DiskError(
+            f"{path} cannot be written or read: {error}.",
+            "Make room on the disk, or give this account the right to write there.",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise FolderError(
+            f"{path} is damaged: {error}.",
+            "Put it back from a backup, or rename the .vipsync folder: "
+            "the session is then adopted anew, and nothing is launched twice.",
+        ) from error
+
+
+class Column(Struct, frozen=True):
+    """How one field is stored. `shared`: equal values are kept as one object."""
+
+    name: str
+    encode: Callable[[Any], object]
+    decode: Callable[[Any], object]
+    shared: bool
+
+
+class Table(Generic[R]):
+    """How one row class lies in SQLite.
+
+    `before`: what a column is made of where an earlier vipsync wrote the row; others are NULL there.
+    """
+
+    def __init__(self, kind: type[R], before: Mapping[str, str] | None = None) -> None:
+        self.before = before or {}
+        hints = get_type_hints(kind)
+        self.kind: Callable[..., R] = kind
+        self.columns = [_column(name, hints[name]) for name in kind.__struct_fields__]
+        self.name = kind.__name__
+        names = ", ".join(f'"{c.name}"' for c in self.columns)
+        marks = ", ".join("?" for _ in self.columns)
+        name, key = self.name, self.columns[0].name
+        # The names are those of our own classes: no text from outside reaches these statements.
+        self.create = f'CREATE TABLE IF NOT EXISTS {name} ({names}, PRIMARY KEY ("{key}"))'
+        # An update keeps a row's place, as a dict does: the order of rows survives a restart.
+        update = ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in self.columns)
+        insert = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
+        self.put = f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {update}'
+        self.delete = f'DELETE FROM {name} WHERE "{key}" = ?'  # noqa: S608
+
+    def missing(self, db: sqlite3.Connection) -> list[str]:
+        """Name the columns that an earlier vipsync did not write."""
+        there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({self.name})")}
+        return [c.name for c in self.columns if c.name not in there]
+
+    def select(self, db: sqlite3.Connection) -> str:
+        """Return the statement that reads all rows, in the order in which they were first put."""
+        missing = self.missing(db)
+        there = (
+            self.before.get(c.name, "NULL") if c.name in missing else f'"{c.name}"'
+            for c in self.columns
+        )
+        columns = ", ".join(there)
+        return f"SELECT {columns} FROM {self.name} ORDER BY rowid"  # noqa: S608
+
+    def values(self, row: R) -> tuple[object, ...]:
+        """Return a row as SQLite takes it."""
+        return tuple(c.encode(getattr(row, c.name)) for c in self.columns)
+
+    def key(self, row: R) -> object:
+        """Return what tells a row from the others."""
+        return getattr(row, self.columns[0].name)
+
+    def row(self, values: Iterable[object], same: dict[Any, Any]) -> R:
+        """Return a row; equal paths, states and hashes are one object, kept in `same`."""
+        found = []
+        for column, value in zip(self.columns, values, strict=True):
+            decoded = column.decode(value)
+            found.append(same.setdefault(decoded, decoded) if column.shared else decoded)
+        return self.kind(*found)
+
+
+def _column(name: str, hint: Any) -> Column:
+    shared = _SHARED.get(name) is hint
+    union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    plain = {getattr(t, "__supertype__", t) for t in union}
+    if plain <= {bool}:
+        return Column(name, int, bool, shared)
+    if plain <= set(_PLAIN):
+        return Column(name, lambda v: v, lambda v: v, shared)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return Column(name, str, hint, shared)
+    decoder = msgspec.json.Decoder[object](hint)
+    return Column(name, lambda v: msgspec.json.encode(v).decode(), decoder.decode, shared)
