@@ -23,6 +23,7 @@ ROOMS = (
     "observe.*",
     "run.*",
     "status.*",
+    "station.*",
     "report.*",
     "script.*",
     "commands.*",
@@ -32,7 +33,7 @@ ROOMS = (
 
 PURE_ONES = """
     errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
-    status.status status.words status.remembered status.results_table
+    status.status status.words status.remembered status.results_table station.model station.plan
 """
 
 IMPURE = {

@@ -50,6 +50,6 @@ def _any_known(seen: Scan, state: State) -> bool:
     )
 
 
-def nameless(error: FolderAbsent, inputs: Path) -> FolderAbsent:
+def nameless(error: FolderAbsent, inputs: Path, name: str = NAMED) -> FolderAbsent:
     """Return an error about an export without its path."""
-    return FolderAbsent(error.message.replace(str(inputs), NAMED), error.remedy)
+    return FolderAbsent(error.message.replace(str(inputs), name), error.remedy)

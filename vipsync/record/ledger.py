@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vipsync.errors import FolderError
-from vipsync.record.tables import Table, connect, disk_errors, make_file
+from vipsync.record.tables import Table, connect, disk_errors, how_to_read, make_file, reading
 from vipsync.rows import Changes, Row, Session, State
 
 VERSION = 1
@@ -74,10 +74,7 @@ class Ledger:
         with self._db:
             for table in _TABLES.values():
                 self._db.execute(table.create)
-                for column in table.missing(self._db):
-                    before = table.before.get(column, "NULL")
-                    self._db.execute(f'ALTER TABLE {table.name} ADD COLUMN "{column}"')
-                    self._db.execute(f'UPDATE {table.name} SET "{column}" = {before}')  # noqa: S608
+                table.complete(self._db)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -88,19 +85,13 @@ def read_state(path: Path) -> State:
     """
     with disk_errors(path):
         try:
-            return _read(path, _how_to_read(path))
+            return _read(path, how_to_read(path))
         except sqlite3.DatabaseError:
             from tempfile import TemporaryDirectory  # seldom needed
 
             with TemporaryDirectory(prefix="vipsync-") as place, suppress(OSError):
                 return _read(_copied(path, Path(place)), "mode=rw")
             raise
-
-
-def _how_to_read(path: Path) -> str:
-    """Tell SQLite what is true: where there is no journal, nobody writes."""
-    journals = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
-    return "mode=ro&readonly_shm=1" if any(map(Path.exists, journals)) else "immutable=1"
 
 
 def _copied(path: Path, place: Path) -> Path:
@@ -111,7 +102,7 @@ def _copied(path: Path, place: Path) -> Path:
 
 
 def _read(path: Path, how: str) -> State:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)) as db:
+    with closing(reading(path, how)) as db:
         return _load(db, Session(""))
 
 

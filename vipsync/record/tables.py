@@ -44,6 +44,18 @@ def connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
     return db
 
 
+def reading(path: Path, how: str = "") -> sqlite3.Connection:
+    """Open a database that another process may be writing; write nothing beside it."""
+    address = f"{path.absolute().as_uri()}?{how or how_to_read(path)}"
+    return sqlite3.connect(address, uri=True, timeout=5)
+
+
+def how_to_read(path: Path) -> str:
+    """Tell SQLite what is true: where there is no journal, nobody writes."""
+    journals = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
+    return "mode=ro&readonly_shm=1" if any(map(Path.exists, journals)) else "immutable=1"
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Say in plain words what is wrong with a database."""
@@ -100,6 +112,13 @@ class Table(Generic[R]):
         """Name the columns that an earlier vipsync did not write."""
         there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({self.name})")}
         return [c.name for c in self.columns if c.name not in there]
+
+    def complete(self, db: sqlite3.Connection) -> None:
+        """Add the columns that an earlier vipsync did not write."""
+        for column in self.missing(db):
+            before = self.before.get(column, "NULL")
+            db.execute(f'ALTER TABLE {self.name} ADD COLUMN "{column}"')
+            db.execute(f'UPDATE {self.name} SET "{column}" = {before}')  # noqa: S608
 
     def select(self, db: sqlite3.Connection) -> str:
         """Return the statement that reads all rows, in the order in which they were first put."""
