@@ -16,6 +16,7 @@ from typing import Any
 from vipsync.disk import archive
 from vipsync.record import ledger
 from vipsync.record.ledger import Ledger
+from vipsync.station.ledger import StationLedger
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Effects:
         self._count(ledger, "connect", "ledger")
         self._count(Ledger, "_prepare", "ledger")
         self._count(Ledger, "commit", "commit")
+        self._count(StationLedger, "commit", "commit")
 
     def _count(self, owner: object, name: str, kind: str) -> None:
         function = getattr(owner, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.lab.bench import Bench, Study
 from vipsync.run.loop import Keeper as Kept
 from vipsync.station.backroom import AtOnce
+from vipsync.station.folder import StationFolder
 from vipsync.station.keeper import Keeper
 from vipsync.station.model import Asked
 from vipsync.station.plan import StudyState
@@ -50,7 +51,7 @@ class Station:
         """Say something of a study, as `vipsync station` does."""
         self._asked += 1
         request = Asked(f"{self.bench.clock.now():.3f}-{self._asked:04}", word, study)
-        self.keeper.folder.ask(request)
+        StationFolder(self.root).ask(request)
 
     @property
     def keeper(self) -> Keeper:

@@ -161,7 +161,8 @@ class Place(Struct, frozen=True):
 
     `read` is its print when it was last read, `contents` what was found then. `before`: the number of
     files that it had when the station was made, where it then was there. `word` is what a person
-    said of it; `joined` the study that a person said it belongs to.
+    said of it; `joined` the study that a person said it belongs to; `newest` the time of its newest file
+    when it was found.
     """
 
     id: str
@@ -173,6 +174,12 @@ class Place(Struct, frozen=True):
     before: int | None = None
     word: str = ""
     joined: str = ""
+    newest: float = 0.0
+
+    @property
+    def age(self) -> tuple[float, float, str]:
+        """Order places: by when they were found, then by their newest file then."""
+        return (self.found_at, self.newest, self.id)
 
     @property
     def handle(self) -> str:

@@ -127,7 +127,7 @@ def _noted(view: View) -> Iterator[Row]:
         row = known.get(name)
         if row is None:
             before = seen.files if not station.began and _is_old(view, seen) else None
-            yield Place(name, view.wall, view.wall, seen.print, before=before)
+            yield Place(name, view.wall, view.wall, seen.print, before=before, newest=seen.newest)
         elif row.print != seen.print and not seen.problem:
             yield replace(row, print=seen.print, changed_at=view.wall)
     if not station.began:
@@ -188,7 +188,7 @@ def _twin(view: View, place: Place) -> Place | None:
         and other.study != place.study
         and abs(other.found_at - place.found_at) < TWINS
     )
-    return min(others, key=lambda other: (other.found_at, other.id), default=None)
+    return min(others, key=lambda other: other.age, default=None)
 
 
 # the plan
@@ -206,7 +206,8 @@ class _Draft:
         self.look: set[str] = set()
         self.waits = False
         self.by_study: dict[str, list[Place]] = defaultdict(list)
-        for place in sorted(view.state.places.values(), key=lambda p: (p.found_at, p.id)):
+        self.ordered = sorted(view.state.places.values(), key=lambda place: place.age)
+        for place in self.ordered:
             if place.study and place.id in view.places:
                 self.by_study[place.study].append(place)
 
@@ -214,7 +215,7 @@ class _Draft:
         """Go through all places, then through all studies with a session, the oldest first."""
         for name, seen in self.view.places.items():
             self._read(self.view.state.places[name], seen)
-        for place in self.view.state.places.values():
+        for place in self.ordered:
             if place.study in self.view.state.studies:
                 continue
             if place.id in self.view.places:
