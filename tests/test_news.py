@@ -57,6 +57,18 @@ def test_an_execution_is_told_when_its_jobs_change() -> None:
     assert lines == ["w-2: Finished, 1 done, 1 failed"]
 
 
+def test_what_only_starts_is_not_told_as_a_start() -> None:
+    """VIP may refuse it for want of a slot, again and again; the execution's own line tells of a start."""
+    news = News()
+    starting = replace(STATUS, sentence="Starting 1 execution with 2 jobs.", starting=2)
+    assert said(news, starting, 0) == []
+    assert said(news, replace(STATUS, sentence="2 cases queued."), 1) == ["2 cases queued."]
+    assert said(news, starting, 30) == []
+    started = ExecutionReport("w-1", "Running", 0.0, {"queued": 2}, "1")
+    running = replace(STATUS, sentence="1 execution running.", executions=(started,))
+    assert said(news, running, 31) == ["1 execution running.", "w-1: Running, 2 queued"]
+
+
 def test_a_notice_is_told_with_its_remedy_and_when_it_is_over() -> None:
     """What asks for a person is told until it is mended; waiting is no news."""
     asking = Notice(Level.PERSON, "a.mrui", "it failed\nwith 50", "Run it again.")

@@ -18,6 +18,8 @@ from vipsync.cli import vipsync
 from vipsync.model import Settings, replace
 from vipsync.observe.observer import LOCAL_SETTLE
 from vipsync.settings.reading import parse
+from vipsync.station.model import StationSettings
+from vipsync.station.settings import load as load_station
 
 ROOT = Path(__file__).parents[1]
 CI = ROOT / ".ci" / "run"
@@ -28,6 +30,7 @@ BLOCKS = [
 ]
 TOML = [text for language, text in BLOCKS if language == "toml"]
 (REFERENCE,) = (text for text in TOML if "pipeline_id" in text)
+(STATION,) = (text for text in TOML if "[station]" in text)
 SHOWN = [
     line
     for language, text in BLOCKS
@@ -67,12 +70,22 @@ def _known(settings: Struct, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-@pytest.mark.parametrize("text", [text for text in TOML if text is not REFERENCE])
+@pytest.mark.parametrize("text", [text for text in TOML if text not in (REFERENCE, STATION)])
 def test_the_patterns_shown_are_read(text: str) -> None:
     """A piece of [input_settings] is read as it stands."""
     settings = parse(f"[input_settings]\n{text}".encode(), "my-study")
     assert isinstance(settings, Settings)
     assert len(settings.input_settings) == len(tomllib.loads(text))
+
+
+def test_the_reference_of_stations_has_every_key_with_its_default(tmp_path: Path) -> None:
+    """What a station does without any setting is what the page says."""
+    (tmp_path / "station.toml").write_text(STATION)
+    read = load_station(tmp_path)
+    assert read == StationSettings(exports=("/mnt/export",))
+    shown = {key for table in tomllib.loads(STATION).values() for key in table}
+    tables = ("complete", "late", "keep")
+    assert shown == {key.rpartition(".")[2] for key in _known(read, "") if key not in tables}
 
 
 @pytest.mark.parametrize("line", SHOWN)

@@ -11,8 +11,10 @@ from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.pipelines import SPECTRUM
 from tests.lab.statuses import cases, states, status, table
 from vipsync.local import Job, Kind
+from vipsync.model import RelPath
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
+from vipsync.record.digests import members_digest
 from vipsync.status.publish import status_json
 
 
@@ -345,6 +347,21 @@ def test_results_csv_says_what_came_from_what(bench: Bench) -> None:
     for row in rows:
         assert row["launched"] < row["ended"]
         assert (study.root / "outputs" / row["folder"] / f"{row['case']}.tgz").is_dir()
+
+
+def test_many_files_have_one_digest_per_folder_in_the_table(bench: Bench) -> None:
+    """A cell of a spreadsheet has an end: 300 slices are a line, made of their names and hashes."""
+    study = bench.study(settings=SETTINGS.replace('"*.mrui"', '{ zip = "{s}/" }'))
+    study.write({f"a/dicom/{n:03}.dcm": str(n) for n in range(300)} | {"a/notes.txt": "x"})
+    bench.rest()
+    (row,) = table(study)
+    folders = dict(word.split("=") for word in row["inputs"].split("; "))
+    assert list(folders) == ["a/ (1 files)", "a/dicom/ (300 files)"]
+    hashes = [
+        (RelPath(f"a/dicom/{n:03}.dcm"), hashlib.sha256(str(n).encode()).hexdigest())
+        for n in range(300)
+    ]
+    assert folders["a/dicom/ (300 files)"] == members_digest(hashes)
 
 
 def test_status_json_carries_the_same(bench: Bench) -> None:

@@ -130,6 +130,8 @@ class SendFile(Struct, frozen=True):
 class SendPack(Struct, frozen=True):
     """Pack a local folder and send the archive; `members` are its files in the states expected.
 
+    `bare`: they are named from the folder on, without its own name.
+
     The same members give the same bytes, so that a doubtful attempt is settled by trying again:
     what lies there in the right size came from this very intent. `digest`: the contents of the members that may
     go there, and no others; "" where nobody has judged them.
@@ -140,6 +142,7 @@ class SendPack(Struct, frozen=True):
     kind: PackKind
     members: tuple[tuple[RelPath, FileState], ...]
     digest: str = ""
+    bare: bool = False
 
     @property
     def state(self) -> FileState:

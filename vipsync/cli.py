@@ -226,9 +226,22 @@ def _agree() -> bool:
 @click.option("--pipeline", metavar="ID", help="Fill settings.toml in from this pipeline.")
 @click.option("--fresh", "mode", flag_value="fresh", help="Make a copy a session of its own.")
 @click.option("--adopt", "mode", flag_value="adopt", help="Take over data that are on VIP.")
+@click.option(
+    "--station",
+    "export",
+    metavar="EXPORT",
+    type=DIRECTORY,
+    help="Make a station: one session per study that arrives in this folder.",
+)
 @click.pass_obj
-def init(context: Context, directory: Path, pipeline: str | None, mode: str | None) -> int:
-    """Make a session folder."""
+def init(
+    context: Context, directory: Path, pipeline: str | None, mode: str | None, export: Path | None
+) -> int:
+    """Make a session folder, or a station."""
+    if export:
+        if mode:
+            raise click.UsageError("--station goes with --pipeline only.")
+        return commands.station.init(context, directory, export, pipeline)
     return commands.account.init(context, directory, pipeline, mode or "")
 
 
@@ -397,6 +410,38 @@ def finish(
         raise click.UsageError("--cancel goes with no other option.")
     words = "The session stays open, unless its removal has begun: see `vipsync status DIR`."
     return commands.run.decide(context, directory, "finish --cancel", words)
+
+
+@vipsync.group()
+def station() -> None:
+    """Say something of a study of a station, by its name or handle."""
+
+
+def _said(word: str, words: str) -> None:
+    """Make the command that says one thing of a study."""
+
+    @station.command(word, help=words)
+    @click.argument("directory", metavar="DIR", type=DIRECTORY)
+    @click.argument("study", metavar="STUDY")
+    @click.pass_obj
+    def said(context: Context, directory: Path, study: str) -> int:
+        return commands.station.say(context, directory, word, study)
+
+
+_said("complete", "Start a study as it is, though something required did not come.")
+_said("skip", "Never start this study.")
+_said("take-late", "Run a study again with what came after its launch.")
+_said("merge", "Take studies for one: two in a folder, or of one person in one hour.")
+_said("first", "Move a study up, before all that wait.")
+
+
+@station.command(epilog=_examples("vipsync station who scanner-3t S0012"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("study", metavar="[STUDY]", required=False)
+@click.pass_obj
+def who(context: Context, directory: Path, study: str | None) -> int:
+    """Show whose studies are which; on a terminal only."""
+    return commands.station.who(context, directory, study)
 
 
 @vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))

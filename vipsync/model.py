@@ -292,10 +292,11 @@ class PackKind(StrEnum):
 
 
 class PackSetting(Struct, frozen=True):
-    """`{ zip = "{subject}/dicom/" }`: pack a folder before sending it."""
+    """`{ zip = "{subject}/dicom/", as = "{subject}.zip" }`: pack a folder before sending it."""
 
     kind: PackKind
     folder: str
+    as_name: str = ""
 
 
 InputSetting = Scalar | FileSetting | PackSetting | tuple[Scalar | FileSetting | PackSetting, ...]
@@ -407,11 +408,21 @@ class InputFolder(Struct, frozen=True):
 
 
 class PackedFolder(Struct, frozen=True):
-    """A folder of inputs/ that is sent as one archive."""
+    """A folder of inputs/ that is sent as one archive; path "" is inputs/ itself.
+
+    One with `as_name` is called so on VIP, and its members are named from the folder on: its own
+    name goes nowhere.
+    """
 
     path: RelPath
     kind: PackKind
     members: tuple[RelPath, ...]
+    as_name: str = ""
+
+    @property
+    def bare(self) -> bool:
+        """Tell whether the folder's own name is left out of the archive."""
+        return bool(self.as_name)
 
 
 InputValue = Text | InputFile | InputFolder | PackedFolder

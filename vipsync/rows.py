@@ -70,7 +70,8 @@ class Session(Struct, frozen=True):
     executions whose results a script wants here, joined by commas. `adopted`: another program, or a
     ledger that was lost, has put data there. `waived`: paths on VIP that may go with it, by a person's
     word, though nobody knows whose they are. `gate`: the gate that has judged all that
-    lies on VIP.
+    lies on VIP. `pinned`: device, inode and path of
+    an inputs folder that lies outside the session's, as far as they tell one from another.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Session(Struct, frozen=True):
     adopted: bool | None = None
     waived: tuple[str, ...] | None = None
     gate: str | None = None
+    pinned: str | None = None
 
     @property
     def phase(self) -> Phase:

@@ -26,7 +26,7 @@ from vipsync.model import Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial
-from vipsync.run.loop import Loop
+from vipsync.run.loop import Loop, NewKeeper
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 
@@ -221,6 +221,7 @@ class Bench(Embedded):
         self.watch = False
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self.publish: Callable[[Reconciler], object] = lambda _session: None
+        self.new_keeper: NewKeeper | None = None
         self._clients: dict[tuple[str, str], VipClient] = {}
         self._loop: Loop | None = None
 
@@ -255,6 +256,7 @@ class Bench(Embedded):
                 executor=self.executor,
                 watch=self.watch,
                 publish=self._publish,
+                new_keeper=self.new_keeper,
             )
         return self._loop
 
@@ -269,6 +271,8 @@ class Bench(Embedded):
         if self._loop:
             for session in self._loop.sessions.values():
                 session.close()
+            for keeper in self._loop.keepers.values():
+                keeper.close()
         self._loop = None
 
     def restart(self) -> None:

@@ -40,7 +40,7 @@ from vipsync.errors import (
 from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.folder.sharing import return_lease, take_lease
 from vipsync.model import BLOCK, Execution, FileState, RelPath, RemoteEntry, VipPath
-from vipsync.names import parent
+from vipsync.names import inside, parent
 from vipsync.record.digests import members_digest
 
 logger = logging.getLogger(__name__)
@@ -358,14 +358,14 @@ def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
 
 def _packed_and_sent(action: do.SendPack, archive: Path, tools: Tools) -> do.PackSent:
     clear(archive)
-    base = f"{action.folder}/"
+    base = inside(action.folder)
     members = [
         PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members
     ]
     folder = _local(tools, action.folder)
     for path, state in action.members:
         _unchanged(_local(tools, path), state)
-    root = PurePosixPath(action.folder).name
+    root = "" if action.bare else PurePosixPath(action.folder).name
     try:
         hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
         for path, state in action.members:

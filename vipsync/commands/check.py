@@ -11,7 +11,7 @@ from vipsync.cases.advice import PackingAdvice, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Settings
-from vipsync.names import home_of
+from vipsync.names import folder_words, home_of
 from vipsync.plan.draft import Level
 from vipsync.plan.privacy import PRIVACY, Gate, Send
 from vipsync.rows import Phase
@@ -262,7 +262,7 @@ def planned(looked: Preview) -> Iterator[Finding]:
 
 
 def _source(send: Send) -> str:
-    return send.path if isinstance(send, do.SendFile) else f"{send.folder}/"
+    return send.path if isinstance(send, do.SendFile) else folder_words(send.folder)
 
 
 def _packing(advice: PackingAdvice) -> Finding:

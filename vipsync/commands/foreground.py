@@ -20,6 +20,9 @@ from vipsync.run import logs
 from vipsync.run.account import Connect
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
+from vipsync.run.timing import Timing
+from vipsync.station.backroom import Backroom
+from vipsync.station.keeper import Keeper
 from vipsync.status.publish import Publisher
 from vipsync.status.status import Status
 
@@ -44,6 +47,8 @@ class Run:
             overrides=overrides,
             publish=self._publish,
             moved=reporter.moved,
+            new_keeper=_keeper,
+            told=self._told,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
@@ -69,14 +74,30 @@ class Run:
     def once(self) -> int:
         """Run until all folders are at rest; return the code that says how they are."""
         self.until(self._at_rest)
+        sessions = self.loop.sessions
         return worst(
-            status.exit_code
-            for root, status in self.statuses.items()
-            if not isinstance(self.loop.sessions[root].trouble, FolderHeld)
+            [
+                status.exit_code
+                for root, status in self.statuses.items()
+                if root in sessions and not isinstance(sessions[root].trouble, FolderHeld)
+            ]
+            + [
+                keeper.status.exit_code
+                for keeper in self._keepers()
+                if keeper.status and not isinstance(keeper.trouble, FolderHeld)
+            ]
         )
 
+    def _keepers(self) -> list[Keeper]:
+        return [k for k in self.loop.keepers.values() if isinstance(k, Keeper)]
+
+    def _told(self, keeper: object) -> None:
+        """Say what a station asks of a person."""
+        if isinstance(keeper, Keeper) and keeper.status:
+            self._reporter.station(keeper.status)
+
     def _at_rest(self) -> bool:
-        if not self.loop.sessions:
+        if not self.loop.sessions and not self.loop.keepers:
             where = ", ".join(map(str, self._directories))
             raise NotASession(
                 f"No session folder in {where}.", "`vipsync init DIR` makes a session folder."
@@ -84,10 +105,14 @@ class Run:
         return self.loop.at_rest()
 
     def _nothing_to_do(self) -> bool:
-        return bool(self.loop.sessions) and len(self._held()) == len(self.loop.sessions)
+        places = len(self.loop.sessions) + len(self.loop.keepers)
+        return bool(places) and len(self._held()) == places
 
     def _held(self) -> list[FolderHeld]:
-        troubles = (session.trouble for session in self.loop.sessions.values())
+        troubles = [
+            *(session.trouble for session in self.loop.sessions.values()),
+            *(keeper.trouble for keeper in self.loop.keepers.values()),
+        ]
         return [trouble for trouble in troubles if isinstance(trouble, FolderHeld)]
 
     def _publish(self, session: Reconciler) -> None:
@@ -126,6 +151,12 @@ class _OwnLog(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         return TextIOWrapper(open_own(Path(self.baseFilename), "ab"), encoding=self.encoding)
+
+
+def _keeper(
+    root: Path, timing: Timing, news: Callable[[], None], stop: Callable[[], None]
+) -> Keeper:
+    return Keeper(root, timing, Backroom(news), stop=stop)
 
 
 class FolderLogs:

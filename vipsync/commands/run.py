@@ -20,7 +20,7 @@ from vipsync.commands.check import worst
 from vipsync.commands.context import Context, the_session
 from vipsync.commands.foreground import Run
 from vipsync.errors import NotASession
-from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.folder.folder import SessionFolder, find_sessions, find_stations
 from vipsync.model import Request
 from vipsync.rows import Phase
 from vipsync.status.preview import Preview, preview
@@ -44,7 +44,7 @@ def run(context: Context, directories: Sequence[Path], *, once: bool) -> int:
     work = Run(ordered, context.connect, context.reporter, context.overrides)
     if once:
         return worst([work.once(), *(error.exit_code for error in missing.values())])
-    if not found:
+    if not found and not any(map(find_stations, directories)):
         context.reporter.say(
             "There is no session folder yet; one that is made later is found.", "dim"
         )

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vipsync.commands import station
 from vipsync.commands.check import check, planned, worst
 from vipsync.commands.context import Context, sessions_of
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, find_sessions, find_stations
 from vipsync.folder.holding import HostLease
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
@@ -25,8 +26,8 @@ from vipsync.status.words import STALE, duration
 
 def check_folders(context: Context, directory: Path) -> int:
     """Say whether a folder is in order."""
-    codes = []
-    for folder in sessions_of([directory]):
+    codes = [station.check(context, root) for root in find_stations(directory)]
+    for folder in _own_sessions(directory, found=bool(codes)):
         findings = []
         context.reporter.say(str(folder.root), "bold")
         for finding in _checked(folder, context):
@@ -34,6 +35,11 @@ def check_folders(context: Context, directory: Path) -> int:
             context.reporter.finding(finding)
         codes.append(worst(finding.exit_code for finding in findings))
     return worst(codes)
+
+
+def _own_sessions(directory: Path, *, found: bool) -> list[SessionFolder]:
+    """Return the sessions of a directory that no station looks after; there may be stations alone."""
+    return find_sessions(directory, of_stations=False) if found else sessions_of([directory])
 
 
 def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
@@ -48,8 +54,8 @@ def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
 
 def plan_folders(context: Context, directory: Path) -> int:
     """Say what the next cycle would do."""
-    codes = []
-    for folder in sessions_of([directory]):
+    codes = [station.check(context, root) for root in find_stations(directory)]
+    for folder in _own_sessions(directory, found=bool(codes)):
         folder.refuse_copy()
         settings = load(folder.root, context.overrides)
         client, trouble = None, None
@@ -72,19 +78,26 @@ def plan_folders(context: Context, directory: Path) -> int:
 def status(context: Context, directories: Sequence[Path], *, as_json: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
     found = [answer for directory in directories for answer in _statuses(directory, context)]
+    stations = [station.status_of_station(root) for d in directories for root in find_stations(d)]
+    codes = [s.exit_code for s, _ in stations] + [s.exit_code for s, _ in found]
     if as_json:
-        context.reporter.document(status_json([s for s, _ in found]))
-    else:
-        for number, (told, note) in enumerate(found):
-            if number:
-                context.reporter.say()
-            context.reporter.status(told, note)
-    return worst(s.exit_code for s, _ in found)
+        context.reporter.document(status_json([s for s, _ in (*stations, *found)]))
+        return worst(codes)
+    for number, (about, words) in enumerate(stations):
+        if number:
+            context.reporter.say()
+        station.show_status(context, about, words)
+    for number, (told, note) in enumerate(found, len(stations)):
+        if number:
+            context.reporter.say()
+        context.reporter.status(told, note)
+    return worst(codes)
 
 
 def _statuses(directory: Path, context: Context) -> list[tuple[Status, str]]:
     try:
-        return [_status(folder, context) for folder in sessions_of([directory])]
+        found = _own_sessions(directory, found=bool(find_stations(directory)))
+        return [_status(folder, context) for folder in found]
     except NotASession as error:
         return [(troubled(SessionFolder(directory), error, time.time()), "")]
 
@@ -140,6 +153,8 @@ def _can_look(folder: SessionFolder) -> bool:
 
 def why_path(context: Context, path: Path) -> int:
     """Say what is known of one file."""
+    if station.why(context, path):
+        return 0
     folder = _session_above(path)
     settings = load(folder.root, context.overrides)
     inputs, outputs = places(folder.root, settings)

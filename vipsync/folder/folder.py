@@ -40,6 +40,12 @@ STATUS = "STATUS.txt"
 SETTINGS = "settings.toml"
 IGNORED = ".vipsyncignore"
 HIDDEN = ".vipsync"
+REQUESTS = "requests"
+STATION_SETTINGS = "station.toml"
+SESSIONS = "sessions"
+"""The folder in a station that holds its sessions."""
+OF_STATION = "of-station"
+"""A file in the hidden folder that says: a station made this session, and nobody named its files."""
 LOCK_PATIENCE = 0.3
 """Seconds to wait for the lock: `is_held` of another process keeps it for a moment."""
 ID_LINE = "session id: "
@@ -135,7 +141,7 @@ class SessionFolder:
         self.status = self.root / STATUS
         self.hidden = self.root / HIDDEN
         self.ledger = self.hidden / "ledger.sqlite"
-        self.requests = self.hidden / "requests"
+        self.requests = self.hidden / REQUESTS
         self.transfers = self.hidden / "transfers"
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
@@ -225,7 +231,11 @@ class SessionFolder:
 
     def is_session(self) -> bool:
         """Tell whether there are settings, or there were."""
-        return self.settings.is_file() or self.hidden.is_dir()
+        return self.settings.is_file() or (self.hidden.is_dir() and not is_station(self.root))
+
+    def of_station(self) -> bool:
+        """Tell whether a station made this session: what nobody can read in it is not sent unseen."""
+        return (self.hidden / OF_STATION).is_file()
 
     # the lock
 
@@ -319,21 +329,49 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise disk_error(path, error) from error
 
 
-def find_sessions(directory: Path) -> list[SessionFolder]:
-    """Return the session that `directory` is, or those directly inside it.
+def is_station(root: Path) -> bool:
+    """Tell whether a folder is a station, which makes sessions of its own."""
+    return (root / STATION_SETTINGS).is_file()
 
-    Raise NotASession where there is neither.
+
+def find_stations(directory: Path) -> list[Path]:
+    """Return the station that `directory` is, or those directly inside it; none where it is not there."""
+    root = SessionFolder(directory).root
+    if is_station(root):
+        return [root]
+    try:
+        return sorted(path for path in root.iterdir() if is_station(path))
+    except OSError:
+        return []
+
+
+def find_sessions(directory: Path, *, of_stations: bool = True) -> list[SessionFolder]:
+    """Return the session that `directory` is, or those directly inside it and in stations there.
+
+    Raise NotASession where it is not there.
     """
     here = SessionFolder(directory)
     try:
+        if is_station(here.root):
+            return _sessions_of(here.root) if of_stations else []
         if here.is_session():
             return [here]
         inside = sorted(p for p in here.root.iterdir() if p.is_dir())
-        return [s for s in map(SessionFolder, inside) if s.is_session()]
+        stations = [p for p in inside if is_station(p)] if of_stations else []
+        own = [s for s in map(SessionFolder, inside) if s.is_session()]
+        return [*own, *(s for station in stations for s in _sessions_of(station))]
     except OSError as error:
         raise NotASession(
             f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
         ) from error
+
+
+def _sessions_of(station: Path) -> list[SessionFolder]:
+    try:
+        inside = sorted(p for p in (station / SESSIONS).iterdir() if p.is_dir())
+    except FileNotFoundError:
+        return []
+    return [s for s in map(SessionFolder, inside) if s.is_session() and s.root.name[0] != "."]
 
 
 def _is_locked(path: Path) -> bool:

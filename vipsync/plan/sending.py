@@ -137,7 +137,8 @@ class InputPlaces:
                 fits = lent is not None and lent.vip.endswith(f"/{vip_rel(value)}")
                 return Placement(lent.vip if lent and fits else None)
             case PackedFolder():
-                digest = members_digest((path, self.sha256(path)) for path in value.members)
+                hashes = ((path, self.sha256(path)) for path in value.members)
+                digest = members_digest(hashes, value.path if value.bare else None)
                 return Placement(lender.packs.get((digest, value.kind)))
             case InputFolder():
                 return Placement(_common_root(value, lender))
@@ -177,19 +178,20 @@ class InputPlaces:
     def _place_packed(self, value: PackedFolder, vip: VipPath) -> list[do.Action] | None:
         """Return what is left to do for an archive at this place; None where another one lies there."""
         members = tuple((path, self.s.files[path]) for path in value.members)
-        send = do.SendPack(vip, value.path, value.kind, members)
+        send = do.SendPack(vip, value.path, value.kind, members, bare=value.bare)
+        bare = value.path if value.bare else None
         row = self.s.state.sent.get(vip)
         if self._cannot_be(vip, row):
             return None
         if row is None or row.status is SendStatus.REMOVED:
             return None if self._is_listed(vip) else [send]
         if row.status is SendStatus.TRYING and row.sha256.startswith(STATES):
-            return [send] if row.sha256 == states_digest(members) else None
+            return [send] if row.sha256 == states_digest(members, bare) else None
         hashes = [(path, self.sha256(path)) for path in value.members]
         unread = [do.HashFile(path, self.s.files[path]) for path, sha256 in hashes if not sha256]
         if unread:
             return [*unread]
-        if row.sha256 != members_digest(hashes):
+        if row.sha256 != members_digest(hashes, bare):
             return None
         if row.status is SendStatus.SENT:
             return self._still_there(parent(vip))

@@ -15,7 +15,7 @@ from vipsync.errors import (
     TransferMismatch,
     VipsyncError,
 )
-from vipsync.model import FileState, Odd, RemoteEntry, VipPath, replace
+from vipsync.model import FileState, Odd, RelPath, RemoteEntry, VipPath, replace
 from vipsync.record.digests import members_digest, names_digest, states_digest
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import (
@@ -53,7 +53,7 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             trying = Sent(action.vip, action.path, action.state, sha256=sha256, at=wall)
             return Changes(put=(trying,))
         case do.SendPack():
-            digest = states_digest(action.members)
+            digest = states_digest(action.members, _bare(action))
             trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall)
             return Changes(put=(trying,))
         case do.StartExecution():
@@ -182,8 +182,12 @@ def _pack_sent(action: do.SendPack, outcome: do.PackSent, wall: float) -> Iterab
     for path, sha256 in outcome.hashes:
         yield Known(path, states[path], sha256)
     size = PACKED._replace(size=outcome.size)
-    digest = members_digest(outcome.hashes)
+    digest = members_digest(outcome.hashes, _bare(action))
     yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall)
+
+
+def _bare(action: do.SendPack) -> RelPath | None:
+    return action.folder if action.bare else None
 
 
 def _folder_seen(

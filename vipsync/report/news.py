@@ -44,8 +44,9 @@ class News(Struct):
         for batch in batches:
             yield from self._moving(batch, now)
         asking = [n for n in status.notices if n.level in _ASKING or n.subject == _OUTAGE]
-        if not any(n.text in status.sentence or n.subject == _OUTAGE for n in asking):
-            yield from self._changed("", status.sentence, now)  # else the notice says it
+        told_by_notice = any(n.text in status.sentence or n.subject == _OUTAGE for n in asking)
+        if not told_by_notice and not status.starting:  # VIP may yet refuse what only starts
+            yield from self._changed("", status.sentence, now)
         for execution in status.executions:
             text = f"{execution.id}: {execution_text(execution)}"
             if is_over(execution) and execution.id not in self._said:

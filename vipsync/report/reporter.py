@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vipsync.model import Descriptor
     from vipsync.plan.draft import Notice
     from vipsync.run.reconciler import Reconciler
+    from vipsync.station.publish import StationStatus
     from vipsync.status.status import Finding
 
 _FRAMES = 4
@@ -55,6 +56,7 @@ class Reporter:
         self._progress = Progress(clock)
         self._statuses: dict[Path, Status] = {}
         self._news: dict[Path, News] = {}
+        self._asked: dict[str, dict[str, str]] = {}
         self._live: Live | None = None
         self._silent_since: float | None = None
         self.several = False
@@ -131,6 +133,19 @@ class Reporter:
             batches = self._progress.batches(root)
             for line in news.lines(status, batches, ended, self._clock()):
                 self._line(status, line)
+
+    def station(self, told: StationStatus) -> None:
+        """Say what a station asks of a person, once, and when that is over."""
+        name, before = printable(told.station), self._asked.get(told.folder, {})
+        asked = {r.name: f"{r.state}: {r.reason}" for r in told.studies if r.asks}
+        if told.exit_code and not asked:
+            asked = {"": told.sentence}
+        for study, words in asked.items():
+            if before.get(study) != words:
+                self._dated(f"{name}: {study and f'{study}: '}{printable(words)}")
+        for study in before.keys() - asked.keys():
+            self._dated(f"{name}: no longer: {study or printable(before[study])}")
+        self._asked[told.folder] = asked
 
     def watch(self, folder: Path, status: Status) -> None:
         """Take in the state of a folder in which another process works."""

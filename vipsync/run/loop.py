@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderHeld, NotASession, VipsyncError
-from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.folder.folder import SessionFolder, find_sessions, find_stations
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
@@ -39,6 +40,49 @@ NUMEROUS = (do.SendFile, do.FetchResult, *do.READS, do.MakeFolder, do.LookAtFold
 """Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
 
 
+class Keeper(Protocol):
+    """Makes sessions of a folder of its own, and says which of them are at work.
+
+    `due` is when it wants its next turn (monotonic s), `exports` are folders in which an event asks for
+    one.
+    """
+
+    root: Path
+    due: float
+
+    @property
+    def working(self) -> frozenset[Path]:
+        """The session folders that are to be kept in step now."""
+
+    @property
+    def exports(self) -> tuple[Path, ...]:
+        """The folders that it looks into."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance without a person or a new file."""
+
+    @property
+    def trouble(self) -> VipsyncError | None:
+        """Return what stops it."""
+
+    def turn(
+        self,
+        sessions: Mapping[Path, Reconciler],
+        hints: Mapping[int, ChangedPaths],
+        *,
+        healthy: bool,
+    ) -> None:
+        """Look, plan and do."""
+
+    def close(self) -> None:
+        """Let its folder go."""
+
+
+NewKeeper = Callable[[Path, Timing, Callable[[], None], Callable[[], None]], Keeper]
+"""Make the keeper of a station: its root, clock, what tells the loop of news, what raises at its end."""
+
+
 class Loop:
     """Run the cycle of every session below some directories."""
 
@@ -55,7 +99,11 @@ class Loop:
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
         pace: Callable[[], None] | None = None,
+        new_keeper: NewKeeper | None = None,
+        told: Callable[[Keeper], object] = lambda _keeper: None,
     ) -> None:
+        self.keepers: dict[Path, Keeper] = {}
+        self._new_keeper, self._told = new_keeper, told
         self.directories = list(directories)
         self.sessions: dict[Path, Reconciler] = {}
         self.timing = timing or Timing()
@@ -69,6 +117,7 @@ class Loop:
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
         self._due: dict[Path, float] = {}
         self._let_go: list[Reconciler] = []
+        self._stands: dict[Path, object] = {}
         self._rested = 0.0
         self._found_at: float | None = None
         self._apart: float | None = None
@@ -124,14 +173,22 @@ class Loop:
         """Let all folders go."""
         for session in self.sessions.values():
             session.close()
+        for keeper in self.keepers.values():
+            keeper.close()
         if self._watching:
             self._watching.stop()
 
     def at_rest(self) -> bool:
         """Tell whether nothing can advance in any folder without a person or a new file."""
-        return bool(self.sessions) and all(
-            s.trouble is not None or (s.at_rest and self._due.get(root, 0.0) > 0.0)
-            for root, s in self.sessions.items()
+        there = bool(self.sessions or self.keepers)
+        kept = all(k.at_rest and k.due > 0.0 for k in self.keepers.values())
+        return (
+            there
+            and kept
+            and all(
+                s.trouble is not None or (s.at_rest and self._due.get(root, 0.0) > 0.0)
+                for root, s in self.sessions.items()
+            )
         )
 
     # one turn
@@ -146,6 +203,7 @@ class Loop:
         if all(now < self._due.get(root, now) for root in self.sessions):
             self._hand_out()  # events ask for no haste: transfers need not wait for the look
         looked = self._look_around(now)
+        self._keep({session.folder.root for session in looked})
         self._hand_out()
         told, self._let_go = dict.fromkeys([*looked, *self._let_go]), []
         for session in told:  # words can wait, what is to be sent need not
@@ -174,6 +232,50 @@ class Loop:
                 self._look(session, mine)
                 looked.append(session)
         return looked
+
+    # stations
+
+    def _keep(self, looked: Collection[Path]) -> None:
+        """Give each station its turn where it is due, or one of its sessions was looked at."""
+        for root, keeper in self.keepers.items():
+            hints = self._watching.exports(root) if self._watching else {}
+            mine = any(keeper.root in path.parents and self._moved_on(path) for path in looked)
+            if not (hints or mine or self.timing.clock() >= keeper.due):
+                continue
+            with about(root):
+                keeper.turn(self.sessions, hints, healthy=self._exports_healthy(root))
+                self._told(keeper)
+            if self._watching:
+                self._watching.follow_exports(root, keeper.exports)
+            self._take_working(keeper)
+
+    def _moved_on(self, root: Path) -> bool:
+        """Tell whether a session's plan or ledger is another one than when this was last asked."""
+        session = self.sessions[root]
+        version = session.ledger.state.version if session.is_open else 0
+        now = (version, id(session.plan), session.at_rest, session.trouble)
+        before, self._stands[root] = self._stands.get(root), now
+        return now != before
+
+    def _exports_healthy(self, root: Path) -> bool:
+        return self._watching is not None and self._watching.exports_healthy(root)
+
+    def _take_working(self, keeper: Keeper) -> None:
+        """Take in the sessions that are to be kept, and let those go that are over."""
+        for root in sorted(keeper.working - self.sessions.keys()):
+            self.add(SessionFolder(root))
+            self._due[root] = 0.0
+        mine = [root for root in self.sessions if keeper.root in root.parents]
+        for root in mine:
+            session = self.sessions[root]
+            if root in keeper.working or session.memory.under_way or keeper.trouble:
+                continue
+            session.close()
+            del self.sessions[root]
+            self._due.pop(root, None)
+            self._let_go.append(session)
+            if self._watching:
+                self._watching.forget(root)
 
     def _rest_after(self, looked: float) -> None:
         """Leave events for later after a costly look: results that come are events, hundreds of them."""
@@ -285,7 +387,8 @@ class Loop:
         if self._dispatch.waiting:
             return 0.0
         now = self.timing.clock()
-        soonest = min(self._due.values(), default=now + 1.0)
+        kept = (keeper.due for keeper in self.keepers.values())
+        soonest = min((*self._due.values(), *kept), default=now + 1.0)
         if self._watching and now < self._rested:
             soonest = min(soonest, self._rested)
         return min(max(0.0, soonest - now), LONGEST_WAIT)
@@ -304,14 +407,21 @@ class Loop:
         self._found_at = now
         for directory in self.directories:
             try:
-                found = find_sessions(directory)
+                found = find_sessions(directory, of_stations=self._new_keeper is None)
             except NotASession:
-                if not self.sessions:
+                if not self.sessions and not self.keepers:
                     raise
                 continue
+            self._find_stations(directory)
             for folder in found:
                 if folder.root not in self.sessions:
                     self.add(folder)
+
+    def _find_stations(self, directory: Path) -> None:
+        for root in find_stations(directory) if self._new_keeper else ():
+            if self._new_keeper and root not in self.keepers:
+                keeper = self._new_keeper(root, self.timing, self._wake.set, self._check_stop)
+                self.keepers[root] = keeper
 
     def add(
         self,

@@ -210,6 +210,7 @@ class Reconciler:
             if self.snapshot.marker:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
+            self._keep_pin()
             self._keep_settings()  # from here on the ledger is not new, also after a kill
             session, now = self.ledger.state.session, self.timing.clock()
             account = self.account
@@ -311,6 +312,12 @@ class Reconciler:
             text = observer.settings_text
             if text != self.ledger.state.last_settings:
                 self.ledger.commit(Changes(put=(LastSettings("text", text),)))
+
+    def _keep_pin(self) -> None:
+        """Write down which folder outside the session's own the inputs lie in."""
+        session, pin = self.ledger.state.session, self.observer.pin if self.observer else None
+        if pin and pin != session.pinned:
+            self.ledger.commit(Changes(put=(replace(session, pinned=pin),)))
 
     # VIP
 

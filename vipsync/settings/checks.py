@@ -43,7 +43,8 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h)", re.ASCII)
 _LONGEST = 1e12
 
 
-def _seconds(value: object) -> float:
+def seconds(value: object) -> float:
+    """Return the seconds of a number, or of a text as "5s"; raise ValueError."""
     match value:
         case str() if found := _DURATION.fullmatch(value.strip()):
             return float(found[1]) * _UNITS[found[2]]
@@ -215,18 +216,18 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "api_key": key_source,
     "inputs.directory": _text,
     "inputs.ignore": _patterns,
-    "inputs.settle": _seconds,
+    "inputs.settle": seconds,
     "launch.nb_runs": partial(_whole, least=1),
     "launch.max_jobs": partial(_whole, least=1, most=MAX_JOBS_ON_VIP),
     "launch.confirm_above": partial(_whole, least=1),
-    "monitor.refresh_time": _seconds,
-    "monitor.stall_after": _seconds,
+    "monitor.refresh_time": seconds,
+    "monitor.stall_after": seconds,
     "outputs.directory": _text,
     "outputs.get_status": _statuses,
     "outputs.only": _patterns,
     "outputs.ignore": _patterns,
-    "finish.grace": _seconds,
-    "finish.timeout": _seconds,
+    "finish.grace": seconds,
+    "finish.timeout": seconds,
     "privacy.accept": _accepted,
     "privacy.allow": _allowed,
     "privacy.plain": _names_of_files,
@@ -265,9 +266,10 @@ def _input_table(value: Mapping[str, object]) -> FileSetting | PackSetting:
         case {"file": file, "as": as_name, **rest} if not rest:
             return FileSetting(_text(file), _text(as_name))
         case {"zip": folder, **rest} | {"tar": folder, **rest} | {"tgz": folder, **rest} if (
-            not rest
+            rest.keys() <= {"as"}
         ):
-            return PackSetting(PackKind(next(iter(value))), _text(folder))
+            kind = next(kind for kind in PackKind if kind in value)
+            return PackSetting(kind, _text(folder), _text(rest["as"]) if rest else "")
         case _:
             raise ValueError(
                 'is a table, and only { file = "…", as = "…" } and { zip = "folder/" } (or tar, '

@@ -29,6 +29,7 @@ Values of the pipeline's parameters. A file is given as
   ["a.mrui", "b.mrui"]           a list: one case for each
   "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in each line
   { zip = "{subject}/dicom/" }   a folder, packed before it is sent
+  { zip = "./", as = "all.zip" } all of inputs/, packed under this name
 Where several of them vary, each combination is a job, unless they are paired.
 """
 _TYPES = {

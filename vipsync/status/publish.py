@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_atomic
 from vipsync.disk.walk import printable
@@ -166,10 +167,10 @@ def read_status(folder: SessionFolder) -> Status | None:
         return None
 
 
-def status_json(statuses: list[Status]) -> str:
-    """Return one JSON document for `status --json`."""
+def status_json(statuses: Sequence[Struct]) -> str:
+    """Return one JSON document for `status --json`: sessions, and stations with their studies."""
     return _json(statuses, indent=2)
 
 
-def _json(told: Status | list[Status], indent: int) -> str:
+def _json(told: Status | Sequence[Struct], indent: int) -> str:
     return msgspec.json.format(msgspec.json.encode(told).decode(), indent=indent)

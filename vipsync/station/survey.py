@@ -1,0 +1,235 @@
+"""What lies in the exports: places with all their files, looked at and never touched.
+
+A pass keeps a digest for each place, not a row for each file: exports hold millions. Links are not
+followed. A place changes with the name, size, times or inode of any file in it (house 6.1).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+from msgspec import Struct
+
+from vipsync.cases.patterns import Pattern, compile_pattern
+from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
+from vipsync.disk.scan import Identity, identity
+from vipsync.disk.walk import nfc, why
+from vipsync.errors import FolderAbsent
+from vipsync.model import replace
+from vipsync.observe.export import nameless
+from vipsync.station.model import Seen, StationSettings
+
+Uid = Callable[[Path], str]
+"""Return the StudyInstanceUID of a file, empty for one that has none."""
+
+_UNREADABLE = "unreadable"
+
+
+class Spot(Struct, frozen=True):
+    """Where a place lies: an export, and a path in it that is "" for what is spread over all of it."""
+
+    export: Path
+    path: str
+
+    @property
+    def whole(self) -> Path:
+        """The folder or the file."""
+        return self.export / self.path
+
+
+class _File(Struct, frozen=True):
+    state: tuple[int, int, int, int]
+    place: str
+
+
+def hidden_name(secret: bytes, *words: str) -> str:
+    """Return what stands for words of the export: the same on this machine, and telling nothing."""
+    text = "\0".join(words).encode("utf-8", "surrogateescape")
+    return hmac.new(secret, text, "sha256").hexdigest()
+
+
+class Survey:
+    """Look at the exports of a station again and again."""
+
+    def __init__(
+        self,
+        settings: StationSettings,
+        secret: bytes,
+        clock: Callable[[], float],
+        uid: Uid,
+    ) -> None:
+        self.exports = [Path(path) for path in settings.exports]
+        self.seen: dict[str, Seen] = {}
+        self.spots: dict[str, Spot] = {}
+        self.others = 0
+        self.last_duration = 0.0
+        self._secret, self._clock, self._uid = secret, clock, uid
+        self._pattern = compile_pattern(settings.study) if settings.by == "folder" else None
+        self._ignored = IgnoreRules(BUILT_IN_IGNORE, (), "", "")
+        self._files: dict[Path, _File] = {}
+
+    # looking
+
+    def look(self, only: Collection[str] | None = None) -> None:
+        """Look at everything, or at some known places; raise FolderAbsent where an export cannot be listed."""
+        started = self._clock()
+        if self._pattern is None:
+            found = self._sorted_by_uid()
+        elif only is None:
+            found = dict(self._folders(self._pattern))
+        else:
+            found = {name: self.spots[name] for name in only if name in self.spots}
+        prints = {name: self._print(name, spot) for name, spot in found.items()}
+        self._take_in(prints, started, whole=only is None or self._pattern is None)
+        self.spots |= {name: spot for name, spot in found.items() if name in self.seen}
+        if only is None:
+            self.last_duration = self._clock() - started
+
+    def _take_in(self, prints: Mapping[str, Seen], started: float, *, whole: bool) -> None:
+        now, before = self._clock(), self.seen
+        kept = {} if whole else {n: s for n, s in before.items() if n not in prints}
+        for name, fresh in prints.items():
+            if not fresh.files and not fresh.problem:
+                continue
+            old = before.get(name)
+            same = old is not None and old.print == fresh.print and not fresh.problem
+            changed = old.changed_at if same and old else now
+            looked = started if same else now
+            kept[name] = replace(fresh, changed_at=changed, looked_at=looked)
+        self.seen = kept
+
+    def _print(self, name: str, spot: Spot) -> Seen:
+        digest, files, size, newest = blake2b(digest_size=16), 0, 0, 0.0
+        try:
+            for path, info in self._states(name, spot):
+                state = (path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                digest.update("\0".join(map(str, state)).encode("utf-8", "surrogateescape"))
+                files, size, newest = files + 1, size + info.st_size, max(newest, info.st_mtime)
+        except OSError as error:
+            return Seen(_UNREADABLE, files, size, 0.0, 0.0, why(error))
+        return Seen(digest.hexdigest(), files, size, 0.0, 0.0, newest=newest)
+
+    def _states(self, name: str, spot: Spot) -> Iterator[tuple[str, os.stat_result]]:
+        if self._pattern is None:
+            members = sorted(p for p, f in self._files.items() if f.place == name)
+            yield from ((str(path), path.lstat()) for path in members)
+        elif self._pattern.is_folder:
+            yield from walk(spot.whole)
+        elif spot.whole.is_file():
+            yield spot.whole.name, spot.whole.lstat()
+
+    # which places there are
+
+    def _folders(self, pattern: Pattern) -> Iterator[tuple[str, Spot]]:
+        """Yield the folders, or lone files, that the pattern names."""
+        depth = pattern.text.count("/") + 1
+        for export in self.exports:
+            which = _identity(export)
+            for path in _below(export, "", depth, folders=pattern.is_folder):
+                if pattern.readings(nfc(path)):
+                    yield self._place(export, path), Spot(export, path)
+            if _identity(export) != which:
+                raise FolderAbsent(
+                    "The export was exchanged during a look.", "It is looked at again."
+                )
+
+    def _place(self, export: Path, path: str) -> str:
+        return hidden_name(self._secret, "path", str(export), path)
+
+    def _sorted_by_uid(self) -> dict[str, Spot]:
+        """Sort all files by the study that their header names; only new content is read."""
+        files: dict[Path, _File] = {}
+        spots: dict[str, Spot] = {}
+        for export in self.exports:
+            _identity(export)
+            for path, info in walk(export):
+                whole = export / path
+                state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                known = self._files.get(whole)
+                if known is None or known.state != state:
+                    uid = self._uid(whole)
+                    known = _File(state, hidden_name(self._secret, "uid", uid) if uid else "")
+                files[whole] = known
+                if known.place:
+                    spots[known.place] = Spot(export, "")
+        self._files = files
+        self.others = sum(not file.place for file in files.values())
+        return spots
+
+    # for those who read or copy
+
+    def hinted(self, export: int, hints: Collection[str] | None) -> set[str] | None:
+        """Return the places in which paths of an export lie; None: everything must be looked at."""
+        if hints is None or self._pattern is None:
+            return None
+        depth, found = self._pattern.text.count("/") + 1, set[str]()
+        for hint in hints:
+            parts = hint.split("/")
+            name = self._place(self.exports[export], "/".join(parts[:depth]))
+            if name not in self.spots:
+                return None
+            found.add(name)
+        return found
+
+    def files(self, name: str) -> list[tuple[str, Path]]:
+        """Return the files of a place by their path in it, but for what half-done copies leave."""
+        spot = self.spots[name]
+        if self._pattern is None:
+            found = [(p.name, p) for p, file in self._files.items() if file.place == name]
+        elif self._pattern.is_folder:
+            found = [(path, spot.whole / path) for path, _ in walk(spot.whole)]
+        else:
+            found = [(spot.whole.name, spot.whole)]
+        return sorted((path, whole) for path, whole in found if not self._ignored(path))
+
+    @property
+    def lone(self) -> bool:
+        """Tell whether each file is a study."""
+        return self._pattern is not None and not self._pattern.is_folder
+
+
+def _identity(export: Path) -> Identity:
+    """Tell which folder an export is; raise FolderAbsent, without a path, where it is none."""
+    try:
+        return identity(export)
+    except FolderAbsent as error:
+        raise nameless(error, export, "The export") from None
+
+
+def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the files below a folder by their path in it, in a fixed order; raise OSError."""
+    pending = [""]
+    while pending:
+        base = pending.pop()
+        with os.scandir(f"{root}/{base}") as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(f"{base}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield f"{base}{entry.name}", entry.stat(follow_symlinks=False)
+
+
+def _below(root: Path, base: str, depth: int, *, folders: bool) -> Iterator[str]:
+    """Yield the folders, or files, at one depth."""
+    try:
+        with os.scandir(f"{root}/{base}") as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        if base:
+            return
+        raise FolderAbsent(
+            f"The export cannot be read: {why(error)}.",
+            "Is its disk there? Nothing is done until it is.",
+        ) from error
+    for entry in listed:
+        path = f"{base}{entry.name}"
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if depth > 1 and is_folder:
+            yield from _below(root, f"{path}/", depth - 1, folders=folders)
+        elif depth == 1 and is_folder is folders and not entry.is_symlink():
+            yield path
