@@ -183,11 +183,22 @@ def _examples(*lines: str) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file that holds the API key, instead of what settings say.",
 )
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A vipsync.toml, instead of the one in your configuration folder.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show the log on stderr.")
 @click.version_option(package_name="vipsync")
 @click.pass_context
 def vipsync(
-    ctx: click.Context, portal: str | None, api_key_file: Path | None, *, verbose: bool
+    ctx: click.Context,
+    portal: str | None,
+    api_key_file: Path | None,
+    config: Path | None,
+    *,
+    verbose: bool,
 ) -> None:
     """Run a pipeline on VIP, the Virtual Imaging Platform, from a folder.
 
@@ -197,7 +208,7 @@ def vipsync(
 
     reporter: Reporter = ctx.obj()
     agree = _agree if sys.stdin.isatty() else lambda: True
-    ctx.obj = Context(reporter, os.environ, portal, api_key_file, agree)
+    ctx.obj = Context(reporter, os.environ, portal, api_key_file, agree, config)
     ctx.call_on_close(ctx.obj.connect.close)
     _show_log(ctx, reporter, verbose=verbose)
 
@@ -254,11 +265,14 @@ def _asked_key() -> Secret:
     return Secret(key)
 
 
-@vipsync.command(epilog=_examples("vipsync check my-study"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@vipsync.command(epilog=_examples("vipsync check my-study", "vipsync check"))
+@click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
 @click.pass_obj
-def check(context: Context, directory: Path) -> int:
-    """Say whether settings, key, pipeline and files are in order; change nothing."""
+def check(context: Context, directory: Path | None) -> int:
+    """Say whether settings, key, pipeline and files are in order; change nothing.
+
+    Without DIR: the session folder around you, else vipsync.toml and the folders that it names.
+    """
     return commands.status.check_folders(context, directory)
 
 

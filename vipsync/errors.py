@@ -2,6 +2,7 @@
 
     VipsyncError
     ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
+    ├── NothingNamed                        a command has no folder to work on
     ├── PropertyError                       a property or an argument of a script's session cannot be
     │   ├── PropertyTypeError (also TypeError)        another kind of thing, or an argument is missing
     │   ├── PropertyValueError (also ValueError)      of the right kind, but not this one
@@ -78,6 +79,12 @@ class VipsyncError(Exception):
 
 class SettingsError(VipsyncError, ValueError):
     """Name the file, the key and the nearest right word."""
+
+
+class NothingNamed(VipsyncError):
+    """No folder is named, none is around, and vipsync.toml names none."""
+
+    exit_code = 2
 
 
 class PropertyError(VipsyncError):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vipsync.commands.check import check, planned, worst
-from vipsync.commands.context import Context, sessions_of
+from vipsync.commands.context import Context, session_around, sessions_of
+from vipsync.commands.machine import check_machine
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
@@ -22,10 +23,13 @@ from vipsync.status.why import why, why_result
 from vipsync.status.words import STALE, duration
 
 
-def check_folders(context: Context, directory: Path) -> int:
-    """Say whether a folder is in order."""
+def check_folders(context: Context, directory: Path | None) -> int:
+    """Say whether a folder is in order; without one, whether vipsync.toml is."""
+    around = None if directory or context.config else session_around(Path.cwd())
+    if directory is None and around is None:
+        return check_machine(context)
     codes = []
-    for folder in sessions_of([directory]):
+    for folder in [around] if around else sessions_of([directory or Path.cwd()]):
         findings = []
         context.reporter.say(str(folder.root), "bold")
         for finding in _checked(folder, context):
@@ -170,8 +174,7 @@ def why_path(context: Context, path: Path) -> int:
 
 def _session_above(path: Path) -> SessionFolder:
     """Return the session folder in which a path lies, else the one around the current folder."""
-    for start in (path.absolute() / "it", Path.cwd() / "here"):
-        for above in start.parents:
-            if SessionFolder(above).is_session():
-                return SessionFolder(above)
+    for start in (path.absolute(), Path.cwd()):
+        if around := session_around(start):
+            return around
     raise NotASession(f"{path} lies in no session folder.", "Call it from inside the folder.")
