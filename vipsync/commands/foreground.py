@@ -43,6 +43,7 @@ class Run:
             overrides=overrides,
             publish=self._publish,
             moved=reporter.moved,
+            gone=self._forget,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
@@ -98,6 +99,13 @@ class Run:
             self._reporter.several = len(self.loop.sessions) > 1
             self._reporter.update(session, status)
 
+    def _forget(self, root: Path) -> None:
+        """Say nothing more of a place that a session was moved from."""
+        self.statuses.pop(root, None)
+        self._publishers.pop(root, None)
+        self._logs.end(root)
+        self._reporter.forget(root)
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """Stop softly on the first signal, at once on the second; what `nohup` ignores stays so."""
@@ -131,7 +139,7 @@ class FolderLogs:
         """Begin the log of a folder that was taken, end that of one that was let go."""
         root = session.folder.root
         if not session.is_open:
-            self._end(root)
+            self.end(root)
         elif root not in self._handlers:
             with suppress(OSError):
                 self._begin(root, session.folder.log)
@@ -147,7 +155,8 @@ class FolderLogs:
         self._logger.addHandler(handler)
         self._handlers[root] = handler
 
-    def _end(self, root: Path) -> None:
+    def end(self, root: Path) -> None:
+        """End the log of a folder, if it has one."""
         handler = self._handlers.pop(root, None)
         if handler:
             self._logger.removeHandler(handler)
@@ -161,7 +170,7 @@ class FolderLogs:
             yield
         finally:
             for root in list(self._handlers):
-                self._end(root)
+                self.end(root)
 
 
 INTERRUPTED = 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -207,21 +208,55 @@ def _request(path: Path) -> Request:
     )
 
 
-def find_sessions(directory: Path) -> list[SessionFolder]:
-    """Return the session that `directory` is, or those directly inside it.
+MOST_LEVELS = 4
+"""Levels below a named folder on which sessions are looked for."""
 
-    Raise NotASession where there is neither.
+
+def find_sessions(directory: Path) -> list[SessionFolder]:
+    """Return the session that `directory` is, or those inside it, sorted by path; none lies in another.
+
+    Raise NotASession where the directory cannot be read.
     """
     here = SessionFolder(directory)
     try:
         if here.is_session():
             return [here]
-        inside = sorted(p for p in here.root.iterdir() if p.is_dir())
-        return [s for s in map(SessionFolder, inside) if s.is_session()]
+        return list(_inside(here.root, here.root, MOST_LEVELS))
     except OSError as error:
         raise NotASession(
             f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
         ) from error
+
+
+def _inside(folder: Path, top: Path, levels: int) -> Iterator[SessionFolder]:
+    """Yield the sessions below a folder; one that cannot be read holds none for this account."""
+    for path in _folders_in(folder, top):
+        session = SessionFolder(path)
+        with suppress(OSError):
+            if session.is_session():
+                yield session
+            elif levels > 1:
+                yield from _inside(path, top, levels - 1)
+
+
+def _folders_in(folder: Path, top: Path) -> list[Path]:
+    """Return the folders in one, sorted; of links those of `top` alone, and only where they lead out of it."""
+    with os.scandir(folder) as entries:
+        found = [Path(e.path) for e in entries if not e.name.startswith(".") and _is_own(e, top)]
+    return sorted(found)
+
+
+def _is_own(entry: os.DirEntry[str], top: Path) -> bool:
+    if not entry.is_symlink():
+        return entry.is_dir()
+    path = Path(entry.path)
+    return path.parent == top and entry.is_dir() and not _lies_in(path, top)
+
+
+def _lies_in(path: Path, top: Path) -> bool:
+    """Tell whether a link leads to a place that is found without it, or that contains it."""
+    real, above = path.resolve(), top.resolve()
+    return real.is_relative_to(above) or above.is_relative_to(real)
 
 
 def _is_locked(path: Path) -> bool:

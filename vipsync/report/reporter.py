@@ -139,6 +139,11 @@ class Reporter:
             for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
                 self._line(status, line)
 
+    def forget(self, folder: Path) -> None:
+        """Say nothing more of a folder."""
+        self._statuses.pop(folder, None)
+        self._news.pop(folder, None)
+
     def _say_outage(self) -> None:
         """Say once for all folders that VIP is out of order, and when it answers again."""
         notices = (n for status in self._statuses.values() for n in status.notices)

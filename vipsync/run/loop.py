@@ -7,16 +7,17 @@ folders. Nothing here decides what to do.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
-from vipsync.errors import FolderHeld, NotASession, VipsyncError
+from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
@@ -29,6 +30,10 @@ from vipsync.run.watching import Watching
 logger = logging.getLogger(__name__)
 
 FIND_FOLDERS_EVERY = 5.0
+"""Seconds between searches for session folders; more where a search is costly, at rest it must cost nothing."""
+
+_SEARCH_SHARE = 1 / 300
+_LONGEST_SEARCH_PAUSE = 300.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
 
@@ -54,6 +59,7 @@ class Loop:
         watch: bool = True,
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
+        gone: Callable[[Path], object] = lambda _root: None,
         pace: Callable[[], None] | None = None,
     ) -> None:
         self.directories = list(directories)
@@ -61,7 +67,7 @@ class Loop:
         self.timing = timing or Timing()
         self._accounts = Accounts(connect, self.timing, pace)
         self._overrides, self._environ = overrides, environ
-        self._publish, self._moved = publish, moved
+        self._publish, self._moved, self._gone = publish, moved, gone
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
@@ -70,7 +76,7 @@ class Loop:
         self._due: dict[Path, float] = {}
         self._let_go: list[Reconciler] = []
         self._rested = 0.0
-        self._found_at: float | None = None
+        self._search_at: float | None = None
         self._apart: float | None = None
 
     # from outside
@@ -278,7 +284,7 @@ class Loop:
         if self._dispatch.waiting:
             return 0.0
         now = self.timing.clock()
-        soonest = min(self._due.values(), default=now + 1.0)
+        soonest = min((self._due.get(root, now) for root in self.sessions), default=now + 1.0)
         if self._watching and now < self._rested:
             soonest = min(soonest, self._rested)
         return min(max(0.0, soonest - now), LONGEST_WAIT)
@@ -290,11 +296,19 @@ class Loop:
     # which folders
 
     def _find_sessions(self) -> None:
-        """Take in session folders that were made meanwhile; one that was seen once stays."""
-        now = self.timing.clock()
-        if self._found_at is not None and now < self._found_at + FIND_FOLDERS_EVERY:
+        """Take in session folders that were made meanwhile; one that was seen once stays.
+
+        One that was moved is the same session in another place.
+        """
+        began = self.timing.clock()
+        if self._search_at is not None and began < self._search_at:
             return
-        self._found_at = now
+        self._search()
+        cost = self.timing.clock() - began
+        pause = max(FIND_FOLDERS_EVERY, min(cost / _SEARCH_SHARE, _LONGEST_SEARCH_PAUSE))
+        self._search_at = began + pause
+
+    def _search(self) -> None:
         for directory in self.directories:
             try:
                 found = find_sessions(directory)
@@ -304,7 +318,22 @@ class Loop:
                 continue
             for folder in found:
                 if folder.root not in self.sessions:
+                    self._let_place_before_go(folder)
                     self.add(folder)
+
+    def _let_place_before_go(self, folder: SessionFolder) -> None:
+        """Let go of the place that a session was moved from: a path that nothing is at any more."""
+        for root, session in self.sessions.items():
+            if session.id and not os.path.lexists(root) and session.id == _id_of(folder):
+                session.close()
+                self._gone(root)
+                if self._watching:
+                    self._watching.forget(root)
+                del self.sessions[root]
+                self._due.pop(root, None)
+                with about(folder.root):
+                    logger.info("moved here from %s", root)
+                return
 
     def add(
         self,
@@ -327,3 +356,10 @@ class Loop:
     def held_elsewhere(self) -> list[Path]:
         """Return the folders in which another process works."""
         return [r for r, s in self.sessions.items() if isinstance(s.trouble, FolderHeld)]
+
+
+def _id_of(folder: SessionFolder) -> str:
+    with suppress(FolderAbsent):
+        identity = folder.identity()
+        return identity.id if identity else ""
+    return ""

@@ -147,6 +147,11 @@ class Reconciler:
         return self._hold is not None
 
     @property
+    def id(self) -> str:
+        """The id of the session that was held here; empty where none was yet."""
+        return self._id
+
+    @property
     def is_there(self) -> bool:
         """Tell whether the folder itself is the one that was held, whatever is missing in it."""
         if self._root is None or isinstance(self.trouble, (FolderHeld, FolderCopied)):

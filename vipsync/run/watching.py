@@ -60,6 +60,12 @@ class Watching:
         self._watcher.watch((root, "outputs"), observer.outputs, overlooked=_own_files)
         observer.look_everywhere()
 
+    def forget(self, root: Path) -> None:
+        """Watch the places of a session no more."""
+        if self._watched.pop(root, None):
+            for kind in KINDS:
+                self._watcher.unwatch((root, kind))
+
     def healthy(self, root: Path) -> bool:
         """Tell whether events of all places of a session can be relied on."""
         return all(self._watcher.healthy((root, kind)) for kind in KINDS)
