@@ -37,7 +37,7 @@ SHOWN = [
     for line in re.findall(r"^(?:\*/10 \* \* \* \* +)?vipsync (.*)$", text, re.M)
 ]
 TABLE = re.findall(
-    r"`vipsync ([^`]+)`", README.partition("## Commands")[2].partition("\n\nExit")[0]
+    r"`vipsync ([^`]+)`", README.partition("## Commands")[2].partition("\n\nWithout")[0]
 )
 
 

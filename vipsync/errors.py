@@ -2,7 +2,7 @@
 
     VipsyncError
     ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
-    ├── NothingNamed                        a command has no folder to work on
+    ├── Unclear                             which folders a command is about was not said
     ├── PropertyError                       a property or an argument of a script's session cannot be
     │   ├── PropertyTypeError (also TypeError)        another kind of thing, or an argument is missing
     │   ├── PropertyValueError (also ValueError)      of the right kind, but not this one
@@ -81,8 +81,8 @@ class SettingsError(VipsyncError, ValueError):
     """Name the file, the key and the nearest right word."""
 
 
-class NothingNamed(VipsyncError):
-    """No folder is named, none is around, and vipsync.toml names none."""
+class Unclear(VipsyncError):
+    """No folder is named where none is meant by itself, or so many that it could be a mistake."""
 
     exit_code = 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync.client.connecting import Connector
-from vipsync.errors import NotASession, NothingNamed, SettingsError
+from vipsync.errors import NotASession, SettingsError, Unclear
 from vipsync.folder.folder import SessionFolder, find_sessions
 from vipsync.model import PORTAL, MachineSettings, Settings
 from vipsync.names import shell_word
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Context:
     """What all commands share: where to print, how to reach VIP, what options override.
 
-    `config` is a vipsync.toml that was named on the command line.
+    `config` is a vipsync.toml that was named on the command line; `asks`: there is somebody to ask.
     """
 
     reporter: Reporter
@@ -33,6 +33,7 @@ class Context:
     key_file: Path | None = None
     agree: Callable[[], bool] = lambda: True
     config: Path | None = None
+    asks: bool = True
     connect: Connector = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class Context:
 
 
 def meant(context: Context, named: Sequence[Path]) -> list[Path]:
-    """Return the folders that a command is about; raise NothingNamed.
+    """Return the folders that a command is about; raise Unclear.
 
     Those that are named, else the session folder around the current one, else those of vipsync.toml.
     `--config` goes before where one happens to be.
@@ -84,7 +85,7 @@ def meant(context: Context, named: Sequence[Path]) -> list[Path]:
 
 
 def machine_folders(context: Context) -> list[Path]:
-    """Return the folders of vipsync.toml; raise NothingNamed where it names none, or is not there."""
+    """Return the folders of vipsync.toml; raise Unclear where it names none, or is not there."""
     file, folders = context.machine_file, folders_of(context.machine())
     if folders:
         return folders
@@ -93,9 +94,7 @@ def machine_folders(context: Context) -> list[Path]:
             f"{file} names no folders.", 'Write folders = ["/data/studies"] into it.'
         )
     remedy = f", or write a list `folders` into {file}" if file else ""
-    raise NothingNamed(
-        "No folder is named, and you are in no session folder.", f"Name one{remedy}."
-    )
+    raise Unclear("No folder is named, and you are in no session folder.", f"Name one{remedy}.")
 
 
 def session_around(path: Path) -> SessionFolder | None:
@@ -116,13 +115,3 @@ def sessions_of(directories: Sequence[Path]) -> list[SessionFolder]:
             )
         found.update({folder.root: folder for folder in inside})
     return list(found.values())
-
-
-def the_session(directory: Path) -> SessionFolder:
-    """Return the session that a directory is; raise NotASession where it is none."""
-    folder = SessionFolder(directory)
-    if not folder.is_session():
-        raise NotASession(
-            f"{folder.root} is no session folder.", "Name the folder with settings.toml."
-        )
-    return folder

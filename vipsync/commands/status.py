@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vipsync.commands.check import check, planned, worst
-from vipsync.commands.context import Context, session_around, sessions_of
+from vipsync.commands.context import Context, meant, session_around, sessions_of
 from vipsync.commands.machine import check_machine
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
@@ -49,10 +49,10 @@ def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
     yield from check(folder, context.connect, context.overrides)
 
 
-def plan_folders(context: Context, directory: Path) -> int:
+def plan_folders(context: Context, directory: Path | None) -> int:
     """Say what the next cycle would do."""
     codes = []
-    for folder in sessions_of([directory]):
+    for folder in sessions_of(meant(context, [directory] if directory else [])):
         folder.refuse_copy()
         settings = load(folder.root, context.overrides)
         client, trouble = None, None
@@ -72,8 +72,9 @@ def plan_folders(context: Context, directory: Path) -> int:
     return worst(codes)
 
 
-def status(context: Context, directories: Sequence[Path], *, as_json: bool) -> int:
+def status(context: Context, named: Sequence[Path], *, as_json: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
+    directories = meant(context, named)
     found = [answer for directory in directories for answer in _statuses(directory, context)]
     if as_json:
         context.reporter.document(status_json([s for s, _ in found]))
