@@ -32,7 +32,7 @@ ROOMS = (
 
 PURE_ONES = """
     errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
-    status.status status.words status.remembered status.results_table
+    status.status status.words status.overview status.remembered status.results_table
 """
 
 IMPURE = {

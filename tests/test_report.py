@@ -208,16 +208,16 @@ def test_letters_that_stdout_has_no_bytes_for_become_question_marks(
 
 
 def test_without_a_terminal_lines_carry_a_time(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each change is one line; the name is there once there are several folders."""
+    """Each change is one line, with the folder that it is about."""
     reporter = Reporter(wall=lambda: 0.0)
     with reporter.live():
         reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
         reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
         reporter.watch(Path("/t"), Status("/t", "two", "", "", "Resting."))
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("  At work.")
+    assert first.endswith("  s: At work.")
     assert first[:10] in ("1970-01-01", "1969-12-31")
-    assert second.endswith("  two: Resting.")
+    assert second.endswith("  t: Resting.")
 
 
 def test_numbers_that_were_held_back_are_told_at_the_end(
@@ -229,7 +229,7 @@ def test_numbers_that_were_held_back_are_told_at_the_end(
         reporter.watch(Path("/s"), Status("/s", "one", "", "", f"{number} done."))
     reporter.settle()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[1] for line in lines] == ["1 done.", "3 done."]
+    assert [line.split("  ")[1] for line in lines] == ["s: 1 done.", "s: 3 done."]
 
 
 def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:

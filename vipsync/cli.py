@@ -302,10 +302,14 @@ def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
 @vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
 @DIRECTORIES
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of folders.")
+@click.option("--all", "in_full", is_flag=True, help="The details of each of many folders.")
 @click.pass_obj
-def status(context: Context, directories: tuple[Path, ...], *, as_json: bool) -> int:
-    """Say how folders are: one line that answers the question, then details."""
-    return commands.status.status(context, directories, as_json=as_json)
+def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in_full: bool) -> int:
+    """Say how folders are: one line that answers the question, then details; many as a table.
+
+    The table has what needs you first, then what runs, what waits, and what is at rest.
+    """
+    return commands.status.status(context, directories, as_json=as_json, in_full=in_full)
 
 
 @vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))

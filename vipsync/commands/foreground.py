@@ -14,6 +14,7 @@ from types import FrameType
 from vipsync.commands.check import worst
 from vipsync.disk.files import share
 from vipsync.errors import FolderHeld, NotASession
+from vipsync.folder.folder import SessionFolder
 from vipsync.report.reporter import Reporter
 from vipsync.run import logs
 from vipsync.run.account import Connect
@@ -48,6 +49,7 @@ class Run:
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
         self._reporter = reporter
+        reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs()
         self._signalled = False
@@ -96,7 +98,6 @@ class Run:
         self._logs.follow(session)
         if status:
             self.statuses[root] = status
-            self._reporter.several = len(self.loop.sessions) > 1
             self._reporter.update(session, status)
 
     def _forget(self, root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from vipsync.commands.check import check, planned, worst
 from vipsync.commands.context import Context, meant, session_around, sessions_of
@@ -15,12 +16,15 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import HostLease
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
+from vipsync.status.overview import name_below
 from vipsync.status.preview import preview
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.remembered import remembered
 from vipsync.status.status import Finding, Status, exit_code, status_of
 from vipsync.status.why import why, why_result
 from vipsync.status.words import STALE, duration
+
+_IDLE_SHOWN = 5
 
 
 def check_folders(context: Context, directory: Path | None) -> int:
@@ -72,49 +76,70 @@ def plan_folders(context: Context, directory: Path | None) -> int:
     return worst(codes)
 
 
-def status(context: Context, named: Sequence[Path], *, as_json: bool) -> int:
+class Told(NamedTuple):
+    """The state of a folder, and who says so; `idle`: no vipsync works there."""
+
+    status: Status
+    note: str = ""
+    idle: bool = False
+
+
+def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
     directories = meant(context, named)
     found = [answer for directory in directories for answer in _statuses(directory, context)]
     if as_json:
-        context.reporter.document(status_json([s for s, _ in found]))
-    else:
-        for number, (told, note) in enumerate(found):
+        context.reporter.document(status_json([told.status for told in found]))
+    elif in_full or len(found) == 1:
+        for number, told in enumerate(found):
             if number:
                 context.reporter.say()
-            context.reporter.status(told, note)
-    return worst(s.exit_code for s, _ in found)
+            context.reporter.status(told.status, told.note)
+    else:
+        context.reporter.named(SessionFolder(directory).root for directory in directories)
+        context.reporter.overview([told.status for told in found])
+        _say_idle(context, [told.status.folder for told in found if told.idle])
+    return worst(told.status.exit_code for told in found)
 
 
-def _statuses(directory: Path, context: Context) -> list[tuple[Status, str]]:
+def _say_idle(context: Context, idle: Sequence[str]) -> None:
+    """Say of which folders nobody brings anything forward."""
+    if idle:
+        names = [name_below(folder, context.reporter.tops) for folder in idle[:_IDLE_SHOWN]]
+        more = f" and {len(idle) - len(names)} more" if len(idle) > len(names) else ""
+        context.reporter.say(f"vipsync is not running in {', '.join(names)}{more}.", "dim")
+
+
+def _statuses(directory: Path, context: Context) -> list[Told]:
     try:
         return [_status(folder, context) for folder in sessions_of([directory])]
     except NotASession as error:
-        return [(troubled(SessionFolder(directory), error, time.time()), "")]
+        return [Told(troubled(SessionFolder(directory), error, time.time()))]
 
 
-def _status(folder: SessionFolder, context: Context) -> tuple[Status, str]:
+def _status(folder: SessionFolder, context: Context) -> Told:
     """Return what the process that holds the folder says, else what the ledger and the files say."""
     told, now = read_status(folder), time.time()
     try:
         folder.refuse_copy()
     except FolderCopied as error:
-        return troubled(folder, error, now), _last_wrote(None)
+        return Told(troubled(folder, error, now), _last_wrote(None))
     recent = told is not None and 0 <= now - told.written < STALE
     held = _is_held(folder)
     if told and (held or (recent and not _can_look(folder))):
-        return told, f"vipsync runs here; {duration(now - told.written)} ago"
+        return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
         looked = preview(folder, None, context.overrides)
     except VipsyncError as error:
-        return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
+        age = now - told.written if told else None
+        return Told(troubled(folder, error, now, told), _last_wrote(age))
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
     if held is None:
-        return fresh, "This account cannot see whether vipsync runs in this folder."
+        return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
     never = "" if folder.ledger.exists() else "has not run yet and "
-    return fresh, f"vipsync {never}is not running in this folder."
+    return Told(fresh, f"vipsync {never}is not running in this folder.", idle=not held)
 
 
 def _last_wrote(age: float | None) -> str:

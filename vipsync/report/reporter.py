@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
@@ -23,6 +23,7 @@ from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.stream import Stream
 from vipsync.report.text import paragraph, printable
 from vipsync.run import logs
+from vipsync.status.overview import name_below, overview, table_lines, totals
 from vipsync.status.status import Status
 from vipsync.status.words import details
 
@@ -57,7 +58,7 @@ class Reporter:
         self._news: dict[Path, News] = {}
         self._live: Live | None = None
         self._silent_since: float | None = None
-        self.several = False
+        self.tops: tuple[str, ...] = ()
 
     # words
 
@@ -110,7 +111,27 @@ class Reporter:
         for line in details(status):
             self.say(f"  {printable(line)}" if line else "")
 
+    def overview(self, statuses: Sequence[Status]) -> None:
+        """Print a table of many folders, those that need a person first, and the totals."""
+        rows = overview(statuses, self.tops)
+        if self.out.is_interactive:
+            from vipsync.report import screen
+
+            self.out.draw(screen.overview(rows))
+            return
+        for line in table_lines(rows):
+            self.say(printable(line))
+        self.say(totals(rows))
+
     # folders at work
+
+    def name(self, folder: Path) -> str:
+        """Return what a folder is called: its path below the one that was named."""
+        return name_below(printable(str(folder)), self.tops)
+
+    def named(self, folders: Iterable[Path]) -> None:
+        """Call folders by their path below these from now on."""
+        self.tops = tuple(dict.fromkeys(printable(str(folder)) for folder in folders))
 
     def moved(self, key: do.Key, now: int, size: int) -> None:
         """Take in how far a transfer is; may be called in any thread."""
@@ -130,14 +151,14 @@ class Reporter:
             news = self._news.setdefault(root, News())
             batches = self._progress.batches(root)
             for line in news.lines(status, batches, ended, self._clock()):
-                self._line(status, line)
+                self._line(root, line)
 
     def watch(self, folder: Path, status: Status) -> None:
         """Take in the state of a folder in which another process works."""
         self._statuses[folder] = status
         if self._live is None or self.out.lost:
             for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
-                self._line(status, line)
+                self._line(folder, line)
 
     def forget(self, folder: Path) -> None:
         """Say nothing more of a folder."""
@@ -163,11 +184,10 @@ class Reporter:
             news = self._news.get(root) or (News() if self.out.lost else None)
             with logs.about(root):
                 for line in news.lines(status, [], [], float("inf")) if news else ():
-                    self._line(status, line)
+                    self._line(root, line)
 
-    def _line(self, status: Status, line: str) -> None:
-        name = f"{printable(status.session)}: " if self.several or len(self._statuses) > 1 else ""
-        self._dated(f"{name}{line}")
+    def _line(self, folder: Path, line: str) -> None:
+        self._dated(f"{self.name(folder)}: {line}")
 
     def _dated(self, line: str) -> None:
         now = datetime.fromtimestamp(self._wall()).astimezone()
@@ -201,7 +221,11 @@ class Reporter:
         from vipsync.report import screen
 
         found = [(s, self._progress.batches(root)) for root, s in list(self._statuses.items())]
-        return screen.folders(found, self._wall())
+        if len(found) <= 1:
+            return screen.folders(found, self._wall())
+        rows = overview([status for status, _ in found], self.tops)
+        moving = {name_below(status.folder, self.tops): batches for status, batches in found}
+        return screen.live_overview(rows, moving, *self.out.console.size)
 
     def restore(self) -> None:
         """Give the terminal its cursor back, where a program ends in the middle of a picture."""
@@ -222,4 +246,5 @@ class Warnings(logging.Handler):
         plain = copy(record)
         plain.exc_info = plain.exc_text = None
         root, text = logs.folder(), printable(self.format(plain))
-        self._reporter.errors.show(f"{printable(root.name)}: {text}" if root else text, "yellow")
+        name = f"{self._reporter.name(root)}: " if root else ""
+        self._reporter.errors.show(f"{name}{text}", "yellow")

@@ -30,6 +30,7 @@ class ExecutionReport(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
+    `version` is that of this shape: it grows where a key goes or means something else.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
     launch that comes next; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
@@ -56,6 +57,8 @@ class Status(Struct, frozen=True):
     minutes_left: float | None = None
     exit_code: int = 0
     counts: Mapping[str, int] = {}
+    paused: bool = False
+    version: int = 1
 
 
 _AGAIN = {
@@ -116,6 +119,7 @@ def status_of(
         written=snapshot.wall,
         minutes_left=_minutes_left(state.executions.values(), snapshot.wall),
         counts=dict(counts),
+        paused=state.session.paused,
     )
     sentence = _sentence(status, snapshot)
     return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
