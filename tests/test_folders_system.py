@@ -541,7 +541,7 @@ def test_two_sessions_do_not_disturb_each_other(bench: Bench) -> None:
 def test_each_log_is_about_its_own_folder(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """What fails in one folder is told in its log alone; what concerns all is told in each."""
     caplog.set_level(logging.INFO, "vipsync")
-    folder_logs = FolderLogs()
+    folder_logs = FolderLogs(lambda root: root.name)
     bench.publish = folder_logs.follow
     bench.world.faults.arm(Kind.REFUSED, "PUT *a.mrui*")
     one, two = bench.study("one", a="one"), bench.study("two", b="two")

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -22,7 +23,7 @@ from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.report.stream import Stream
-from vipsync.run.logs import about
+from vipsync.run.logs import STAMP, Lines, about
 from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, status_text
 
@@ -266,7 +267,7 @@ def test_a_warning_of_the_log_has_no_traceback(capsys: pytest.CaptureFixture[str
     except ValueError:
         record.exc_info = sys.exc_info()
     Warnings(Reporter(), logging.WARNING).handle(record)
-    assert capsys.readouterr().err == "WARNING vipsync.x: careful\n"
+    assert capsys.readouterr().err[25:] == "  warning: careful (vipsync.x)\n"
     assert record.exc_info is not None
 
 
@@ -275,4 +276,32 @@ def test_a_warning_names_the_folder_it_is_about(capsys: pytest.CaptureFixture[st
     record = logging.LogRecord("vipsync.x", logging.WARNING, "x.py", 1, "careful", None, None)
     with about(Path("studies/one")):
         Warnings(Reporter(), logging.WARNING).handle(record)
-    assert capsys.readouterr().err == "one: WARNING vipsync.x: careful\n"
+    assert capsys.readouterr().err[25:] == "  one: warning: careful (vipsync.x)\n"
+
+
+def test_the_journal_is_given_no_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has its own; any other file that stdout was led to gets them."""
+    with (tmp_path / "out").open("w+") as out:
+        info = os.fstat(out.fileno())
+        monkeypatch.setattr(sys, "stdout", out)
+        for journal in (f"{info.st_dev}:{info.st_ino}", f"{info.st_dev}:1", ""):
+            monkeypatch.setenv("JOURNAL_STREAM", journal)
+            reporter = Reporter(wall=lambda: 0.0)
+            reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
+        out.seek(0)
+        first, second, third = out.read().splitlines()
+    assert first == "s: At work."
+    assert second == third
+    assert second.endswith("  s: At work.")
+
+
+def test_a_log_line_has_time_offset_and_folder_and_is_one_line() -> None:
+    """Whatever is in a name: a line cannot be made up."""
+    record = logging.LogRecord("vipsync.news", logging.INFO, "", 1, "a\nb\x1b[2J", None, None)
+    record.created = 0.0
+    with about(Path("/s/one")):
+        line = Lines(lambda root: root.name).format(record)
+        plain = Lines(lambda root: root.name, dated=False).format(record)
+    assert line[25:] == "  one: a b?[2J"
+    assert plain == "one: a b?[2J"
+    assert datetime.fromisoformat(line[:STAMP]).timestamp() == 0.0

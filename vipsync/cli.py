@@ -191,7 +191,9 @@ def _examples(*lines: str) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A vipsync.toml, instead of the one in your configuration folder.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show the log on stderr.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show the log on stderr; tell what is known, too."
+)
 @click.version_option(package_name="vipsync")
 @click.pass_context
 def vipsync(
@@ -211,7 +213,9 @@ def vipsync(
     reporter: Reporter = ctx.obj()
     asks = sys.stdin.isatty()
     agree = _agree if asks else lambda: True
-    ctx.obj = Context(reporter, os.environ, portal, api_key_file, agree, config, asks)
+    ctx.obj = Context(
+        reporter, os.environ, portal, api_key_file, agree, config, asks=asks, verbose=verbose
+    )
     ctx.call_on_close(ctx.obj.connect.close)
     _show_log(ctx, reporter, verbose=verbose)
 

@@ -34,6 +34,7 @@ class Context:
     agree: Callable[[], bool] = lambda: True
     config: Path | None = None
     asks: bool = True
+    verbose: bool = False
     connect: Connector = field(init=False)
 
     def __post_init__(self) -> None:

@@ -53,7 +53,9 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
     ordered = sorted(directories, key=lambda d: d in missing)
     work = Run(ordered, context.connect, context.reporter, context.overrides)
     if once:
-        return worst([work.once(), *(error.exit_code for error in missing.values())])
+        return worst(
+            [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]
+        )
     if not found:
         context.reporter.say(
             "There is no session folder yet; one that is made later is found.", "dim"

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.errors import DiskError, VipsyncError
+from vipsync.plan.draft import Level
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.stream import Stream
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from vipsync.plan.draft import Notice
     from vipsync.run.reconciler import Reconciler
     from vipsync.status.status import Finding
+
+news_log = logging.getLogger(logs.NEWS)
 
 _FRAMES = 4
 """Pictures per second on a terminal."""
@@ -57,6 +59,9 @@ class Reporter:
         self._statuses: dict[Path, Status] = {}
         self._news: dict[Path, News] = {}
         self._live: Live | None = None
+        self._drew = False
+        self._known: dict[Path, Status] = {}
+        self._held: dict[Path, list[str]] = {}
         self._silent_since: float | None = None
         self.tops: tuple[str, ...] = ()
 
@@ -146,19 +151,30 @@ class Reporter:
         if session.is_open and not session.trouble:
             left = left_to_transfer(session)
             ended = self._progress.expect(root, left, has_arrived(session))
-        if self._live is None or self.out.lost:
-            self._say_outage()
-            news = self._news.setdefault(root, News())
-            batches = self._progress.batches(root)
-            for line in news.lines(status, batches, ended, self._clock()):
-                self._line(root, line)
+        self._say_outage()
+        if root in self._known and _has_begun(status, self._known[root]):
+            self._tell_held(root)
+        news = self._news.setdefault(root, News())
+        for line in news.lines(status, self._progress.batches(root), ended, self._clock()):
+            self._line(root, line)
+
+    def recall(self, folder: Path, before: Status | None) -> None:
+        """Take what was said of a folder for known: only what is new since then is told.
+
+        Until something begins there, nothing is: what is looked at in the end may be as before.
+        """
+        if before:
+            self._known[folder] = before
+            news = self._news[folder] = News()
+            for _line in news.lines(before, [], [], float("-inf")):
+                pass
 
     def watch(self, folder: Path, status: Status) -> None:
         """Take in the state of a folder in which another process works."""
         self._statuses[folder] = status
-        if self._live is None or self.out.lost:
+        if not self._drawing:
             for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
-                self._line(folder, line)
+                self._print(f"{self.name(folder)}: {line}")
 
     def forget(self, folder: Path) -> None:
         """Say nothing more of a folder."""
@@ -172,26 +188,54 @@ class Reporter:
         now = self._clock()
         if outage and self._silent_since is None:
             self._silent_since = now
-            for line in notice_text(outage):
-                self._dated(line)
+            self._event(notice_text(outage))
         elif not outage and self._silent_since is not None:
-            self._dated(f"VIP answers again, after {now - self._silent_since:.0f} s.")
+            self._event(f"VIP answers again, after {now - self._silent_since:.0f} s.")
             self._silent_since = None
 
     def settle(self) -> None:
         """Print what was held back because only its numbers had changed, or by a picture that was lost."""
         for root, status in self._statuses.items():
-            news = self._news.get(root) or (News() if self.out.lost else None)
-            with logs.about(root):
-                for line in news.lines(status, [], [], float("inf")) if news else ():
-                    self._line(root, line)
+            for line in self._news.setdefault(root, News()).lines(status, [], [], float("inf")):
+                self._line(root, line)
+            before = self._known.get(root)
+            if before and _lasting(before) != _lasting(status):
+                self._tell_held(root)
+        self._drew = False
+
+    def _tell_held(self, folder: Path) -> None:
+        """Tell what was held back of a folder, and from now on everything."""
+        self._known.pop(folder, None)
+        for line in self._held.pop(folder, []):
+            self.out.line(line, logged=True)
 
     def _line(self, folder: Path, line: str) -> None:
-        self._dated(f"{self.name(folder)}: {line}")
+        """Log an event of a folder; print it where there is no picture."""
+        with logs.about(folder):
+            news_log.info("%s", line)
+            if folder in self._known:
+                self._held.setdefault(folder, []).append(
+                    self._dated(f"{self.name(folder)}: {line}")
+                )
+            else:
+                self._print(f"{self.name(folder)}: {line}")
 
-    def _dated(self, line: str) -> None:
-        now = datetime.fromtimestamp(self._wall()).astimezone()
-        self.say(f"{now:%Y-%m-%d %H:%M:%S}  {line}")
+    def _event(self, line: str) -> None:
+        """Log an event that concerns all folders; print it where there is no picture."""
+        news_log.info("%s", line)
+        self._print(line)
+
+    def _print(self, line: str) -> None:
+        if not self._drawing:
+            self.out.line(self._dated(line), logged=True)
+
+    def _dated(self, line: str) -> str:
+        return line if self.out.is_journal else f"{logs.stamp(self._wall())}{logs.GAP}{line}"
+
+    @property
+    def _drawing(self) -> bool:
+        """Tell whether a picture stands for the lines."""
+        return self._drew and not self.out.lost
 
     @contextmanager
     def live(self, *, stays: bool = True) -> Iterator[None]:
@@ -211,6 +255,7 @@ class Reporter:
             vertical_overflow="ellipsis",
             transient=not stays,
         ) as self._live:
+            self._drew = True
             try:
                 yield
             finally:
@@ -233,18 +278,31 @@ class Reporter:
             self.out.console.show_cursor()
 
 
+def _has_begun(status: Status, before: Status) -> bool:
+    """Tell whether more is done in a folder than looking."""
+    at_work = status.sending or status.fetching or status.starting
+    return bool(at_work) or status.executions != before.executions
+
+
+def _lasting(status: Status) -> object:
+    """Return what is told of a folder at rest."""
+    asking = [n for n in status.notices if n.level in (Level.PERSON, Level.ERROR)]
+    return status.sentence, asking
+
+
 class Warnings(logging.Handler):
     """Show log records on stderr, whatever else is on the terminal."""
 
     def __init__(self, reporter: Reporter, level: int) -> None:
         super().__init__(level)
         self._reporter = reporter
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        errors = reporter.errors
+        dated = not (errors.is_terminal or errors.is_journal)
+        self.setFormatter(logs.Lines(reporter.name, dated=dated))
+        self.addFilter(lambda record: record.name != logs.NEWS)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record; never its traceback."""
         plain = copy(record)
         plain.exc_info = plain.exc_text = None
-        root, text = logs.folder(), printable(self.format(plain))
-        name = f"{self._reporter.name(root)}: " if root else ""
-        self._reporter.errors.show(f"{name}{text}", "yellow")
+        self._reporter.errors.show(self.format(plain), "yellow")
