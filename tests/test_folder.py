@@ -14,8 +14,9 @@ import pytest
 
 from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.folder.folder import SessionFolder, find_sessions, new_id
+from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.folder.holding import HostLease
+from vipsync.folder.search import find_sessions
 from vipsync.model import Command, Request
 
 
@@ -181,14 +182,32 @@ def test_a_folder_is_found_by_its_settings_or_its_ledger(folder: SessionFolder) 
 
 
 def test_a_directory_stands_for_the_sessions_inside_it(folder: SessionFolder) -> None:
-    """Sorted by name; folders that are no sessions, and deeper ones, are left alone."""
+    """Sorted by path, down to four levels; a session's own folders and hidden ones hold none."""
     above = folder.root.parent
+    for deep in ("b/c/d/e", "b/c/d/e/f", "b/1/2/3/4", ".hidden/one"):
+        (above / deep).mkdir(parents=True)
+        (above / deep / "settings.toml").write_text("")
     (above / "empty").mkdir()
     other = above / "a-study"
     other.mkdir()
     (other / "settings.toml").write_text("")
-    assert [s.root for s in find_sessions(above)] == [other, folder.root]
+    found = [s.root for s in find_sessions(above)]
+    assert found == [other, above / "b/c/d/e", folder.root]
     assert [s.root for s in find_sessions(folder.root)] == [folder.root]
+
+
+def test_a_session_is_found_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    """A link out of a named folder is followed, as one to a disk; one back into it, or to what is above, is not."""
+    share, disk = tmp_path / "share", tmp_path / "disk"
+    for root in (share / "group/one", disk / "two"):
+        root.mkdir(parents=True)
+        (root / "settings.toml").touch()
+    (share / "disk").symlink_to(disk)
+    (share / "again").symlink_to(share / "group")
+    (share / "group" / "up").symlink_to(tmp_path)
+    (share / "up").symlink_to(tmp_path)
+    found = [s.root for s in find_sessions(share)]
+    assert found == [share / "disk/two", share / "group/one"]
 
 
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:

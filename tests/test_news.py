@@ -75,7 +75,7 @@ def test_a_notice_is_told_with_its_remedy_and_when_it_is_over() -> None:
     waiting = Notice(Level.WAIT, "marker", "in a moment")
     news = News()
     lines = said(news, replace(STATUS, notices=(asking, waiting)), 0)
-    assert lines[1:] == ["needs you: a.mrui: it failed", "    with 50", "    Run it again."]
+    assert lines[1:] == ["needs you: a.mrui: it failed with 50 Run it again."]
     assert said(news, replace(STATUS, notices=(asking,)), 1) == []
     assert said(news, STATUS, 2) == ["no longer: a.mrui: it failed"]
 
@@ -84,7 +84,7 @@ def test_a_sentence_that_only_repeats_a_notice_is_not_told() -> None:
     """The notice has the remedy too."""
     notice = Notice(Level.ERROR, "disk", "no room", "Make room.")
     status = replace(STATUS, sentence="Stopped: no room", notices=(notice,))
-    assert said(News(), status, 0) == ["stopped: disk: no room", "    Make room."]
+    assert said(News(), status, 0) == ["stopped: disk: no room Make room."]
 
 
 def test_a_name_cannot_move_the_cursor() -> None:

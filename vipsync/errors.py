@@ -2,6 +2,7 @@
 
     VipsyncError
     ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
+    ├── Unclear                             which folders a command is about was not said
     ├── PropertyError                       a property or an argument of a script's session cannot be
     │   ├── PropertyTypeError (also TypeError)        another kind of thing, or an argument is missing
     │   ├── PropertyValueError (also ValueError)      of the right kind, but not this one
@@ -79,6 +80,12 @@ class VipsyncError(Exception):
 
 class SettingsError(VipsyncError, ValueError):
     """Name the file, the key and the nearest right word."""
+
+
+class Unclear(VipsyncError):
+    """No folder is named where none is meant by itself, or so many that it could be a mistake."""
+
+    exit_code = 2
 
 
 class PropertyError(VipsyncError):

@@ -22,6 +22,9 @@ BLOCK = 1024 * 1024
 MAX_JOBS_ON_VIP = 1000
 """Jobs above which VIP's engine gives up on an execution (facts 5.4)."""
 
+MOST_TRANSFERS = 8
+"""Transfers at once over all folders, far below what chokes VIP (facts 3.8)."""
+
 PORTAL = "https://vip.creatis.insa-lyon.fr"
 """The production portal (facts 1.1)."""
 
@@ -382,6 +385,51 @@ class Settings(Struct, frozen=True):
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
 
     SOURCE: ClassVar[str] = "settings.toml"
+
+
+# vipsync.toml: what holds for all folders of a process (house 4.1)
+
+
+class TransfersSettings(Struct, frozen=True):
+    """Section [transfers], over all folders. `upload` and `download` in bytes per second, 0: no ceiling.
+
+    `hours`: minutes of the local day from which and until which files are sent, None: always.
+    `free`: the share of a disk that stays free.
+    """
+
+    streams: int = MOST_TRANSFERS
+    upload: float = 0.0
+    download: float = 0.0
+    hours: tuple[int, int] | None = None
+    free: float = 0.05
+
+
+NotifyEvent = Literal["person", "failed", "done", "stopped"]
+
+
+class NotifySettings(Struct, frozen=True):
+    """Section [notify]. `urls` names a variable or a file that holds them; `quiet` in seconds."""
+
+    urls: str = "VIPSYNC_NOTIFY"
+    on: tuple[NotifyEvent, ...] = ("person", "failed", "done", "stopped")
+    quiet: float = 900.0
+
+
+class PageSettings(Struct, frozen=True):
+    """Section [page]: HOST:PORT at which `run` serves the page too; empty: it does not."""
+
+    address: str = ""
+
+
+class MachineSettings(Struct, frozen=True):
+    """vipsync.toml, validated."""
+
+    folders: tuple[str, ...] = ()
+    transfers: TransfersSettings = field(default_factory=TransfersSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    page: PageSettings = field(default_factory=PageSettings)
+
+    SOURCE: ClassVar[str] = "vipsync.toml"
 
 
 # cases (house 4.2)

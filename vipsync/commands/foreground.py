@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -15,15 +16,18 @@ from types import FrameType
 from vipsync.commands.check import worst
 from vipsync.disk.files import open_own, share
 from vipsync.errors import DiskError, FolderHeld, NotASession
+from vipsync.folder.folder import SessionFolder
 from vipsync.report.reporter import Reporter
 from vipsync.run import logs
 from vipsync.run.account import Connect
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
+from vipsync.run.supervision import Supervision
 from vipsync.run.timing import Timing
 from vipsync.station.backroom import Backroom
 from vipsync.station.keeper import Keeper
-from vipsync.status.publish import Publisher
+from vipsync.status.overview import overview, totals
+from vipsync.status.publish import Publisher, read_status
 from vipsync.status.status import Status
 
 _LOG_SIZE = 1_000_000
@@ -49,30 +53,48 @@ class Run:
             moved=reporter.moved,
             new_keeper=_keeper,
             told=self._told,
+            gone=self._forget,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
         self._reporter = reporter
+        reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
-        self._logs = FolderLogs()
-        self._signalled = False
+        self._logs = FolderLogs(reporter.name)
+        self._supervision = Supervision(os.environ, time.monotonic)
+        self._signalled = self._ended_by_service = False
+        self._recalls = False
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Run until `done` says so; raise KeyboardInterrupt where a signal came first."""
+        """Run until `done` says so; raise KeyboardInterrupt where a signal came first.
+
+        What stops a service is how a service ends, and no interruption.
+        """
         with self._signals(), self._logs.kept():
             with self._reporter.live():
-                self.loop.run(lambda: done() or self._nothing_to_do())
+                self.loop.run(lambda: self._turned(done))
             self._reporter.settle()
-        if self._signalled:
+        if self._signalled and not self._ended_by_service:
             raise KeyboardInterrupt
+
+    def _turned(self, done: Callable[[], bool]) -> bool:
+        """Take in that a turn is finished; tell whether it was the last."""
+        if self._supervision.is_there:
+            self._supervision.turned(totals(overview(self.statuses.values())))
+        return done() or self._nothing_to_do()
 
     def for_ever(self) -> None:
         """Run until a signal says stop; raise FolderHeld where others work in all folders."""
         self.until(lambda: False)
-        raise self._held()[0]
+        if not self._ended_by_service:
+            raise self._held()[0]
 
-    def once(self) -> int:
-        """Run until all folders are at rest; return the code that says how they are."""
+    def once(self, *, verbose: bool = False) -> int:
+        """Run until all folders are at rest; return the code that says how they are.
+
+        Only what is new since the last run is told, so that cron sends no mail at rest; `verbose`: all.
+        """
+        self._recalls = not verbose
         self.until(self._at_rest)
         sessions = self.loop.sessions
         return worst(
@@ -117,12 +139,20 @@ class Run:
 
     def _publish(self, session: Reconciler) -> None:
         root = session.folder.root
+        if self._recalls and root not in self._publishers:
+            self._reporter.recall(root, read_status(session.folder))
         status = self._publishers.setdefault(root, Publisher()).publish(session)
         self._logs.follow(session)
         if status:
             self.statuses[root] = status
-            self._reporter.several = len(self.loop.sessions) > 1
             self._reporter.update(session, status)
+
+    def _forget(self, root: Path) -> None:
+        """Say nothing more of a place that a session was moved from."""
+        self.statuses.pop(root, None)
+        self._publishers.pop(root, None)
+        self._logs.end(root)
+        self._reporter.forget(root)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -138,11 +168,13 @@ class Run:
             for number in mine:
                 signal.signal(number, before[number])
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
         if self._signalled:
             self._reporter.restore()
             os._exit(INTERRUPTED)
         self._signalled = True
+        self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
+        self._supervision.stopping()
         self.loop.stop()
 
 
@@ -162,7 +194,8 @@ def _keeper(
 class FolderLogs:
     """Write a small log into each folder that this process holds: of what is its own, and of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: Callable[[Path], str]) -> None:
+        self._name = name
         self._handlers: dict[Path, logging.Handler] = {}
         self._logger = logging.getLogger("vipsync")
 
@@ -170,7 +203,7 @@ class FolderLogs:
         """Begin the log of a folder that was taken, end that of one that was let go."""
         root = session.folder.root
         if not session.is_open:
-            self._end(root)
+            self.end(root)
         elif root not in self._handlers:
             with suppress(OSError, DiskError):
                 self._begin(root, session.folder.log)
@@ -180,11 +213,12 @@ class FolderLogs:
         share(log)
         handler.setLevel(logging.INFO)
         handler.addFilter(lambda _record: logs.folder() in (None, root))
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(logs.Lines(self._name))
         self._logger.addHandler(handler)
         self._handlers[root] = handler
 
-    def _end(self, root: Path) -> None:
+    def end(self, root: Path) -> None:
+        """End the log of a folder, if it has one."""
         handler = self._handlers.pop(root, None)
         if handler:
             self._logger.removeHandler(handler)
@@ -198,7 +232,7 @@ class FolderLogs:
             yield
         finally:
             for root in list(self._handlers):
-                self._end(root)
+                self.end(root)
 
 
 INTERRUPTED = 130

@@ -28,7 +28,7 @@ from vipsync.disk.files import (
     unreadable,
     write_atomic,
 )
-from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
+from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld
 from vipsync.model import Command, Request
 from vipsync.names import shell_word
 
@@ -123,6 +123,11 @@ class _Wish(Struct, frozen=True):
 def new_id() -> str:
     """Return a random id: 10 letters that cannot be mistaken for each other, 50 bits."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(10))
+
+
+def is_station(root: Path) -> bool:
+    """Tell whether a folder is a station, which makes sessions of its own."""
+    return (root / STATION_SETTINGS).is_file()
 
 
 def is_id(text: str) -> bool:
@@ -327,51 +332,6 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(path, error) from error
-
-
-def is_station(root: Path) -> bool:
-    """Tell whether a folder is a station, which makes sessions of its own."""
-    return (root / STATION_SETTINGS).is_file()
-
-
-def find_stations(directory: Path) -> list[Path]:
-    """Return the station that `directory` is, or those directly inside it; none where it is not there."""
-    root = SessionFolder(directory).root
-    if is_station(root):
-        return [root]
-    try:
-        return sorted(path for path in root.iterdir() if is_station(path))
-    except OSError:
-        return []
-
-
-def find_sessions(directory: Path, *, of_stations: bool = True) -> list[SessionFolder]:
-    """Return the session that `directory` is, or those directly inside it and in stations there.
-
-    Raise NotASession where it is not there.
-    """
-    here = SessionFolder(directory)
-    try:
-        if is_station(here.root):
-            return _sessions_of(here.root) if of_stations else []
-        if here.is_session():
-            return [here]
-        inside = sorted(p for p in here.root.iterdir() if p.is_dir())
-        stations = [p for p in inside if is_station(p)] if of_stations else []
-        own = [s for s in map(SessionFolder, inside) if s.is_session()]
-        return [*own, *(s for station in stations for s in _sessions_of(station))]
-    except OSError as error:
-        raise NotASession(
-            f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
-        ) from error
-
-
-def _sessions_of(station: Path) -> list[SessionFolder]:
-    try:
-        inside = sorted(p for p in (station / SESSIONS).iterdir() if p.is_dir())
-    except FileNotFoundError:
-        return []
-    return [s for s in map(SessionFolder, inside) if s.is_session() and s.root.name[0] != "."]
 
 
 def _is_locked(path: Path) -> bool:

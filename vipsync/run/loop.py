@@ -7,9 +7,10 @@ folders. Nothing here decides what to do.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +18,9 @@ from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
-from vipsync.errors import FolderHeld, NotASession, VipsyncError
-from vipsync.folder.folder import SessionFolder, find_sessions, find_stations
+from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
+from vipsync.folder.folder import SessionFolder
+from vipsync.folder.search import find_sessions, find_stations
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
@@ -30,6 +32,10 @@ from vipsync.run.watching import Watching
 logger = logging.getLogger(__name__)
 
 FIND_FOLDERS_EVERY = 5.0
+"""Seconds between searches for session folders; more where a search is costly, at rest it must cost nothing."""
+
+_SEARCH_SHARE = 1 / 300
+_LONGEST_SEARCH_PAUSE = 300.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
 
@@ -98,6 +104,7 @@ class Loop:
         watch: bool = True,
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
+        gone: Callable[[Path], object] = lambda _root: None,
         pace: Callable[[], None] | None = None,
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
@@ -109,7 +116,7 @@ class Loop:
         self.timing = timing or Timing()
         self._accounts = Accounts(connect, self.timing, pace)
         self._overrides, self._environ = overrides, environ
-        self._publish, self._moved = publish, moved
+        self._publish, self._moved, self._gone = publish, moved, gone
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
@@ -119,7 +126,7 @@ class Loop:
         self._let_go: list[Reconciler] = []
         self._stands: dict[Path, object] = {}
         self._rested = 0.0
-        self._found_at: float | None = None
+        self._search_at: float | None = None
         self._apart: float | None = None
 
     # from outside
@@ -388,7 +395,8 @@ class Loop:
             return 0.0
         now = self.timing.clock()
         kept = (keeper.due for keeper in self.keepers.values())
-        soonest = min((*self._due.values(), *kept), default=now + 1.0)
+        due = (self._due.get(root, now) for root in self.sessions)
+        soonest = min((*due, *kept), default=now + 1.0)
         if self._watching and now < self._rested:
             soonest = min(soonest, self._rested)
         return min(max(0.0, soonest - now), LONGEST_WAIT)
@@ -400,11 +408,19 @@ class Loop:
     # which folders
 
     def _find_sessions(self) -> None:
-        """Take in session folders that were made meanwhile; one that was seen once stays."""
-        now = self.timing.clock()
-        if self._found_at is not None and now < self._found_at + FIND_FOLDERS_EVERY:
+        """Take in session folders that were made meanwhile; one that was seen once stays.
+
+        One that was moved is the same session in another place.
+        """
+        began = self.timing.clock()
+        if self._search_at is not None and began < self._search_at:
             return
-        self._found_at = now
+        self._search()
+        cost = self.timing.clock() - began
+        pause = max(FIND_FOLDERS_EVERY, min(cost / _SEARCH_SHARE, _LONGEST_SEARCH_PAUSE))
+        self._search_at = began + pause
+
+    def _search(self) -> None:
         for directory in self.directories:
             try:
                 found = find_sessions(directory, of_stations=self._new_keeper is None)
@@ -415,6 +431,7 @@ class Loop:
             self._find_stations(directory)
             for folder in found:
                 if folder.root not in self.sessions:
+                    self._let_place_before_go(folder)
                     self.add(folder)
 
     def _find_stations(self, directory: Path) -> None:
@@ -422,6 +439,20 @@ class Loop:
             if self._new_keeper and root not in self.keepers:
                 keeper = self._new_keeper(root, self.timing, self._wake.set, self._check_stop)
                 self.keepers[root] = keeper
+
+    def _let_place_before_go(self, folder: SessionFolder) -> None:
+        """Let go of the place that a session was moved from: a path that nothing is at any more."""
+        for root, session in self.sessions.items():
+            if session.id and not os.path.lexists(root) and session.id == _id_of(folder):
+                session.close()
+                self._gone(root)
+                if self._watching:
+                    self._watching.forget(root)
+                del self.sessions[root]
+                self._due.pop(root, None)
+                with about(folder.root):
+                    logger.info("moved here from %s", root)
+                return
 
     def add(
         self,
@@ -444,3 +475,10 @@ class Loop:
     def held_elsewhere(self) -> list[Path]:
         """Return the folders in which another process works."""
         return [r for r, s in self.sessions.items() if isinstance(s.trouble, FolderHeld)]
+
+
+def _id_of(folder: SessionFolder) -> str:
+    with suppress(FolderAbsent):
+        identity = folder.identity()
+        return identity.id if identity else ""
+    return ""

@@ -148,6 +148,11 @@ class Reconciler:
         return self._hold is not None
 
     @property
+    def id(self) -> str:
+        """The id of the session that was held here; empty where none was yet."""
+        return self._id
+
+    @property
     def is_there(self) -> bool:
         """Tell whether the folder itself is the one that was held, whatever is missing in it."""
         if self._root is None or isinstance(self.trouble, (FolderHeld, FolderCopied)):
@@ -295,10 +300,15 @@ class Reconciler:
             self.memory.under_way.discard(do.key(action))  # it is over, though nobody wrote it down
             raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
-        if isinstance(outcome, do.Failed):
+        if isinstance(outcome, do.Failed) and self._is_news(action):
             logger.info("%s: %s", printable(str(do.key(action))), type(outcome.error).__name__)
         if isinstance(action, do.Decide):
             self._after_decision(action)
+
+    def _is_news(self, action: do.Action) -> bool:
+        """Tell whether a failure is to be logged: the first of a row, and no part of an outage."""
+        attempt = self.memory.attempts.get(do.key(action))
+        return not self.memory.account.trouble and (attempt is None or attempt.count == 1)
 
     def _after_decision(self, action: do.Decide) -> None:
         if self.ledger.state.session.phase is Phase.CLOSED and not self.memory.under_way:

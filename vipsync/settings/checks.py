@@ -14,21 +14,25 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 from pathspec import GitIgnoreSpec
 
 from vipsync.model import (
     MAX_JOBS_ON_VIP,
+    MOST_TRANSFERS,
     PORTAL,
     ExecutionStatus,
     FileSetting,
     InputSetting,
+    NotifyEvent,
     PackKind,
     PackSetting,
     Scalar,
 )
-from vipsync.settings.keys import key_source, looks_like_key
+from vipsync.settings.keys import is_variable, key_source, looks_like_key
 
 
 def session_name_of(folder_name: str) -> str:
@@ -275,6 +279,104 @@ def _input_table(value: Mapping[str, object]) -> FileSetting | PackSetting:
                 'is a table, and only { file = "…", as = "…" } and { zip = "folder/" } (or tar, '
                 "tgz) are known; a parameter with a dot in its name needs quotes around the name"
             )
+
+
+# vipsync.toml
+
+
+_RATE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*(k|M|G)B/s", re.ASCII)
+_HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,2}(?:\.\d)?)\s*%", re.ASCII)
+_ADDRESS = re.compile(rf"({_HOST.pattern.partition('|')[0]}|\[[0-9a-f:.]+\]):(\d{{1,5}})", re.ASCII)
+_POWERS = {"k": 1e3, "M": 1e6, "G": 1e9}
+_MOST_FREE = 50
+_LAST_PORT = 65535
+
+
+def _folders(value: object) -> list[str]:
+    return [_folder(item) for item in _list(value)]
+
+
+def _folder(value: object) -> str:
+    text = _text(value)
+    if not is_absolute(text):
+        raise ValueError(f"{shown(text)} must be a whole path, from / or ~ on")
+    return text
+
+
+def is_absolute(text: str) -> bool:
+    """Tell whether a path means the same wherever one is; `~` is this account's home."""
+    return text.startswith("~") or Path(text).is_absolute()
+
+
+def _rate(value: object) -> float:
+    match value:
+        case "":
+            return 0.0
+        case str() if (found := _RATE.fullmatch(value.strip())) and float(found[1]):
+            return float(found[1]) * _POWERS[found[2]]
+        case _:
+            raise ValueError(f'{shown(value)} is no speed: write "500 kB/s", "20 MB/s", or ""')
+
+
+def _hours(value: object) -> tuple[int, int] | None:
+    found = _HOURS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if value == "":
+        return None
+    if not found:
+        raise ValueError(f'{shown(value)} are no hours: write "19:00-07:00", or ""')
+    begin, end = (int(found[n]) * 60 + int(found[n + 1]) for n in (1, 3))
+    if begin == end:
+        raise ValueError(f'{shown(value)} begin when they end: write "" for the whole day')
+    return begin, end
+
+
+def _share(value: object) -> float:
+    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found or float(found[1]) > _MOST_FREE:
+        raise ValueError(f'{shown(value)} must be a share up to {_MOST_FREE} %, as "5%"')
+    return float(found[1]) / 100
+
+
+def _urls(value: object) -> str:
+    """Accept the name of a variable or an absolute path; ValueError, never with the value in it."""
+    if not isinstance(value, str) or not (is_variable(value) or is_absolute(value)):
+        raise ValueError(
+            "must be the name of an environment variable, or the whole path of a file, that holds "
+            "the addresses; an address itself can hold a password, and does not belong here"
+        )
+    return value
+
+
+def _events(value: object) -> list[str]:
+    known = get_args(NotifyEvent)
+    wrong = next((item for item in _list(value) if item not in known), None)
+    if wrong is not None:
+        raise ValueError(f"{shown(wrong)} is no event{meant(wrong, known)}")
+    return [str(item) for item in _list(value)]
+
+
+def _address(value: object) -> str:
+    found = _ADDRESS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if value == "":
+        return ""
+    if not found or not 0 < int(found[2]) <= _LAST_PORT:
+        raise ValueError(f'{shown(value)} must be HOST:PORT, as "127.0.0.1:8484", or ""')
+    return found[0]
+
+
+MACHINE_CHECKS: Mapping[str, Callable[[object], object]] = {
+    "folders": _folders,
+    "transfers.streams": partial(_whole, least=1, most=MOST_TRANSFERS),
+    "transfers.upload": _rate,
+    "transfers.download": _rate,
+    "transfers.hours": _hours,
+    "transfers.free": _share,
+    "notify.urls": _urls,
+    "notify.on": _events,
+    "notify.quiet": seconds,
+    "page.address": _address,
+}
 
 
 # words

@@ -32,6 +32,7 @@ class ExecutionReport(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
+    `version` is that of this shape: it grows where a key goes or means something else.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
     launch that comes next; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
@@ -59,6 +60,8 @@ class Status(Struct, frozen=True):
     exit_code: int = 0
     counts: Mapping[str, int] = {}
     privacy: tuple[str, ...] = ()
+    paused: bool = False
+    version: int = 1
 
 
 _AGAIN = {
@@ -120,6 +123,7 @@ def status_of(
         minutes_left=_minutes_left(state.executions.values(), snapshot.wall),
         counts=dict(counts),
         privacy=tuple(privacy_lines(snapshot)),
+        paused=state.session.paused,
     )
     told = replace(status, sentence=_sentence(status, snapshot), exit_code=exit_code(notices))
     return _masked(told, Gate(snapshot)) if snapshot.state.suspect else told
