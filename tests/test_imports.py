@@ -31,8 +31,8 @@ ROOMS = (
 """Modules may import from their own room and from those above it, without going in a circle."""
 
 PURE_ONES = """
-    errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
-    status.status status.words status.remembered status.results_table
+    errors model names rows actions cases.* record.digests record.job_log record.lifecycle record.outcomes plan.* script.outcomes
+    status.failures status.status status.words status.remembered status.results_table
 """
 
 IMPURE = {
