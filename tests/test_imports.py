@@ -25,6 +25,7 @@ ROOMS = (
     "status.*",
     "report.*",
     "script.*",
+    "page.*",
     "commands.*",
     "cli __init__ __main__",
 )
@@ -32,7 +33,7 @@ ROOMS = (
 
 PURE_ONES = """
     errors model names rows actions cases.* record.digests record.job_log record.lifecycle record.outcomes plan.* script.outcomes
-    status.failures status.status status.words status.remembered status.results_table
+    status.failures status.status status.words page.views status.remembered status.results_table
 """
 
 IMPURE = {

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from vipsync.commands import account, demo, run, status
+    from vipsync.commands import account, demo, page, run, status
 
-__all__ = ["account", "demo", "run", "status"]
+__all__ = ["account", "demo", "page", "run", "status"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -12,7 +12,6 @@ from vipsync.commands.cases import (
     changed_by,
     chosen_cases,
     jobs_of_cases,
-    new_request,
     sharers,
     stand,
 )
@@ -20,7 +19,7 @@ from vipsync.commands.check import worst
 from vipsync.commands.context import Context, the_session
 from vipsync.commands.foreground import Run
 from vipsync.errors import NotASession
-from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.folder.folder import SessionFolder, find_sessions, new_request
 from vipsync.model import Request
 from vipsync.rows import Phase
 from vipsync.status.preview import Preview, preview

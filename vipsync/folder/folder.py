@@ -7,7 +7,8 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,6 +46,16 @@ class Identity(Struct, frozen=True):
 def new_id() -> str:
     """Return a random id: 10 letters that cannot be mistaken for each other, 50 bits."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(10))
+
+
+def new_request(
+    command: str, cases: Iterable[str] = (), options: Mapping[str, str] | None = None
+) -> Request:
+    """Return a request whose id sorts by time and is nobody else's."""
+    now = time.time_ns() // 1_000_000
+    return Request(
+        f"{now:014d}-{secrets.token_hex(4)}", Command(command), tuple(cases), options or {}
+    )
 
 
 class SessionFolder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from vipsync.disk.files import write_atomic
 from vipsync.disk.scan import network_file_system
-from vipsync.errors import FolderHeld
+from vipsync.errors import DiskError, FolderHeld
 from vipsync.folder.adoption import marked_id, take_script_session
 from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.model import replace
@@ -112,3 +113,11 @@ class HostLease:
             document = json.loads(self._path.read_bytes())
             return str(document["host"]), float(document["at"])
         return self._host, 0.0
+
+
+def is_worked_in(folder: SessionFolder) -> bool | None:
+    """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
+    try:
+        return folder.is_held() or bool(HostLease(folder.hidden, time.time).other())
+    except DiskError:
+        return None

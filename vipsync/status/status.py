@@ -28,6 +28,16 @@ class ExecutionReport(Struct, frozen=True):
     folder: str
 
 
+GONE = frozenset({"Removed", "Deleted"})
+GOOD_END = frozenset({"Finished", "Removed"})
+_BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
+
+
+def is_over(execution: ExecutionReport) -> bool:
+    """Tell whether nothing more can come from an execution."""
+    return execution.status in GONE | GOOD_END | _BAD_END
+
+
 class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
