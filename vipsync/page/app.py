@@ -43,7 +43,7 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.finalize = _shown
     app.jinja_env.filters.update(
-        size=words.size, when=words.when, iso=_iso, slug=_slug, coded=_coded, without=_without
+        size=words.size, when=_when, iso=_iso, slug=_slug, coded=_coded, without=_without
     )
     app.jinja_env.globals.update(v=views, count=count, some=words.some)
     page = _Page(folders, access)
@@ -67,8 +67,15 @@ def _shown(value: object) -> object:
     return printable(value) if type(value) is str else value
 
 
+def _when(seconds: float) -> str:
+    try:
+        return words.when(seconds)
+    except (ValueError, OverflowError, OSError):  # a status of others' making
+        return ""
+
+
 def _iso(seconds: float) -> str:
-    return words.when(seconds).replace(" UTC", "Z").replace(" ", "T")
+    return _when(seconds).replace(" UTC", "Z").replace(" ", "T")
 
 
 def _without(sentence: str, need: views.Need) -> str:
@@ -95,7 +102,6 @@ def _slug(text: str) -> str:
 def _with_headers(response: Response) -> Response:
     for name, value in security.HEADERS.items():
         response.headers.setdefault(name, value)
-    response.headers["Server"] = "vipsync"
     return response
 
 
@@ -122,7 +128,7 @@ class _Page:
         """Take the token out of the address at once, and remember who brought it."""
         if not self._access.is_token(token):
             abort(403, "This link is of another start of the page. Use the newest one.")
-        response = redirect(request.path, 303)
+        response = redirect("/", 303)
         response.set_cookie(self._access.cookie, token, httponly=True, samesite="Strict", path="/")
         return response
 
@@ -182,13 +188,16 @@ class _Page:
         file, kind, size = opened(watched.outputs, path) or abort(404)
         response = flask_send_file(
             file,
-            mimetype=f"{kind}; charset=utf-8" if kind == "text/plain" else kind,
+            mimetype=kind,
             as_attachment=kind not in _INLINE,
             download_name=path.rpartition("/")[2],
             conditional=False,  # a part would hold a thread for as long as a slow reader takes
             etag=False,
         )
         response.content_length = size
+        response.headers["Content-Type"] = (
+            f"{kind}; charset=utf-8" if kind == "text/plain" else kind
+        )
         response.headers["Content-Security-Policy"] = security.FILE_POLICY
         return response
 
@@ -205,6 +214,7 @@ class _Page:
 
     def _unless_known(self, version: Callable[[], object], show: Callable[[], str]) -> Any:
         """Show a page; to one that has it, only when it is another, as soon as it is."""
+        self._folders.seen(now=not request.if_none_match)
         shown = version()
         if request.if_none_match.contains(self._tag(shown)):
             gone = request.environ.get("waitress.client_disconnected", _never)
@@ -282,5 +292,4 @@ def _choice() -> views.Choice:
         sort=given.get("sort", "state")[:20],
         down=given.get("down") == "1",
         page=int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
-        every=given.get("every") == "1",
     )

@@ -22,7 +22,7 @@ from vipsync.status.status import Status
 WAITING = 40
 """Pages that are told of a change at once; more than that ask every few seconds."""
 
-FRESH = 0.3
+FRESH = 0.2
 """Seconds for which what was seen of all folders is believed."""
 
 WHOLE = 1.0

@@ -122,4 +122,6 @@ class _Server:
         while not self._stopping.is_set():
             wasyncore.loop(_WAKE_SECONDS, use_poll=True, map=self._sockets, count=1)
         with self._closing:
+            for channel in list(self._waitress.active_channels.values()):
+                channel.handle_close()  # and the file that was not sent to its end
             wasyncore.close_all(self._sockets, ignore_all=True)

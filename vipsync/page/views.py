@@ -16,9 +16,6 @@ from vipsync.status.status import ExecutionReport, Status, is_over
 ROWS = 100
 """Cases on one page."""
 
-ASKED_OF_CASES = 10_000
-"""Cases on a page for which all were asked for."""
-
 
 class Need(StrEnum):
     """How much a folder needs a person, most first."""
@@ -187,7 +184,6 @@ class Choice(Struct, frozen=True):
     sort: str = "state"
     down: bool = False
     page: int = 1
-    every: bool = False
 
 
 class Cases(Struct, frozen=True):
@@ -208,10 +204,9 @@ def chosen_cases(status: Status, choice: Choice) -> Cases:
         "execution": lambda c: (c.folder, c.id),
     }
     found.sort(key=keys.get(choice.sort, lambda c: c.id), reverse=choice.down)
-    size = ASKED_OF_CASES if choice.every else ROWS
-    pages = max(1, -(-len(found) // size))
+    pages = max(1, -(-len(found) // ROWS))
     page = min(max(1, choice.page), pages)
-    return Cases(found[(page - 1) * size : page * size], len(found), page, pages)
+    return Cases(found[(page - 1) * ROWS : page * ROWS], len(found), page, pages)
 
 
 def _fits(case: CaseReport, words: Iterable[str], state: str) -> bool:

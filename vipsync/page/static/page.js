@@ -2,7 +2,7 @@
 // Without it the page says the same, by reloading.
 "use strict";
 
-const SOON = 100, HIDDEN = 5000, SLOWEST = 10000;
+const SOON = 20, HIDDEN = 5000, SLOWEST = 10000;
 let tag = null, timer = 0, failures = 0, asking = null;
 
 const told = document.getElementById("link");
