@@ -5,13 +5,18 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import socket
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.lab.bench import Bench, files_below
 from tests.lab.pages import ORIGIN, PORT, Paged, asked, case, open_pages, report, tell
+from tests.lab.served import Caller, Served
+from vipsync.commands.foreground import TransferFiles
 from vipsync.errors import SettingsError
 from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.model import RelPath
@@ -21,6 +26,7 @@ from vipsync.page.security import Access
 from vipsync.page.server import parsed, running
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.standing import CaseState
+from vipsync.report.progress import Batch, Transfer
 from vipsync.status.failures import Failure
 from vipsync.status.publish import Publisher
 
@@ -121,6 +127,34 @@ def test_what_a_real_process_says_is_shown(bench: Bench) -> None:
     text = page.get(page.of(study.root)).text
     assert "<h3>exit code 50</h3>" in text
     assert "job-1.stderr.txt" in text
+
+
+def test_transfers_are_shown_while_they_are_on_their_way(page: Paged, study: Path) -> None:
+    """As the process that works there tells once a second, and no longer than it does."""
+    folder, now = SessionFolder(study), [100.0]
+    slow = (Transfer("a.mrui", 3_000_000, 4_000_000), Transfer("<b>.mrui", 1, 2))
+    moving = [Batch(True, 1, 3, 5_000_000, 10_000_000, 250_000.0, 12.0, slow)]
+    files = TransferFiles(lambda _: moving, lambda: now[0])
+    with folder.held():
+        files.follow(folder, held=True)
+        files.tell()
+        text = page.get(page.of(study)).text
+        assert "To VIP: 1 of 3 files, 5.0 MB of 10.0 MB, 250.0 kB/s" in text
+        assert 'value="50.0"' in text
+        assert "&lt;b&gt;.mrui: 1 bytes of 2 bytes" in text
+        moving[0] = Batch(True, 2, 3, 9_000_000, 10_000_000, 0.0, 13.0)
+        files.tell()
+        assert "To VIP: 1 of 3" in page.get(page.of(study)).text
+        now[0] += 1.0
+        files.tell()
+        assert "To VIP: 2 of 3 files" in page.get(page.of(study)).text
+    assert "To VIP" not in page.get(page.of(study)).text
+    with folder.held():
+        moving.clear()
+        files.follow(folder, held=True)
+        assert "To VIP" not in page.get(page.of(study)).text
+        folder.progress.write_text("[[")
+        assert page.get(page.of(study)).status_code == 200
 
 
 def test_cases_are_sorted_filtered_and_shown_in_pages(tmp_path: Path) -> None:
@@ -598,3 +632,30 @@ def test_each_start_has_a_token_of_its_own() -> None:
     assert all(link.startswith("http://[::1]:1/?token=") for link in links)
     assert Access("::1", 1).private
     assert ORIGIN.startswith("http://127.")
+
+
+def test_the_command_prints_the_link_and_serves_until_it_is_interrupted(
+    served: Served, study: Path
+) -> None:
+    """The link lets in who has it; the end is a quiet one."""
+    with served.process("page", study, "--address", "127.0.0.1:0") as process:
+        assert process.stdout is not None
+        link = process.stdout.readline().removeprefix("The page: ").strip()
+        with urllib.request.urlopen(link.partition("?")[0]) as answer:
+            assert b"my study" in answer.read()
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(link) as answer:
+            assert answer.url == link.partition("?")[0]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_the_command_says_what_is_not_right(call: Caller, study: Path, tmp_path: Path) -> None:
+    """No folder, an address that is none, or an extra that is not installed."""
+    assert "is no session folder" in call("page", tmp_path / "my study" / "outputs").err
+    assert "is no address for a page" in call("page", study, "--address", "here").err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "vipsync.page.server", None)
+        said = call("page", study)
+    assert (said.code, "pip install 'vipsync[page]'" in said.err) == (1, True)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
+from vipsync import actions as do
 from vipsync.commands.check import worst
 from vipsync.disk.files import share
 from vipsync.errors import FolderHeld, NotASession
+from vipsync.folder.folder import SessionFolder
+from vipsync.report.progress import Batch
 from vipsync.report.reporter import Reporter
 from vipsync.run import logs
 from vipsync.run.account import Connect
@@ -42,13 +49,14 @@ class Run:
             connect,
             overrides=overrides,
             publish=self._publish,
-            moved=reporter.moved,
+            moved=self._moved,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
         self._reporter = reporter
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs()
+        self._transfers = TransferFiles(reporter.batches)
         self._signalled = False
 
     def until(self, done: Callable[[], bool]) -> None:
@@ -97,6 +105,12 @@ class Run:
             self.statuses[root] = status
             self._reporter.several = len(self.loop.sessions) > 1
             self._reporter.update(session, status)
+        self._transfers.follow(session.folder, held=session.is_open)
+
+    def _moved(self, key: do.Key, now: int, size: int) -> None:
+        """Take in how far a transfer is; called in any thread."""
+        self._reporter.moved(key, now, size)
+        self._transfers.tell()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -118,6 +132,55 @@ class Run:
             os._exit(INTERRUPTED)
         self._signalled = True
         self.loop.stop()
+
+
+class TransferFiles:
+    """Write down for a page how far the transfers of each folder are: once a second, while there are any.
+
+    Nothing is lost with it, so it is not flushed, and a disk that does not take it is not complained of.
+    """
+
+    EVERY = 1.0
+
+    def __init__(
+        self, batches: Callable[[Path], list[Batch]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._batches, self._clock = batches, clock
+        self._folders: dict[Path, SessionFolder] = {}
+        self._told_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def follow(self, folder: SessionFolder, *, held: bool) -> None:
+        """Tell of a folder from now on, or no more; what is over is told no longer."""
+        with self._lock:
+            if held:
+                self._folders[folder.root] = folder
+            else:
+                self._folders.pop(folder.root, None)
+            if held and not self._batches(folder.root):
+                with suppress(OSError):
+                    folder.progress.unlink(missing_ok=True)
+
+    def tell(self) -> None:
+        """Write how far all are; in the thread of a transfer, which waits for nobody."""
+        now = self._clock()
+        if now - self._told_at < self.EVERY or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._told_at = now
+            for root, folder in self._folders.items():
+                if batches := self._batches(root):
+                    _write(folder.progress, msgspec.json.encode(batches))
+        finally:
+            self._lock.release()
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".tmp")
+    with suppress(OSError):
+        fresh.write_bytes(content)
+        share(fresh)
+        fresh.replace(path)
 
 
 class FolderLogs:

@@ -73,6 +73,7 @@ class SessionFolder:
         self.transfers = self.hidden / "transfers"
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
+        self.progress = self.hidden / "progress.json"
         self._id_file = self.hidden / "session.json"
         self.lock = self.hidden / "lock"
         self._lock = FileLock(self.lock)

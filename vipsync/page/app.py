@@ -21,7 +21,7 @@ from vipsync.names import shell_word
 from vipsync.page import security, views
 from vipsync.page.looking import Folders, Seen, Watched
 from vipsync.page.results import Shown, opened, results_in
-from vipsync.report.text import paragraph, printable
+from vipsync.report.text import batch_text, paragraph, printable
 from vipsync.status import words
 from vipsync.status.status import count
 
@@ -45,7 +45,7 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     app.jinja_env.filters.update(
         size=words.size, when=_when, iso=_iso, slug=_slug, coded=_coded, without=_without
     )
-    app.jinja_env.globals.update(v=views, count=count, some=words.some)
+    app.jinja_env.globals.update(v=views, count=count, some=words.some, moved=batch_text)
     page = _Page(folders, access)
     app.before_request(page.guard)
     app.after_request(_with_headers)

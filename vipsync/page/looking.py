@@ -10,11 +10,13 @@ from pathlib import Path
 from threading import BoundedSemaphore, Event, Lock
 
 from msgspec import Struct
+from msgspec.json import Decoder
 
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder, find_sessions
 from vipsync.folder.holding import is_worked_in
 from vipsync.model import Request
+from vipsync.report.progress import Batch
 from vipsync.settings.reading import load, places
 from vipsync.status.publish import read_status
 from vipsync.status.status import Status
@@ -31,6 +33,8 @@ WHOLE = 1.0
 LARGEST = 64 * 1024 * 1024
 """Bytes of a status that are read; what is larger was not written by vipsync."""
 
+_BATCHES = Decoder(tuple[Batch, ...])
+_LARGEST_PROGRESS = 1024 * 1024
 _FIND_EVERY = 5.0
 _HIDDEN_PLACE = "[the inputs folder]"
 
@@ -40,7 +44,8 @@ Stamp = tuple[int, int, int] | None
 class Seen(Struct, frozen=True):
     """What lies in a session folder: its last status, who works there, what was asked.
 
-    `held`: whether a vipsync works there, None where that is hidden. Equal versions are equal.
+    `held`: whether a vipsync works there, None where that is hidden; only then `transfers` are on their way.
+    Equal versions are equal.
     """
 
     key: str
@@ -48,6 +53,7 @@ class Seen(Struct, frozen=True):
     status: Status
     held: bool | None
     asked: tuple[Request, ...]
+    transfers: tuple[Batch, ...]
     ever: bool
     version: tuple[object, ...]
 
@@ -80,8 +86,9 @@ class Watched:
         if whole:
             self._held = is_worked_in(self.folder)
         status, ever = self._status or _unheard(self.folder), self._status is not None
-        version = (self.key, stamp, self._held, tuple(r.id for r in self._asked))
-        return Seen(self.key, self.folder, status, self._held, self._asked, ever, version)
+        moving = _moving(self.folder) if self._held else ()
+        version = (self.key, stamp, self._held, tuple(r.id for r in self._asked), moving)
+        return Seen(self.key, self.folder, status, self._held, self._asked, moving, ever, version)
 
     @property
     def outputs(self) -> Path:
@@ -180,6 +187,15 @@ def _stamp(path: Path) -> Stamp:
 
 def _told(folder: SessionFolder, stamp: Stamp) -> Status | None:
     return read_status(folder) if stamp and stamp[1] <= LARGEST else None
+
+
+def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
+    """Return what the process that works there last said of its transfers."""
+    try:
+        with folder.progress.open("rb") as file:
+            return _BATCHES.decode(file.read(_LARGEST_PROGRESS))
+    except (OSError, ValueError, RecursionError):
+        return ()
 
 
 def _unheard(folder: SessionFolder) -> Status:
