@@ -28,6 +28,7 @@ ROOMS = (
     "station.*",
     "report.*",
     "script.*",
+    "page.*",
     "commands.*",
     "cli __init__ __main__",
 )
@@ -35,8 +36,8 @@ ROOMS = (
 
 PURE_ONES = """
     errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
-    disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.lifecycle
-    record.outcomes plan.* script.outcomes settings.policy status.privacy status.status status.words
+    disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.job_log record.lifecycle
+    record.outcomes plan.* script.outcomes settings.policy status.failures status.privacy status.status status.words page.views
     status.overview status.remembered status.results_table station.model station.plan
 """
 

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from tests.lab.builders import CLOSED, ID, OPEN, checked, execution, known, launched, result, sent
 from vipsync.errors import DiskError, FolderError
-from vipsync.model import ExpectedOutput, FileState, Job, replace
+from vipsync.model import ExpectedOutput, FileState, Job, RelPath, replace
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import (
     CachedPipeline,
     Changes,
     DoneRequest,
+    JobLog,
     Judged,
     LastSettings,
     LaunchedCase,
@@ -364,6 +365,7 @@ def test_every_kind_of_row_lives_together(ledger: Ledger, path: Path) -> None:
         CachedPipeline("One/1", "{}"),
         LastSettings("text", "x = 1"),
         DoneRequest("r1"),
+        JobLog("e1 2", (RelPath("T1/logs/job-2.stdout.txt"),), "no peak", ("reading", "no peak")),
     ]
     assert {type(row) for row in rows} == set(get_args(Row))
     commit(ledger, *rows)

@@ -55,6 +55,7 @@ from vipsync.rows import (
     Changes,
     Checked,
     Found,
+    JobLog,
     LaunchStatus,
     Result,
     ResultStatus,
@@ -403,8 +404,13 @@ CASES = [
         "logs are here",
         [execution(logs=(3,))],
         do.FetchLogs("e1", 1, RelPath("e1/logs")),
-        do.Done(),
-        [execution(logs=(1, 3))],
+        do.LogsHere((RelPath("e1/logs/job-1.stdout.txt"),), "no peak", ("reading", "no peak")),
+        [
+            JobLog(
+                "e1 1", (RelPath("e1/logs/job-1.stdout.txt"),), "no peak", ("reading", "no peak")
+            ),
+            execution(logs=(1, 3)),
+        ],
     ),
     Case(
         "a removal changes no row by itself", [], do.CheckRemoved(OUTPUTS), do.RemovalSeen(True), []

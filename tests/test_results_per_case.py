@@ -16,6 +16,7 @@ from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.record.digests import members_digest
 from vipsync.status.publish import status_json
+from vipsync.status.words import status_text
 
 
 def failing(*names: str) -> Callable[[Job], Mapping[str, bytes | Path] | int]:
@@ -39,10 +40,10 @@ def paired(bench: Bench) -> str:
     return SETTINGS.replace('"*.mrui"', '"{name}.mrui"') + 'word = "{name}"\n'
 
 
-def logs(study: Study, job: int) -> str:
-    """Return what the only execution's reasons call the logs of a job."""
+def log(study: Study, job: int, stream: str = "stderr") -> str:
+    """Return where a log of the only execution lies below outputs/."""
     (folder,) = {case.folder for case in cases(study).values()}
-    return f"outputs/{folder}/logs/job-{job}.*.txt"
+    return f"{folder}/logs/job-{job}.{stream}.txt"
 
 
 def asked(study: Study) -> list[str]:
@@ -91,15 +92,14 @@ def test_finished_with_a_failed_job_says_which_case_failed_and_why(bench: Bench)
     bench.rest()
     found = cases(study)
     assert found["b.mrui"].state is CaseState.FAILED
-    assert found["b.mrui"].reason == (
-        f"exit code 50: Execution was not successful ({logs(study, 2)})"
-    )
-    (log,) = study.root.glob(logs(study, 2))
-    assert log.read_text() == "exit code 50\n"
+    assert (found["b.mrui"].reason, *found["b.mrui"].logs) == ("exit code 50", log(study, 2))
+    assert (study.root / "outputs" / log(study, 2)).read_text() == "exit code 50\n"
     assert (found["a.mrui"].state, found["c.mrui"].state) == (CaseState.DONE, CaseState.DONE)
     assert asked(study) == ["b.mrui"]
     assert status(study).exit_code == 3
-    assert status(study).sentence.startswith("Needs you: b.mrui: failed: exit code 50")
+    assert status(study).sentence.startswith(
+        f"Needs you: b.mrui: failed: exit code 50 (outputs/{log(study, 2)})"
+    )
 
 
 def test_the_logs_that_are_named_are_there_whichever_stream_the_job_wrote(bench: Bench) -> None:
@@ -107,8 +107,8 @@ def test_the_logs_that_are_named_are_there_whichever_stream_the_job_wrote(bench:
     bench.world.faults.arm(Kind.JOB_FAILS, "*", times=1)
     study = bench.study(a="one")
     bench.rest()
-    assert f"({logs(study, 1)})" in cases(study)["a.mrui"].reason
-    assert [log.name for log in study.root.glob(logs(study, 1))] == ["job-1.stdout.txt"]
+    assert cases(study)["a.mrui"].logs == (log(study, 1, "stdout"),)
+    assert (study.root / "outputs" / log(study, 1, "stdout")).is_file()
 
 
 def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Bench) -> None:
@@ -116,11 +116,9 @@ def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Ben
     bench.runner.work = failing("b", "c")
     study = bench.study(a="1", b="2", c="3")
     bench.rest()
-    reasons = {cases(study)[name].reason for name in ("b.mrui", "c.mrui")}
-    assert reasons == {
-        "one of these: exit code 50: Execution was not successful "
-        f"({logs(study, 2)}, {logs(study, 3)})"
-    }
+    for name in ("b.mrui", "c.mrui"):
+        assert cases(study)[name].reason == "exit code 50"
+        assert cases(study)[name].logs == (log(study, 2), log(study, 3))
 
 
 def test_where_lists_are_paired_each_case_has_its_own_job(bench: Bench) -> None:
@@ -136,8 +134,8 @@ def test_where_lists_are_paired_each_case_has_its_own_job(bench: Bench) -> None:
         CaseState.DONE,
         CaseState.FAILED,
     ]
-    assert f"({logs(study, 2)})" in cases(study)["b"].reason
-    assert f"({logs(study, 4)})" in cases(study)["d"].reason
+    assert cases(study)["b"].logs == (log(study, 2),)
+    assert cases(study)["d"].logs == (log(study, 4),)
     bench.rest()
     assert cases(study)["a"].state is CaseState.DONE
 
@@ -371,9 +369,40 @@ def test_status_json_carries_the_same(bench: Bench) -> None:
     bench.rest()
     text = status_json([status(study)])
     assert '"state": "failed"' in text
-    reason = f"exit code 50: Execution was not successful ({logs(study, 2)})"
-    assert f'"reason": "{reason}"' in text
+    assert '"reason": "exit code 50"' in text
+    assert f'"{log(study, 2)}"' in text
     assert f'"folder": "{cases(study)["b.mrui"].folder}"' in text
+
+
+def test_what_failed_for_one_reason_is_said_once_with_its_last_lines(bench: Bench) -> None:
+    """The application's words, a log that is there, what to do; the others are counted."""
+    bench.runner.work = failing("b", "c", "d")
+    study = bench.study(settings=paired(bench), a="1", b="2", c="3", d="4")
+    bench.rest()
+    (failure,) = status(study).failures
+    assert (failure.reason, failure.cases) == ("exit code 50", ("b", "c", "d"))
+    assert failure.said == ("exit code 50",)
+    text = status_text(status(study), "host")
+    assert f"- b: failed with 2 others: exit code 50 (outputs/{failure.logs[0]})\n" in text
+    assert "they run by themselves; `vipsync rerun DIR --failed` runs the same again." in text
+    assert f"Last lines of outputs/{failure.logs[0]} (b, c, d):\n  | exit code 50\n" in text
+    assert all((study.root / "outputs" / log).is_file() for log in failure.logs)
+    assert f"  d: failed (exit code 50; outputs/{failure.logs[2]})" in text
+    assert asked(study) == ["b"]
+
+
+def test_what_to_do_about_a_failure_is_what_helps_in_this_folder(bench: Bench) -> None:
+    """Where nothing starts by itself, a mended input does not either."""
+    bench.runner.work = failing("a_b")
+    study = bench.study(settings=SETTINGS + '\n[launch]\nwhen = "manual"\n', **{"a b": "1"})
+    bench.rest()
+    study.ask("launch")
+    bench.rest()
+    (failure,) = status(study).failures
+    assert failure.remedy == (
+        "Mend the input and call `vipsync launch DIR`; "
+        "`vipsync rerun DIR 'a b.mrui'` runs the same again."
+    )
 
 
 def test_a_change_of_the_pipelines_version_is_said_to_be_mixed(bench: Bench) -> None:

@@ -423,6 +423,17 @@ class ResultHere(Struct, frozen=True):
     reason: str = ""
 
 
+class LogsHere(Struct, frozen=True):
+    """The logs of a failed job are in outputs/, and what the job said last.
+
+    `files`: those that VIP has, the one with these words first.
+    """
+
+    files: tuple[RelPath, ...] = ()
+    reason: str = ""
+    said: tuple[str, ...] = ()
+
+
 class RemovalSeen(Struct, frozen=True):
     """Whether the folder has gone."""
 
@@ -445,5 +456,6 @@ Outcome = (
     | Polled
     | ResultsListed
     | ResultHere
+    | LogsHere
     | RemovalSeen
 )

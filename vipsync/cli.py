@@ -490,6 +490,15 @@ def pipelines(context: Context, pattern: str) -> int:
     return commands.account.pipelines(context, pattern)
 
 
+@vipsync.command(epilog=_examples("vipsync page my-study", "vipsync page studies/"))
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
+@click.option("--address", default="127.0.0.1:8484", help="HOST:PORT; port 0 takes a free one.")
+@click.pass_obj
+def page(context: Context, directories: tuple[Path, ...], address: str) -> int:
+    """Show folders on a page in a browser, live; start and finish there what you like."""
+    return commands.page.page(context.reporter, directories, address)
+
+
 @vipsync.command("demo", epilog=_examples("vipsync demo"))
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.pass_obj

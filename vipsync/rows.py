@@ -302,6 +302,24 @@ class Result(Struct, frozen=True):
 _ODD = frozenset(Odd)
 
 
+class JobLog(Struct, frozen=True):
+    """What a failed job said last. `key`: its execution and its number.
+
+    `files` are its logs below outputs/, the one with these words first; none where VIP has none.
+    `said` are the last lines of the application itself, `reason` the one that says why.
+    """
+
+    key: str
+    files: tuple[RelPath, ...] = ()
+    reason: str = ""
+    said: tuple[str, ...] = ()
+
+
+def log_key(execution_id: str, job: int) -> str:
+    """Return the key of what a job said."""
+    return f"{execution_id} {job}"
+
+
 class Verdict(StrEnum):
     """What was decided for a case beyond the rule "launch it once"."""
 
@@ -357,6 +375,7 @@ Row = (
     | CachedPipeline
     | LastSettings
     | DoneRequest
+    | JobLog
 )
 
 
@@ -416,6 +435,7 @@ class State:
     pipelines: dict[str, CachedPipeline] = field(default_factory=dict)
     last_settings: str = ""
     requests: set[str] = field(default_factory=set)
+    logs: dict[str, JobLog] = field(default_factory=dict)
     version: int = 0
     _index: SentIndex | None = field(init=False, compare=False, repr=False, default=None)
 
@@ -496,6 +516,8 @@ class State:
                     self.last_settings = row.text
                 case DoneRequest():
                     self.requests.add(row.id)
+                case JobLog():
+                    self.logs[row.key] = row
                 case _:
                     assert_never(row)
 

@@ -11,6 +11,9 @@ acting        the embedded VIP and what one action needs
 scripts       the embedded VIP and the session of a script
 statuses      what a folder on the bench says of itself
 served        the embedded VIP on a real port, and `vipsync` as a process
+pages         the page of folders whose status is made up
+browser       a real Chromium, and what axe-core finds
+spectra       the pipeline of the embedded VIP in this process: pictures, logs, failures
 short_waits   `vipsync` with short waits, for processes in real time
 effects       effects that last, counted; killed before or after one of them
 full_disk     a disk that refuses writes

@@ -534,6 +534,8 @@ class Simulation:
                 return do.ResultsListed(vip.entries(action.execution.results_folder or VipPath("")))
             case do.FetchResult():
                 return self.fetch(action)
+            case do.FetchLogs():
+                return do.LogsHere()
             case do.RemoveTree():
                 return self.remove(action)
             case do.CheckRemoved():

@@ -21,6 +21,7 @@ from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
 from vipsync.model import BLOCK, RelPath, VipPath
+from vipsync.record.job_log import words_of
 
 ARCHIVES = ".archives"
 LEFT_OUT = "UNPACKED-WITHOUT.txt"
@@ -264,16 +265,20 @@ def _here(path: Path, bench: Bench, *, unpacked: bool, reason: str = "") -> do.R
     return do.ResultHere(local, unpacked, stamp(path) or "", reason)
 
 
-def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.Done:
-    """Write what VIP keeps of a failed job's words beside the results."""
+def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.LogsHere:
+    """Write what VIP keeps of a failed job's words beside the results; return what it said last."""
     streams: tuple[LogStream, LogStream] = ("stdout", "stderr")
-    for stream in streams:
-        text = bench.vip.job_log(action.execution_id, action.job, stream)
-        if not text:
-            continue
-        local = RelPath(f"{action.folder}/job-{action.job}.{stream}.txt")
-        with _nameable(local, bench), bench.staging() as staging:
-            fresh = staging / f"{action.execution_id}-{action.job}.{stream}"
-            write_atomic(fresh, text.encode())
-            place(fresh, bench.outputs / local, bench.below)
-    return do.Done()
+    texts = {s: bench.vip.job_log(action.execution_id, action.job, s) or "" for s in streams}
+    words = words_of(texts["stdout"], texts["stderr"])
+    telling_first = sorted(streams, key=lambda stream: stream != words.stream)
+    files = tuple(_log_here(action, s, texts[s], bench) for s in telling_first if texts[s])
+    return do.LogsHere(files, words.reason, words.said)
+
+
+def _log_here(action: do.FetchLogs, stream: LogStream, text: str, bench: Bench) -> RelPath:
+    local = RelPath(f"{action.folder}/job-{action.job}.{stream}.txt")
+    with _nameable(local, bench), bench.staging() as staging:
+        fresh = staging / f"{action.execution_id}-{action.job}.{stream}"
+        write_atomic(fresh, text.encode())
+        here = place(fresh, bench.outputs / local, bench.below)
+    return RelPath(here.relative_to(bench.outputs).as_posix())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from vipsync.commands.foreground import Run
 from vipsync.disk.files import make_folder
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Command, Request
+from vipsync.model import Case, Request
 from vipsync.names import shell_word
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated
 from vipsync.plan.standing import CaseState, case_reports
@@ -35,16 +34,6 @@ Reached = Callable[[State], bool]
 _LOOK_EVERY = 0.3
 _LOOKS_AT_LOCK = 10
 _MOST_LOOKS = 20
-
-
-def new_request(
-    command: str, cases: Iterable[str] = (), options: Mapping[str, str] | None = None
-) -> Request:
-    """Return a request whose id sorts by time and is nobody else's."""
-    now = time.time_ns() // 1_000_000
-    return Request(
-        f"{now:014d}-{secrets.token_hex(4)}", Command(command), tuple(cases), options or {}
-    )
 
 
 class Asker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,10 +14,14 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
+from vipsync import actions as do
 from vipsync.commands.check import worst
-from vipsync.disk.files import open_own, share
+from vipsync.disk.files import entered, open_own, share
 from vipsync.errors import DiskError, FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
+from vipsync.report.progress import Batch
 from vipsync.report.reporter import Reporter
 from vipsync.run import logs
 from vipsync.run.account import Connect
@@ -50,7 +55,7 @@ class Run:
             connect,
             overrides=overrides,
             publish=self._publish,
-            moved=reporter.moved,
+            moved=self._moved,
             new_keeper=_keeper,
             told=self._told,
             gone=self._forget,
@@ -61,6 +66,7 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
+        self._transfers = TransferFiles(reporter.batches)
         self._supervision = Supervision(os.environ, time.monotonic)
         self._signalled = self._ended_by_service = False
         self._recalls = False
@@ -146,6 +152,12 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
+        self._transfers.follow(session.folder, held=session.is_open)
+
+    def _moved(self, key: do.Key, now: int, size: int) -> None:
+        """Take in how far a transfer is; called in any thread."""
+        self._reporter.moved(key, now, size)
+        self._transfers.tell()
 
     def _forget(self, root: Path) -> None:
         """Say nothing more of a place that a session was moved from."""
@@ -189,6 +201,56 @@ def _keeper(
     root: Path, timing: Timing, news: Callable[[], None], stop: Callable[[], None]
 ) -> Keeper:
     return Keeper(root, timing, Backroom(news), stop=stop)
+
+
+class TransferFiles:
+    """Write down for a page how far the transfers of each folder are: once a second, while there are any.
+
+    Nothing is lost with it, so it is not flushed, and a disk that does not take it is not complained of.
+    """
+
+    EVERY = 1.0
+
+    def __init__(
+        self, batches: Callable[[Path], list[Batch]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._batches, self._clock = batches, clock
+        self._folders: dict[Path, SessionFolder] = {}
+        self._told_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def follow(self, folder: SessionFolder, *, held: bool) -> None:
+        """Tell of a folder from now on, or no more; what is over is told no longer."""
+        with self._lock:
+            if held:
+                self._folders[folder.root] = folder
+            else:
+                self._folders.pop(folder.root, None)
+            if held and not self._batches(folder.root):
+                with suppress(DiskError):
+                    folder.remove(folder.progress)
+
+    def tell(self) -> None:
+        """Write how far all are; in the thread of a transfer, which waits for nobody."""
+        now = self._clock()
+        if now - self._told_at < self.EVERY or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._told_at = now
+            for root, folder in self._folders.items():
+                if batches := self._batches(root):
+                    _write(folder, msgspec.json.encode(batches))
+        finally:
+            self._lock.release()
+
+
+def _write(folder: SessionFolder, content: bytes) -> None:
+    with suppress(OSError), entered(folder.hidden, folder.root) as place:
+        fresh = place / f".{folder.progress.name}.tmp"
+        with open_own(fresh, "wb") as file:
+            file.write(content)
+        share(fresh)
+        fresh.replace(place / folder.progress.name)
 
 
 class FolderLogs:

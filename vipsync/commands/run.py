@@ -12,7 +12,6 @@ from vipsync.commands.cases import (
     changed_by,
     chosen_cases,
     jobs_of_cases,
-    new_request,
     sharers,
     stand,
 )
@@ -21,7 +20,7 @@ from vipsync.commands.context import Context, meant
 from vipsync.commands.foreground import Run
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
 from vipsync.errors import NotASession, VipsyncError
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
 from vipsync.report.text import printable

@@ -13,9 +13,9 @@ from vipsync.commands.context import Context, folder_around, meant, session_arou
 from vipsync.commands.machine import check_machine
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
-from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
+from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.folder.holding import HostLease
+from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
@@ -153,7 +153,7 @@ def _status(folder: SessionFolder, context: Context) -> Told:
     except FolderCopied as error:
         return Told(troubled(folder, error, now), _last_wrote(None))
     recent = told is not None and 0 <= now - told.written < STALE
-    held = _is_held(folder)
+    held = is_worked_in(folder)
     if told and (held or (recent and not _can_look(folder))):
         return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
@@ -175,14 +175,6 @@ def _last_wrote(age: float | None) -> str:
     if age is None or not 0 <= age < STALE:
         return "vipsync is not running in this folder."
     return f"vipsync last wrote here {duration(age)} ago."
-
-
-def _is_held(folder: SessionFolder) -> bool | None:
-    """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
-    try:
-        return folder.is_held() or bool(HostLease(folder, time.time).other())
-    except DiskError:
-        return None
 
 
 def _can_look(folder: SessionFolder) -> bool:

@@ -7,7 +7,8 @@ import re
 import secrets
 import socket
 import sys
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -65,6 +66,7 @@ PLACES: Mapping[str, Literal["file", "folder"]] = {
     f"{HIDDEN}/ledger.sqlite-shm": "file",
     f"{HIDDEN}/ledger.sqlite-journal": "file",
     f"{HIDDEN}/status.json": "file",
+    f"{HIDDEN}/progress.json": "file",
     f"{HIDDEN}/vipsync.log": "file",
     f"{HIDDEN}/vipsync.log.1": "file",
     f"{HIDDEN}/requests": "folder",
@@ -135,6 +137,16 @@ def is_id(text: str) -> bool:
     return re.fullmatch(_ID, text) is not None
 
 
+def new_request(
+    command: str, cases: Iterable[str] = (), options: Mapping[str, str] | None = None
+) -> Request:
+    """Return a request whose id sorts by time and is nobody else's."""
+    now = time.time_ns() // 1_000_000
+    return Request(
+        f"{now:014d}-{secrets.token_hex(4)}", Command(command), tuple(cases), options or {}
+    )
+
+
 class SessionFolder:
     """One session folder on this machine."""
 
@@ -150,6 +162,7 @@ class SessionFolder:
         self.transfers = self.hidden / "transfers"
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
+        self.progress = self.hidden / "progress.json"
         self._id_file = self.hidden / "session.json"
         self.lock = self.hidden / "lock"
         self._lock = FileLock(self.lock)

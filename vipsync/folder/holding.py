@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -129,3 +130,11 @@ class HostLease:
             told = read_document(self._path, _AtWork)
             return told.host, told.at
         return self._host, 0.0
+
+
+def is_worked_in(folder: SessionFolder) -> bool | None:
+    """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
+    try:
+        return folder.is_held() or bool(HostLease(folder, time.time).other())
+    except DiskError:
+        return None

@@ -23,6 +23,7 @@ from vipsync.rows import (
     Changes,
     Checked,
     Followed,
+    JobLog,
     Known,
     Launch,
     LaunchStatus,
@@ -33,6 +34,7 @@ from vipsync.rows import (
     Sent,
     State,
     follow,
+    log_key,
 )
 
 NOTHING = Changes()
@@ -106,10 +108,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=(killed,))
         case do.WriteMarker(), _:
             return Changes(put=(replace(state.session, marked=True),))
-        case do.FetchLogs(), _:
-            execution = state.executions[action.execution_id]
-            logs = tuple(sorted({*execution.logs, action.job}))
-            return Changes(put=(replace(execution, logs=logs),))
+        case do.FetchLogs(), do.LogsHere():
+            return Changes(put=tuple(_logs_here(action, outcome, state)))
         case _:
             return NOTHING
 
@@ -281,6 +281,14 @@ def _wanted(entry: RemoteEntry, execution: Followed, state: State) -> Iterable[R
     elif before.status is ResultStatus.HERE and changed:
         # Another size on VIP: what is here stays, the new one comes beside it.
         yield replace(before, size=entry.size, status=ResultStatus.WANTED)
+
+
+def _logs_here(action: do.FetchLogs, outcome: do.LogsHere, state: State) -> Iterable[Row]:
+    """Know what a job said last, and that its logs need not be asked for again."""
+    key = log_key(action.execution_id, action.job)
+    yield JobLog(key, outcome.files, outcome.reason, outcome.said)
+    execution = state.executions[action.execution_id]
+    yield replace(execution, logs=tuple(sorted({*execution.logs, action.job})))
 
 
 def _here(result: Result, outcome: do.ResultHere, wall: float) -> Result:

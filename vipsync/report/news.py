@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch
-from vipsync.report.text import batch_text, execution_text, is_over, printable
-from vipsync.status.status import Status
+from vipsync.report.text import batch_text, execution_text, printable
+from vipsync.status.status import Status, is_over
 from vipsync.status.words import size
 
 PATIENCE = 10.0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from vipsync.model import Descriptor
     from vipsync.plan.draft import Notice
+    from vipsync.report.progress import Batch
     from vipsync.run.reconciler import Reconciler
     from vipsync.station.publish import StationStatus
     from vipsync.status.status import Finding
@@ -143,6 +144,10 @@ class Reporter:
     def moved(self, key: do.Key, now: int, size: int) -> None:
         """Take in how far a transfer is; may be called in any thread."""
         self._progress.moved(key, now, size)
+
+    def batches(self, root: Path) -> list[Batch]:
+        """Return how far the transfers of a folder are; may be called in any thread."""
+        return self._progress.batches(root)
 
     def update(self, session: Reconciler, status: Status | None) -> None:
         """Take in what a look at a folder has shown."""

@@ -14,17 +14,14 @@ from vipsync.model import Descriptor, Parameter, ParameterType
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.text import (
-    GONE,
-    GOOD_END,
     batch_text,
     execution_text,
-    is_over,
     paragraph,
     printable,
 )
 from vipsync.settings.template import bounds, without_html
 from vipsync.status.overview import Need, Row, totals
-from vipsync.status.status import ExecutionReport, Finding, Status
+from vipsync.status.status import GONE, GOOD_END, ExecutionReport, Finding, Status, is_over
 from vipsync.status.words import duration, size
 
 _BAR = 24

@@ -58,7 +58,7 @@ def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
         execution = state.executions.get(launch.execution_id)
         for case in launch.cases:
             last = latest[case.id] == (case.content, launch.request)
-            stands = str(outcome(case, launch, execution)[0])
+            stands = str(outcome(case, launch, execution).state)
             if any((launch.execution_id, _name(e.name or "")) in let_go for e in case.expected):
                 stands += f", result {ResultStatus.LET_GO}"
             yield _row(case, launch, execution, stands, folders, last=last)

@@ -16,6 +16,7 @@ from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
+from vipsync.status.failures import Failure, failure_notices, failures
 from vipsync.status.privacy import privacy_lines
 
 
@@ -27,6 +28,16 @@ class ExecutionReport(Struct, frozen=True):
     started: float | None
     jobs: Mapping[str, int]
     folder: str
+
+
+GONE = frozenset({"Removed", "Deleted"})
+GOOD_END = frozenset({"Finished", "Removed"})
+_BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
+
+
+def is_over(execution: ExecutionReport) -> bool:
+    """Tell whether nothing more can come from an execution."""
+    return execution.status in GONE | GOOD_END | _BAD_END
 
 
 class Status(Struct, frozen=True):
@@ -46,6 +57,7 @@ class Status(Struct, frozen=True):
     cases: tuple[CaseReport, ...] = ()
     executions: tuple[ExecutionReport, ...] = ()
     notices: tuple[Notice, ...] = ()
+    failures: tuple[Failure, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
     starting: int = 0
     sending: int = 0
@@ -90,9 +102,11 @@ def status_of(
         _execution(e, launched.get(e.id, 0), snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
+    by_hand = snapshot.settings.launch.when == "manual"
+    failed = failures(cases, state.logs, by_hand=by_hand)
     notices = (
         *plan.notices,
-        *_case_notices(cases),
+        *failure_notices(failed),
         *_pinned(snapshot),
         *_kept(snapshot),
         *_wished(cases, state.results),
@@ -110,6 +124,7 @@ def status_of(
         cases=cases,
         executions=executions,
         notices=notices,
+        failures=failed,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
         starting=_starting(plan, snapshot),
         sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
@@ -163,16 +178,6 @@ def exit_code(notices: Iterable[Notice]) -> int:
     """Return the code for what is not in order: no key before no VIP before settings before a person."""
     codes = {n.exit_code for n in notices if n.level in (Level.ERROR, Level.PERSON)}
     return next((code for code in (4, 5, 1, 3) if code in codes), 0)
-
-
-def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
-    """Return what needs a person: cases that did not end well; nothing for those that may yet."""
-    bad = {CaseState.FAILED, CaseState.HELD, CaseState.INCOMPLETE}
-    return [
-        Notice(Level.PERSON, case.id, f"{case.state}: {case.reason}" if case.reason else case.state)
-        for case in cases
-        if case.state in bad
-    ]
 
 
 def _pinned(snapshot: Snapshot) -> Iterator[Notice]:

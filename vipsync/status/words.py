@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from vipsync.plan.draft import Level
@@ -20,6 +20,8 @@ CITE = (
 )
 
 _CASES_SHOWN = 200
+_FAILURES_SHOWN = 20
+_LINES_SHOWN = 8
 
 
 def when(seconds: float) -> str:
@@ -66,6 +68,7 @@ def _lines(status: Status, host: str) -> Iterator[str]:
 
 def details(status: Status) -> Iterator[str]:
     """Return the lines about cases, executions, files and what is on VIP."""
+    yield from _failures(status)
     yield from _cases(status)
     yield from _executions(status)
     yield from _others(status)
@@ -92,6 +95,23 @@ def to_do(status: Status) -> Iterator[str]:
         yield ""
 
 
+def _failures(status: Status) -> Iterator[str]:
+    """Return the last words of what failed, once for each reason."""
+    told = [failure for failure in status.failures if failure.said]
+    for failure in told[:_FAILURES_SHOWN]:
+        yield f"Last lines of outputs/{failure.logs[0]} ({some(failure.cases)}):"
+        yield from (f"  | {line}" for line in failure.said[-_LINES_SHOWN:])
+        yield ""
+    if len(told) > _FAILURES_SHOWN:
+        yield f"… and {len(told) - _FAILURES_SHOWN} more logs, of the failed cases below."
+        yield ""
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def _cases(status: Status) -> Iterator[str]:
     if not status.cases:
         return
@@ -99,8 +119,8 @@ def _cases(status: Status) -> Iterator[str]:
     order = list(CaseState)
     shown = sorted(status.cases, key=lambda c: (c.state is CaseState.DONE, order.index(c.state)))
     for case in shown[:_CASES_SHOWN]:
-        words = f"  {case.id}: {case.state}"
-        yield f"{words} ({case.reason})" if case.reason else words
+        why = "; ".join(filter(None, (case.reason, *(f"outputs/{log}" for log in case.logs))))
+        yield f"  {case.id}: {case.state} ({why})" if why else f"  {case.id}: {case.state}"
     if len(shown) > _CASES_SHOWN:
         yield f"  … and {len(shown) - _CASES_SHOWN} more: `vipsync status --json`"
     yield ""
