@@ -8,8 +8,9 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from vipsync.model import Case, ExecutionStatus, Job, JobState, VipPath
+from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
 from vipsync.plan.case_index import CaseIndex
+from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
@@ -36,13 +37,19 @@ class CaseState(StrEnum):
 
 
 class CaseReport(Struct, frozen=True):
-    """One case: why it is where it is, and where its results and logs lie below outputs/."""
+    """One case: why it is where it is, and where its results and logs lie below outputs/.
+
+    `results` are those that are here. `sent_as`: files that VIP has under another name than they
+    have here.
+    """
 
     id: str
     state: CaseState
     reason: str = ""
     execution: str = ""
     folder: str = ""
+    results: tuple[RelPath, ...] = ()
+    sent_as: tuple[tuple[RelPath, str], ...] = ()
 
 
 _TELLING = (
@@ -113,7 +120,18 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
             mine = next(c for c in launch.cases if c.content == content)
             folder = results_name(execution, snapshot) if execution else ""
             state, reason = outcome(mine, launch, execution, folder)
-            reports.append(CaseReport(case.id, state, reason, launch.execution_id, folder))
+            found = results_of(mine, execution, snapshot.state.results) if execution else ()
+            reports.append(
+                CaseReport(
+                    case.id,
+                    state,
+                    reason,
+                    launch.execution_id,
+                    folder,
+                    tuple(result.local for result in found),
+                    cleaned_names(mine, launch),
+                )
+            )
     return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
 
 
