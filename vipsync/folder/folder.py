@@ -62,6 +62,8 @@ class SessionFolder:
         self.transfers = self.hidden / "transfers"
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
+        self.own_files = self.hidden / "own_files.json"
+        self.previews = self.hidden / "previews"
         self._id_file = self.hidden / "session.json"
         self.lock = self.hidden / "lock"
         self._lock = FileLock(self.lock)
