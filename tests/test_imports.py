@@ -23,6 +23,7 @@ ROOMS = (
     "observe.*",
     "run.*",
     "status.*",
+    "results.*",
     "report.*",
     "script.*",
     "commands.*",
@@ -33,6 +34,7 @@ ROOMS = (
 PURE_ONES = """
     errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
     status.status status.words status.remembered status.results_table
+    results.crate results.facts results.html results.invocations results.page results.tables
 """
 
 IMPURE = {

@@ -7,6 +7,7 @@ simulation    one folder, its process and that VIP on one clock; holds the promi
 bench         the embedded VIP, session folders and the loop over them, in process on one clock
 acting        the embedded VIP and what one action needs
 scripts       the embedded VIP and the session of a script
+findings      results that people look at, and a session that makes them
 statuses      what a folder on the bench says of itself
 served        the embedded VIP on a real port, and `vipsync` as a process
 short_waits   `vipsync` with short waits, for processes in real time

@@ -79,6 +79,13 @@ class OwnFiles:
                 write_atomic(self.root / path, content)
             return True
 
+    def is_free(self, path: RelPath, text: str) -> bool:
+        """Tell whether a place is free for a text, or holds it, or something that we wrote."""
+        with self._lock:
+            there = _content(self.root / path)
+            known = self._record().get(path, Entry(()))
+            return there in (None, text.encode()) or _hash(there or b"") in known.hashes
+
     def withdraw(self, path: RelPath) -> None:
         """Take a file of ours away that no longer holds; one that is not ours stays."""
         with self._lock:

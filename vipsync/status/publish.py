@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -45,10 +45,18 @@ EVERY = 300.0
 TABLE = RelPath("results.csv")
 
 
-class Publisher:
-    """Keep the words about one session up to date."""
+class Beside(Protocol):
+    """What makes more files of our own out of results."""
 
-    def __init__(self) -> None:
+    def publish(self, session: Reconciler, own: OwnFiles) -> None:
+        """Make what has changed, or have it made."""
+
+
+class Publisher:
+    """Keep the words about one session up to date, and what is made `beside` them."""
+
+    def __init__(self, beside: Beside | None = None) -> None:
+        self._beside = beside
         self._written: dict[Path, str] = {}
         self._own: OwnFiles | None = None
         self._words: tuple[float, object] = (0.0, None)
@@ -106,6 +114,8 @@ class Publisher:
             table,
             lambda: own.write(TABLE, table.encode(), mine=_is_table),
         )
+        if self._beside:
+            self._beside.publish(session, own)
 
     def _write(self, path: Path, text: str, write: Callable[[], object]) -> None:
         """Write an export that has changed, or that is gone."""
