@@ -9,21 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.bench import SETTINGS, Bench, Study
-from tests.lab.pipelines import written
+from tests.lab.pipelines import Raw, written
 from vipsync.local import Job
 from vipsync.local.pipelines import mrs_spectrum as mrs
 from vipsync.local.signals import SUBJECTS, as_mrui, signal_of
 from vipsync.results.gallery import Gallery
 from vipsync.status.publish import Publisher
 
-FIT = {
-    **written(
-        "fit",
-        "signal:File basis:File? broadening:Double?",
-        "archive=[signal].tgz report=[signal].pdf table=[signal].table volume=[signal].nii.gz",
-    ),
-    "container-image": {"type": "docker", "image": "registry.test/mrs/fit:1.0"},
-}
+OUTPUTS = "archive=[signal].tgz report=[signal].pdf table=[signal].table"
+
+
+def fit(outputs: str) -> Raw:
+    """Return a pipeline with these outputs."""
+    image = {"type": "docker", "image": "registry.test/mrs/fit:1.0"}
+    inputs = "signal:File basis:File? broadening:Double?"
+    return {**written("fit", inputs, outputs), "container-image": image}
+
 
 TABLE = """\
  $$CONC 5 lines in following concentration table = NROW 4 8
@@ -103,13 +104,16 @@ def work(job: Job) -> Mapping[str, bytes | Path] | int:
         "archive": archive(spectrum(signal.read_bytes(), name)),
         "report": pdf(name),
         "table": TABLE.encode(),
-        "volume": volume(),
+        **({"volume": volume()} if "volume" in job.pipeline.outputs else {}),
     }
 
 
-def findings(bench: Bench) -> Study:
-    """Return a session with three signals, two files that are none, and a page of results that is kept."""
-    bench.world.pipelines.add(FIT)
+def findings(bench: Bench, *, volumes: bool = True) -> Study:
+    """Return a session with three signals, two files that are none, and a page of results that is kept.
+
+    Volumes take a second each to draw.
+    """
+    bench.world.pipelines.add(fit(f"{OUTPUTS} volume=[signal].nii.gz" if volumes else OUTPUTS))
     bench.runner.work = work
     bench.publish = Publisher(Gallery()).publish
     settings = SETTINGS.replace("spectrum/1", "fit/1") + 'basis = "basis.zip"\nbroadening = 2.5\n'

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -15,6 +16,7 @@ from vipsync.commands.check import worst
 from vipsync.disk.files import share
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.report.reporter import Reporter
+from vipsync.results.gallery import Gallery
 from vipsync.run import logs
 from vipsync.run.account import Connect
 from vipsync.run.loop import Loop
@@ -48,14 +50,16 @@ class Run:
         self._directories = directories
         self._reporter = reporter
         self._publishers: dict[Path, Publisher] = {}
+        self._galleries: dict[Path, Gallery] = {}
+        self._making = ThreadPoolExecutor(1, thread_name_prefix="results")
         self._logs = FolderLogs()
         self._signalled = False
 
     def until(self, done: Callable[[], bool]) -> None:
         """Run until `done` says so; raise KeyboardInterrupt where a signal came first."""
-        with self._signals(), self._logs.kept():
+        with self._signals(), self._logs.kept(), self._making:
             with self._reporter.live():
-                self.loop.run(lambda: done() or self._nothing_to_do())
+                self.loop.run(lambda: (done() or self._nothing_to_do()) and self._is_made())
             self._reporter.settle()
         if self._signalled:
             raise KeyboardInterrupt
@@ -82,6 +86,10 @@ class Run:
             )
         return self.loop.at_rest()
 
+    def _is_made(self) -> bool:
+        """Tell whether every page of results is made."""
+        return all(gallery.is_done for gallery in self._galleries.values())
+
     def _nothing_to_do(self) -> bool:
         return bool(self.loop.sessions) and len(self._held()) == len(self.loop.sessions)
 
@@ -91,12 +99,21 @@ class Run:
 
     def _publish(self, session: Reconciler) -> None:
         root = session.folder.root
-        status = self._publishers.setdefault(root, Publisher()).publish(session)
+        status = self._publisher(root).publish(session)
         self._logs.follow(session)
         if status:
             self.statuses[root] = status
             self._reporter.several = len(self.loop.sessions) > 1
             self._reporter.update(session, status)
+
+    def _publisher(self, root: Path) -> Publisher:
+        """Return who keeps the words about a folder; its results are made in a thread of their own."""
+        if root not in self._publishers:
+            self._galleries[root] = Gallery(
+                self._making.submit, lambda: self.loop.notice(root), lambda: self.loop.stopping
+            )
+            self._publishers[root] = Publisher(self._galleries[root])
+        return self._publishers[root]
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

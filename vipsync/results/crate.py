@@ -12,7 +12,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +80,8 @@ class _Making:
 
     def graph(self) -> list[Entity]:
         """Return all entities, the two that a crate begins with first."""
+        from importlib.metadata import version  # it takes as long to load as all of this room
+
         for run in self._runs:
             self._run(run)
         return [

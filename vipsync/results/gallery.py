@@ -79,7 +79,12 @@ class Gallery:
         self._made: dict[str, tuple[Run, ...]] = {}
         self._tables: dict[Piece, tuple[File, ...]] = {}
         self._unfinished = False
-        self.busy = False
+        self._busy = False
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether all that was published is made."""
+        return not (self._busy or self._unfinished)
 
     def complete(self, session: Reconciler, own: OwnFiles) -> None:
         """Make everything at once: only for a gallery whose makings are carried out in this thread."""
@@ -90,7 +95,7 @@ class Gallery:
     def publish(self, session: Reconciler, own: OwnFiles) -> None:
         """Make what has changed, or have it made; what is being made now comes first."""
         snapshot, now = session.snapshot, session.timing.clock()
-        if self.busy or snapshot is None or not session.is_open:
+        if self._busy or snapshot is None or not session.is_open:
             return
         basis = (snapshot.state.version, snapshot.outputs, own.root, own.foreign)
         whole = all(os.path.lexists(own.root / path) for path in (PAGE, *own.foreign))
@@ -99,7 +104,7 @@ class Gallery:
         early = self._at is not None and now < self._at + EVERY
         if early and not (session.at_rest or self._unfinished):
             return
-        self._basis, self._at, self.busy = basis, now, True
+        self._basis, self._at, self._busy = basis, now, True
         id_, wall = snapshot.state.session.id, session.timing.wall()
         order = Order(facts_of(snapshot), own, session.folder, id_, wall, session.timing.clock)
         self._later(lambda: self._carry_out(order))
@@ -117,7 +122,7 @@ class Gallery:
             self._unfinished = False
             logger.exception("the page of results could not be made")
         finally:
-            self.busy = False
+            self._busy = False
             self._ended()
 
     def _stop(self) -> None:
@@ -131,6 +136,7 @@ class Gallery:
         facts, own = order.facts, order.own
         if not facts.shown and not (own.root / PAGE).exists():
             return True
+        self._stop()
         kept = Descriptions(own.root, order.folder.previews, self._stop)
         pending = self._describe(order, kept)
         order.folder.require(order.id)
