@@ -26,6 +26,7 @@ ROOMS = (
     "run.*",
     "status.*",
     "station.*",
+    "results.*",
     "report.*",
     "script.*",
     "page.*",
@@ -39,6 +40,7 @@ PURE_ONES = """
     disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.job_log record.lifecycle
     record.outcomes plan.* script.outcomes settings.policy status.failures status.privacy status.status status.words page.views
     status.overview status.remembered status.results_table station.model station.plan
+    results.crate results.facts results.html results.invocations results.page results.tables
 """
 
 IMPURE = {

@@ -418,3 +418,45 @@ def test_a_change_of_the_pipelines_version_is_said_to_be_mixed(bench: Bench) -> 
     assert study.says("Mixed: 2 with spectrum/1, 1 with spectrum/2")
     assert study.says("2 of 3 cases ran with older settings")
     assert status(study).exit_code == 0
+
+
+# which result is whose
+
+
+def test_each_case_names_its_result_and_the_name_that_vip_gave_its_file(bench: Bench) -> None:
+    """A name that VIP cannot hold is shown beside the one that it has there."""
+    study = bench.study(a="one")
+    study.write({"été 1.mrui": "two"})
+    bench.rest()
+    found = cases(study)
+    assert {id_: [r.rpartition("/")[2] for r in c.results] for id_, c in found.items()} == {
+        "a.mrui": ["a.mrui.tgz"],
+        "été 1.mrui": ["ete_1.mrui.tgz"],
+    }
+    assert found["a.mrui"].sent_as == ()
+    assert found["été 1.mrui"].sent_as == (("été 1.mrui", "ete_1.mrui"),)
+    (line,) = (x for x in status_text(status(study), "here").splitlines() if "  été 1" in x)
+    folder = found["été 1.mrui"].folder
+    assert line == (
+        f"  été 1.mrui: done → outputs/{folder}/ete_1.mrui.tgz  [on VIP: été 1.mrui → ete_1.mrui]"
+    )
+
+
+def test_the_result_of_a_case_is_that_of_its_last_run(bench: Bench) -> None:
+    """What an earlier run has left stays where it is, and is not named as the result."""
+    study = bench.study(a="one")
+    bench.rest()
+    (before,) = cases(study)["a.mrui"].results
+    study.ask("rerun", "a.mrui")
+    bench.rest()
+    (now,) = cases(study)["a.mrui"].results
+    assert now != before
+    assert (study.root / "outputs" / before).exists()
+
+
+def test_a_case_that_failed_has_no_result(bench: Bench) -> None:
+    """Its neighbour of the same execution has one."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert [len(case.results) for case in cases(study).values()] == [1, 0]

@@ -9,6 +9,7 @@ scans         small files as scanners write them, with fields that a test fills
 stations      a station on the bench, its export, and files as scanners write them
 acting        the embedded VIP and what one action needs
 scripts       the embedded VIP and the session of a script
+findings      results that people look at, and a session that makes them
 statuses      what a folder on the bench says of itself
 served        the embedded VIP on a real port, and `vipsync` as a process
 pages         the page of folders whose status is made up

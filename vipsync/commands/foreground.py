@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -23,6 +24,7 @@ from vipsync.errors import DiskError, FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
 from vipsync.report.progress import Batch
 from vipsync.report.reporter import Reporter
+from vipsync.results.gallery import Gallery
 from vipsync.run import logs
 from vipsync.run.account import Connect
 from vipsync.run.loop import Loop
@@ -70,13 +72,15 @@ class Run:
         self._supervision = Supervision(os.environ, time.monotonic)
         self._signalled = self._ended_by_service = False
         self._recalls = False
+        self._galleries: dict[Path, Gallery] = {}
+        self._making = ThreadPoolExecutor(1, thread_name_prefix="results")
 
     def until(self, done: Callable[[], bool]) -> None:
         """Run until `done` says so; raise KeyboardInterrupt where a signal came first.
 
         What stops a service is how a service ends, and no interruption.
         """
-        with self._signals(), self._logs.kept():
+        with self._signals(), self._logs.kept(), self._making:
             with self._reporter.live():
                 self.loop.run(lambda: self._turned(done))
             self._reporter.settle()
@@ -87,7 +91,7 @@ class Run:
         """Take in that a turn is finished; tell whether it was the last."""
         if self._supervision.is_there:
             self._supervision.turned(totals(overview(self.statuses.values())))
-        return done() or self._nothing_to_do()
+        return (done() or self._nothing_to_do()) and self._is_made()
 
     def for_ever(self) -> None:
         """Run until a signal says stop; raise FolderHeld where others work in all folders."""
@@ -132,6 +136,10 @@ class Run:
             )
         return self.loop.at_rest()
 
+    def _is_made(self) -> bool:
+        """Tell whether every page of results is made."""
+        return all(gallery.is_done for gallery in self._galleries.values())
+
     def _nothing_to_do(self) -> bool:
         places = len(self.loop.sessions) + len(self.loop.keepers)
         return bool(places) and len(self._held()) == places
@@ -147,7 +155,7 @@ class Run:
         root = session.folder.root
         if self._recalls and root not in self._publishers:
             self._reporter.recall(root, read_status(session.folder))
-        status = self._publishers.setdefault(root, Publisher()).publish(session)
+        status = self._publisher(root).publish(session)
         self._logs.follow(session)
         if status:
             self.statuses[root] = status
@@ -163,8 +171,18 @@ class Run:
         """Say nothing more of a place that a session was moved from."""
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
+        self._galleries.pop(root, None)
         self._logs.end(root)
         self._reporter.forget(root)
+
+    def _publisher(self, root: Path) -> Publisher:
+        """Return who keeps the words about a folder; its results are made in a thread of their own."""
+        if root not in self._publishers:
+            self._galleries[root] = Gallery(
+                self._making.submit, lambda: self.loop.notice(root), lambda: self.loop.stopping
+            )
+            self._publishers[root] = Publisher(self._galleries[root])
+        return self._publishers[root]
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

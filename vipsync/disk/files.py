@@ -47,12 +47,19 @@ def read_small(path: Path, limit: int = SMALL) -> bytes:
     """
     handle = _opened(path)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, f"it is {_what(found.st_mode)}", str(path))
+        _require_regular(handle, path)
         return _read(handle, path, limit)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file of any size for reading, as `read_small` does. Raise OSError."""
+    handle = _opened(path)
+    with os.fdopen(handle, "rb") as file:
+        _require_regular(handle, path)
+        yield file
 
 
 def read_document(path: Path, kind: type[T]) -> T:
@@ -73,6 +80,12 @@ def _opened(path: Path) -> int:
         if error.errno == errno.ELOOP:
             error.strerror = "it is a link"
         raise
+
+
+def _require_regular(handle: int, path: Path) -> None:
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {_what(mode)}", str(path))
 
 
 def _read(handle: int, path: Path, limit: int) -> bytes:

@@ -67,6 +67,9 @@ PLACES: Mapping[str, Literal["file", "folder"]] = {
     f"{HIDDEN}/ledger.sqlite-journal": "file",
     f"{HIDDEN}/status.json": "file",
     f"{HIDDEN}/progress.json": "file",
+    f"{HIDDEN}/own_files.json": "file",
+    f"{HIDDEN}/previews": "folder",
+    f"{HIDDEN}/previews/*": "file",
     f"{HIDDEN}/vipsync.log": "file",
     f"{HIDDEN}/vipsync.log.1": "file",
     f"{HIDDEN}/requests": "folder",
@@ -82,6 +85,8 @@ PLACES: Mapping[str, Literal["file", "folder"]] = {
     "outputs": "folder",
     "outputs/session_data.json": "file",
     "outputs/results.csv": "file",
+    "outputs/index.html": "file",
+    "outputs/all-*.csv": "file",
     "outputs/.vipsync": "folder",
     "outputs/.archives": "folder",
     "outputs/*": "folder",
@@ -163,6 +168,8 @@ class SessionFolder:
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
         self.progress = self.hidden / "progress.json"
+        self.own_files = self.hidden / "own_files.json"
+        self.previews = self.hidden / "previews"
         self._id_file = self.hidden / "session.json"
         self.lock = self.hidden / "lock"
         self._lock = FileLock(self.lock)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
 from vipsync.plan.case_index import CaseIndex
+from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
@@ -38,7 +39,8 @@ class CaseState(StrEnum):
 class CaseReport(Struct, frozen=True):
     """One case: why it is where it is, and where its results and logs lie below outputs/.
 
-    `logs`: where the first of its failed jobs said why.
+    `logs`: where the first of its failed jobs said why. `results` are those that are
+    here. `sent_as`: files that VIP has under another name than they have here.
     """
 
     id: str
@@ -47,6 +49,8 @@ class CaseReport(Struct, frozen=True):
     execution: str = ""
     folder: str = ""
     logs: tuple[RelPath, ...] = ()
+    results: tuple[RelPath, ...] = ()
+    sent_as: tuple[tuple[RelPath, str], ...] = ()
 
 
 class Outcome(Struct, frozen=True):
@@ -132,8 +136,19 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
             mine = next(c for c in launch.cases if c.content == content)
             folder = results_name(execution, snapshot) if execution else ""
             came = outcome(mine, launch, execution, snapshot.state.logs)
-            where = (launch.execution_id, folder, came.logs)
-            reports.append(CaseReport(case.id, came.state, came.reason, *where))
+            found = results_of(mine, execution, snapshot.state.results) if execution else ()
+            reports.append(
+                CaseReport(
+                    case.id,
+                    came.state,
+                    came.reason,
+                    launch.execution_id,
+                    folder,
+                    came.logs,
+                    tuple(result.local for result in found),
+                    cleaned_names(mine, launch),
+                )
+            )
     return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
 
 

@@ -136,6 +136,11 @@ class Loop:
         self._stopping.set()
         self._wake.set()
 
+    def notice(self, root: Path) -> None:
+        """Look at a session soon. May be called in any thread."""
+        self._due[root] = 0.0
+        self._wake.set()
+
     @property
     def stopping(self) -> bool:
         """Tell whether the end was asked for."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vipsync.disk.files import holder, make_inside
@@ -131,10 +132,20 @@ def _own_files(path: str) -> bool:
     name = path.rstrip("/").rsplit("/", 1)[-1]
     if may_hold_rules(name):
         return False
-    return name.startswith(".") or name in (
+    return name.startswith(".") or name in _OWN or fnmatchcase(name, "all-*.csv")
+
+
+_OWN = frozenset(
+    {
         "STATUS.txt",
         "STATION.txt",
         "station.csv",
         "session_data.json",
         "results.csv",
-    )
+        "index.html",
+        "ro-crate-metadata.json",
+        "descriptor.json",
+        "invocation.json",
+        "invocations",
+    }
+)

@@ -10,16 +10,18 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_atomic
+from vipsync.disk.own_files import OwnFiles
 from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import replace
+from vipsync.model import RelPath, replace
+from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
     BACKUP,
     Backup,
@@ -29,7 +31,7 @@ from vipsync.record.backup import (
     text_of,
     with_unknown_keys,
 )
-from vipsync.status.results_table import results_table
+from vipsync.status.results_table import COLUMNS, results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
 
@@ -41,21 +43,30 @@ logger = logging.getLogger(__name__)
 EVERY = 300.0
 """Seconds after which STATUS.txt is written although nothing has changed."""
 
-TABLE = "results.csv"
+TABLE = RelPath("results.csv")
+
+
+class Beside(Protocol):
+    """What makes more files of our own out of results."""
+
+    def publish(self, session: Reconciler, own: OwnFiles) -> None:
+        """Make what has changed, or have it made."""
 
 
 class Publisher:
-    """Keep the words about one session up to date."""
+    """Keep the words about one session up to date, and what is made `beside` them."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Beside | None = None) -> None:
+        self._beside = beside
         self._written: dict[Path, str] = {}
+        self._own: OwnFiles | None = None
         self._words: tuple[float, object] = (0.0, None)
         self.status: Status | None = None
         self._unwritten = False
 
     def publish(self, session: Reconciler) -> Status | None:
         """Write what has changed; return the state of the folder, None where it is not there."""
-        self.status = _status(session, self.status)
+        self.status = _status(session, self.status, self._own)
         try:
             self._publish(session)
             self._unwritten = False
@@ -71,6 +82,7 @@ class Publisher:
         if session.is_open:
             self._say(session.folder, self.status)
             self._export(session, self.status)
+            self._say_in_the_way(session)
         elif session.is_there:  # something in it is missing, and it was let go
             with session.folder.held():
                 self._say(session.folder, self.status)
@@ -94,25 +106,61 @@ class Publisher:
             observer.settings.pipeline_id,
         )
         backup = exported(session.ledger.state, places)
-        root = session.folder.root
         self._write(
-            observer.outputs / BACKUP, root, text_of(backup), lambda: _completed(backup, places)
+            observer.outputs / BACKUP,
+            text_of(backup),
+            lambda: _write_backup(backup, places, session.folder.root),
         )
-        self._write(observer.outputs / TABLE, root, results_table(session.ledger.state, status))
+        own, table = self._own_files(session), results_table(session.ledger.state, status)
+        self._write(
+            observer.outputs / TABLE,
+            table,
+            lambda: own.write(TABLE, table.encode(), mine=_is_table),
+        )
+        if self._beside:
+            self._beside.publish(session, own)
 
-    def _write(
-        self, path: Path, root: Path, text: str, completed: Callable[[], str] | None = None
-    ) -> None:
-        """Write an export that has changed, or that is gone; `completed` is looked for only then."""
+    def _write(self, path: Path, text: str, write: Callable[[], object]) -> None:
+        """Write an export that has changed, or that is gone."""
         if self._written.get(path) != text or not path.exists():
-            below = holder(path.parent, root)
-            make_inside(path.parent, below)
-            write_atomic(path, (completed() if completed else text).encode(), below)
+            write()
             self._written[path] = text
 
+    def _own_files(self, session: Reconciler) -> OwnFiles:
+        outputs = session.observer.outputs if session.observer else session.folder.root
+        if self._own is None or self._own.root != outputs:
+            self._own = OwnFiles(outputs, session.folder.own_files, session.folder.root)
+        return self._own
 
-def _completed(backup: Backup, places: Places) -> str:
-    return text_of(with_unknown_keys(backup, read_backup(places.outputs)))
+    def _say_in_the_way(self, session: Reconciler) -> None:
+        """Say at once what lies where a file of ours belongs."""
+        status = _status(session, self.status, self._own)
+        if status and self.status and status.notices != self.status.notices:
+            self.status = status
+            self._say(session.folder, status)
+
+
+def in_the_way(own: OwnFiles | None) -> tuple[Notice, ...]:
+    """Return what is said of files that are not ours where ours belong."""
+    places = own.foreign if own else ()
+    if not places:
+        return ()
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    text = f"outputs/{places[0]}{more}: vipsync did not write this as it is now; it is left alone."
+    return (Notice(Level.INFO, places[0], text, "Rename or delete it to get a new one.", 0),)
+
+
+def _is_table(content: bytes) -> bool:
+    """Tell whether this is a results.csv of a time when no record was kept of it."""
+    return content.startswith(",".join(COLUMNS[:4]).encode())
+
+
+def _write_backup(backup: Backup, places: Places, root: Path) -> None:
+    """Write session_data.json, which vip-client writes too: what others keep in it stays."""
+    below = holder(places.outputs, root)
+    make_inside(places.outputs, below)
+    completed = text_of(with_unknown_keys(backup, read_backup(places.outputs)))
+    write_atomic(places.outputs / BACKUP, completed.encode(), below)
 
 
 def _lasting(status: Status) -> object:
@@ -129,14 +177,16 @@ def _lasting(status: Status) -> object:
     )
 
 
-def _status(session: Reconciler, before: Status | None) -> Status | None:
+def _status(
+    session: Reconciler, before: Status | None, own: OwnFiles | None = None
+) -> Status | None:
     if session.trouble:
         known = before or (read_status(session.folder) if session.is_there else None)
         return troubled(session.folder, session.trouble, session.timing.wall(), known)
     if session.snapshot is None or session.plan is None:
         return None
     root = printable(str(session.folder.root))
-    return status_of(session.snapshot, session.plan, root, session.confirmed)
+    return status_of(session.snapshot, session.plan, root, session.confirmed, in_the_way(own))
 
 
 def troubled(

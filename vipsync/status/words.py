@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from vipsync.plan.draft import Level
-from vipsync.plan.standing import CaseState
+from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
 from vipsync.status.status import Status, count
 
@@ -120,10 +120,20 @@ def _cases(status: Status) -> Iterator[str]:
     shown = sorted(status.cases, key=lambda c: (c.state is CaseState.DONE, order.index(c.state)))
     for case in shown[:_CASES_SHOWN]:
         why = "; ".join(filter(None, (case.reason, *(f"outputs/{log}" for log in case.logs))))
-        yield f"  {case.id}: {case.state} ({why})" if why else f"  {case.id}: {case.state}"
+        words = f"  {case.id}: {case.state} ({why})" if why else f"  {case.id}: {case.state}"
+        yield f"{words}{results_text(case)}"
     if len(shown) > _CASES_SHOWN:
         yield f"  … and {len(shown) - _CASES_SHOWN} more: `vipsync status --json`"
     yield ""
+
+
+def results_text(case: CaseReport) -> str:
+    """Return where the results of a case are, and the names that VIP gave its files."""
+    places = [f"outputs/{path}" for path in case.results[:3]]
+    more = f" and {len(case.results) - 3} more" if len(case.results) > 3 else ""
+    where = f" → {', '.join(places)}{more}" if places else ""
+    names = ", ".join(f"{path} → {sent}" for path, sent in case.sent_as[:3])
+    return f"{where}  [on VIP: {names}]" if names else where
 
 
 def jobs_text(jobs: dict[str, int]) -> str:
