@@ -147,7 +147,8 @@ def _made(section: type[T], table: Mapping[str, object], prefix: str, problems: 
     for name, value in table.items():
         key, hint = prefix + name, hints.get(name)
         if hint is None:
-            problems.append(Problem(key, f"unknown{_where_it_belongs(key)}"))
+            where = _where_it_belongs(key) if len(problems) < _TOLD else ""  # it takes its time
+            problems.append(Problem(key, f"unknown{where}"))
         elif hint not in _SECTIONS.values():
             try:
                 values[name] = convert(value, hint)
@@ -238,6 +239,9 @@ def _where_it_belongs(key: str) -> str:
     return f"; parameters of the pipeline belong under [input_settings]{meant(name, siblings)}"
 
 
+_TOLD, _SHOWN_KEY = 50, 100
+
+
 def _message(
     problems: Iterable[Problem], source: str, lines: Mapping[str, int], origins: Mapping[str, str]
 ) -> str:
@@ -247,9 +251,13 @@ def _message(
         line = lines.get(key, 0)
         place = origins.get(key) or (f"{source}, line {line}" if line else source)
         told.append(
-            (line, f"{place}: {key}: {text.rstrip('.?')}{'?' if text.endswith('?') else '.'}")
+            (
+                line,
+                f"{place}: {key[:_SHOWN_KEY]}: {text.rstrip('.?')}{'?' if text.endswith('?') else '.'}",
+            )
         )
-    return "\n".join(text for _, text in sorted(told))
+    more = [f"{source}: {len(told) - _TOLD} more mistakes."] if len(told) > _TOLD else []
+    return "\n".join([*(text for _, text in sorted(told)[:_TOLD]), *more])
 
 
 # where things lie
