@@ -7,7 +7,9 @@ that holds the folder last said, and for what other programs keep in session_dat
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import replace
+from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
     BACKUP,
     Backup,
@@ -28,7 +31,7 @@ from vipsync.record.backup import (
     text_of,
     with_unknown_keys,
 )
-from vipsync.status.results_table import results_table
+from vipsync.status.results_table import is_results_table, results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
 
@@ -42,6 +45,8 @@ EVERY = 300.0
 
 TABLE = "results.csv"
 
+_BEGINNING = 64
+
 
 class Publisher:
     """Keep the words about one session up to date."""
@@ -54,7 +59,7 @@ class Publisher:
 
     def publish(self, session: Reconciler) -> Status | None:
         """Write what has changed; return the state of the folder, None where it is not there."""
-        self.status = _status(session, self.status)
+        self.status = _with_table(session, _status(session, self.status))
         try:
             self._publish(session)
             self._unwritten = False
@@ -94,7 +99,8 @@ class Publisher:
         )
         backup = exported(session.ledger.state, places)
         self._write(observer.outputs / BACKUP, text_of(backup), lambda: _completed(backup, places))
-        self._write(observer.outputs / TABLE, results_table(session.ledger.state, status))
+        if _may_replace(observer.outputs / TABLE):
+            self._write(observer.outputs / TABLE, results_table(session.ledger.state, status))
 
     def _write(self, path: Path, text: str, completed: Callable[[], str] | None = None) -> None:
         """Write an export that has changed, or that is gone; `completed` is looked for only then."""
@@ -102,6 +108,37 @@ class Publisher:
             make_folder(path.parent)
             write_atomic(path, (completed() if completed else text).encode())
             self._written[path] = text
+
+
+def _with_table(session: Reconciler, status: Status | None) -> Status | None:
+    """Return the state with a word about a file of somebody else's that is in the table's way."""
+    observer = session.observer
+    if status is None or not session.is_open or observer is None or observer.settings is None:
+        return status
+    if _may_replace(observer.outputs / TABLE):
+        return status
+    text = f"outputs/{TABLE} is not the table that vipsync writes: it is left alone."
+    remedy = "Rename it, and the table of cases and results is written there."
+    notice = Notice(Level.INFO, TABLE, text, remedy, exit_code=0)
+    return replace(status, notices=(*status.notices, notice))
+
+
+def _may_replace(path: Path) -> bool:
+    """Tell whether nothing is at a path, or a table of our own."""
+    try:
+        handle = os.open(path, os.O_RDONLY | _CAREFUL)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    try:
+        regular = stat.S_ISREG(os.fstat(handle).st_mode)
+        return regular and is_results_table(os.read(handle, _BEGINNING))
+    finally:
+        os.close(handle)
+
+
+_CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def _completed(backup: Backup, places: Places) -> str:
