@@ -194,10 +194,11 @@ def vipsync(
     Drop files into inputs/, results appear in outputs/; delete ON_VIP.txt, and VIP is clean again.
     """
     from vipsync.commands.context import Context
+    from vipsync.model import Environment
 
     reporter: Reporter = ctx.obj()
     agree = _agree if sys.stdin.isatty() else lambda: True
-    ctx.obj = Context(reporter, os.environ, portal, api_key_file, agree)
+    ctx.obj = Context(reporter, Environment(os.environ), portal, api_key_file, agree)
     ctx.call_on_close(ctx.obj.connect.close)
     _show_log(ctx, reporter, verbose=verbose)
 

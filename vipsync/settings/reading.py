@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_or
 from msgspec import ValidationError, convert
 
 from vipsync.errors import NotASession, SettingsError
-from vipsync.model import InputSetting, Settings, replace
+from vipsync.model import Environment, InputSetting, Settings, replace
 from vipsync.names import shell_word
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
@@ -45,6 +45,7 @@ def load(
 ) -> Settings:
     """Read the settings of a session folder; `overrides` are options by dotted key, None: not given."""
     path = folder / Settings.SOURCE
+    environ = Environment(os.environ if environ is None else environ)
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -56,7 +57,7 @@ def load(
         folder.absolute().name,
         str(path),
         overrides=overrides,
-        environ=os.environ if environ is None else environ,
+        environ=environ,
     )
     _refuse_key_inside(places(folder, settings), folder, settings, str(path))
     return settings
