@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import re
 import shlex
@@ -923,12 +924,30 @@ def test_local_serves_and_says_how_to_use_it(served: Served) -> None:
     with served.process("local", "--root", served.root / "mine") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
-        url = lines[2].split("VIP_PORTAL_URL=")[1].split()[0]
-        served.environ |= {"VIP_PORTAL_URL": url, "VIP_API_KEY": "local"}
+        served.environ |= dict(word.split("=") for word in lines[2].split()[1:])
         with served.process("pipelines") as asked:
             assert asked.wait(60) == 0
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_what_local_serves_is_ones_own(served: Served) -> None:
+    """Its folder is closed to others; its key is random, and the same when it is served again."""
+    keys = []
+    root = served.root / "mine"
+    root.mkdir(mode=0o755)
+    for _ in range(2):
+        with served.process("local", "--root", root) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(3)]
+            keys.append(lines[2].split("VIP_API_KEY=")[1].strip())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+    assert keys[0] == keys[1] == (root / "key").read_text().strip()
+    assert len(keys[0]) == 32
+    assert root.stat().st_mode & 0o777 == 0o700
+    assert (root / "key").stat().st_mode & 0o777 == 0o600
 
 
 WORLD = """

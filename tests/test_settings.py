@@ -591,3 +591,43 @@ def test_results_are_not_written_through_a_link(tmp_path: Path, directory: str) 
         places(study, settings)
     direct = parse(f'[outputs]\ndirectory = "{tmp_path / "elsewhere"}"\n'.encode(), "study")
     assert places(study, direct)[1] == tmp_path / "elsewhere"
+
+
+EXCESS = {
+    "a dotted key": ".".join(["a"] * 20_000) + " = 1",
+    "a dotted section": "[" + " . ".join(["a"] * 20_000) + "]",
+    "a dotted key in quotes": ".".join(['"a b"'] * 20_000) + " = 1",
+    "many dotted keys": "\n".join(".".join(["a"] * 30 + [f"k{i}"]) + " = 1" for i in range(9000)),
+    "a dotted key inside": "a = { " + ".".join(["b"] * 20_000) + " = 1 }",
+    "tables in tables": "a = " + "{a = " * 900 + "1" + "}" * 900,
+    "lists in lists": "a = " + "[" * 300 + "]" * 300,
+    "comments": "#\n" * 60_000,
+    "a long text": f'session_name = "{"x" * 3 * 2**20}"',
+}
+
+
+@pytest.mark.parametrize("kind", EXCESS)
+def test_what_no_person_writes_is_refused_before_it_is_read(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading a name of 20,000 parts takes eight seconds, in which all folders would wait."""
+    monkeypatch.delattr("tomllib.loads")
+    with pytest.raises(SettingsError, match=r"parts|too deep|far longer"):
+        parse(EXCESS[kind].encode(), "study")
+
+
+def test_dots_in_texts_are_no_parts_of_a_name() -> None:
+    """A DICOM identifier in a text, a list or a comment has more of them than any name."""
+    uid = "1.2.840.10008.5.1.4.1.1.2.3.4.5.6.7"
+    text = (
+        f'[input_settings]\na = "{uid}"\nb = ["{uid}", \'{uid}\'] # {uid}\n"c d" = """\\\n{uid}"""'
+    )
+    assert parse(text.encode(), "study").input_settings["a"] == uid
+
+
+def test_mistakes_without_number_are_told_in_part() -> None:
+    """The first ones, and how many more there are; a name without end is cut."""
+    text = "\n".join([f"{'k' * 5000}{number} = 1" for number in range(300)])
+    with pytest.raises(SettingsError, match="250 more mistakes") as caught:
+        parse(text.encode(), "study")
+    assert len(str(caught.value)) < 40_000

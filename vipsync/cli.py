@@ -209,12 +209,20 @@ def vipsync(
     Drop files into inputs/, results appear in outputs/; delete ON_VIP.txt, and VIP is clean again.
     """
     from vipsync.commands.context import Context
+    from vipsync.model import Environment
 
     reporter: Reporter = ctx.obj()
     asks = sys.stdin.isatty()
     agree = _agree if asks else lambda: True
     ctx.obj = Context(
-        reporter, os.environ, portal, api_key_file, agree, config, asks=asks, verbose=verbose
+        reporter,
+        Environment(os.environ),
+        portal,
+        api_key_file,
+        agree,
+        config,
+        asks=asks,
+        verbose=verbose,
     )
     ctx.call_on_close(ctx.obj.connect.close)
     _show_log(ctx, reporter, verbose=verbose)

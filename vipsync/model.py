@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from os import stat_result
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, NewType
@@ -53,6 +53,37 @@ class Secret:
     def reveal(self) -> str:
         """Return the text itself."""
         return self._text
+
+
+class Given:
+    """What a person gives as a key, or as the place of one; whatever prints it shows nothing of it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value: object = value.value if isinstance(value, Given) else value
+
+    def __repr__(self) -> str:
+        return "Given(…)"
+
+
+class Environment(Mapping[str, str]):
+    """The environment of a process, secrets and all; whatever prints it shows nothing of it."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __repr__(self) -> str:
+        return "Environment(…)"
+
+    def __getitem__(self, name: str) -> str:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 # what VIP says (facts 3-5)

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from vipsync.local import Job, JobHandle, JobResult, SystemClock
-from vipsync.local.bosh import BoshRunner, without_empty_lists
+from vipsync.local.bosh import BoshRunner, job_environment, without_empty_lists
 from vipsync.local.catalogue import Pipeline
 
 TOOL: dict[str, Any] = {
@@ -127,3 +128,15 @@ def test_a_descriptor_loses_its_empty_lists_at_any_depth() -> None:
     stripped = json.dumps(without_empty_lists(TOOL))
     assert "[]" not in stripped
     assert without_empty_lists({"a": [{"b": [], "c": 0}]}) == {"a": [{"c": 0}]}
+
+
+@pytest.mark.parametrize("name", ["VIP_API_KEY", "VIP_API_KEY_OF_ADA", "AWS_SECRET_ACCESS_KEY"])
+def test_a_job_learns_no_secret_of_whoever_serves(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its environment holds what it needs, and nothing that somebody else put there."""
+    monkeypatch.setenv(name, "a-secret-of-the-person")
+    pipeline = SimpleNamespace(folder=None)
+    job = SimpleNamespace(folder=tmp_path, pipeline=pipeline)
+    told = job_environment(job)  # type: ignore[arg-type]
+    assert "a-secret-of-the-person" not in told.values()

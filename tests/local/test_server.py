@@ -138,3 +138,40 @@ def test_only_this_machine_can_reach_it(tmp_path: Path) -> None:
     """An address that others can reach is refused."""
     with pytest.raises(ValueError, match=r"127\.0\.0\.1"):
         Server(World(tmp_path), host="0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:{port}", 200),
+        ("127.8.9.1:{port}", 200),
+        ("evil.test:{port}", 403),
+        ("evil.test", 403),
+        ("127.0.0.1.evil.test:{port}", 403),
+        ("localhost.evil.test", 403),
+        ("192.0.2.1:{port}", 403),
+        ("127.0.0.1:80@evil.test", 403),
+        ("0.0.0.0:{port}", 403),
+        ("", 403),
+    ],
+)
+def test_only_a_name_of_this_machine_is_answered(tmp_path: Path, host: str, status: int) -> None:
+    """A page whose name leads here, whatever key it knows, is told nothing."""
+    with running(World(tmp_path)) as url:
+        asked = {"Host": host.replace("{port}", url.rpartition(":")[2]), **KEY}
+        answer = httpx.get(f"{url}/rest/platform", headers=asked)
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("origin", ["http://evil.test", "null", "https://localhost.evil.test", ""])
+def test_a_page_of_elsewhere_is_told_nothing(tmp_path: Path, origin: str) -> None:
+    """What a browser says of the page counts, before anything is done."""
+    with running(World(tmp_path)) as url:
+        asked = {"Origin": origin, **KEY}
+        answer = httpx.put(f"{url}/rest/path/vip/Home/x", headers=asked, content=b"x")
+        assert answer.status_code == 403
+        there = httpx.get(f"{url}/rest/path/vip/Home/x?action=exists", headers=KEY).json()
+    assert there == {"exists": False}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipsync.model import Secret, Settings, replace
+from vipsync.model import Environment, Secret, Settings, replace
 from vipsync.settings.keys import Keys
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class Connector:
         config_dir: Path | None = None,
         portal: str | None = None,
     ) -> None:
-        self._keys = Keys(os.environ if environ is None else environ, config_dir, portal, key_file)
+        variables = Environment(os.environ if environ is None else environ)
+        self._keys = Keys(variables, config_dir, portal, key_file)
         self._clients: dict[tuple[str, str], VipClient] = {}
 
     def __call__(self, settings: Settings, portal: str, session_id: str) -> tuple[VipClient, str]:
@@ -36,7 +37,7 @@ class Connector:
         from vipsync.client.vip_client import VipClient  # costs more than the rest of `status`
 
         key = self._keys.find(replace(settings, portal=portal))
-        place = (portal, key.reveal())
+        place = (portal, key_print(key, "client"))
         if place not in self._clients:
             self._clients[place] = VipClient(portal, key)
         return self._clients[place], key_print(key, session_id)
@@ -52,5 +53,5 @@ def key_print(key: Secret, session_id: str) -> str:
 
     A key has 130 random bits (facts 1.1): nobody finds it from its hash.
     """
-    secret = key.reveal().encode()
-    return hashlib.blake2b(secret, key=session_id.encode(), digest_size=8).hexdigest()
+    salt = session_id.encode()
+    return hashlib.blake2b(key.reveal().encode(), key=salt, digest_size=8).hexdigest()

@@ -137,14 +137,16 @@ class Connection:
 
     def _redacted(self, text: bytes) -> bytes:
         """Take the key out of a foreign text: a proxy's page may echo the whole request."""
-        key = self._key.reveal()
-        return text.replace(key.encode(), b"[key]") if len(key) >= _SHORTEST_SECRET else text
+        if len(self._key.reveal()) < _SHORTEST_SECRET:
+            return text
+        return text.replace(self._key.reveal().encode(), b"[key]")
 
     @contextmanager
     def _translated(self, words: str) -> Iterator[None]:
         try:
             yield
         except httpx.TransportError as error:
+            _forget_frames(error)
             raise unreachable(error, words, self._portal) from error
         except httpx.InvalidURL as error:
             # httpx reads the target of a redirect even when it does not follow it.
@@ -189,15 +191,24 @@ def portal_address(address: str) -> str:
 
 def usable_key(api_key: str | Secret, portal: str) -> Secret:
     """Check that the key can be a header: else h11 would show it in its error."""
-    key = api_key.reveal() if isinstance(api_key, Secret) else api_key
-    key = key.strip()
-    if not key:
+    if not isinstance(api_key, Secret):
+        api_key = Secret(api_key)  # no text of it lies in a variable, which a traceback could show
+    key = Secret(api_key.reveal().strip())
+    if not key.reveal():
         raise KeyMissing("There is no API key.", remedy(KeyMissing, portal))
-    if not (key.isascii() and key.isprintable()) or " " in key:
+    if not (key.reveal().isascii() and key.reveal().isprintable()) or " " in key.reveal():
         raise KeyRefused(
             "The API key holds characters that no key has.", remedy(KeyRefused, portal)
         )
-    return Secret(key)
+    return key
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Take the frames out of an error of httpx and all it comes from: h11's hold the head with the key."""
+    found: BaseException | None = error
+    while found is not None:
+        found.__traceback__ = None
+        found = found.__cause__ or found.__context__
 
 
 def _beginning(response: httpx.Response) -> bytes:

@@ -73,11 +73,12 @@ class VipClient:
         api_key: str | Secret,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        api_key = api_key if isinstance(api_key, Secret) else Secret(api_key)
         self.portal = portal_address(portal)
         self._connection = Connection(self.portal, usable_key(api_key, self.portal), transport)
 
     def __repr__(self) -> str:
-        return f"VipClient({self.portal!r})"
+        return f"VipClient({vars(self).get('portal')!r})"
 
     def __enter__(self) -> Self:
         return self

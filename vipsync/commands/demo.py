@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from vipsync.commands.init import create, describe
 from vipsync.errors import FolderError, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Settings
+from vipsync.names import shell_word
 from vipsync.plan.standing import CaseState
 from vipsync.report.reporter import Reporter
 from vipsync.rows import Phase
@@ -54,7 +56,7 @@ def demo(reporter: Reporter, root: Path) -> int:
     """Show a folder's whole life in a new folder, and leave the folder to look at."""
     if problem := missing_extra():
         raise problem
-    from vipsync.local import DEFAULT_KEY, Options, World, running
+    from vipsync.local import Options, World, running
 
     root = root.absolute()
     if root.exists():
@@ -64,9 +66,9 @@ def demo(reporter: Reporter, root: Path) -> int:
         )
     logging.getLogger("waitress").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="vipsync-demo-") as vip:
-        world = World(Path(vip), Options(transfer_delay=_TRANSFER_DELAY))
-        with running(world) as portal:
-            connect = Connector({KEY_VARIABLE: DEFAULT_KEY}, portal=portal)
+        options, key = _private(Options(transfer_delay=_TRANSFER_DELAY), secrets.token_hex(16))
+        with running(World(Path(vip), options)) as portal:
+            connect = Connector({KEY_VARIABLE: key}, portal=portal)
             try:
                 Demo(reporter, root, portal, connect).play()
             finally:
@@ -89,24 +91,41 @@ def serve(
     """
     if problem := missing_extra():
         raise problem
-    from vipsync.local import DEFAULT_KEY, Options, serve_forever
-
-    key = f"VIP_API_KEY={DEFAULT_KEY}" if people is None else f'VIP_API_KEY="a key of {people}"'
+    from vipsync.local import Options, serve_forever
 
     def ready(url: str) -> None:
         reporter.say(f"An embedded VIP serves {root.absolute()} on {url}", "bold")
         reporter.say("Use it from another terminal:")
-        reporter.say(f"  export VIP_PORTAL_URL={url} {key}")
+        reporter.say(f"  export VIP_PORTAL_URL={url} VIP_API_KEY={shell_word(key)}")
         reporter.say("Ctrl-C stops it; its data stay.")
 
     logging.getLogger("waitress").setLevel(logging.ERROR)
     options = replace(Options.faithful() if faithful else Options(), **knobs)
+    key = f"a key of {people}"
     options = options if people is None else _peopled(options, people)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.chmod(0o700)  # it runs commands, and holds what others have no business with
+        if people is None:
+            options, key = _private(options, _lasting_key(root / "key"))
         serve_forever(root, options, *place, ready=ready)
     except (OSError, ValueError) as error:
         raise SettingsError(f"It cannot serve on {place[0]}, port {place[1]}: {error}.") from error
+
+
+def _private(options: Options, key: str) -> tuple[Options, str]:
+    """Let nobody in but who has this key: a word that everybody knows opens it to every program."""
+    from vipsync.local import User
+
+    return replace(options, users={key: User(password=secrets.token_hex(16))}), key
+
+
+def _lasting_key(path: Path) -> str:
+    """Return the key of a folder that is served again and again, made at random once."""
+    path.touch(mode=0o600)
+    if not path.stat().st_size:
+        path.write_text(secrets.token_hex(16) + "\n", "ascii")
+    return path.read_text("ascii").strip()
 
 
 def _peopled(options: Options, people: Path) -> Options:

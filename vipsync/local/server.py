@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import waitress.server
 from waitress import wasyncore
@@ -16,6 +17,9 @@ from waitress import wasyncore
 from vipsync.local.app import create_app
 from vipsync.local.options import Options
 from vipsync.local.world import World
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LOOPBACK = "127.0.0.1"
 _THREADS = 32
@@ -29,7 +33,7 @@ class Server:
     def __init__(self, world: World, host: str = LOOPBACK, port: int = 0) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"{host} can be reached from elsewhere; use {LOOPBACK}")
-        app = create_app(world)
+        app = _Here(create_app(world))
         listening = socket.create_server((host, port), family=_family(host))
         self._sockets: dict[int, Any] = {}
         self._waitress = waitress.server.create_server(
@@ -68,6 +72,34 @@ class Server:
             wasyncore.loop(_WAKE_SECONDS, use_poll=True, map=self._sockets, count=1)
         with self._closing:
             wasyncore.close_all(self._sockets, ignore_all=True)
+
+
+class _Here:
+    """Answer only to who asks for this machine by its own name.
+
+    A page can have its own name lead to this machine, and then asks with what it knows. One that asks
+    from elsewhere is refused by the application.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if is_here(environ.get("HTTP_HOST", "")):
+            return self._app(environ, start)
+        start("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"This server answers to the names of this machine only, as 127.0.0.1."]
+
+
+def is_here(host: str) -> bool:
+    """Tell whether the Host of a request is a name that only this machine has for itself."""
+    name = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:\d+)?", host)
+    if name is None:
+        return False
+    try:
+        return ipaddress.ip_address(name[1].strip("[]")).is_loopback
+    except ValueError:
+        return name[1].lower() == "localhost"
 
 
 @contextmanager

@@ -143,7 +143,8 @@ class Draft(Struct):
     def notice(
         self, level: Level, subject: str, text: str, remedy: str = "", exit_code: int = 3
     ) -> None:
-        """Say what is not in sync."""
+        """Say what is not in sync; a name that VIP gives may have several lines."""
+        subject = "?".join(subject.splitlines())
         self.notices[Notice(level, subject, text, remedy, exit_code)] = None
 
     def finished(self) -> Plan:

@@ -72,7 +72,7 @@ class Reporter:
 
     def say(self, text: str = "", style: str = "") -> None:
         """Print a line on stdout; above the picture while there is one."""
-        self.out.line(text, style)
+        self.out.line(paragraph(text), style)
 
     def finding(self, found: Finding) -> None:
         """Print one thing that was looked at."""

@@ -260,7 +260,7 @@ def pipeline(found: Descriptor) -> RenderableType:
         table.add_row(*_parameter(parameter))
     parts: list[RenderableType] = [head, Text(), table]
     if found.dot:
-        parts.append(Text(f"\nPaired by index: {', '.join(sorted(found.dot))}."))
+        parts.append(Text(f"\nPaired by index: {printable(', '.join(sorted(found.dot)))}."))
     if found.outputs:
         parts.append(Text("\noutputs", style="dim"))
         parts += [Text(f"{printable(o.id)}: {printable(o.path_template)}") for o in found.outputs]
@@ -281,7 +281,7 @@ def _parameter(found: Parameter) -> tuple[Text, ...]:
         words.append(f"One of {', '.join(map(str, found.choices))}")
     return (
         Text(printable(found.name), style="bold"),
-        Text(kind),
+        Text(printable(kind)),
         Text(need),
-        Text(" ".join(words)),
+        Text(printable(" ".join(words))),
     )

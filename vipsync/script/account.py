@@ -23,7 +23,7 @@ from vipsync.errors import (
     Unreachable,
     VipsyncError,
 )
-from vipsync.model import PORTAL, Descriptor, Secret, Settings
+from vipsync.model import PORTAL, Descriptor, Environment, Given, Secret, Settings
 from vipsync.plan.memory import FIRST_PAUSE, OUTAGES, PATIENCE
 from vipsync.run.account import Pacer
 from vipsync.run.dispatch import Executor, Workers
@@ -55,9 +55,10 @@ class Account:
         executor: Executor | None = None,
     ) -> None:
         """Take the key in and ask VIP whether it knows it; raise KeyMissing or KeyRefused."""
+        api_key = Given(api_key)
         named = vip_portal_url or os.environ.get(PORTAL_VARIABLE) or PORTAL
         self.portal = portal_address(named)
-        self._key = found_key(api_key, os.environ, self.portal)
+        self._key = found_key(api_key, Environment(os.environ), self.portal)
         self.client = VipClient(self.portal, self._key, transport)
         self.timing = timing or Timing()
         self.pace = Pacer(self.timing)
@@ -67,7 +68,7 @@ class Account:
         self.client.check_key()
 
     def __repr__(self) -> str:
-        return f"Account({self.portal!r})"
+        return f"Account({vars(self).get('portal')!r})"
 
     def __deepcopy__(self, memo: object) -> Self:
         """Return itself: copies of a session work under the same handshake."""
@@ -131,13 +132,14 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
 
     Where a script names no other, the key is the one that the command line finds.
     """
-    if isinstance(api_key, Secret):
-        return api_key
-    if not isinstance(api_key, (str, os.PathLike)):
+    api_key = Given(api_key)
+    if isinstance(api_key.value, Secret):
+        return api_key.value
+    if not isinstance(api_key.value, (str, os.PathLike)):
         raise PropertyTypeError(
             "`api_key` should be a string: a key, a file's path, or a variable's name."
         )
-    text = os.fspath(api_key)
+    text = os.fspath(api_key.value)
     path = Path(os.path.expanduser(text))  # noqa: PTH111  # as it is where no home is known
     if _is_file(path):
         return Secret(_read(path))

@@ -23,7 +23,13 @@ from vipsync.errors import (
     ResultsMissing,
     VipError,
 )
-from vipsync.model import ExecutionStatus, FinishSettings, MonitorSettings, OutputsSettings
+from vipsync.model import (
+    ExecutionStatus,
+    FinishSettings,
+    Given,
+    MonitorSettings,
+    OutputsSettings,
+)
 from vipsync.plan import calls as plans
 from vipsync.record.backup import REMOVED
 from vipsync.script import checks
@@ -78,6 +84,7 @@ class VipSession(VipClientNames):
         process, else the one in VIP_PORTAL_URL, else VIP's own).
         `properties`: those of the session that is returned, as VipSession takes them.
         """
+        api_key = Given(api_key)
         if backup_location not in BACKUP_LOCATIONS:
             raise PropertyValueError("invalid backup_location: it is 'local', 'vip' or None.")
         before = cls.account_of_all

@@ -78,6 +78,9 @@ class Keys(Struct, frozen=True):
     portal: str | None = None
     key_file: Path | None = None
 
+    def __repr__(self) -> str:
+        return f"Keys({self.portal!r})"
+
     def find(self, settings: Settings) -> Secret:
         """Return the key for the portal of these settings; raise KeyMissing where none may go there.
 
@@ -95,8 +98,9 @@ class Keys(Struct, frozen=True):
             return _read(path, private=True)
         if settings.api_key != KEY_VARIABLE:
             return self._variable(settings.api_key)
-        if named and (text := self.environ.get(KEY_VARIABLE)):
-            return _one_key(text, f"{KEY_VARIABLE} in the environment")
+        if named and self.environ.get(KEY_VARIABLE):
+            secret = Secret(self.environ[KEY_VARIABLE])
+            return _one_key(secret, f"{KEY_VARIABLE} in the environment")
         if not kept.exists():
             raise KeyMissing(f"No API key for {settings.portal}.", REMEDY)
         return _read(kept)
@@ -115,8 +119,10 @@ class Keys(Struct, frozen=True):
                 f"{_shown_variable(name)} is no key of VIP, and is sent nowhere.",
                 "Put the key into a variable whose name begins with VIP, or use `vipsync login`.",
             )
-        if text := self.environ.get(name):
-            return _one_key(text, "The environment variable that holds the key")
+        if self.environ.get(name):
+            return _one_key(
+                Secret(self.environ[name]), "The environment variable that holds the key"
+            )
         raise _variable_missing(name)
 
 
@@ -150,7 +156,7 @@ def _own_folder() -> Path:
 
 def keep_api_key(key: Secret, portal: str, config_dir: Path | None = None) -> Path:
     """Keep a key for this portal in a file that only its owner can read; return the file."""
-    checked = _one_key(key.reveal(), "What was given")
+    checked = _one_key(key, "What was given")
     path = kept_path(portal, config_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".api_key-", dir=path.parent)  # 0600 from the start
@@ -180,7 +186,7 @@ def _read(path: Path, *, private: bool = False) -> Secret:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise KeyMissing(f"{path} is no file that holds a key.", REMEDY)
-            data = file.read(_LONGEST_FILE)
+            found = Secret(file.read(_LONGEST_FILE).decode("utf-8-sig", "replace"))
     except OSError as error:
         raise KeyMissing(f"No key in {path}: {error.strerror}.", REMEDY) from None
     if os.name == "posix" and (info.st_mode & 0o077 or (private and info.st_uid != os.geteuid())):
@@ -189,18 +195,18 @@ def _read(path: Path, *, private: bool = False) -> Secret:
                 f"{path} is not yours alone, and is not used as a key.", f"chmod 600 '{path}'"
             )
         _log.warning("Other people may read %s. Mend it with: chmod 600 '%s'", path, path)
-    return _one_key(data.decode("utf-8-sig", "replace"), str(path))
+    return _one_key(found, str(path))
 
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
-def _one_key(text: str, where: str) -> Secret:
-    key = text.strip()
-    if not _ONE_KEY.fullmatch(key):
+def _one_key(found: Secret, where: str) -> Secret:
+    """Check a key; no text of it lies in a variable, which a traceback could show."""
+    if not _ONE_KEY.fullmatch(found.reveal().strip()):
         raise KeyMissing(f"{where} is not one key on one line.", REMEDY)
-    return Secret(key)
+    return Secret(found.reveal().strip())
 
 
 def _shown_variable(name: str) -> str:

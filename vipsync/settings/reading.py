@@ -29,7 +29,7 @@ from msgspec import ValidationError, convert
 
 from vipsync.disk.files import read_small
 from vipsync.errors import NotASession, SettingsError
-from vipsync.model import InputSetting, Settings, replace
+from vipsync.model import Environment, InputSetting, Settings, replace
 from vipsync.names import shell_word
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
@@ -56,6 +56,7 @@ def load(
 ) -> Settings:
     """Read the settings of a session folder; `overrides` are options by dotted key, None: not given."""
     path = folder / Settings.SOURCE
+    environ = Environment(os.environ if environ is None else environ)
     try:
         data = read_small(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -67,7 +68,7 @@ def load(
         folder.absolute().name,
         str(path),
         overrides=overrides,
-        environ=os.environ if environ is None else environ,
+        environ=environ,
     )
     _refuse_key_inside(places(folder, settings), folder, settings, str(path))
     return settings
@@ -190,7 +191,9 @@ def _made(
     for name, value in table.items():
         key, hint = prefix + name, hints.get(name)
         if hint is None:
-            problems.append(Problem(key, f"unknown{_where_it_belongs(key, schema)}"))
+            few = len(problems) < _TOLD  # to look for the nearest takes its time
+            where = _where_it_belongs(key, schema) if few else ""
+            problems.append(Problem(key, f"unknown{where}"))
         elif hint not in schema.sections.values():
             try:
                 values[name] = convert(value, hint)
@@ -285,6 +288,9 @@ def _where_it_belongs(key: str, schema: Schema[Any]) -> str:
     return f"{schema.stray}{meant(name, siblings)}"
 
 
+_TOLD, _SHOWN_KEY = 50, 100
+
+
 def _message(
     problems: Iterable[Problem], source: str, lines: Mapping[str, int], origins: Mapping[str, str]
 ) -> str:
@@ -294,9 +300,13 @@ def _message(
         line = lines.get(key, 0)
         place = origins.get(key) or (f"{source}, line {line}" if line else source)
         told.append(
-            (line, f"{place}: {key}: {text.rstrip('.?')}{'?' if text.endswith('?') else '.'}")
+            (
+                line,
+                f"{place}: {key[:_SHOWN_KEY]}: {text.rstrip('.?')}{'?' if text.endswith('?') else '.'}",
+            )
         )
-    return "\n".join(text for _, text in sorted(told))
+    more = [f"{source}: {len(told) - _TOLD} more mistakes."] if len(told) > _TOLD else []
+    return "\n".join([*(text for _, text in sorted(told)[:_TOLD]), *more])
 
 
 # where things lie

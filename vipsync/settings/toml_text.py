@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import tomllib
+from itertools import accumulate
 
 from vipsync.errors import SettingsError
 
@@ -72,12 +73,47 @@ def decoded(data: bytes, source: str) -> str:
 
 def table(text: str, source: str) -> dict[str, object]:
     """Parse TOML; SettingsError names the line, the column and what is likely wrong there."""
+    _refuse_excess(text, source)
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise SettingsError(f"{source}: brackets lie too deep in one another.") from None
     except ValueError as error:
         raise SettingsError(*_syntax_error(str(error), text, source)) from None
+
+
+_LONGEST = 2 * 2**20
+"""Characters of a file that names 20,000 inputs one by one."""
+
+_MOST_LINES, _MOST_DOTS, _DEEPEST = 50_000, 10, 10
+
+_TEXTS = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*""", re.DOTALL
+)
+_DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MOST_DOTS}}}")
+
+
+def _refuse_excess(text: str, source: str) -> None:
+    """Raise SettingsError for what no person writes, before the time that it takes is spent."""
+    if len(text) > _LONGEST or text.count("\n") > _MOST_LINES:
+        raise SettingsError(
+            f"{source} is far longer than settings are.",
+            "Is it another file? Settings have one line for each setting.",
+        )
+    bare = _TEXTS.sub("x", text)
+    if dotted := _DOTTED.search(bare):
+        line = bare.count("\n", 0, dotted.start()) + 1
+        raise SettingsError(
+            f"{source}, about line {line}: a name of more than {_MOST_DOTS} parts.",
+            "The names of settings have one dot at most.",
+        )
+    if _depth(bare) > _DEEPEST:
+        raise SettingsError(f"{source}: brackets lie too deep in one another.")
+
+
+def _depth(bare: str) -> int:
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", bare))
+    return max(accumulate(steps), default=0)
 
 
 def line_numbers(text: str) -> dict[str, int]:

@@ -31,7 +31,7 @@ from vipsync.record.backup import (
     text_of,
     with_unknown_keys,
 )
-from vipsync.status.results_table import COLUMNS, results_table
+from vipsync.status.results_table import is_results_table, results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
 
@@ -115,7 +115,7 @@ class Publisher:
         self._write(
             observer.outputs / TABLE,
             table,
-            lambda: own.write(TABLE, table.encode(), mine=_is_table),
+            lambda: own.write(TABLE, table.encode(), mine=is_results_table),
         )
         if self._beside:
             self._beside.publish(session, own)
@@ -148,11 +148,6 @@ def in_the_way(own: OwnFiles | None) -> tuple[Notice, ...]:
     more = f" and {len(places) - 1} more" if len(places) > 1 else ""
     text = f"outputs/{places[0]}{more}: vipsync did not write this as it is now; it is left alone."
     return (Notice(Level.INFO, places[0], text, "Rename or delete it to get a new one.", 0),)
-
-
-def _is_table(content: bytes) -> bool:
-    """Tell whether this is a results.csv of a time when no record was kept of it."""
-    return content.startswith(",".join(COLUMNS[:4]).encode())
 
 
 def _write_backup(backup: Backup, places: Places, root: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from vipsync.plan.standing import outcome
 from vipsync.record.digests import members_digest
 from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, ResultStatus, State
 from vipsync.status.status import Status
+from vipsync.status.words import plain
 
 FILES_NAMED = 20
 """Files of a case that are named one by one, each with its sha256."""
@@ -41,8 +43,21 @@ def results_table(state: State, status: Status) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_rows(state, status))
+    writer.writerows(tuple(map(_harmless, row)) for row in _rows(state, status))
     return out.getvalue()
+
+
+def is_results_table(beginning: bytes) -> bool:
+    """Tell whether a file that begins so is this table, of whatever version."""
+    return not beginning or beginning.startswith(",".join(COLUMNS[:5]).encode())
+
+
+_RUN = re.compile(r"(^|[;,|\t])(\s*)([=+\-@\uff1d\uff0b\uff0d\uff20])")
+
+
+def _harmless(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a command, whatever it takes for the end of a cell."""
+    return plain(_RUN.sub(r"\1'\2\3", cell))
 
 
 def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:

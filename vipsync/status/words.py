@@ -48,7 +48,14 @@ def duration(seconds: float) -> str:
 
 def status_text(status: Status, host: str) -> str:
     """Return STATUS.txt: one sentence, what to do, when this was written, then the details."""
-    return "\n".join(_lines(status, host)) + "\n"
+    return plain("\n".join(_lines(status, host)) + "\n")
+
+
+def plain(text: str) -> str:
+    """Return text that only says what it shows: names from outside can turn or hide what stands beside them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def _lines(status: Status, host: str) -> Iterator[str]:
