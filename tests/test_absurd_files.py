@@ -265,7 +265,7 @@ def test_a_file_that_is_cut_short(seed: str) -> None:
         found = {
             f.field for f in looked_at(content[:length]).findings if f.layer is not Layer.CROSS
         }
-        assert found <= whole | {"text after the points"}
+        assert found <= whole | {"TextAfterPoints"}
 
 
 @settings(max_examples=EXAMPLES)

@@ -158,18 +158,18 @@ def test_a_value_of_bruker_goes_on_until_the_next_record() -> None:
 @pytest.mark.parametrize("signals", [1, 3])
 def test_lines_after_the_points_may_be_a_name(signals: int) -> None:
     """A name that stands there without saying so is refused as well."""
-    assert fields(scans.mrui("Zoë Smith\0", signals)) == {"text after the points": "Zoë Smith"}
+    assert fields(scans.mrui("Zoë Smith\0", signals)) == {"TextAfterPoints": "Zoë Smith"}
     assert fields(scans.mrui("", signals)) == {}
 
 
 def test_titles_of_lcmodel_are_fields() -> None:
     """A title is printed on each page of the results."""
     assert fields(scans.lcmodel("Smith''s", "A1")) == {
-        "LCModel title": "Smith's",
-        "LCModel ID": "A1",
+        "LCModelTitle": "Smith's",
+        "LCModelID": "A1",
     }
     control = b" $LCMODL\n title= 'Zoe Smith\n 1970'\n filraw='/data/x.RAW'\n $END\n"
-    assert fields(control) == {"LCModel title": "Zoe Smith\n 1970"}
+    assert fields(control) == {"LCModelTitle": "Zoe Smith\n 1970"}
 
 
 # NIfTI
@@ -197,7 +197,7 @@ def test_what_programs_do_not_write_there_is_a_field(text: str) -> None:
 
 def test_extensions_are_read_or_named() -> None:
     """Comments and DICOM are fields; what is not read is said."""
-    assert fields(scans.nifti(extensions=((6, b"Zoe Smith"),))) == {"NIfTI comment": "Zoe Smith"}
+    assert fields(scans.nifti(extensions=((6, b"Zoe Smith"),))) == {"NIfTIComment": "Zoe Smith"}
     inside = scans.dicom(PatientName="Smith^Zoe")
     assert fields(scans.nifti(extensions=((2, inside),))) == {"PatientName": "Smith^Zoe"}
     unread = looked_at(scans.nifti(extensions=((4, b"<AFNI/>"),)))

@@ -97,7 +97,7 @@ def _extensions(content: Content, reading: Reading, order: str, at: int, data: i
         elif kind == _DICOM and dicom.recognise(part):
             dicom.read(part, reading)
         elif kind in (_DICOM, _COMMENT):
-            reading.add(Layer.FIELD, "NIfTI comment", string(part.at(0, length)), (0, length))
+            reading.add(Layer.FIELD, "NIfTIComment", string(part.at(0, length)), (0, length))
         else:
             unread.add(kind)
         reading.own[before:] = [(begin + start, end + start) for begin, end in reading.own[before:]]
