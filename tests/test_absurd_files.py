@@ -149,6 +149,7 @@ def test_dicom_without_its_preamble(syntax: UID, meta: bool) -> None:
 @pytest.mark.parametrize(
     ("preamble", "refused"),
     [(b"Smith^John".ljust(128), True), (b"II*\0\x10\0\0\0".ljust(128, b"\0"), False)],
+    ids=["a text", "a TIFF"],
 )
 def test_the_preamble_may_hold_a_text(preamble: bytes, refused: bool) -> None:
     """A file that is a TIFF as well is told, a text is refused."""

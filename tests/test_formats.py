@@ -189,7 +189,9 @@ def test_what_programs_write_there_is_told_only(text: str) -> None:
     assert fields(scans.nifti(texts={"descrip": text})) == {}
 
 
-@pytest.mark.parametrize("text", ["Smith", "TE=30 Smith\x01", "5th of May"])
+@pytest.mark.parametrize(
+    "text", ["Smith", "TE=30 Smith\x01", "5th of May"], ids=["name", "program and name", "date"]
+)
 def test_what_programs_do_not_write_there_is_a_field(text: str) -> None:
     """Only the whole text of a known program passes."""
     assert fields(scans.nifti(texts={"descrip": text})) == {"descrip": text}
@@ -265,6 +267,7 @@ def test_a_participant_has_a_label() -> None:
         "Just a letter, to Zoë.\nIt has lines".encode(),
         b"a = 1\nb = 2\n",
     ],
+    ids=["numbers", "a short letter", "a letter", "settings"],
 )
 def test_text_that_is_no_table_is_not_understood(content: bytes) -> None:
     """Free text is not called clean."""
