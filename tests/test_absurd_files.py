@@ -360,6 +360,37 @@ def test_lengths_that_lie(length: int) -> None:
     assert most() < 10 * 2**20
 
 
+REPEATED = {
+    "lines": (b"# === DATA DESCRIPTION FILE", b"\n"),
+    "names": (b"# === DATA DESCRIPTION FILE\n", b"patient_name:\n"),
+    "attributes": (b"<PRIDE_V5>", b"<Attribute Name="),
+    "records": (b"##TITLE=x\n", b"y\n"),
+    "strings": (b"##TITLE=x\n##$SUBJECT_id=", b"<"),
+    "comments": (b"##TITLE=x\n$$ ", b"a @"),
+    "blanks": (b" $NMID ID", b" "),
+    "quotes": (b" $NMID ", b"ID='"),
+    "parameters": (scans.twix()[:40], b'<ParamString."'),
+    "brackets": (b"", b"["),
+    "objects": (b"", b'{"a":'),
+    "keys": (b'{"', b"patient"),
+    "cells": (b"participant_id\tname\n", b'"'),
+    "titles": (b"", b"a\t"),
+    "dummies": (b'{"PatientName": "', b"anonym"),
+    "zeros": (scans.dicom(), b"\0"),
+    "elements": (scans.dicom(), struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 0)),
+    "extensions": (scans.nifti()[:348] + b"\1\0\0\0", struct.pack("<ii", 8, 6)),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_the_same_again_and_again(name: str) -> None:
+    """No pattern goes back and forth over it until the test has run out of time."""
+    head, body = REPEATED[name]
+    with traced() as most:
+        inspect(io.BytesIO(head + body * (2**19 // len(body))), "a")
+    assert most() < 100 * 2**20
+
+
 def bomb(size: int) -> bytes:
     """Return zeros, packed."""
     out = io.BytesIO()
@@ -398,6 +429,14 @@ def test_a_zip_of_a_hundred_thousand_members_is_not_understood() -> None:
         for number in range(100_000):
             archive.writestr(str(number), b"")
     assert "50,000 members" in looked_at(out.getvalue()).not_understood
+
+
+@pytest.mark.parametrize("end", [b",}", b"", b', "a": ' + b"[" * 5000])
+def test_names_in_damaged_json_are_found(end: bytes) -> None:
+    """A comma too many does not hide them."""
+    inspection = looked_at(b'{"PatientName": "Smith"' + end)
+    assert [(f.field, f.value) for f in inspection.findings] == [("PatientName", "Smith")]
+    assert "damaged" in inspection.not_understood
 
 
 def test_an_encrypted_member_is_not_understood() -> None:

@@ -11,7 +11,9 @@ from vipsync.privacy.texts import text
 
 _MOST = 1 << 24
 _HEAD = re.compile(rb"\s*[$&](SEQPAR|NMID|LCMODL|BASIS1?|NMUSED|PLTRAW)\b", re.IGNORECASE)
-_PAIR = re.compile(rb"\b([A-Za-z]\w*)\s*(?:\(\d+\))?\s*=\s*'((?:[^']|'')*)'")
+_PAIR = re.compile(
+    rb"\b([A-Za-z]\w{0,30})[ \t]{0,40}(?:\(\d+\))?[ \t]{0,40}=\s{0,40}'((?:[^']|'')*)'"
+)
 _NAMING = {"TITLE": "LCModelTitle", "ID": "LCModelID"}
 _TOLD = {"OWNER", "SRCRAW", "SRCH2O", "SAVDIR"}
 
