@@ -183,7 +183,10 @@ def test_texts_of_a_header_are_fields(version: int, name: str) -> None:
         assert fields(scans.nifti(version, texts={name: "Smith, Zoe"})) == {name: "Smith, Zoe"}
 
 
-@pytest.mark.parametrize("text", ["FSL5.0", "TE=30;Time=115929.500", "mrs_v0_9", "spm - realigned"])
+@pytest.mark.parametrize(
+    "text",
+    ["FSL5.0", "TE=30;Time=115929.500", "mrs_v0_9", "spm - realigned", "Unaliased MB6/PE3/LB"],
+)
 def test_what_programs_write_there_is_told_only(text: str) -> None:
     """It names the program."""
     assert fields(scans.nifti(texts={"descrip": text})) == {}
