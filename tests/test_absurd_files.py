@@ -112,6 +112,42 @@ def test_a_name_does_not_hide(
     assert not judge(inspection, PrivacyPolicy(), "a").clear
 
 
+MAKERS: dict[str, Callable[[str], bytes]] = {
+    "rda": lambda name: scans.rda(PatientName=name),
+    "twix": lambda name: scans.twix(PatientName=name),
+    "twix VD": lambda name: scans.twix(3, table=name),
+    "SPAR": lambda name: scans.spar(PatientName=name),
+    "PAR": lambda name: scans.par(PatientName=name),
+    "Philips XML": lambda name: scans.philips_xml(PatientName=name),
+    "P-file": lambda name: scans.pfile(PatientName=name),
+    "Bruker": lambda name: scans.bruker(PatientName=name),
+    "mrui": lambda name: scans.mrui(f"NameOfPatient: {name}"),
+    "mrui text": lambda name: scans.mrui_text(PatientName=name),
+    "JSON": lambda name: scans.sidecar(deep=[{"er": [{"PatientName": name}]}]),
+    "table": lambda name: f"participant_id\tname\nsub-01\t{name}\n".encode("utf-16"),
+    "NIfTI": lambda name: scans.nifti(2, extensions=((44, scans.sidecar(PatientName=name)),)),
+}
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZéüñßøÀ"
+
+
+@settings(max_examples=EXAMPLES * 2)
+@given(
+    parts=st.lists(st.text(LETTERS, min_size=2, max_size=9), min_size=1, max_size=2),
+    sign=st.sampled_from([" ", "^", "-", "'"]),
+    maker=st.sampled_from(list(MAKERS)),
+    container=st.sampled_from([name for name in CONTAINERS if name != "NIfTI"]),
+)
+def test_a_name_does_not_hide_in_other_formats(
+    parts: list[str], sign: str, maker: str, container: str
+) -> None:
+    """Whatever letters it has, and whatever it is packed in."""
+    name = sign.join(parts)
+    inspection = looked_at(CONTAINERS[container](MAKERS[maker](name)))
+    assert inspection.not_understood == ""
+    assert ("PatientName", name) in {(f.field, f.value) for f in inspection.findings}
+    assert not judge(inspection, PrivacyPolicy(), "a").clear
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("vr", ["PN", "UN"])
 def test_a_name_in_a_private_element(syntax: UID, vr: str) -> None:
