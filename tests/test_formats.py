@@ -158,18 +158,18 @@ def test_a_value_of_bruker_goes_on_until_the_next_record() -> None:
 @pytest.mark.parametrize("signals", [1, 3])
 def test_lines_after_the_points_may_be_a_name(signals: int) -> None:
     """A name that stands there without saying so is refused as well."""
-    assert fields(scans.mrui("Zoë Smith\0", signals)) == {"text after the points": "Zoë Smith"}
+    assert fields(scans.mrui("Zoë Smith\0", signals)) == {"TextAfterPoints": "Zoë Smith"}
     assert fields(scans.mrui("", signals)) == {}
 
 
 def test_titles_of_lcmodel_are_fields() -> None:
     """A title is printed on each page of the results."""
     assert fields(scans.lcmodel("Smith''s", "A1")) == {
-        "LCModel title": "Smith's",
-        "LCModel ID": "A1",
+        "LCModelTitle": "Smith's",
+        "LCModelID": "A1",
     }
     control = b" $LCMODL\n title= 'Zoe Smith\n 1970'\n filraw='/data/x.RAW'\n $END\n"
-    assert fields(control) == {"LCModel title": "Zoe Smith\n 1970"}
+    assert fields(control) == {"LCModelTitle": "Zoe Smith\n 1970"}
 
 
 # NIfTI
@@ -183,13 +183,18 @@ def test_texts_of_a_header_are_fields(version: int, name: str) -> None:
         assert fields(scans.nifti(version, texts={name: "Smith, Zoe"})) == {name: "Smith, Zoe"}
 
 
-@pytest.mark.parametrize("text", ["FSL5.0", "TE=30;Time=115929.500", "mrs_v0_9", "spm - realigned"])
+@pytest.mark.parametrize(
+    "text",
+    ["FSL5.0", "TE=30;Time=115929.500", "mrs_v0_9", "spm - realigned", "Unaliased MB6/PE3/LB"],
+)
 def test_what_programs_write_there_is_told_only(text: str) -> None:
     """It names the program."""
     assert fields(scans.nifti(texts={"descrip": text})) == {}
 
 
-@pytest.mark.parametrize("text", ["Smith", "TE=30 Smith\x01", "5th of May"])
+@pytest.mark.parametrize(
+    "text", ["Smith", "TE=30 Smith\x01", "5th of May"], ids=["name", "program and name", "date"]
+)
 def test_what_programs_do_not_write_there_is_a_field(text: str) -> None:
     """Only the whole text of a known program passes."""
     assert fields(scans.nifti(texts={"descrip": text})) == {"descrip": text}
@@ -197,7 +202,7 @@ def test_what_programs_do_not_write_there_is_a_field(text: str) -> None:
 
 def test_extensions_are_read_or_named() -> None:
     """Comments and DICOM are fields; what is not read is said."""
-    assert fields(scans.nifti(extensions=((6, b"Zoe Smith"),))) == {"NIfTI comment": "Zoe Smith"}
+    assert fields(scans.nifti(extensions=((6, b"Zoe Smith"),))) == {"NIfTIComment": "Zoe Smith"}
     inside = scans.dicom(PatientName="Smith^Zoe")
     assert fields(scans.nifti(extensions=((2, inside),))) == {"PatientName": "Smith^Zoe"}
     unread = looked_at(scans.nifti(extensions=((4, b"<AFNI/>"),)))
@@ -265,6 +270,7 @@ def test_a_participant_has_a_label() -> None:
         "Just a letter, to Zoë.\nIt has lines".encode(),
         b"a = 1\nb = 2\n",
     ],
+    ids=["numbers", "a short letter", "a letter", "settings"],
 )
 def test_text_that_is_no_table_is_not_understood(content: bytes) -> None:
     """Free text is not called clean."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,12 @@ def test_a_name_in_paths_and_other_names_is_found(content: bytes) -> None:
     assert len(found) == 5
 
 
-@pytest.mark.parametrize("place", [64, 2**20 - 3, 2**20 + 100, 3 * 2**20])
-def test_a_name_in_the_other_bytes_is_found(place: int) -> None:
+@pytest.mark.parametrize("place", [5000, 2**20 - 8, 2**20, 3 * 2**20 + 100])
+@pytest.mark.parametrize("see", [None, len])
+def test_a_name_in_the_other_bytes_is_found(place: int, see: Callable[[bytes], int] | None) -> None:
     """Also where one block ends and the next begins; the field itself is no other place."""
-    comment = bytes(place) + b"born 31.01.1970" + bytes(2**20)
-    inner = scans.dataset()
-    inner.add_new(0x00091001, "OB", comment)
-    found = refused(looked_at(scans.dicom(inner, **PERSON)))
+    content = scans.twix(**PERSON).ljust(place, b"\0") + b"born 31.01.1970".ljust(2**20, b"\0")
+    found = refused(inspect(io.BytesIO(content), "a", see=see))
     assert found.keys() - PERSON.keys() == {"a part of PatientBirthDate in the file's other bytes"}
 
 

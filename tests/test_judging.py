@@ -52,7 +52,17 @@ def test_the_verdict_on(finding: Finding, policy: PrivacyPolicy, refused: bool, 
 
 @pytest.mark.parametrize(
     "value",
-    ["", "^^^^", "----", "ANONYMOUS", "Anonymized^^", "anonymous^Anonymous", "00010101", "000000"],
+    [
+        "",
+        "^^^^",
+        "----",
+        "ANONYMOUS",
+        "Anonymized^^",
+        "anonymous^Anonymous",
+        "ANONYM_012",
+        "00010101",
+        "000000",
+    ],
 )
 def test_what_stands_for_nothing_is_not_refused(value: str) -> None:
     """A dummy of a de-identifier names nobody."""
@@ -61,7 +71,8 @@ def test_what_stands_for_nothing_is_not_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["Anonymous^Smith", "1", "19700101", "X", "O'Brien", "Null", "王"]
+    "value",
+    ["Anonymous^Smith", "Anonym 1 2", "1", "7 Anonym", "19700101", "X", "O'Brien", "Null", "王"],
 )
 def test_what_may_be_a_name_is_no_dummy(value: str) -> None:
     """Only what surely names nobody passes."""

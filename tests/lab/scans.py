@@ -281,3 +281,12 @@ def tarred(members: dict[str, bytes], mode: str = "w") -> bytes:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
+
+
+def spectrum(header: bytes) -> bytes:
+    """Return a spectrum of NIfTI-MRS with this header extension."""
+    image = nib.Nifti2Image(np.ones((1, 1, 1, 8), np.complex64), np.eye(4))  # type: ignore[no-untyped-call]
+    image.header["intent_name"] = b"mrs_v0_9"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(44, header))
+    written: bytes = image.to_bytes()
+    return written

@@ -54,10 +54,13 @@ class Seen:
         if verdict.refuse_unread and not verdict.clear:
             self.refused[verdict.reason][""] += 1
         self.unchecked.update(verdict.not_checked)
+        told = {one.field for one in verdict.told}
         for one in inspection.findings:
-            place = self.refused if refuses(one) else self.told
-            place[one.field][one.value] += 1
-            self.kinds[one.field] = one.layer, one.of
+            if refuses(one):
+                self.refused[one.field][one.value] += 1
+                self.kinds[one.field] = one.layer, one.of
+            elif one.field in told:
+                self.told[one.field][one.value] += 1
 
 
 def show(context: Context, directory: Path, path: Path | None) -> int:

@@ -81,6 +81,18 @@ class Gate:
         bare = row.found.bare and row.gate.partition(" ")[0] == self.s.gate
         return bare or row.gate == self.key
 
+    def clear(self) -> Iterator[Found]:
+        """Yield what was found in each file that may go as it is now, in the quickest way there is."""
+        files, known, same = self.s.files, self.s.state.known, self.key
+        for path, row in self.s.state.checked.items() if self.kept else ():
+            if row.gate != same and not self.holds(path, row):
+                continue
+            now = known.get(path)
+            if now is None or now.sha256 != row.sha256 or now.state != files.get(path):
+                continue
+            if not row.found.refused and not self.names_somebody(path):
+                yield row.found
+
     def inspect(self, path: RelPath) -> do.Inspect:
         """Return the action that judges a file."""
         state, known = self.s.files[path], self.s.state.known.get(path)

@@ -15,8 +15,9 @@ from vipsync.privacy.reading import Reading
 from vipsync.privacy.texts import lines, text
 
 _MOST = 1 << 24
+_MOST_COMMENT = 500
 _HEAD = b"##TITLE="
-_STRING = re.compile(rb"<([^>]*)>")
+_STRING = re.compile(rb"<([^<>]*)>")
 _SIZE = re.compile(rb"^\s*\([\s\d,]*\)")
 _SAVED_BY = re.compile(rb"\$\$.*\s([^\s@]+)@\S+")
 _SOFTWARE = {b"nmr", b"nmrsu", b"root"}  # accounts that ParaVision itself works with
@@ -47,23 +48,20 @@ def read(content: Content, reading: Reading) -> None:
 
 def _records(raw: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield each record and comment with its place; a record goes on until the next one."""
-    begun: tuple[int, bytes] | None = None
+    begun = end = 0
     for start, line in lines(raw):
-        if begun and not line.startswith((b"##", b"$$")):
-            begun = begun[0], raw[begun[0] : start + len(line)]
-            continue
-        if begun:
-            yield begun
-        begun = start, line
-    if begun:
-        yield begun
+        if line.startswith((b"##", b"$$")) and start:
+            yield begun, raw[begun:end]
+            begun = start
+        end = start + len(line)
+    yield begun, raw[begun:end]
 
 
 def _comment(record: bytes, place: tuple[int, int], reading: Reading) -> None:
     said = record[2:].strip()
     if said.startswith(b"/") or re.match(rb"[A-Za-z]:[\\/]", said):
         reading.add(Layer.FIELD, "BrukerPath", text(said), place)
-    elif (found := _SAVED_BY.search(record)) and found[1] not in _SOFTWARE:
+    elif (found := _SAVED_BY.search(record[:_MOST_COMMENT])) and found[1] not in _SOFTWARE:
         reading.add(Layer.FIELD, "OperatorsName", text(found[1]), place)
 
 

@@ -30,6 +30,7 @@ INSTALL = "pip install 'vipsync[dicom]'"
 _DEEPEST = 64
 _MOST_ELEMENTS = 1_000_000
 _MOST_TEXT = 1 << 14
+_UNPACK = {order: struct.Struct(f"{order}HHL").unpack_from for order in "<>"}
 _MOST_PADDING = 1 << 20
 _MOST_INFLATED = 1 << 30
 _UNDEFINED = 0xFFFFFFFF
@@ -53,6 +54,9 @@ _FIELDS = _words("""
     OrderCallbackTelecomInformation RequestingPhysician ReferringPhysicianName IdentifyingComments
 """)
 _TELLING = re.compile(r"Institution|Station|SerialNumber|Description|ProtocolName|^Patient")
+_SEQUENCES_SAY = re.compile(r"Unaliased MB[ -~]{0,40}")
+"""What multiband sequences write as a comment into each image."""
+
 _KINDS = (
     (r"\.5\.1\.4\.1\.1\.7(\.|$)", "SecondaryCapture"),
     (r"\.5\.1\.4\.1\.1\.(3|3\.1|6|6\.1|6\.2|6\.3)$", "Ultrasound"),
@@ -169,7 +173,10 @@ class _Walk:
 
     def _elements(self, at: int, end: int, explicit: bool, depth: int) -> int:
         """Read elements up to `end`, or to the mark that ends an item; return where that is."""
-        while at < end and not self._is_padding(at, end):
+        while at < end:
+            if not self._content.at(at, 8).strip(b"\0"):
+                self._require_padding(at, end)
+                return end
             element = self._element(at, explicit)
             if element.tag == _ITEM_END:
                 return element.start
@@ -178,13 +185,10 @@ class _Walk:
             at = self._value(element, end, explicit, depth)
         return at
 
-    def _is_padding(self, at: int, end: int) -> bool:
-        """Return whether only zeros follow, as some writers fill up their last block."""
-        if self._content.at(at, 8).strip(b"\0"):
-            return False
+    def _require_padding(self, at: int, end: int) -> None:
+        """Hold that only zeros follow, as some writers fill up their last block."""
         if end - at > _MOST_PADDING or self._content.at(at, end - at).strip(b"\0"):
             raise NotUnderstood("the DICOM file holds zeros where an element should be")
-        return True
 
     def _element(self, at: int, explicit: bool) -> _Element:
         self._count += 1
@@ -193,9 +197,9 @@ class _Walk:
             raise NotUnderstood("the DICOM file is cut short")
         if self._count > _MOST_ELEMENTS:
             raise NotUnderstood(f"the DICOM file has more than {_MOST_ELEMENTS:,} elements")
-        group, number, length = struct.unpack(f"{self._order}HHL", head[:8])
+        group, number, length = _UNPACK[self._order](head)
         tag, vr, start = group << 16 | number, "", at + 8
-        if explicit and group != 0xFFFE and all(0x40 < c < 0x5B for c in head[4:6]):
+        if explicit and group != 0xFFFE and head[4:6].isupper() and head[4:6].isalpha():
             vr = head[4:6].decode()
             if vr in _LONG and len(head) == 12:
                 (length,), start = struct.unpack(f"{self._order}L", head[8:]), at + 12
@@ -288,8 +292,9 @@ class _Walk:
 
     def _field(self, element: _Element) -> None:
         raw = self._content.at(element.start, min(element.length, _MOST_TEXT))
-        value = _decoded(raw, self._charset)
-        self._reading.add(Layer.FIELD, _title(element.tag), value, (element.start, element.end))
+        value, place = _decoded(raw, self._charset), (element.start, element.end)
+        layer = Layer.TOLD if _SEQUENCES_SAY.fullmatch(value) else Layer.FIELD
+        self._reading.add(layer, _title(element.tag), value, place)
 
     def _risks(self, element: _Element) -> None:
         tag, text = element.tag, self._text(element).upper()

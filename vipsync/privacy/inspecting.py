@@ -9,7 +9,6 @@ from io import UnsupportedOperation
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from vipsync.disk.tarstream import opened
 from vipsync.errors import ArchiveRefused, LocalFileError, VipsyncError
 from vipsync.privacy import (
     archives,
@@ -105,7 +104,11 @@ def inspect(
 @contextmanager
 def _open(source: Path | BinaryIO) -> Iterator[BinaryIO]:
     if isinstance(source, Path):
-        with opened(source) as file:
+        try:
+            file = source.open("rb", buffering=0)
+        except OSError as exc:  # without the path: it may hold a name
+            raise LocalFileError(f"A file cannot be read: {exc.strerror}.") from None
+        with file:
             yield file
     else:
         yield source

@@ -60,4 +60,4 @@ def _text(raw: bytes, start: int, reading: Reading, *, trailer: bool) -> None:
             reading.named(text(name), text(value), (begin + len(name) + 1, begin + len(line)))
         elif trailer:
             said = text(line.replace(b"\0", b" "))
-            reading.add(Layer.FIELD, "text after the points", said, (begin, begin + len(line)))
+            reading.add(Layer.FIELD, "TextAfterPoints", said, (begin, begin + len(line)))

@@ -12,8 +12,9 @@ from msgspec import Struct
 from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.policy import PrivacyPolicy
 
-_DUMMY = re.compile(r"(anonym\w*\W*)+|[\W_0]*|00010101", re.IGNORECASE)
-"""What de-identifiers write in place of a value: ANONYM…, the first day, zeros, signs alone."""
+_WORD = re.compile(r"[^\W_]+")
+_DUMMY = re.compile(r"anonym.*|0+|00010101", re.IGNORECASE | re.DOTALL)
+_NUMBER = re.compile(r"\d{1,4}")
 
 
 class FieldCount(Struct, frozen=True):
@@ -63,8 +64,11 @@ def judge(
 
 
 def is_dummy(value: str) -> bool:
-    """Return whether a value is one that stands where nothing is said."""
-    return _DUMMY.fullmatch(value) is not None
+    """Return whether a value is what de-identifiers write: ANONYM…, the first day, zeros, signs."""
+    words = _WORD.findall(value)
+    others = [word for word in words if not _DUMMY.fullmatch(word)]
+    numbered = words[:1] != others[:1] and all(map(_NUMBER.fullmatch, others))
+    return not others or (numbered and len(others) == 1)
 
 
 def _is_refused(finding: Finding, policy: PrivacyPolicy) -> bool:

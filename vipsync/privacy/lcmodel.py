@@ -11,8 +11,10 @@ from vipsync.privacy.texts import text
 
 _MOST = 1 << 24
 _HEAD = re.compile(rb"\s*[$&](SEQPAR|NMID|LCMODL|BASIS1?|NMUSED|PLTRAW)\b", re.IGNORECASE)
-_PAIR = re.compile(rb"\b([A-Za-z]\w*)\s*(?:\(\d+\))?\s*=\s*'((?:[^']|'')*)'")
-_NAMING = {"TITLE": "LCModel title", "ID": "LCModel ID"}
+_PAIR = re.compile(
+    rb"\b([A-Za-z]\w{0,30})[ \t]{0,40}(?:\(\d+\))?[ \t]{0,40}=\s{0,40}'((?:[^']|'')*)'"
+)
+_NAMING = {"TITLE": "LCModelTitle", "ID": "LCModelID"}
 _TOLD = {"OWNER", "SRCRAW", "SRCH2O", "SAVDIR"}
 
 
@@ -29,4 +31,4 @@ def read(content: Content, reading: Reading) -> None:
         if name in _NAMING:
             reading.add(Layer.FIELD, _NAMING[name], value, found.span(2))
         elif name in _TOLD or name.startswith("FIL"):
-            reading.told(f"LCModel {name.lower()}", value)
+            reading.told(f"LCModel{name.capitalize()}", value)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from vipsync.privacy.findings import Layer
 
+_MOST = 100  # characters of a name
 _NAMES = {
     "PatientName": """
         patientname patientsname tpatientname tpatientsname nameofpatient patname patient
@@ -56,7 +57,7 @@ _GROUPS = (
 @lru_cache(maxsize=1 << 12)
 def meaning(name: str) -> tuple[Layer, str] | None:
     """Return the layer of a field, and what it is called here; None where it says nothing of anybody."""
-    letters = "".join(c for c in name.casefold() if c.isalpha())
+    letters = "".join(c for c in name[:_MOST].casefold() if c.isalpha())
     if title := _TITLES.get(letters):
         return Layer.FIELD, title
     if "institution" not in letters and _TELLING.search(letters):

@@ -14,10 +14,11 @@ from vipsync.privacy.reading import EVERYTHING, Reading
 from vipsync.privacy.texts import string
 
 _MOST_EXTENSION = 1 << 24
+_MOST_EXTENSIONS = 1000
 _DICOM, _COMMENT, _MRS = 2, 6, 44
 _TOOLS = re.compile(
     r"(FSL|FreeSurfer|SPM|AFNI|ANTs|ITK|nibabel|dcm2nii|mrtrix|mri_convert|TE=|Time=|phase=|5\.0|6\.0"
-    r"|mrs_v\d|Conn(Dense|Parcels?)|NIFTI)[ -~]*|none",
+    r"|mrs_v\d|Unaliased MB|Conn(Dense|Parcels?)|NIFTI)[ -~]*|none",
     re.IGNORECASE,
 )
 """What programs write into these fields by themselves."""
@@ -97,7 +98,7 @@ def _extensions(content: Content, reading: Reading, order: str, at: int, data: i
         elif kind == _DICOM and dicom.recognise(part):
             dicom.read(part, reading)
         elif kind in (_DICOM, _COMMENT):
-            reading.add(Layer.FIELD, "NIfTI comment", string(part.at(0, length)), (0, length))
+            reading.add(Layer.FIELD, "NIfTIComment", string(part.at(0, length)), (0, length))
         else:
             unread.add(kind)
         reading.own[before:] = [(begin + start, end + start) for begin, end in reading.own[before:]]
@@ -113,12 +114,14 @@ def _extension_places(
     """Yield kind, start and length of each extension."""
     flag = content.at(at, 4)
     at += 4
+    left = _MOST_EXTENSIONS
     while flag[:1] not in (b"", b"\0") and (not end or at + 8 <= end):
         head = content.at(at, 8)
         if len(head) < 8 and not end:
             return
         size, kind = struct.unpack(f"{order}ii", head.ljust(8, b"\0"))
-        if not 8 <= size <= _MOST_EXTENSION or (end and at + size > end):
+        left -= 1
+        if not 8 <= size <= _MOST_EXTENSION or (end and at + size > end) or not left:
             raise NotUnderstood("an extension of the NIfTI file has no true length")
         yield kind, at + 8, size - 8
         at += size

@@ -10,10 +10,14 @@ from vipsync.privacy.reading import Reading
 from vipsync.privacy.texts import fields, text
 
 _MOST = 1 << 20  # bytes; the fields come before the table of slices
-_SPAR = re.compile(rb"^\s*(examination_name|patient_name|scan_id|synthesizer_frequency)\s*:", re.M)
+_SPAR = re.compile(
+    rb"^[ \t]{0,8}(examination_name|patient_name|scan_id|synthesizer_frequency)\s*:", re.M
+)
 _PAR = b"# === DATA DESCRIPTION FILE"
 _XML = re.compile(rb"<PRIDE_V\d")
-_ATTRIBUTE = re.compile(rb'<Attribute\s[^>]*?Name="([^"]*)"[^>]*>([^<]*)</Attribute>')
+_ATTRIBUTE = re.compile(
+    rb'<Attribute\s[^<>]{0,500}?Name="([^"<>]*)"[^<>]{0,500}>([^<]*)</Attribute>'
+)
 
 
 def recognise(content: Content) -> bool:

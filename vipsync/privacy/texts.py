@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_LINE = re.compile(rb"[^\r\n]+")
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -22,11 +24,9 @@ class Field(NamedTuple):
 
 
 def lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield each line with its place; a value never goes on in the next line."""
-    start = 0
-    for line in raw.splitlines(keepends=True):
-        yield start, line.rstrip(b"\r\n")
-        start += len(line)
+    """Yield each line that is not empty, with its place; a value never goes on in the next line."""
+    for found in _LINE.finditer(raw):
+        yield found.start(), found[0]
 
 
 def fields(raw: bytes, start: int = 0, sign: bytes = b":", marks: bytes = b"") -> Iterator[Field]:

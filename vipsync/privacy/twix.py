@@ -16,10 +16,12 @@ from vipsync.privacy.texts import string, text
 
 _MOST_SCANS = 64
 _MOST_BUFFERS = 64
-_MOST_HEADER = 1 << 26
+_MOST_HEADER = 1 << 24
 _ENTRY = struct.Struct("<IIQQ64s64s")
 _NAME = re.compile(rb"[A-Za-z][\w]{1,46}\0")
-_PARAMETER = re.compile(rb'<Param(?:String|Long|Double)\."([^"]*)">\s*\{([^{}]{0,4096})\}')
+_PARAMETER = re.compile(
+    rb'<Param(?:String|Long|Double)\."([^"\n]{0,100})">\s{0,40}\{([^{}]{0,4096})\}'
+)
 _QUOTED = re.compile(rb'"([^"]*)"')
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
-from vipsync.model import RelPath
 from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Found
@@ -19,8 +18,7 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
     if settings.off:
         yield f"Nothing is looked at, by settings.toml: {settings.off}."
         return
-    gate = Gate(snapshot)
-    clear = [found for path, found in _found(gate) if gate.lets(path)]
+    clear = list(Gate(snapshot).clear())
     understood = sum(not found.unknown for found in clear)
     if clear:
         yield f"None of the checked fields is filled in {_files(understood)}; {_not_checked(clear)}."
@@ -30,15 +28,10 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
         yield f"By settings.toml: {words}."
 
 
-def _found(gate: Gate) -> Iterator[tuple[RelPath, Found]]:
-    """Return what was found in the files as they are now."""
-    rows = gate.s.state.checked.items()
-    return ((path, row.found) for path, row in rows if gate.kept and gate.holds(path, row))
-
-
-def _not_checked(clear: Iterable[Found]) -> str:
+def _not_checked(clear: Collection[Found]) -> str:
     unknown = sum(bool(found.unknown) for found in clear)
-    more = sorted({part for found in clear for part in found.unchecked} - set(_ALWAYS))
+    kinds = {found.unchecked for found in clear}
+    more = sorted({part for parts in kinds for part in parts} - set(_ALWAYS))
     kind = [f"{_files(unknown)} of unknown kind"] if unknown else []
     return f"not checked: {', '.join([*_ALWAYS, *more, *kind])}"
 

@@ -92,8 +92,12 @@ def status_of(
     folder: str,
     confirmed: float | None = None,
     remembered: Iterable[Notice] = (),
+    privacy: tuple[str, ...] | None = None,
 ) -> Status:
-    """Return the state of a folder; `remembered` is what was said of it and this look cannot see."""
+    """Return the state of a folder; `remembered` is what was said of it and this look cannot see.
+
+    `privacy`: what the gate has looked at, where that is known already.
+    """
     state = snapshot.state
     index = index_cases(snapshot)
     cases = case_reports(snapshot, index)
@@ -137,7 +141,7 @@ def status_of(
         written=snapshot.wall,
         minutes_left=_minutes_left(state.executions.values(), snapshot.wall),
         counts=dict(counts),
-        privacy=tuple(privacy_lines(snapshot)),
+        privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
     )
     told = replace(status, sentence=_sentence(status, snapshot), exit_code=exit_code(notices))
