@@ -6,6 +6,7 @@ fake_vip      a small VIP for the planner alone, which bears witness of what was
 simulation    one folder, its process and that VIP on one clock; holds the promises at each step
 bench         the embedded VIP, session folders and the loop over them, in process on one clock
 stations      a station on the bench, its export, and files as scanners write them
+dicom         DICOM files, and the programs that send and receive them
 acting        the embedded VIP and what one action needs
 scripts       the embedded VIP and the session of a script
 statuses      what a folder on the bench says of itself

@@ -23,8 +23,11 @@ from vipsync.model import replace
 from vipsync.observe.export import nameless
 from vipsync.station.model import Seen, StationSettings
 
-Uid = Callable[[Path], str]
-"""Return the StudyInstanceUID of a file, empty for one that has none."""
+Header = Callable[[Path], tuple[str, str]]
+"""Return the study's id and the person that a file names, empty where it names none."""
+
+_PEEKED = 5
+"""Files of a place whose headers are looked at to know its study while it grows."""
 
 _UNREADABLE = "unreadable"
 
@@ -52,6 +55,16 @@ def hidden_name(secret: bytes, *words: str) -> str:
     return hmac.new(secret, text, "sha256").hexdigest()
 
 
+def study_key(secret: bytes, uid: str) -> str:
+    """Return what a study with an id of its own is known by."""
+    return hidden_name(secret, "study", uid)
+
+
+def person_key(secret: bytes, *persons: str) -> str:
+    """Return what a person is known by, empty for nobody."""
+    return hidden_name(secret, "person", *persons) if any(persons) else ""
+
+
 class Survey:
     """Look at the exports of a station again and again."""
 
@@ -60,17 +73,18 @@ class Survey:
         settings: StationSettings,
         secret: bytes,
         clock: Callable[[], float],
-        uid: Uid,
+        header: Header,
     ) -> None:
         self.exports = [Path(path) for path in settings.exports]
         self.seen: dict[str, Seen] = {}
         self.spots: dict[str, Spot] = {}
         self.others = 0
         self.last_duration = 0.0
-        self._secret, self._clock, self._uid = secret, clock, uid
+        self._secret, self._clock, self._header = secret, clock, header
         self._pattern = compile_pattern(settings.study) if settings.by == "folder" else None
         self._ignored = IgnoreRules(BUILT_IN_IGNORE, (), "", "")
         self._files: dict[Path, _File] = {}
+        self._known: dict[str, tuple[str, str]] = {}
 
     # looking
 
@@ -84,8 +98,8 @@ class Survey:
         else:
             found = {name: self.spots[name] for name in only if name in self.spots}
         prints = {name: self._print(name, spot) for name, spot in found.items()}
+        self.spots |= {name: spot for name, spot in found.items() if prints[name].files}
         self._take_in(prints, started, whole=only is None or self._pattern is None)
-        self.spots |= {name: spot for name, spot in found.items() if name in self.seen}
         if only is None:
             self.last_duration = self._clock() - started
 
@@ -99,8 +113,24 @@ class Survey:
             same = old is not None and old.print == fresh.print and not fresh.problem
             changed = old.changed_at if same and old else now
             looked = started if same else now
-            kept[name] = replace(fresh, changed_at=changed, looked_at=looked)
+            study, person = self._first_words(name)
+            kept[name] = replace(
+                fresh, changed_at=changed, looked_at=looked, study=study, person=person
+            )
         self.seen = kept
+
+    def _first_words(self, name: str) -> tuple[str, str]:
+        """Return the study and the person that the first headers of a place name, as far as they do."""
+        if name not in self._known and name in self.spots:
+            for _, path in self.files(name)[:_PEEKED]:
+                study, person = self._header(path)
+                if study:
+                    self._known[name] = (
+                        study_key(self._secret, study),
+                        person_key(self._secret, person),
+                    )
+                    break
+        return self._known.get(name, ("", ""))
 
     def _print(self, name: str, spot: Spot) -> Seen:
         digest, files, size, newest = blake2b(digest_size=16), 0, 0, 0.0
@@ -151,7 +181,7 @@ class Survey:
                 state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
                 known = self._files.get(whole)
                 if known is None or known.state != state:
-                    uid = self._uid(whole)
+                    uid, _ = self._header(whole)
                     known = _File(state, hidden_name(self._secret, "uid", uid) if uid else "")
                 files[whole] = known
                 if known.place:
@@ -179,12 +209,17 @@ class Survey:
         """Return the files of a place by their path in it, but for what half-done copies leave."""
         spot = self.spots[name]
         if self._pattern is None:
-            found = [(p.name, p) for p, file in self._files.items() if file.place == name]
-        elif self._pattern.is_folder:
+            mine = [path for path, file in self._files.items() if file.place == name]
+            return [(self._plain_name(path), path) for path in sorted(mine)]
+        if self._pattern.is_folder:
             found = [(path, spot.whole / path) for path, _ in walk(spot.whole)]
         else:
             found = [(spot.whole.name, spot.whole)]
         return sorted((path, whole) for path, whole in found if not self._ignored(path))
+
+    def _plain_name(self, path: Path) -> str:
+        """Return how a file of a dump is called in a session: its folders there are anybody's."""
+        return f"{hidden_name(self._secret, 'file', str(path))[:16]}.dcm"
 
     @property
     def lone(self) -> bool:
