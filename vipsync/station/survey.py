@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 
@@ -44,8 +45,12 @@ class Spot(Struct, frozen=True):
         return self.export / self.path
 
 
+_State = tuple[int, int, int, int]
+"""Size, time of content, time of change (ns), inode."""
+
+
 class _File(Struct, frozen=True):
-    state: tuple[int, int, int, int]
+    state: _State
     place: str
 
 
@@ -84,7 +89,9 @@ class Survey:
         self._pattern = compile_pattern(settings.study) if settings.by == "folder" else None
         self._ignored = IgnoreRules(BUILT_IN_IGNORE, (), "", "")
         self._files: dict[Path, _File] = {}
+        self._members: dict[str, list[Path]] = {}
         self._known: dict[str, tuple[str, str]] = {}
+        self._tried: dict[str, str] = {}
 
     # looking
 
@@ -113,15 +120,17 @@ class Survey:
             same = old is not None and old.print == fresh.print and not fresh.problem
             changed = old.changed_at if same and old else now
             looked = started if same else now
-            study, person = self._first_words(name)
+            study, person = self._first_words(name, fresh.print)
             kept[name] = replace(
                 fresh, changed_at=changed, looked_at=looked, study=study, person=person
             )
         self.seen = kept
 
-    def _first_words(self, name: str) -> tuple[str, str]:
+    def _first_words(self, name: str, print_: str) -> tuple[str, str]:
         """Return the study and the person that the first headers of a place name, as far as they do."""
-        if name not in self._known and name in self.spots:
+        untried = self._tried.get(name) != print_
+        if name not in self._known and name in self.spots and untried:
+            self._tried[name] = print_
             for _, path in self.files(name)[:_PEEKED]:
                 study, person = self._header(path)
                 if study:
@@ -133,24 +142,15 @@ class Survey:
         return self._known.get(name, ("", ""))
 
     def _print(self, name: str, spot: Spot) -> Seen:
-        digest, files, size, newest = blake2b(digest_size=16), 0, 0, 0.0
         try:
-            for path, info in self._states(name, spot):
-                state = (path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-                digest.update("\0".join(map(str, state)).encode("utf-8", "surrogateescape"))
-                files, size, newest = files + 1, size + info.st_size, max(newest, info.st_mtime)
+            if self._pattern is None:
+                states = [(str(p), self._files[p].state) for p in self._members[name]]
+                return fingerprint([("", states)])
+            if self._pattern.is_folder:
+                return fingerprint(folders_below(spot.whole))
+            return fingerprint([("", [(spot.whole.name, _state(spot.whole.lstat()))])])
         except OSError as error:
-            return Seen(_UNREADABLE, files, size, 0.0, 0.0, why(error))
-        return Seen(digest.hexdigest(), files, size, 0.0, 0.0, newest=newest)
-
-    def _states(self, name: str, spot: Spot) -> Iterator[tuple[str, os.stat_result]]:
-        if self._pattern is None:
-            members = sorted(p for p, f in self._files.items() if f.place == name)
-            yield from ((str(path), path.lstat()) for path in members)
-        elif self._pattern.is_folder:
-            yield from walk(spot.whole)
-        elif spot.whole.is_file():
-            yield spot.whole.name, spot.whole.lstat()
+            return Seen(_UNREADABLE, 0, 0, 0.0, 0.0, why(error))
 
     # which places there are
 
@@ -178,7 +178,7 @@ class Survey:
             _identity(export)
             for path, info in walk(export):
                 whole = export / path
-                state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                state = _state(info)
                 known = self._files.get(whole)
                 if known is None or known.state != state:
                     uid, _ = self._header(whole)
@@ -187,6 +187,10 @@ class Survey:
                 if known.place:
                     spots[known.place] = Spot(export, "")
         self._files = files
+        members = defaultdict[str, list[Path]](list)
+        for whole in sorted(files):
+            members[files[whole].place].append(whole)
+        self._members = dict(members)
         self.others = sum(not file.place for file in files.values())
         return spots
 
@@ -209,8 +213,7 @@ class Survey:
         """Return the files of a place by their path in it, but for what half-done copies leave."""
         spot = self.spots[name]
         if self._pattern is None:
-            mine = [path for path, file in self._files.items() if file.place == name]
-            return [(self._plain_name(path), path) for path in sorted(mine)]
+            return [(self._plain_name(path), path) for path in self._members[name]]
         if self._pattern.is_folder:
             found = [(path, spot.whole / path) for path, _ in walk(spot.whole)]
         else:
@@ -233,6 +236,45 @@ def _identity(export: Path) -> Identity:
         return identity(export)
     except FolderAbsent as error:
         raise nameless(error, export, "The export") from None
+
+
+def _state(info: os.stat_result) -> _State:
+    return (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+def fingerprint(folders: Iterable[tuple[str, list[tuple[str, _State]]]]) -> Seen:
+    """Return what changes with any file in some folders, each with its names and states."""
+    digest, files, size, newest = blake2b(digest_size=16), 0, 0, 0
+    for folder, states in folders:
+        if not states:
+            continue
+        states.sort()
+        digest.update(repr((folder, states)).encode("utf-8", "surrogateescape"))
+        files += len(states)
+        for _, (length, modified, _, _) in states:
+            size += length
+            newest = max(newest, modified)
+    return Seen(digest.hexdigest(), files, size, 0.0, 0.0, newest=newest / 1e9)
+
+
+def folders_below(root: Path) -> Iterator[tuple[str, list[tuple[str, _State]]]]:
+    """Yield each folder below a folder with the files in it, in a fixed order; raise OSError."""
+    base = str(root)
+    pending = [base]
+    while pending:
+        folder = pending.pop()
+        states, below = list[tuple[str, _State]](), list[str]()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    info = entry.stat(follow_symlinks=False)
+                    state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                    states.append((entry.name, state))
+                elif entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+        below.sort(reverse=True)
+        pending += below
+        yield folder[len(base) :], states
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
