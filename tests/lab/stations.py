@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ class Station:
 
     def __init__(self, bench: Bench, root: Path, export: Path) -> None:
         self.bench, self.root, self.export = bench, root, export
-        self._asked = 0
+        self._asked, self._written = 0, 0.0
 
     def write(self, study: str, files: Mapping[str, str | bytes]) -> None:
         """Let the scanner write files of a study."""
@@ -38,6 +39,8 @@ class Station:
             path = self.export / study / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+            self._written += 0.001  # files that are written in one moment have one time
+            os.utime(path, (self.bench.clock.now() + self._written,) * 2)
 
     def rename(self, before: str, after: str) -> None:
         """Give a folder of the export another name."""

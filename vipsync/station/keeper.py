@@ -42,7 +42,7 @@ from vipsync.station.model import (
 from vipsync.station.plan import Act, Action, StationPlan, plan_station
 from vipsync.station.private import Table, open_table, refuse_rivals
 from vipsync.station.publish import StationStatus, publish, station_status, troubled
-from vipsync.station.reading import Whose, read_place, uid_of
+from vipsync.station.reading import Whose, first_words, read_place
 from vipsync.station.settings import load
 from vipsync.station.survey import Survey
 from vipsync.status.status import status_of
@@ -131,7 +131,7 @@ class Keeper:
         refuse_rivals(table, self.root)
         table.keep()
         self._private, self._settings = table, settings
-        self._survey = Survey(settings, table.secret, self._timing.clock, uid_of)
+        self._survey = Survey(settings, table.secret, self._timing.clock, first_words)
         self._scan_at = 0.0
 
     def _read_settings(self) -> StationSettings:
@@ -378,7 +378,7 @@ class Keeper:
                 place = self.ledger.state.places[name]
                 self.ledger.commit([replace(place, read=seen, contents=found)])
                 if self._private and whose.persons:
-                    persons = sorted({" ".join(p).strip() for p in whose.persons})
+                    persons = sorted(whose.persons)
                     for study in found.studies:
                         self._private.people[study] = persons
                     self._private.keep()

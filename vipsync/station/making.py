@@ -23,6 +23,7 @@ from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import parse
 from vipsync.station.folder import StationFolder
 from vipsync.station.model import StationSettings, Study
+from vipsync.station.reading import content_of
 from vipsync.station.settings import template_of
 
 Check = Callable[[Path, Path], str]
@@ -96,7 +97,8 @@ def fill(
         shutil.rmtree(left, ignore_errors=True)
     make_folder(fresh)
     try:
-        for number, (whole, files) in enumerate(sources, 1):
+        apart = _each_content_once(sources) if len(sources) > 1 else sources
+        for number, (whole, files) in enumerate(apart, 1):
             part = fresh if number == 1 else fresh / f"part-{number}"
             if settings.prepare:
                 _prepare(settings.prepare, whole, files, part, session, stop)
@@ -117,6 +119,21 @@ def fill(
     finally:
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _each_content_once(
+    sources: Sequence[tuple[Path, Sequence[tuple[str, Path]]]],
+) -> list[tuple[Path, list[tuple[str, Path]]]]:
+    """Leave out of later places what earlier ones have: a study that was sent twice is one study."""
+    seen = set[str]()
+    found = []
+    for whole, files in sources:
+        contents = {name: content_of(path) for name, path in files}
+        fresh = [(name, path) for name, path in files if contents[name] not in seen]
+        seen.update(contents.values())
+        if fresh:
+            found.append((whole, fresh))
+    return found
 
 
 def _copy(files: Sequence[tuple[str, Path]], into: Path, stop: Callable[[], None]) -> None:

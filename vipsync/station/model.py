@@ -69,7 +69,7 @@ class Seen(Struct, frozen=True):
     """A place as it was last looked at.
 
     `print` changes with the name, size, times and inode of any file. `newest` is the time of its
-    newest file (UTC s). `changed_at`: its last seen difference (monotonic s). `problem` says why a part of it could not be looked at.
+    newest file (UTC s), `study` and `person` what the first header says while it still grows. `changed_at`: its last seen difference (monotonic s). `problem` says why a part of it could not be looked at.
     """
 
     print: str
@@ -79,6 +79,8 @@ class Seen(Struct, frozen=True):
     looked_at: float
     problem: str = ""
     newest: float = 0.0
+    study: str = ""
+    person: str = ""
 
     @property
     def quiet(self) -> float:
@@ -162,7 +164,7 @@ class Place(Struct, frozen=True):
     `read` is its print when it was last read, `contents` what was found then. `before`: the number of
     files that it had when the station was made, where it then was there. `word` is what a person
     said of it; `joined` the study that a person said it belongs to; `newest` the time of its newest file
-    when it was found.
+    when it was found. `first_study` and `first_person` are what its first header said.
     """
 
     id: str
@@ -175,6 +177,8 @@ class Place(Struct, frozen=True):
     word: str = ""
     joined: str = ""
     newest: float = 0.0
+    first_study: str = ""
+    first_person: str = ""
 
     @property
     def age(self) -> tuple[float, float, str]:
@@ -189,7 +193,13 @@ class Place(Struct, frozen=True):
     @property
     def study(self) -> str:
         """Return the study that it holds, empty while nobody knows."""
-        return self.joined or (self.contents.studies[0] if self.contents.studies else "")
+        read = self.contents.studies[0] if self.contents.studies else ""
+        return self.joined or read or self.first_study
+
+    @property
+    def person(self) -> str:
+        """Return what tells its person from others, empty while nobody knows."""
+        return self.contents.person or self.first_person
 
 
 class Study(Struct, frozen=True):

@@ -13,7 +13,7 @@ from vipsync.station.ledger import read_station
 from vipsync.station.model import Stage, State, Station, StationSettings, View
 from vipsync.station.plan import Act, Action, StationPlan, plan_station
 from vipsync.station.private import read_table
-from vipsync.station.reading import read_place, uid_of
+from vipsync.station.reading import first_words, read_place
 from vipsync.station.settings import load
 from vipsync.station.survey import Survey
 
@@ -30,7 +30,7 @@ class Outlook:
         self.state = read_station(ledger) if ledger.exists() else State(Station(""))
         table = read_table(self.folder.identity())
         self.secret = table.secret if table else secrets.token_bytes(32)
-        self.survey = Survey(self.settings, self.secret, time.monotonic, uid_of)
+        self.survey = Survey(self.settings, self.secret, time.monotonic, first_words)
 
     def plan(self) -> StationPlan:
         """Return the plan as if every study were quiet; the rows of new studies are in `state`."""

@@ -127,9 +127,24 @@ def _noted(view: View) -> Iterator[Row]:
         row = known.get(name)
         if row is None:
             before = seen.files if not station.began and _is_old(view, seen) else None
-            yield Place(name, view.wall, view.wall, seen.print, before=before, newest=seen.newest)
+            yield Place(
+                name,
+                view.wall,
+                view.wall,
+                seen.print,
+                before=before,
+                newest=seen.newest,
+                first_study=seen.study,
+                first_person=seen.person,
+            )
         elif row.print != seen.print and not seen.problem:
-            yield replace(row, print=seen.print, changed_at=view.wall)
+            yield replace(
+                row,
+                print=seen.print,
+                changed_at=view.wall,
+                first_study=seen.study or row.first_study,
+                first_person=seen.person or row.first_person,
+            )
     if not station.began:
         yield replace(station, began=True, since=view.wall)
 
@@ -179,14 +194,15 @@ def _said_of_place(view: View, place: Place, asked: Asked) -> Iterator[Row]:
 
 def _twin(view: View, place: Place) -> Place | None:
     """Return the place of another study of the same person that came at the same time, the first one."""
-    person = place.contents.person
     others = (
         other
         for other in view.state.places.values()
-        if person
-        and other.contents.person == person
+        if place.person
+        and other.person == place.person
         and other.study != place.study
+        and other.before is None
         and abs(other.found_at - place.found_at) < TWINS
+        and abs(other.newest - place.newest) < TWINS
     )
     return min(others, key=lambda other: other.age, default=None)
 
@@ -365,7 +381,7 @@ class _Draft:
             self.waits = True
             return
         known = [*self.view.state.studies.values(), *(r for r in self.rows if isinstance(r, Study))]
-        person = place.contents.person
+        person = place.person
         same = [s.subject for s in known if person and s.person == person]
         subject = same[0] if same else max((s.subject for s in known), default=0) + 1
         number = max((s.number for s in known), default=0) + 1

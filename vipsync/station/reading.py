@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from vipsync.errors import FolderAbsent
 from vipsync.model import BLOCK
 from vipsync.station.model import DIGEST, Contents
-from vipsync.station.survey import hidden_name
+from vipsync.station.survey import hidden_name, person_key, study_key
 
 INSTALL = "pip install 'vipsync[dicom]'"
 _MAGIC_AT, _MAGIC = 128, b"DICM"
@@ -46,7 +46,7 @@ class NoDicom(Exception):
 class Whose(Struct):
     """What the headers of a place name; never written down, but for the table on this machine."""
 
-    persons: set[tuple[str, str]] = set()
+    persons: set[str] = set()
 
 
 class _Series(Struct):
@@ -55,10 +55,17 @@ class _Series(Struct):
     words: set[str] = field(default_factory=set)
 
 
-def uid_of(path: Path) -> str:
-    """Return the StudyInstanceUID of a file, empty for one that is no DICOM or not whole yet."""
-    header = _header(path)
-    return str(getattr(header, "StudyInstanceUID", "")) if header is not None else ""
+def first_words(path: Path) -> tuple[str, str]:
+    """Return the study's id and the person that a file names, empty where it names none, or not yet."""
+    if path.name == "subject":
+        return _bruker(path), ""
+    try:
+        header = _header(path)
+    except NoDicom:
+        return "", ""
+    if header is None:
+        return "", ""
+    return str(header.get("StudyInstanceUID", "")), _person(header)
 
 
 def read_place(
@@ -83,27 +90,22 @@ def read_place(
             problem = f"It holds DICOM, and pydicom is not installed: {INSTALL}"
             continue
         if header is not None:
-            studies[_study(secret, str(header.get("StudyInstanceUID", "")))] = None
+            studies[study_key(secret, str(header.get("StudyInstanceUID", "")))] = None
             _take_in(header, series, whose)
         elif name.rpartition("/")[2] == "subject" and (uid := _bruker(path)):
-            studies[_study(secret, uid)] = None
+            studies[study_key(secret, uid)] = None
     found = tuple(studies) or (_by_itself(secret, place, hashes, lone=lone),)
     for one in series.values():
         words.update(dict.fromkeys(one.words))
-    persons = sorted("\0".join(p) for p in whose.persons)
     contents = Contents(
         found,
-        hidden_name(secret, "person", *persons) if persons else "",
+        person_key(secret, *sorted(whose.persons)),
         "".join(sorted(hashes)),
         tuple(words),
         "; ".join(_gaps(series)),
         problem,
     )
     return contents, whose
-
-
-def _study(secret: bytes, uid: str) -> str:
-    return hidden_name(secret, "study", uid)
 
 
 def _by_itself(secret: bytes, place: str, hashes: set[str], *, lone: bool) -> str:
@@ -161,9 +163,13 @@ def _take_in(header: Any, series: dict[str, _Series], whose: Whose) -> None:
         one.numbers.add(number)
     for tag in ("NumberOfSeriesRelatedInstances", "ImagesInAcquisition"):
         one.announced = max(one.announced, _number(header.get(tag)) or 0)
-    person = (str(header.get("PatientID", "")), str(header.get("PatientName", "")))
-    if any(person):
+    if person := _person(header):
         whose.persons.add(person)
+
+
+def _person(header: Any) -> str:
+    words = (str(header.get("PatientName", "")), str(header.get("PatientID", "")))
+    return " ".join(word for word in words if word)
 
 
 def _number(value: object) -> int | None:

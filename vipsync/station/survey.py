@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from vipsync.model import replace
 from vipsync.observe.export import nameless
 from vipsync.station.model import Seen, StationSettings
 
-Uid = Callable[[Path], str]
-"""Return the StudyInstanceUID of a file, empty for one that has none."""
+Header = Callable[[Path], tuple[str, str]]
+"""Return the study's id and the person that a file names, empty where it names none."""
+
+_PEEKED = 5
+"""Files of a place whose headers are looked at to know its study while it grows."""
 
 _UNREADABLE = "unreadable"
 
@@ -41,8 +45,12 @@ class Spot(Struct, frozen=True):
         return self.export / self.path
 
 
+_State = tuple[int, int, int, int]
+"""Size, time of content, time of change (ns), inode."""
+
+
 class _File(Struct, frozen=True):
-    state: tuple[int, int, int, int]
+    state: _State
     place: str
 
 
@@ -50,6 +58,16 @@ def hidden_name(secret: bytes, *words: str) -> str:
     """Return what stands for words of the export: the same on this machine, and telling nothing."""
     text = "\0".join(words).encode("utf-8", "surrogateescape")
     return hmac.new(secret, text, "sha256").hexdigest()
+
+
+def study_key(secret: bytes, uid: str) -> str:
+    """Return what a study with an id of its own is known by."""
+    return hidden_name(secret, "study", uid)
+
+
+def person_key(secret: bytes, *persons: str) -> str:
+    """Return what a person is known by, empty for nobody."""
+    return hidden_name(secret, "person", *persons) if any(persons) else ""
 
 
 class Survey:
@@ -60,17 +78,20 @@ class Survey:
         settings: StationSettings,
         secret: bytes,
         clock: Callable[[], float],
-        uid: Uid,
+        header: Header,
     ) -> None:
         self.exports = [Path(path) for path in settings.exports]
         self.seen: dict[str, Seen] = {}
         self.spots: dict[str, Spot] = {}
         self.others = 0
         self.last_duration = 0.0
-        self._secret, self._clock, self._uid = secret, clock, uid
+        self._secret, self._clock, self._header = secret, clock, header
         self._pattern = compile_pattern(settings.study) if settings.by == "folder" else None
         self._ignored = IgnoreRules(BUILT_IN_IGNORE, (), "", "")
         self._files: dict[Path, _File] = {}
+        self._members: dict[str, list[Path]] = {}
+        self._known: dict[str, tuple[str, str]] = {}
+        self._tried: dict[str, str] = {}
 
     # looking
 
@@ -84,8 +105,8 @@ class Survey:
         else:
             found = {name: self.spots[name] for name in only if name in self.spots}
         prints = {name: self._print(name, spot) for name, spot in found.items()}
+        self.spots |= {name: spot for name, spot in found.items() if prints[name].files}
         self._take_in(prints, started, whole=only is None or self._pattern is None)
-        self.spots |= {name: spot for name, spot in found.items() if name in self.seen}
         if only is None:
             self.last_duration = self._clock() - started
 
@@ -99,28 +120,37 @@ class Survey:
             same = old is not None and old.print == fresh.print and not fresh.problem
             changed = old.changed_at if same and old else now
             looked = started if same else now
-            kept[name] = replace(fresh, changed_at=changed, looked_at=looked)
+            study, person = self._first_words(name, fresh.print)
+            kept[name] = replace(
+                fresh, changed_at=changed, looked_at=looked, study=study, person=person
+            )
         self.seen = kept
 
-    def _print(self, name: str, spot: Spot) -> Seen:
-        digest, files, size, newest = blake2b(digest_size=16), 0, 0, 0.0
-        try:
-            for path, info in self._states(name, spot):
-                state = (path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-                digest.update("\0".join(map(str, state)).encode("utf-8", "surrogateescape"))
-                files, size, newest = files + 1, size + info.st_size, max(newest, info.st_mtime)
-        except OSError as error:
-            return Seen(_UNREADABLE, files, size, 0.0, 0.0, why(error))
-        return Seen(digest.hexdigest(), files, size, 0.0, 0.0, newest=newest)
+    def _first_words(self, name: str, print_: str) -> tuple[str, str]:
+        """Return the study and the person that the first headers of a place name, as far as they do."""
+        untried = self._tried.get(name) != print_
+        if name not in self._known and name in self.spots and untried:
+            self._tried[name] = print_
+            for _, path in self.files(name)[:_PEEKED]:
+                study, person = self._header(path)
+                if study:
+                    self._known[name] = (
+                        study_key(self._secret, study),
+                        person_key(self._secret, person),
+                    )
+                    break
+        return self._known.get(name, ("", ""))
 
-    def _states(self, name: str, spot: Spot) -> Iterator[tuple[str, os.stat_result]]:
-        if self._pattern is None:
-            members = sorted(p for p, f in self._files.items() if f.place == name)
-            yield from ((str(path), path.lstat()) for path in members)
-        elif self._pattern.is_folder:
-            yield from walk(spot.whole)
-        elif spot.whole.is_file():
-            yield spot.whole.name, spot.whole.lstat()
+    def _print(self, name: str, spot: Spot) -> Seen:
+        try:
+            if self._pattern is None:
+                states = [(str(p), self._files[p].state) for p in self._members[name]]
+                return fingerprint([("", states)])
+            if self._pattern.is_folder:
+                return fingerprint(folders_below(spot.whole))
+            return fingerprint([("", [(spot.whole.name, _state(spot.whole.lstat()))])])
+        except OSError as error:
+            return Seen(_UNREADABLE, 0, 0, 0.0, 0.0, why(error))
 
     # which places there are
 
@@ -148,15 +178,19 @@ class Survey:
             _identity(export)
             for path, info in walk(export):
                 whole = export / path
-                state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                state = _state(info)
                 known = self._files.get(whole)
                 if known is None or known.state != state:
-                    uid = self._uid(whole)
+                    uid, _ = self._header(whole)
                     known = _File(state, hidden_name(self._secret, "uid", uid) if uid else "")
                 files[whole] = known
                 if known.place:
                     spots[known.place] = Spot(export, "")
         self._files = files
+        members = defaultdict[str, list[Path]](list)
+        for whole in sorted(files):
+            members[files[whole].place].append(whole)
+        self._members = dict(members)
         self.others = sum(not file.place for file in files.values())
         return spots
 
@@ -179,12 +213,16 @@ class Survey:
         """Return the files of a place by their path in it, but for what half-done copies leave."""
         spot = self.spots[name]
         if self._pattern is None:
-            found = [(p.name, p) for p, file in self._files.items() if file.place == name]
-        elif self._pattern.is_folder:
+            return [(self._plain_name(path), path) for path in self._members[name]]
+        if self._pattern.is_folder:
             found = [(path, spot.whole / path) for path, _ in walk(spot.whole)]
         else:
             found = [(spot.whole.name, spot.whole)]
         return sorted((path, whole) for path, whole in found if not self._ignored(path))
+
+    def _plain_name(self, path: Path) -> str:
+        """Return how a file of a dump is called in a session: its folders there are anybody's."""
+        return f"{hidden_name(self._secret, 'file', str(path))[:16]}.dcm"
 
     @property
     def lone(self) -> bool:
@@ -198,6 +236,45 @@ def _identity(export: Path) -> Identity:
         return identity(export)
     except FolderAbsent as error:
         raise nameless(error, export, "The export") from None
+
+
+def _state(info: os.stat_result) -> _State:
+    return (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+def fingerprint(folders: Iterable[tuple[str, list[tuple[str, _State]]]]) -> Seen:
+    """Return what changes with any file in some folders, each with its names and states."""
+    digest, files, size, newest = blake2b(digest_size=16), 0, 0, 0
+    for folder, states in folders:
+        if not states:
+            continue
+        states.sort()
+        digest.update(repr((folder, states)).encode("utf-8", "surrogateescape"))
+        files += len(states)
+        for _, (length, modified, _, _) in states:
+            size += length
+            newest = max(newest, modified)
+    return Seen(digest.hexdigest(), files, size, 0.0, 0.0, newest=newest / 1e9)
+
+
+def folders_below(root: Path) -> Iterator[tuple[str, list[tuple[str, _State]]]]:
+    """Yield each folder below a folder with the files in it, in a fixed order; raise OSError."""
+    base = str(root)
+    pending = [base]
+    while pending:
+        folder = pending.pop()
+        states, below = list[tuple[str, _State]](), list[str]()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    info = entry.stat(follow_symlinks=False)
+                    state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                    states.append((entry.name, state))
+                elif entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+        below.sort(reverse=True)
+        pending += below
+        yield folder[len(base) :], states
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
