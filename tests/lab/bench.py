@@ -115,6 +115,16 @@ def files_below(root: Path, *but: str) -> dict[str, bytes]:
     return {n.as_posix(): p.read_bytes() for n, p in paths.items() if n.parts[0] not in but}
 
 
+OWN = ("session_data.json", "results.csv", "index.html")
+"""What vipsync itself writes into outputs/."""
+
+
+def is_of_a_crate(path: str) -> bool:
+    """Tell whether a path below outputs/ is of what says where results came from."""
+    names = ("ro-crate-metadata.json", "descriptor.json", "invocation.json")
+    return path.endswith(names) or "/invocations/" in path
+
+
 def numbered(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Call each results folder by its number, where its name is a time."""
     stamps = sorted({stamp for name in files for stamp in STAMP.findall(name)})
@@ -154,7 +164,8 @@ class Study:
 
     def outputs(self) -> dict[str, bytes]:
         """Return the results in outputs/ by path, each results folder called by its number."""
-        return numbered(files_below(self.root / "outputs", "session_data.json", "results.csv"))
+        found = numbered(files_below(self.root / "outputs", *OWN))
+        return {path: content for path, content in found.items() if not is_of_a_crate(path)}
 
     def result(self, name: str) -> Path:
         """Return the one path in outputs/ that ends so."""

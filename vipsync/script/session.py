@@ -32,15 +32,18 @@ from vipsync.model import (
 )
 from vipsync.plan import calls as plans
 from vipsync.record.backup import REMOVED
+from vipsync.results.gallery import PAGE
 from vipsync.script import checks
 from vipsync.script.account import Account
 from vipsync.script.drive import Step, go_on
 from vipsync.script.outcomes import how_they_ended
+from vipsync.script.pictures import display, in_notebook, pictures
 from vipsync.script.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.script.steps import some
 from vipsync.script.vip_client_names import VipClientNames
 from vipsync.script.words import SessionReport, pipeline_list, pipeline_page
 from vipsync.settings.keys import KEY_VARIABLE
+from vipsync.status.status import count
 
 
 class VipSession(VipClientNames):
@@ -186,6 +189,7 @@ class VipSession(VipClientNames):
         go_on(step)
         snapshot = step.look()
         self._places = {**self._places, **plans.places(snapshot)}
+        step.session.take_over([self.account.as_given(self.pipeline_id or "")])
         launch = self._request(snapshot, nb_runs)
         launch = plans.interrupted(step.state, launch) or launch
         files = self._files(launch)
@@ -359,6 +363,18 @@ class VipSession(VipClientNames):
         lines = [f"{name}: {json.dumps(value, indent=3)}" for name, value in shown.items()]
         rule = "-" * len(title)
         self._report.line("\n".join([rule, title, rule, *lines, rule]))
+        return self
+
+    def show(self) -> Self:
+        """Show the pictures of the results: in a notebook as such, elsewhere say where they are."""
+        if self._nothing_launched():
+            return self
+        with self._held() as step:
+            found = list(pictures(step.look(), self.outputs, step.session.folder.previews))
+            if found and in_notebook():
+                display(found)
+            number = count(len(found), "picture")
+            self._report.line(f"{number} of the results: {self.output_dir}/{PAGE} shows all.")
         return self
 
     @classmethod

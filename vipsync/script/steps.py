@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from vipsync.client.vip_client import LIST_LIMIT
-from vipsync.errors import InputsRefused, PropertyMissing, PropertyValueError, ResultsMissing
+from vipsync.disk.own_files import OwnFiles
+from vipsync.errors import (
+    InputsRefused,
+    PropertyMissing,
+    PropertyValueError,
+    ResultsMissing,
+    VipsyncError,
+)
 from vipsync.model import Lease, Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.data_set import Local
@@ -20,6 +28,7 @@ from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import REMOVED, Backup, kept_in_workflows, workflows_of
+from vipsync.results.gallery import Gallery
 from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
 from vipsync.script.backup import (
@@ -64,6 +73,15 @@ class SessionSteps(SessionProperties):
                     after = kept_in_workflows(workflows_of(step.state), before)
                     self.values["workflows"] = inventory(after)
                     self._save(step.state)
+                    if not isinstance(sys.exception(), KeyboardInterrupt):
+                        self._make_page(step)
+
+    def _make_page(self, step: Step) -> None:
+        """Write the page of results and what belongs to it, where there are any."""
+        with suppress(VipsyncError):
+            step.look()
+            own = OwnFiles(self.outputs, step.session.folder.own_files, step.session.folder.root)
+            Gallery().complete(step.session, own)
 
     def _catch_up(self, step: Step) -> None:
         """Take over what another program did with this session, and say where it is to be on VIP."""
