@@ -319,6 +319,14 @@ def test_a_member_says_where_it_lies() -> None:
     assert {f.member for f in looked_at(deep).findings} == {"x/b.tgz/d/a.rda"}
 
 
+def test_what_differs_in_each_image_is_told_once() -> None:
+    """Thousands of images in one archive have thousands of identifiers and times."""
+    images = {f"{n}.dcm": scans.dicom(ContentTime=f"10{n:02}00") for n in range(60)}
+    told = [f for f in looked_at(scans.zipped(images)).findings if f.layer is Layer.TOLD]
+    assert {f.field for f in told} == {"UIDs", "dates"}
+    assert len(told) == 2
+
+
 def test_archives_too_deep_in_each_other_are_not_understood() -> None:
     """Each level takes time and space."""
     content = scans.zipped({"c.zip": scans.zipped({"b.zip": scans.zipped({"a.rda": SMALL})})})

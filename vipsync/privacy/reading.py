@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from vipsync.privacy.findings import Finding, Layer
+from vipsync.privacy.judging import is_dummy
 from vipsync.privacy.meanings import meaning
 
 EVERYTHING = 1 << 62
 """A place behind the end of every file."""
 
 _MOST_VALUES = 20_000  # different values of one file or archive
+_MANY = {"dates", "UIDs"}  # each image has others, and none of them is worth keeping
 _MOST_TEXT = 4096  # characters of a value that are kept
 
 
@@ -46,6 +48,8 @@ class Reading:
     ) -> None:
         """Write down a value and, as (start, end), where it stands; nothing for an empty one."""
         text = value.strip("\0 \t\r\n")[:_MOST_TEXT]
+        if name in _MANY and not is_dummy(text):
+            text = "filled"
         if not text:
             return
         self.take(Finding(layer, name, text))
