@@ -162,6 +162,14 @@ def test_lines_after_the_points_may_be_a_name(signals: int) -> None:
     assert fields(scans.mrui("", signals)) == {}
 
 
+def test_old_jmrui_files_do_not_say_how_many_signals_they_hold() -> None:
+    """Points are no text."""
+    content = bytearray(scans.mrui(signals=3))
+    content[13 * 8 : 14 * 8] = bytes(8)
+    assert fields(bytes(content)) == {}
+    assert fields(bytes(content) + b"Zoe Smith") == {"TextAfterPoints": "Zoe Smith"}
+
+
 def test_titles_of_lcmodel_are_fields() -> None:
     """A title is printed on each page of the results."""
     assert fields(scans.lcmodel("Smith''s", "A1")) == {
@@ -256,9 +264,16 @@ def test_columns_of_tables_are_fields(encoding: str, sign: str) -> None:
     assert fields(content) == {"PatientName": "Zoë Smith", "PatientBirthDate": "1970-01-31"}
 
 
+@pytest.mark.parametrize("titles", ["index\tname", "name\ttype\tunits", "id\tfirst\tlast"])
+def test_a_name_in_a_table_of_things_is_no_persons(titles: str) -> None:
+    """Regions and channels have names too."""
+    assert fields(f"{titles}\n{titles.replace('name', 'Amygdala')}\n".encode()) == {}
+
+
 def test_a_participant_has_a_label() -> None:
     """What is no label may be a name."""
     assert fields(b"participant_id\tsex\nsub-smith01\tF\n01\tM\n") == {}
+    assert fields(b"id\tsex\nZoe Smith\tF\n") == {"PatientID": "Zoe Smith"}
     assert fields(b"participant_id\tsex\nZoe Smith\tF\n") == {"PatientID": "Zoe Smith"}
 
 
