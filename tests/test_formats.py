@@ -112,9 +112,11 @@ def test_a_measurement_without_its_header_is_not_understood() -> None:
 # GE
 
 
-@pytest.mark.parametrize("revision", [7.0, 9.0, 11.0, 16.0, 20.006, 24.0, 26.002, 28.003, 31.0])
+@pytest.mark.parametrize(
+    "revision", [7.0, 9.0, 11.0, 16.0, 20.006, 20.007, 21.0, 24.0, 26.002, 28.003, 31.0]
+)
 def test_a_pfile_is_read_by_its_revision(revision: float) -> None:
-    """The header moved nine times; before 11, the bytes were the other way round."""
+    """The header moved ten times; before 11, the bytes were the other way round."""
     person = PERSON | {"PatientName": "Müller^Zoë"}
     assert fields(scans.pfile(revision, **person)) == person
 
@@ -125,6 +127,18 @@ def test_a_pfile_of_an_unknown_revision_is_not_understood(revision: float) -> No
     inspection = looked_at(scans.pfile(revision))
     assert inspection.format == "GE P-file"
     assert "revision" in inspection.not_understood
+
+
+def test_a_pfile_has_physicians_and_a_history() -> None:
+    """Beside the patient, others and a free text stand there."""
+    content = bytearray(scans.pfile(26.002))
+    for place, said in ((194460, b"has a sister"), (194717, b"Dr Jones"), (194847, b"kim")):
+        content[place : place + len(said)] = said
+    assert fields(bytes(content)) == {
+        "ExamHistoryComment": "has a sister",
+        "ReferringPhysicianName": "Dr Jones",
+        "OperatorsName": "kim",
+    }
 
 
 def test_a_pfile_that_is_cut_short_is_not_understood() -> None:
