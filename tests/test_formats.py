@@ -255,6 +255,16 @@ def test_fields_of_json_are_found_at_every_depth() -> None:
     assert fields(b'{"PatientName": {"given": "Zoe"}}') == {"PatientName": "Zoe"}
 
 
+@pytest.mark.parametrize(
+    ("comment", "told"), [("Unaliased MB3/PE3/LB SENSE1", True), ("MB3 Zoe", False)]
+)
+def test_a_comment_that_a_sequence_writes_is_told_only(comment: str, told: bool) -> None:
+    """It goes from the image into what converters make of it."""
+    for content in (scans.sidecar(ImageComments=comment), scans.dicom(ImageComments=comment)):
+        found = {f.field: f.layer for f in looked_at(content).findings}
+        assert found["ImageComments"] is (Layer.TOLD if told else Layer.FIELD)
+
+
 def test_dicom_as_json_is_read_by_its_tags() -> None:
     """A tag is a field's name as well."""
     model = {

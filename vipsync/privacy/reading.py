@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,9 @@ EVERYTHING = 1 << 62
 
 _MOST_VALUES = 20_000  # different values of one file or archive
 _MANY = {"dates", "UIDs"}  # each image has others, and none of them is worth keeping
+_SEQUENCES_SAY = re.compile(r"Unaliased MB\d+/PE\d+(/LB)?( SENSE\d?)?")
+"""What multiband sequences write as a comment into each image, and converters into their files."""
+
 _MOST_TEXT = 4096  # characters of a value that are kept
 
 
@@ -52,6 +56,8 @@ class Reading:
             text = "filled"
         if not text:
             return
+        if _SEQUENCES_SAY.fullmatch(text):
+            layer = Layer.TOLD
         self.take(Finding(layer, name, text))
         if place and layer is Layer.FIELD:
             self.own.append(place)
