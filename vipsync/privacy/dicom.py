@@ -163,6 +163,7 @@ class _Walk:
         finally:
             inner.close()
             self._reading.own.clear()  # places in another stream
+            self._reading.not_checked += ("other places in what is deflated",)
 
     def _is_explicit(self, at: int) -> bool:
         vr = self._content.at(at + 4, 2)
