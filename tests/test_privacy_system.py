@@ -307,6 +307,22 @@ def test_a_file_that_changes_after_its_verdict_is_judged_again(told: Bench) -> N
     assert leaks(told) == []
 
 
+def test_a_file_that_comes_later_is_not_called_as_somebody_who_was_found_before(
+    told: Bench,
+) -> None:
+    """In this process, and in one that was started since."""
+    study = told.study(settings=SETTINGS)
+    study.write({"1.mrui": scans.rda(PatientName="OBrien^Zoé")})
+    told.rest()
+    study.write({"OBRIEN_2.mrui": "x"})
+    told.rest()
+    told.restart()
+    study.write({"zoe-OBRIEN/3.mrui": "y", "clear.mrui": "x"})
+    told.rest()
+    assert list(told.vip_inputs()) == ["clear.mrui"]
+    assert leaks(told) == []
+
+
 def test_a_mended_file_goes(told: Bench) -> None:
     """What was refused is sent once the values are out of it."""
     study = told.study(settings=SETTINGS)

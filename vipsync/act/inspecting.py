@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import BinaryIO
 
 from vipsync import actions as do
-from vipsync.model import RelPath
+from vipsync.errors import VipsyncError
+from vipsync.model import FileState, RelPath
 from vipsync.privacy.findings import Inspection
 from vipsync.privacy.identifiers import Identifier, hits, identifiers
 from vipsync.privacy.inspecting import inspect
@@ -20,30 +23,40 @@ _Files = Mapping[RelPath, object]
 
 
 def inspected(
-    action: do.Inspect, file: BinaryIO, files: _Files, see: Callable[[bytes], object] | None
+    action: do.Inspect,
+    file: BinaryIO,
+    files: _Files,
+    see: Callable[[bytes], object] | None,
+    beside: Iterable[tuple[Path, FileState]] = (),
 ) -> Found:
-    """Return what was found; `files` lie beside it, and their names may tell who it is.
+    """Return what was found; `files` lie in the same folder, and their names may tell who it is.
 
-    `see` is given the bytes that were looked at, all and in order.
+    `see` is given the bytes that were looked at, all and in order. `beside` are files in which somebody was
+    found: the path may name them.
     """
     inspection = inspect(file, action.path, names=action.names, see=see)
     policy = policy_of(action.policy)
     verdict = judge(inspection, policy, action.path)
     persons = _persons(inspection, policy, action.path)
+    others = {one for place, state in beside for one in _persons_in(place, state, policy)}
+    parts = action.path.split("/")
+    theirs = _naming(tuple(others), parts)
+    names = _naming(persons, {*action.names, *parts, *_parts(files)}) if persons else ()
     return Found(
-        refused=_refused(verdict),
+        refused=_refused(verdict, theirs),
         told=_counts(verdict.told),
         unknown=verdict.reason,
         format=inspection.format,
         unchecked=verdict.not_checked,
-        names=_naming(persons, {*action.names, *_parts(action.path, files)}) if persons else (),
-        bare=not inspection.findings and not inspection.not_understood,
+        names=tuple(dict.fromkeys((*names, *theirs))),
+        bare=not inspection.findings and not inspection.not_understood and not theirs,
     )
 
 
-def _refused(verdict: Verdict) -> tuple[tuple[str, int], ...]:
+def _refused(verdict: Verdict, named: Iterable[tuple[str, str]]) -> tuple[tuple[str, int], ...]:
     unread = () if verdict.clear or verdict.refused else ((verdict.reason, 1),)
-    return (*_counts(verdict.refused), *unread)
+    in_path = {f"a part of {field} in a path": 1 for _, field in named}
+    return tuple({**dict(_counts(verdict.refused)), **dict(unread), **in_path}.items())
 
 
 def _counts(counts: Iterable[FieldCount]) -> tuple[tuple[str, int], ...]:
@@ -59,6 +72,15 @@ def _persons(inspection: Inspection, policy: PrivacyPolicy, path: str) -> tuple[
     return tuple(one for one in found if not policy.reason(f"a part of {one.field} in a path"))
 
 
+@lru_cache(maxsize=1 << 12)
+def _persons_in(place: Path, state: FileState, policy: PrivacyPolicy) -> tuple[Identifier, ...]:
+    """Return whom a file names that is in this state; it is read once in a process."""
+    try:
+        return _persons(inspect(place, place.name), policy, place.name)
+    except (VipsyncError, OSError):
+        return ()
+
+
 def _naming(persons: tuple[Identifier, ...], names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Return the names that hold an identity, each with the field that it stands in."""
     found = ((name, one.field) for name in sorted(names) for one in hits(persons, name)[:1])
@@ -68,9 +90,9 @@ def _naming(persons: tuple[Identifier, ...], names: Iterable[str]) -> tuple[tupl
 _last: tuple[_Files, frozenset[str]] = ({}, frozenset())
 
 
-def _parts(path: RelPath, files: _Files) -> frozenset[str]:
+def _parts(files: _Files) -> frozenset[str]:
     """Return the names of all files and folders here; the last answer serves while they are the same."""
     global _last  # threads may set it at once: each answer is right
     if _last[0] is not files:
         _last = (files, frozenset(part for one in files for part in one.split("/")))
-    return _last[1] | set(path.split("/"))
+    return _last[1]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, assert_never
@@ -298,9 +298,10 @@ def _inspect(action: do.Inspect, tools: Tools) -> do.FileInspected:
         tools.stop()
         digest.update(block)
 
-    files = tools.seen.files if tools.seen else {}
+    files: Mapping[RelPath, FileState] = tools.seen.files if tools.seen else {}
+    beside = [(_local(tools, path), files[path]) for path in action.beside if path in files]
     with _opened(_local(tools, action.path), action.state) as file:
-        found = inspected(action, file, files, None if action.sha256 else see)
+        found = inspected(action, file, files, None if action.sha256 else see, beside)
     return do.FileInspected(action.sha256 or digest.hexdigest(), found)
 
 

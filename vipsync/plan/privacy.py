@@ -97,7 +97,13 @@ class Gate:
         """Return the action that judges a file."""
         state, known = self.s.files[path], self.s.state.known.get(path)
         sha256 = known.sha256 if known and known.state == state else ""
-        return do.Inspect(path, state, self.key, self.s.settings.privacy, self.names, sha256)
+        policy, beside = self.s.settings.privacy, self._suspects
+        return do.Inspect(path, state, self.key, policy, self.names, sha256, beside)
+
+    @cached_property
+    def _suspects(self) -> tuple[RelPath, ...]:
+        """The files that are here and in which somebody was found."""
+        return tuple(p for p, row in self.s.state.suspect.items() if self.holds(p, row))
 
     def unread(self, paths: Iterable[RelPath]) -> list[do.Inspect]:
         """Return what judges those of these files that nobody has judged."""
