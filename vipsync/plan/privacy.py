@@ -30,6 +30,12 @@ from vipsync.settings.policy import policy_of
 Send = do.SendFile | do.SendPack
 SENDS = (do.SendFile, do.SendPack)
 
+JUDGING = "files are judged"
+"""The condition of a session in which files are being judged."""
+
+LONGEST_HOLD = 300.0
+"""Seconds for which files wait until all others are judged: a steady stream of new ones never ends."""
+
 SHORTEST = 5
 """Letters and digits from which on a text of the settings can name somebody."""
 
@@ -176,6 +182,11 @@ class Gate:
     def _rows(self, send: Send) -> Iterator[tuple[RelPath, Checked]]:
         paths = [send.path] if isinstance(send, do.SendFile) else [p for p, _ in send.members]
         return ((path, self.s.state.checked[path]) for path in paths)
+
+
+def holds_up(draft: Draft, *, judging: bool) -> bool:
+    """Tell whether the rest waits: what is found in one file may be in the name of another."""
+    return judging and draft.since(JUDGING) < LONGEST_HOLD
 
 
 def session_name(snapshot: Snapshot) -> str:
