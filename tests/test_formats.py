@@ -112,9 +112,11 @@ def test_a_measurement_without_its_header_is_not_understood() -> None:
 # GE
 
 
-@pytest.mark.parametrize("revision", [7.0, 9.0, 11.0, 16.0, 20.006, 24.0, 26.002, 28.003, 31.0])
+@pytest.mark.parametrize(
+    "revision", [7.0, 9.0, 11.0, 16.0, 20.006, 20.007, 21.0, 24.0, 26.002, 28.003, 31.0]
+)
 def test_a_pfile_is_read_by_its_revision(revision: float) -> None:
-    """The header moved nine times; before 11, the bytes were the other way round."""
+    """The header moved ten times; before 11, the bytes were the other way round."""
     person = PERSON | {"PatientName": "Müller^Zoë"}
     assert fields(scans.pfile(revision, **person)) == person
 
@@ -125,6 +127,18 @@ def test_a_pfile_of_an_unknown_revision_is_not_understood(revision: float) -> No
     inspection = looked_at(scans.pfile(revision))
     assert inspection.format == "GE P-file"
     assert "revision" in inspection.not_understood
+
+
+def test_a_pfile_has_physicians_and_a_history() -> None:
+    """Beside the patient, others and a free text stand there."""
+    content = bytearray(scans.pfile(26.002))
+    for place, said in ((194460, b"has a sister"), (194717, b"Dr Jones"), (194847, b"kim")):
+        content[place : place + len(said)] = said
+    assert fields(bytes(content)) == {
+        "ExamHistoryComment": "has a sister",
+        "ReferringPhysicianName": "Dr Jones",
+        "OperatorsName": "kim",
+    }
 
 
 def test_a_pfile_that_is_cut_short_is_not_understood() -> None:
@@ -160,6 +174,14 @@ def test_lines_after_the_points_may_be_a_name(signals: int) -> None:
     """A name that stands there without saying so is refused as well."""
     assert fields(scans.mrui("Zoë Smith\0", signals)) == {"TextAfterPoints": "Zoë Smith"}
     assert fields(scans.mrui("", signals)) == {}
+
+
+def test_old_jmrui_files_do_not_say_how_many_signals_they_hold() -> None:
+    """Points are no text."""
+    content = bytearray(scans.mrui(signals=3))
+    content[13 * 8 : 14 * 8] = bytes(8)
+    assert fields(bytes(content)) == {}
+    assert fields(bytes(content) + b"Zoe Smith") == {"TextAfterPoints": "Zoe Smith"}
 
 
 def test_titles_of_lcmodel_are_fields() -> None:
@@ -233,6 +255,16 @@ def test_fields_of_json_are_found_at_every_depth() -> None:
     assert fields(b'{"PatientName": {"given": "Zoe"}}') == {"PatientName": "Zoe"}
 
 
+@pytest.mark.parametrize(
+    ("comment", "told"), [("Unaliased MB3/PE3/LB SENSE1", True), ("MB3 Zoe", False)]
+)
+def test_a_comment_that_a_sequence_writes_is_told_only(comment: str, told: bool) -> None:
+    """It goes from the image into what converters make of it."""
+    for content in (scans.sidecar(ImageComments=comment), scans.dicom(ImageComments=comment)):
+        found = {f.field: f.layer for f in looked_at(content).findings}
+        assert found["ImageComments"] is (Layer.TOLD if told else Layer.FIELD)
+
+
 def test_dicom_as_json_is_read_by_its_tags() -> None:
     """A tag is a field's name as well."""
     model = {
@@ -256,9 +288,16 @@ def test_columns_of_tables_are_fields(encoding: str, sign: str) -> None:
     assert fields(content) == {"PatientName": "Zoë Smith", "PatientBirthDate": "1970-01-31"}
 
 
+@pytest.mark.parametrize("titles", ["index\tname", "name\ttype\tunits", "id\tfirst\tlast"])
+def test_a_name_in_a_table_of_things_is_no_persons(titles: str) -> None:
+    """Regions and channels have names too."""
+    assert fields(f"{titles}\n{titles.replace('name', 'Amygdala')}\n".encode()) == {}
+
+
 def test_a_participant_has_a_label() -> None:
     """What is no label may be a name."""
     assert fields(b"participant_id\tsex\nsub-smith01\tF\n01\tM\n") == {}
+    assert fields(b"id\tsex\nZoe Smith\tF\n") == {"PatientID": "Zoe Smith"}
     assert fields(b"participant_id\tsex\nZoe Smith\tF\n") == {"PatientID": "Zoe Smith"}
 
 
@@ -317,6 +356,14 @@ def test_a_member_says_where_it_lies() -> None:
     """A person must find it."""
     deep = scans.zipped({"x/b.tgz": PACKERS["tgz"](SMALL)})
     assert {f.member for f in looked_at(deep).findings} == {"x/b.tgz/d/a.rda"}
+
+
+def test_what_differs_in_each_image_is_told_once() -> None:
+    """Thousands of images in one archive have thousands of identifiers and times."""
+    images = {f"{n}.dcm": scans.dicom(ContentTime=f"10{n:02}00") for n in range(60)}
+    told = [f for f in looked_at(scans.zipped(images)).findings if f.layer is Layer.TOLD]
+    assert {f.field for f in told} == {"UIDs", "dates"}
+    assert len(told) == 2
 
 
 def test_archives_too_deep_in_each_other_are_not_understood() -> None:

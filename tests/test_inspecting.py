@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +98,21 @@ def test_what_another_file_said_is_searched_for() -> None:
     found = inspect(io.BytesIO(clean), "a.dcm", known=known).findings
     crossed = [f.field for f in found if f.layer is Layer.CROSS]
     assert crossed == ["a part of PatientName in the file's other bytes"]
+
+
+def test_a_disk_that_fails_is_no_verdict() -> None:
+    """What could not be read now is tried again; it is not "not understood"."""
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if 2**17 < self.tell() < len(self.getvalue()) - 2**17:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    members = {f"{n}.rda": os.urandom(2**16) for n in range(8)}
+    for content in (scans.zipped(members), scans.twix().ljust(2**22, b"\0")):
+        with pytest.raises(LocalFileError, match="cannot be read"):
+            inspect(Failing(content), "a", see=len)
 
 
 @pytest.mark.parametrize("fields", [{}, PERSON])

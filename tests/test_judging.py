@@ -72,7 +72,19 @@ def test_what_stands_for_nothing_is_not_refused(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["Anonymous^Smith", "Anonym 1 2", "1", "7 Anonym", "19700101", "X", "O'Brien", "Null", "王"],
+    [
+        "Anonymous^Smith",
+        "Anonym 1 2",
+        "1",
+        "7 Anonym",
+        "0-1234",
+        "000 12",
+        "19700101",
+        "X",
+        "O'Brien",
+        "Null",
+        "王",
+    ],
 )
 def test_what_may_be_a_name_is_no_dummy(value: str) -> None:
     """Only what surely names nobody passes."""

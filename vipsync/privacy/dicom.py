@@ -54,9 +54,6 @@ _FIELDS = _words("""
     OrderCallbackTelecomInformation RequestingPhysician ReferringPhysicianName IdentifyingComments
 """)
 _TELLING = re.compile(r"Institution|Station|SerialNumber|Description|ProtocolName|^Patient")
-_SEQUENCES_SAY = re.compile(r"Unaliased MB[ -~]{0,40}")
-"""What multiband sequences write as a comment into each image."""
-
 _KINDS = (
     (r"\.5\.1\.4\.1\.1\.7(\.|$)", "SecondaryCapture"),
     (r"\.5\.1\.4\.1\.1\.(3|3\.1|6|6\.1|6\.2|6\.3)$", "Ultrasound"),
@@ -166,6 +163,7 @@ class _Walk:
         finally:
             inner.close()
             self._reading.own.clear()  # places in another stream
+            self._reading.not_checked += ("other places in what is deflated",)
 
     def _is_explicit(self, at: int) -> bool:
         vr = self._content.at(at + 4, 2)
@@ -293,8 +291,7 @@ class _Walk:
     def _field(self, element: _Element) -> None:
         raw = self._content.at(element.start, min(element.length, _MOST_TEXT))
         value, place = _decoded(raw, self._charset), (element.start, element.end)
-        layer = Layer.TOLD if _SEQUENCES_SAY.fullmatch(value) else Layer.FIELD
-        self._reading.add(layer, _title(element.tag), value, place)
+        self._reading.add(Layer.FIELD, _title(element.tag), value, place)
 
     def _risks(self, element: _Element) -> None:
         tag, text = element.tag, self._text(element).upper()

@@ -39,8 +39,8 @@ _MIDDLE = (
     ("AccessionNumber", 515, 17), ("PatientBirthDate", 532, 9),
 )  # fmt: skip
 _NEW = (
-    ("ReferringPhysicianName", 0, 65), ("Radiologist", 65, 65), ("OperatorsName", 130, 65),
-    ("StudyDescription", 195, 65),
+    ("ExamHistoryComment", -257, 257), ("ReferringPhysicianName", 0, 65), ("Radiologist", 65, 65),
+    ("OperatorsName", 130, 65), ("StudyDescription", 195, 65),
 )  # fmt: skip
 
 
@@ -57,8 +57,9 @@ _LAYOUTS = (
     _Layout(9, 11, 57362, _OLD),
     _Layout(11, 13, 61677, _MIDDLE),
     _Layout(14, 17, 141161, _MIDDLE),
-    _Layout(20, 21, 143877, _newer(286, 459)),
-    _Layout(21, 23, 144425, _newer(286, 459)),
+    _Layout(20, 20.0065, 143877, _newer(286, 459)),
+    _Layout(20.0065, 21, 143877, _newer(294, 467)),
+    _Layout(21, 23, 144425, _newer(286, 459) + _newer(294, 467)),  # which of the two is not told
     _Layout(23, 26, 143877, _newer(294, 467)),
     _Layout(26, 27.0005, 194717, _newer(294, 467)),
     _Layout(27.0005, 30.5, 202909, _newer(294, 467)),

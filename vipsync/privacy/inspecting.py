@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import UnsupportedOperation
 from pathlib import Path
@@ -71,14 +72,14 @@ def inspect(
     name: str,
     *,
     names: Iterable[str] = (),
-    known: Iterable[Identifier] = (),
+    known: Sequence[Identifier] = (),
     see: See | None = None,
 ) -> Inspection:
     """Return what a file holds, whatever its name and content are.
 
     What its fields say is searched for in its other bytes, in `name`, its path in the folder, and in
-    `names`: whatever else goes to VIP with it. `known` is searched for as well. `see` is given all
-    bytes, in blocks and in order, to hash them. Raise LocalFileError where the file cannot be read,
+    `names`: whatever else goes to VIP with it. `known` is searched for as well, and in the fields
+    themselves. `see` is given all bytes, in blocks and in order, to hash them. Raise LocalFileError where the file cannot be read,
     or has changed meanwhile.
     """
     with _open(source) as file:
@@ -86,10 +87,10 @@ def inspect(
         content = FileContent(file)
         reading = _examine(content, _Way(archives.Allowance(content.size)))
         wanted = _few(reading, (*known, *identifiers(_inspection(reading))))
+        _compare(reading, known)
         for text in (name, *names):
-            _cross(
-                reading, hits(wanted, text), "a path" if text == name or "/" in text else "a name"
-            )
+            where = "a path" if text == name or "/" in text else "a name"
+            _cross(reading, hits(wanted, text), where)
         if wanted and reading.is_archive:
             again = _examine(content, _Way(archives.Allowance(content.size), wanted))
             reading.take_all(f for f in again.findings if f.layer is Layer.CROSS)
@@ -119,6 +120,13 @@ def _few(reading: Reading, wanted: tuple[Identifier, ...]) -> tuple[Identifier, 
     if len(wanted) > _MOST_WANTED:
         reading.not_checked += (f"other places of all but {_MOST_WANTED} values",)
     return wanted[:_MOST_WANTED]
+
+
+def _compare(reading: Reading, known: Sequence[Identifier]) -> None:
+    """Write down which fields still say what is known of somebody."""
+    for finding in reading.findings if known else ():
+        if finding.layer is Layer.FIELD:
+            _cross(reading, hits(known, finding.value), finding.field, finding.member)
 
 
 def _state(file: BinaryIO) -> tuple[int, ...]:
@@ -152,6 +160,10 @@ def _examine(content: Content, way: _Way) -> Reading:
         reading.not_understood = "the archive is damaged or cut short"
     except VipsyncError:  # this machine is in the way, not the content
         raise
+    except OSError as exc:
+        if exc.errno not in (None, errno.EINVAL):  # those are a parser's, of absurd content
+            raise LocalFileError(f"A file cannot be read: {exc.strerror}.") from None
+        reading.not_understood = "it cannot be read"
     except MemoryError:
         raise LocalFileError("There is not enough memory to inspect a file.") from None
     except Exception as exc:  # a parser's answer to absurd content; its text may hold a value

@@ -48,7 +48,8 @@ def _points(content: Content) -> int | None:
         return None
     if not (0 < dwell < 1e4 and 1e5 < frequency < 1e12 and 0 <= signals <= 1e6):
         return None
-    return int(points) * max(1, int(signals))
+    frames = int(signals) or (content.size - _HEADER.size) // (int(points) * 16)
+    return int(points) * max(1, frames)
 
 
 def _text(raw: bytes, start: int, reading: Reading, *, trailer: bool) -> None:

@@ -47,15 +47,17 @@ def judge(
     inspection: Inspection, policy: PrivacyPolicy, path: str, *, must_read: bool = False
 ) -> Verdict:
     """Return what becomes of a file at `path`; with `must_read`, what is not understood is refused."""
-    refused = [f for f in inspection.findings if _is_refused(f, policy)]
-    filled = [
-        f for f in inspection.findings if not is_dummy(f.value) and not _is_pseudonym(f, policy)
-    ]
+    refused, told = [], []
+    for finding in inspection.findings:
+        if _is_refused(finding, policy):
+            refused.append(finding)
+        elif not is_dummy(finding.value) and not _is_pseudonym(finding, policy):
+            told.append(finding)
     plain = any(fnmatchcase(path, pattern) for pattern in policy.plain)
     unread = "" if plain else inspection.not_understood
     return Verdict(
         refused=_counted(refused),
-        told=_counted(f for f in filled if f not in refused),
+        told=_counted(told),
         understood=not unread,
         reason=unread,
         not_checked=inspection.not_checked,
@@ -66,9 +68,9 @@ def judge(
 def is_dummy(value: str) -> bool:
     """Return whether a value is what de-identifiers write: ANONYM…, the first day, zeros, signs."""
     words = _WORD.findall(value)
-    others = [word for word in words if not _DUMMY.fullmatch(word)]
-    numbered = words[:1] != others[:1] and all(map(_NUMBER.fullmatch, others))
-    return not others or (numbered and len(others) == 1)
+    if words[:1] and words[0].casefold().startswith("anonym") and _NUMBER.fullmatch(words[-1]):
+        words.pop()
+    return all(map(_DUMMY.fullmatch, words))
 
 
 def _is_refused(finding: Finding, policy: PrivacyPolicy) -> bool:

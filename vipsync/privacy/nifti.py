@@ -18,7 +18,7 @@ _MOST_EXTENSIONS = 1000
 _DICOM, _COMMENT, _MRS = 2, 6, 44
 _TOOLS = re.compile(
     r"(FSL|FreeSurfer|SPM|AFNI|ANTs|ITK|nibabel|dcm2nii|mrtrix|mri_convert|TE=|Time=|phase=|5\.0|6\.0"
-    r"|mrs_v\d|Unaliased MB|Conn(Dense|Parcels?)|NIFTI)[ -~]*|none",
+    r"|mrs_v\d|Conn(Dense|Parcels?)|NIFTI)[ -~]*|none",
     re.IGNORECASE,
 )
 """What programs write into these fields by themselves."""

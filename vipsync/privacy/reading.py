@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from vipsync.privacy.findings import Finding, Layer
+from vipsync.privacy.judging import is_dummy
 from vipsync.privacy.meanings import meaning
 
 EVERYTHING = 1 << 62
 """A place behind the end of every file."""
 
 _MOST_VALUES = 20_000  # different values of one file or archive
+_MANY = {"dates", "UIDs"}  # each image has others, and none of them is worth keeping
+_SEQUENCES_SAY = re.compile(r"Unaliased MB\d+/PE\d+(/LB)?( SENSE\d?)?")
+"""What multiband sequences write as a comment into each image, and converters into their files."""
+
 _MOST_TEXT = 4096  # characters of a value that are kept
 
 
@@ -46,8 +52,12 @@ class Reading:
     ) -> None:
         """Write down a value and, as (start, end), where it stands; nothing for an empty one."""
         text = value.strip("\0 \t\r\n")[:_MOST_TEXT]
+        if name in _MANY and not is_dummy(text):
+            text = "filled"
         if not text:
             return
+        if _SEQUENCES_SAY.fullmatch(text):
+            layer = Layer.TOLD
         self.take(Finding(layer, name, text))
         if place and layer is Layer.FIELD:
             self.own.append(place)

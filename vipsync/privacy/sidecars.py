@@ -28,6 +28,9 @@ _PERSON = {
     "last": "PatientName",
     "id": "participant_id",
 }
+_OF_PEOPLE = re.compile(
+    r"(participant|subject|patient)(_?id)?|sex|gender|age|dob|birth.*|handedness"
+)
 _LABEL = re.compile(r"(sub-)?[A-Za-z0-9]{0,4}\d{1,6}|sub-\w+|n/?a", re.IGNORECASE)
 
 
@@ -116,7 +119,9 @@ def read_table(content: Content, reading: Reading) -> None:
     reading.format = "table"
     reading.own.append((0, EVERYTHING))  # each cell was looked at
     rows = csv.reader(_whole(content, _MOST).splitlines(), delimiter=_sign(content) or "\t")
-    titles = [_PERSON.get(title.strip().casefold(), title.strip()) for title in next(rows, [])]
+    titles = [title.strip() for title in next(rows, [])]
+    if any(_OF_PEOPLE.fullmatch(title.casefold()) for title in titles):  # else "name" is anything's
+        titles = [_PERSON.get(title.casefold(), title) for title in titles]
     for row in rows:
         for title, cell in zip(titles, row, strict=False):
             if title != "participant_id":
