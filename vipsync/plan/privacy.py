@@ -289,7 +289,7 @@ def say_barred(draft: Draft, gate: Gate) -> None:
         remedy = "Write another session_name in settings.toml."
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
     there = set(on_vip(s, s.state.suspect)) if s.state.suspect else set()
-    refused = {**_refused(gate), **gate.barred}
+    refused = _refused(gate)
     stays = {path: found for path, found in refused.items() if path not in there}
     if stays:
         text = f"{_files(stays)} not sent: {_fields(stays)}."
@@ -306,13 +306,21 @@ SEE = "See the values: `vipsync privacy DIR`."
 
 def _refused(gate: Gate) -> dict[RelPath, Found]:
     """Return what was refused of the files that settings use."""
-    s = gate.s
-    found = {p: row.found for p, row in s.state.suspect.items() if gate.holds(p, row)}
-    refused = {path: one for path, one in found.items() if one.refused}
-    if not refused or s.settings.inputs.upload == "all" or not s.settings.pipeline_id:
-        return refused
-    used = {path for case in s.cases.cases for path in (*case.own, *case.shared)}
-    return {path: one for path, one in refused.items() if path in used}
+    state, used = gate.s.state, _used(gate.s)
+    if not state.suspect:
+        return {}
+    gate.lets(*used)
+    found = {p: row.found for p, row in state.suspect.items() if p in used and gate.holds(p, row)}
+    return {path: one for path, one in found.items() if one.refused} | gate.barred
+
+
+def _used(s: Snapshot) -> frozenset[RelPath]:
+    """Return the files that go to VIP, or went there, by the settings."""
+    if not s.state.suspect:
+        return frozenset()
+    if s.settings.inputs.upload == "all" or not s.settings.pipeline_id:
+        return frozenset(s.files)
+    return frozenset(path for case in s.cases.cases for path in (*case.own, *case.shared))
 
 
 def _files(found: Mapping[RelPath, Found]) -> str:
