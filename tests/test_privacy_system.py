@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -361,3 +362,21 @@ def test_nothing_at_rest_is_read_again(told: Bench, monkeypatch: pytest.MonkeyPa
     told.rest()
     assert study.says("1 file is not sent")
     assert len(read_state(study.root / ".vipsync" / "ledger.sqlite").checked) == 2
+
+
+def test_dicom_that_nothing_here_can_read_is_not_sent(
+    told: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without pydicom: the line that installs it is said, and once it is there, files are judged anew."""
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    monkeypatch.setattr("vipsync.observe.observer.gate_version", lambda: "1")
+    study = told.study(settings=SETTINGS)
+    study.write({"1.mrui": scans.dicom(), "2.mrui": "x"})
+    told.rest()
+    assert list(told.vip_inputs()) == ["2.mrui"]
+    assert study.says("1 file is not sent")
+    assert study.says("vipsync[dicom]")
+    monkeypatch.undo()
+    told.restart()
+    told.rest()
+    assert list(told.vip_inputs()) == ["1.mrui", "2.mrui"]

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
+from msgspec import Struct, structs
+
 from vipsync import actions as do
 from vipsync.model import (
     Case,
-    FileSetting,
-    PackSetting,
     RelPath,
     Settings,
     Text,
@@ -198,18 +198,11 @@ def session_name(snapshot: Snapshot) -> str:
 
 def _texts(settings: Settings) -> list[str]:
     """Return the texts of [input_settings] that can name somebody: words, names of files, `as`."""
-    found = set()
+    found: set[str] = set()
     for setting in settings.input_settings.values():
         for item in setting if isinstance(setting, tuple) else (setting,):
-            match item:
-                case FileSetting():
-                    found |= {item.file, item.as_name}
-                case PackSetting():
-                    found.add(item.folder)
-                case str():
-                    found.add(item)
-                case _:
-                    pass
+            parts = structs.astuple(item) if isinstance(item, Struct) else (item,)
+            found.update(part for part in parts if isinstance(part, str))
     return sorted(text for text in found if sum(c.isalnum() for c in text) >= SHORTEST)
 
 
