@@ -10,6 +10,7 @@ from tests.lab.builders import (
     ARCHIVE_SETTINGS,
     GATE,
     INPUTS,
+    NOW,
     OPEN,
     UPLOAD_ONLY,
     attempt,
@@ -82,6 +83,15 @@ def test_nothing_is_sent_before_it_was_judged() -> None:
 def test_nothing_is_sent_while_another_file_is_judged() -> None:
     """What one file holds may be in the name of another."""
     assert planned(*judged("a.dat", "one")) == ["Inspect b.dat"]
+
+
+def test_a_steady_stream_of_new_files_holds_nothing_up_for_ever() -> None:
+    """After some minutes what was judged goes, whatever is still to be judged."""
+    long = memory(since={"files are judged": NOW - 301})
+    assert planned(*judged("a.dat", "one"), memory=long) == [
+        "Inspect b.dat",
+        f"SendFile {INPUTS}/a.dat",
+    ]
 
 
 def test_a_file_that_cannot_be_judged_holds_up_no_other() -> None:

@@ -306,6 +306,22 @@ def test_pseudonyms_may_stand_in_names(bench: Acting) -> None:
     assert (outcome.found.refused, outcome.found.names) == ((), ())
 
 
+def test_a_path_is_compared_with_whom_other_files_name(bench: Acting) -> None:
+    """Also of a file that came later, and holds nothing itself."""
+    bench.input("a.rda", scans.rda(PatientName="Smith^John"))
+    state = bench.input("SMITH_JOHN/b.txt", b"x")
+    action = replace(INSPECT, path=RelPath("SMITH_JOHN/b.txt"), state=state)
+    seen = Scanner(bench.tools.inputs, IgnoreRules([], [], "")).look()
+    clear, named = (
+        bench.act(replace(action, beside=beside), seen=seen) for beside in ((), (RelPath("a.rda"),))
+    )
+    assert isinstance(clear, do.FileInspected)
+    assert isinstance(named, do.FileInspected)
+    assert clear.found.refused == ()
+    assert named.found.refused == (("a part of PatientName in a path", 1),)
+    assert named.found.names == (("SMITH_JOHN", "PatientName"),)
+
+
 def test_what_may_be_in_a_header_may_be_in_no_name(bench: Acting) -> None:
     """A reason to allow a field is none to call files by its value; that needs another one."""
     action = replace(INSPECT, state=bench.input("a.rda", scans.rda(PatientName="Smith^John")))

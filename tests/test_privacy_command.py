@@ -118,3 +118,21 @@ def test_nothing_is_changed_or_asked(call: Caller, served: Served, study: Path) 
     before, asked = sorted(study.rglob("*")), len(served.world.requests)
     call("privacy", study)
     assert (sorted(study.rglob("*")), len(served.world.requests)) == (before, asked)
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "status"])
+def test_other_commands_tell_fields_and_numbers(call: Caller, served: Served, command: str) -> None:
+    """No value, also where a file is called by one; the exit code says that a person is needed."""
+    study = served.study(f"t-{command}")
+    (study / "inputs" / "1.mrui").write_bytes(rda(PatientName="Smith^John"))
+    (study / "inputs" / "SMITH_JOHN.mrui").write_text("x")
+    (study / "inputs" / "clear.mrui").write_text("y")
+    if command == "status":
+        assert call("run", "--once", study).code == 3
+    said = call(command, study)
+    assert said.code == 3
+    assert (
+        "2 files are not sent: PatientName in 1 file; a part of PatientName in a path." in said.out
+    )
+    assert "smith" not in said.out.lower().replace(str(study).lower(), "")
+    assert "1 file of unknown kind" in said.out or command == "plan"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -307,6 +308,22 @@ def test_a_file_that_changes_after_its_verdict_is_judged_again(told: Bench) -> N
     assert leaks(told) == []
 
 
+def test_a_file_that_comes_later_is_not_called_as_somebody_who_was_found_before(
+    told: Bench,
+) -> None:
+    """In this process, and in one that was started since."""
+    study = told.study(settings=SETTINGS)
+    study.write({"1.mrui": scans.rda(PatientName="OBrien^Zoé")})
+    told.rest()
+    study.write({"OBRIEN_2.mrui": "x"})
+    told.rest()
+    told.restart()
+    study.write({"zoe-OBRIEN/3.mrui": "y", "clear.mrui": "x"})
+    told.rest()
+    assert list(told.vip_inputs()) == ["clear.mrui"]
+    assert leaks(told) == []
+
+
 def test_a_mended_file_goes(told: Bench) -> None:
     """What was refused is sent once the values are out of it."""
     study = told.study(settings=SETTINGS)
@@ -345,3 +362,21 @@ def test_nothing_at_rest_is_read_again(told: Bench, monkeypatch: pytest.MonkeyPa
     told.rest()
     assert study.says("1 file is not sent")
     assert len(read_state(study.root / ".vipsync" / "ledger.sqlite").checked) == 2
+
+
+def test_dicom_that_nothing_here_can_read_is_not_sent(
+    told: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without pydicom: the line that installs it is said, and once it is there, files are judged anew."""
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    monkeypatch.setattr("vipsync.observe.observer.gate_version", lambda: "1")
+    study = told.study(settings=SETTINGS)
+    study.write({"1.mrui": scans.dicom(), "2.mrui": "x"})
+    told.rest()
+    assert list(told.vip_inputs()) == ["2.mrui"]
+    assert study.says("1 file is not sent")
+    assert study.says("vipsync[dicom]")
+    monkeypatch.undo()
+    told.restart()
+    told.rest()
+    assert list(told.vip_inputs()) == ["1.mrui", "2.mrui"]

@@ -104,7 +104,7 @@ class Inspect(Struct, frozen=True):
     """Judge whether a local file that is in `state` may go to VIP, by what is in it and by its names.
 
     `names` are those under which VIP would know it, beside its path; `gate` tells gate and policy from others.
-    `sha256`: its hash, where that is known for this very state.
+    `sha256`: its hash, where that is known for this very state. `beside`: files in which somebody was found.
     """
 
     path: RelPath
@@ -113,6 +113,7 @@ class Inspect(Struct, frozen=True):
     policy: PrivacySettings
     names: tuple[str, ...] = ()
     sha256: str = ""
+    beside: tuple[RelPath, ...] = ()
 
 
 class SendFile(Struct, frozen=True):

@@ -10,8 +10,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, assert_never
 
@@ -303,7 +304,10 @@ def _hash(action: do.HashFile, tools: Tools) -> do.FileHashed:
 
 def _inspect(action: do.Inspect, tools: Tools) -> do.FileInspected:
     """Judge a file, and hash it in the same read where nobody has."""
-    from vipsync.act.inspecting import inspected  # readers of formats are loaded when needed
+    from vipsync.act.inspecting import (
+        Beside,
+        inspected,
+    )  # readers of formats are loaded when needed
 
     digest = hashlib.sha256()
 
@@ -311,9 +315,10 @@ def _inspect(action: do.Inspect, tools: Tools) -> do.FileInspected:
         tools.stop()
         digest.update(block)
 
-    files = tools.seen.files if tools.seen else {}
+    files: Mapping[RelPath, FileState] = tools.seen.files if tools.seen else {}
+    beside = Beside(files, partial(_local, tools))
     with _opened(_local(tools, action.path), action.state) as file:
-        found = inspected(action, file, files, None if action.sha256 else see)
+        found = inspected(action, file, beside, None if action.sha256 else see)
     return do.FileInspected(action.sha256 or digest.hexdigest(), found)
 
 

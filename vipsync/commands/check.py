@@ -10,7 +10,7 @@ from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Settings
+from vipsync.model import Case, Settings, replace
 from vipsync.names import folder_words, home_of
 from vipsync.plan.draft import Level
 from vipsync.plan.privacy import PRIVACY, Gate, Send
@@ -52,6 +52,10 @@ def check(
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
+    yield from _masked(looked, _looked_at(looked, client))
+
+
+def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     yield from _pipeline(looked)
     yield from _name(looked, client)
     yield from _files(looked)
@@ -59,6 +63,16 @@ def check(
     yield from _idle_rules(looked)
     yield from _privacy(looked)
     yield from _notices(looked)
+
+
+def _masked(looked: Preview, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings in which no name of a file or a case names somebody."""
+    masked = Gate(looked.snapshot).masked
+    for found in findings:
+        details = tuple(map(masked, found.details))
+        yield replace(
+            found, subject=masked(found.subject), text=masked(found.text), details=details
+        )
 
 
 def _privacy(looked: Preview) -> Iterator[Finding]:
@@ -238,6 +252,10 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 
 def planned(looked: Preview) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
+    yield from _masked(looked, _planned(looked))
+
+
+def _planned(looked: Preview) -> Iterator[Finding]:
     sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
     unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
     yield Finding("send", f"{sends_text(looked)}.", details=_some([*sends, *unread]))

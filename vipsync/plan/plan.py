@@ -23,7 +23,7 @@ from vipsync.plan.finishing import (
 )
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.named_files import plan_looks
-from vipsync.plan.privacy import plan_judging_the_rest, say_barred
+from vipsync.plan.privacy import holds_up, plan_judging_the_rest, say_barred
 from vipsync.plan.remote_folder import doubt_closed, open_session, proven
 from vipsync.plan.removing import plan_removal
 from vipsync.plan.requests import plan_requests
@@ -212,7 +212,8 @@ def _plan_opening(draft: Draft, index: CaseIndex) -> list[do.Action]:
     alone = set(uploads) - {action.path for action in unread}
     judging = gate.unread((*(p for c in due for p in (*c.own, *c.shared)), *sorted(alone)))
     wanted = [*filter(gate.lets_case, due), *filter(gate.lets, sorted(alone))]
-    if any(not draft.failing(a) for a in judging) or gate.names_somebody(s.settings.session_name):
+    waits = any(not draft.failing(a) for a in judging)
+    if holds_up(draft, judging=waits) or gate.names_somebody(s.settings.session_name):
         pass
     elif wanted:
         open_session(draft)

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
+from msgspec import Struct, structs
+
 from vipsync import actions as do
 from vipsync.model import (
     Case,
-    FileSetting,
-    PackSetting,
     RelPath,
     Settings,
     Text,
@@ -29,6 +29,12 @@ from vipsync.settings.policy import policy_of
 
 Send = do.SendFile | do.SendPack
 SENDS = (do.SendFile, do.SendPack)
+
+JUDGING = "files are judged"
+"""The condition of a session in which files are being judged."""
+
+LONGEST_HOLD = 300.0
+"""Seconds for which files wait until all others are judged: a steady stream of new ones never ends."""
 
 SHORTEST = 5
 """Letters and digits from which on a text of the settings can name somebody."""
@@ -97,7 +103,13 @@ class Gate:
         """Return the action that judges a file."""
         state, known = self.s.files[path], self.s.state.known.get(path)
         sha256 = known.sha256 if known and known.state == state else ""
-        return do.Inspect(path, state, self.key, self.s.settings.privacy, self.names, sha256)
+        policy, beside = self.s.settings.privacy, self._suspects
+        return do.Inspect(path, state, self.key, policy, self.names, sha256, beside)
+
+    @cached_property
+    def _suspects(self) -> tuple[RelPath, ...]:
+        """The files that are here and in which somebody was found."""
+        return tuple(p for p, row in self.s.state.suspect.items() if self.holds(p, row))
 
     def unread(self, paths: Iterable[RelPath]) -> list[do.Inspect]:
         """Return what judges those of these files that nobody has judged."""
@@ -172,6 +184,11 @@ class Gate:
         return ((path, self.s.state.checked[path]) for path in paths)
 
 
+def holds_up(draft: Draft, *, judging: bool) -> bool:
+    """Tell whether the rest waits: what is found in one file may be in the name of another."""
+    return judging and draft.since(JUDGING) < LONGEST_HOLD
+
+
 def session_name(snapshot: Snapshot) -> str:
     """Return the name of the session on VIP: the one it was opened with, else that of the settings."""
     session = snapshot.state.session
@@ -181,18 +198,11 @@ def session_name(snapshot: Snapshot) -> str:
 
 def _texts(settings: Settings) -> list[str]:
     """Return the texts of [input_settings] that can name somebody: words, names of files, `as`."""
-    found = set()
+    found: set[str] = set()
     for setting in settings.input_settings.values():
         for item in setting if isinstance(setting, tuple) else (setting,):
-            match item:
-                case FileSetting():
-                    found |= {item.file, item.as_name}
-                case PackSetting():
-                    found.add(item.folder)
-                case str():
-                    found.add(item)
-                case _:
-                    pass
+            parts = structs.astuple(item) if isinstance(item, Struct) else (item,)
+            found.update(part for part in parts if isinstance(part, str))
     return sorted(text for text in found if sum(c.isalnum() for c in text) >= SHORTEST)
 
 
@@ -272,7 +282,7 @@ def say_barred(draft: Draft, gate: Gate) -> None:
         remedy = "Write another session_name in settings.toml."
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
     there = set(on_vip(s, s.state.suspect)) if s.state.suspect else set()
-    refused = {**_refused(gate), **gate.barred}
+    refused = _refused(gate)
     stays = {path: found for path, found in refused.items() if path not in there}
     if stays:
         text = f"{_files(stays)} not sent: {_fields(stays)}."
@@ -289,13 +299,21 @@ SEE = "See the values: `vipsync privacy DIR`."
 
 def _refused(gate: Gate) -> dict[RelPath, Found]:
     """Return what was refused of the files that settings use."""
-    s = gate.s
-    found = {p: row.found for p, row in s.state.suspect.items() if gate.holds(p, row)}
-    refused = {path: one for path, one in found.items() if one.refused}
-    if not refused or s.settings.inputs.upload == "all" or not s.settings.pipeline_id:
-        return refused
-    used = {path for case in s.cases.cases for path in (*case.own, *case.shared)}
-    return {path: one for path, one in refused.items() if path in used}
+    state, used = gate.s.state, _used(gate.s)
+    if not state.suspect:
+        return {}
+    gate.lets(*used)
+    found = {p: row.found for p, row in state.suspect.items() if p in used and gate.holds(p, row)}
+    return {path: one for path, one in found.items() if one.refused} | gate.barred
+
+
+def _used(s: Snapshot) -> frozenset[RelPath]:
+    """Return the files that go to VIP, or went there, by the settings."""
+    if not s.state.suspect:
+        return frozenset()
+    if s.settings.inputs.upload == "all" or not s.settings.pipeline_id:
+        return frozenset(s.files)
+    return frozenset(path for case in s.cases.cases for path in (*case.own, *case.shared))
 
 
 def _files(found: Mapping[RelPath, Found]) -> str:

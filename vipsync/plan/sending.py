@@ -32,7 +32,7 @@ from vipsync.model import (
 from vipsync.names import parent, version_of, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
-from vipsync.plan.privacy import SENDS, Gate, Send
+from vipsync.plan.privacy import SENDS, Gate, Send, holds_up
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import STATES, members_digest, states_digest
 from vipsync.rows import SendStatus, Sent
@@ -369,8 +369,8 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
                 draft.add(action)
             case _:
                 pass
-    if judging:
-        return  # what is found in one file may be in the name of another
+    if holds_up(draft, judging=judging):
+        return
     spent = {_local(send): None for send in sends if _too_many(draft, send)}
     _say_spent(draft, list(spent))
     ready = _with_folders(draft, [send for send in sends if _local(send) not in spent])
