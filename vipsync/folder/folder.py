@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 
 from vipsync.disk.files import disk_error, make_folder, share, unreadable, write_atomic
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
+from vipsync.folder.guarding import has_writer
 from vipsync.model import Command, Request
 from vipsync.names import shell_word
 
@@ -154,9 +155,9 @@ class SessionFolder:
         For those, too, who may only read: nothing is written, and no lock is made.
         """
         try:
-            return _is_locked(self.lock)
+            return _is_locked(self.lock) or has_writer(self.ledger)
         except FileNotFoundError:
-            return False
+            return has_writer(self.ledger)
         except OSError as error:
             raise disk_error(self.lock, error) from error
 

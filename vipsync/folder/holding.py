@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from vipsync.disk.scan import network_file_system
 from vipsync.errors import FolderHeld
 from vipsync.folder.adoption import marked_id, take_script_session
 from vipsync.folder.folder import SessionFolder, new_id
+from vipsync.folder.guarding import Number, numbers, only_writer, refuse_replaced
 from vipsync.model import replace
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes, SendStatus, Session
@@ -27,9 +28,11 @@ class Hold(Struct, frozen=True):
     ledger: Ledger
     lease: HostLease | None
     taken: ExitStack
+    held: Mapping[Path, Number] = {}
 
     def renew(self) -> None:
-        """Tell other hosts that this one is still at work in the folder."""
+        """Tell other hosts that this one is still at work; raise FolderAbsent where it is no longer alone."""
+        refuse_replaced(self.held)
         if self.lease:
             self.lease.renew()
 
@@ -54,10 +57,13 @@ def take(folder: SessionFolder, known_id: str, wall: Callable[[], float]) -> Hol
         if network := network_file_system(folder.hidden):
             lease = HostLease(folder.hidden, wall)
             stack.enter_context(lease.held())
+        else:
+            stack.enter_context(only_writer(folder.ledger))
         ledger = Ledger(folder.ledger, Session(mine.id), network_disk=network)
         stack.callback(ledger.close)
         _note_unanswered(ledger, wall())
-        return Hold(mine.id, ledger, lease, stack.pop_all())
+        held = numbers((folder.lock, folder.ledger))
+        return Hold(mine.id, ledger, lease, stack.pop_all(), held)
 
 
 def _note_unanswered(ledger: Ledger, now: float) -> None:
