@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -25,6 +27,10 @@ if "VIPSYNC_EXAMPLES" not in os.environ:
 # The processes of a test must hear an interrupt also where a shell runs all this in the background.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What this account keeps of its sessions is not the tests' to write.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="vipsync-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 # Thousands of flushes cost minutes on a disk, and no test is about its speed.
 _MEMORY = Path("/dev/shm")

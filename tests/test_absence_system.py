@@ -107,7 +107,7 @@ class Interrupting:
         if not isinstance(work.action, FetchResult):
             done(work, work.run())
             return
-        staging, once = work.tools.staging, iter([self.meanwhile])
+        staging, once = work.tools.folder.transfers, iter([self.meanwhile])
 
         def stop() -> None:
             if any(staging.glob("unpack-*/tree/*")):
@@ -187,6 +187,79 @@ def test_a_deleted_inputs_folder_halts(bench: Bench) -> None:
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
 
 
+def exporting(bench: Bench, export: Path) -> Study:
+    """Return a session whose inputs are an export folder, with one study that has run."""
+    export.mkdir(exist_ok=True)
+    (export / "one.mrui").write_text("1")
+    study = bench.study(settings=f'{SETTINGS}\n[inputs]\ndirectory = "{export}"\n')
+    bench.rest()
+    assert bench.executions() == [["one.mrui"]]
+    return study
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["running", "started again"])
+@pytest.mark.parametrize("there", [{}, {"two.mrui": "2"}], ids=["empty", "another"])
+def test_an_export_that_was_exchanged_halts(
+    bench: Bench, tmp_path: Path, there: dict[str, str], *, again: bool
+) -> None:
+    """Not what lies there now is sent, and no path of it is told, until the one of before is back."""
+    export = tmp_path / "SMITH"
+    study = exporting(bench, export)
+    before = bench.changes()
+    away = export.rename(tmp_path / "away")
+    export.mkdir()
+    for name, text in there.items():
+        (export / name).write_text(text)
+    if again:
+        bench.restart()
+    bench.run(600)
+    assert isinstance(study.trouble(), FolderAbsent)
+    assert "[inputs] directory" in str(study.trouble())
+    assert "SMITH" not in str(study.trouble())
+    assert bench.changes() == before
+    shutil.rmtree(export)
+    away.rename(export)
+    (export / "three.mrui").write_text("3")
+    bench.rest()
+    assert bench.executions() == [["one.mrui"], ["three.mrui"]]
+
+
+def test_an_export_on_a_disk_that_is_mounted_anew_is_the_same(bench: Bench, tmp_path: Path) -> None:
+    """A network disk gets another device number each time: files that are known from there tell."""
+    export = tmp_path / "export"
+    study = exporting(bench, export)
+    copy = shutil.copytree(export, tmp_path / "copy")
+    shutil.rmtree(export)
+    copy.rename(export)
+    (export / "two.mrui").write_text("2")
+    bench.restart()
+    bench.rest()
+    assert study.trouble() is None
+    assert bench.executions() == [["one.mrui"], ["two.mrui"]]
+
+
+def test_an_emptied_export_halts_where_it_is_the_same_folder(bench: Bench, tmp_path: Path) -> None:
+    """A server may have lost its disk behind a mount that stays as it is."""
+    study = exporting(bench, tmp_path / "export")
+    (tmp_path / "export" / "one.mrui").unlink()
+    bench.run(60)
+    assert study.says("is empty, and files were in it")
+    (tmp_path / "export" / "two.mrui").write_text("2")
+    bench.rest()
+    assert bench.executions() == [["one.mrui"], ["two.mrui"]]
+
+
+def test_a_file_of_an_export_is_quiet_for_a_minute(bench: Bench, tmp_path: Path) -> None:
+    """Scanners pause in the middle of a copy for longer than the five seconds of one's own folder."""
+    study = exporting(bench, tmp_path / "export")
+    (tmp_path / "export" / "two.mrui").write_text("2")
+    bench.run(50)
+    assert bench.executions() == [["one.mrui"]]
+    assert study.session.observer is not None
+    bench.rest()
+    assert bench.executions() == [["one.mrui"], ["two.mrui"]]
+
+
 def test_what_is_missing_in_the_folder_is_written_into_it(bench: Bench) -> None:
     """STATUS.txt and `status` say so while it lasts, with what is on VIP; then all is well again."""
     bench.publish = publishing()
@@ -244,7 +317,7 @@ def test_inputs_elsewhere_that_are_not_mounted_are_never_made(bench: Bench, tmp_
     study = bench.study(settings=SETTINGS + f'\n[inputs]\ndirectory = "{export}"\n')
     bench.rest()
     bench.run(60)
-    assert study.says(str(export))
+    assert study.says("[inputs] directory")
     assert not export.exists()
     assert bench.changes() == []
     export.mkdir()

@@ -235,3 +235,71 @@ def test_a_workflow_that_vip_does_not_describe_is_let_go_by_name(bench: Bench) -
     study.ask("finish", "workflow-zzzzzz")
     bench.run(2000)
     assert (study.phase(), bench.sessions_on_vip()) == (Phase.CLOSED, [])
+
+
+def somebody_elses(bench: Bench, kind: str) -> str:
+    """Let another machine have a session of the same name; return the path of what it put there."""
+    path = {
+        "results": "OUTPUTS/from-another-machine/b.tgz",
+        "an input": "INPUTS/theirs.mrui",
+        "a file": "notes.txt",
+        "a folder": "raw/scan1.dcm",
+        "an input in a folder": "INPUTS/sub-07/scan.mrui",
+    }[kind]
+    place = bench.home / "study" / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("theirs")
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["results", "an input", "a file", "a folder", "an input in a folder"]
+)
+def test_what_nobody_here_can_account_for_keeps_the_session_on_vip(bench: Bench, kind: str) -> None:
+    """Two machines had a session of one name: what is the other's goes by a person's word only."""
+    study = bench.study(a="one")
+    vip_session(bench)
+    theirs = somebody_elses(bench, kind)
+    backup(study)
+    bench.rest()
+    study.marker.unlink()
+    bench.run(3000)
+    assert f"study/{theirs}" in bench.vip_files()
+    assert study.phase() is Phase.FINISHING
+    assert study.says("nobody here knows whose these are")
+    named = next(n for n in study.notices if "nobody here knows" in n.text).remedy
+    study.ask("finish", named.partition("--without ")[2].strip("`."))
+    bench.run(2000)
+    assert (study.phase(), bench.sessions_on_vip()) == (Phase.CLOSED, [])
+
+
+def test_an_id_that_another_folder_has_is_not_taken(bench: Bench) -> None:
+    """It was copied from that folder's files, with its name: the other one's data stay on VIP."""
+    study = bench.study(a="one")
+    bench.rest()
+    thief = bench.study("thief", settings='session_name = "study"\n' + SETTINGS)
+    shutil.copy(study.marker, thief.marker)
+    bench.until(lambda: thief.trouble())
+    assert thief.says("is a copy of")
+    thief.marker.unlink()
+    bench.run(2000)
+    assert bench.sessions_on_vip() == ["study"]
+    assert study.trouble() is None
+
+
+def test_an_id_written_into_another_folder_is_not_taken(bench: Bench) -> None:
+    """Also where session.json itself says that the id belongs there."""
+    study = bench.study(a="one")
+    bench.rest()
+    thief = bench.study("thief", settings='session_name = "study"\n' + SETTINGS)
+    mine = json.loads((study.root / ".vipsync" / "session.json").read_text())
+    (thief.root / ".vipsync").mkdir()
+    (thief.root / ".vipsync" / "session.json").write_text(
+        json.dumps(mine | {"path": str(thief.root)})
+    )
+    shutil.copy(study.marker, thief.marker)
+    bench.until(lambda: thief.trouble())
+    assert thief.says("is a copy of")
+    thief.marker.unlink()
+    bench.run(2000)
+    assert bench.sessions_on_vip() == ["study"]

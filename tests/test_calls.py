@@ -31,9 +31,9 @@ from tests.lab.builders import (
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, Lease, VipPath, replace
 from vipsync.plan import calls as plans
-from vipsync.plan.draft import Plan
+from vipsync.plan.draft import NAME_TAKEN, NOT_SEEN, Plan
 from vipsync.plan.memory import Listing, Memory
-from vipsync.plan.remote_folder import NAME_TAKEN, NOT_SEEN, Target
+from vipsync.plan.remote_folder import Target
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Launch, LaunchStatus, ResultStatus, Row, Session, Stage, State
 

@@ -167,6 +167,10 @@ ROWS = [
     Row("each folder of a star is a case", ONE, {"data": "*/"}, ["a/1", "b/c/2"], {"a": "", "b": ""}),
     Row("a folder is packed", ONE, {"data": PackSetting(PackKind.ZIP, "{s}/dicom/")}, ["1/dicom/1"], {"1": {"data": "zip 1/dicom of 1"}}),
     Row("a folder is packed without its slash, too", ONE, {"data": PackSetting(PackKind.TGZ, "d")}, ["d/1"], {"d/": {"data": "tgz d of 1"}}),
+    Row("a folder is packed under another name", ONE, {"data": PackSetting(PackKind.ZIP, "{s}/dicom/", "{s}.zip")}, ["1/dicom/1"], {"1": {"data": "zip 1/dicom as 1.zip of 1"}}),
+    Row("all of inputs/ is packed", ONE, {"data": PackSetting(PackKind.ZIP, "./", "study.zip")}, ["a/1", "2"], {"./": {"data": "zip ./ as study.zip of 2"}}, unused={}),
+    Row("an empty inputs/ is waited for", ONE, {"data": PackSetting(PackKind.ZIP, "./", "study.zip")}, [], {"./": "waits for ./"}),
+    Row("two archives under one name are told", ONE, {"data": PackSetting(PackKind.ZIP, "{s}/", "study.zip")}, ["a/1", "b/1"], {"a": "error a/ and b/ would both be study.zip", "b": "error a/ and b/"}),
     Row("two folders that pack to one name are told", ONE, {"data": PackSetting(PackKind.ZIP, "**/")}, ["a/b-c/1", "a-b/c/1"], {"a": "", "a-b": "", "a-b/c": "error a-b/c/ and a/b-c/ would both be a-b-c.zip", "a/b-c": "error a-b/c/ and a/b-c/"}),
     Row("a folder of which VIP takes the files one by one", FOLDERS, {"data": "{s}/"}, ["1/a.nii", "1/b.nii", "1/c/d.nii"], {"1": ""}),
     Row("a folder in which VIP would find nothing", FOLDERS, {"data": "{s}/"}, ["1/a.txt", "1/c/d.nii"], {"1": "error no file right inside 1/ fits *.nii"}),
@@ -241,7 +245,10 @@ REFUSALS = [
     Refusal("a ready file out of the folder", ONE, {"data": "x"}, "[inputs] ready: '../ok' leaves", InputsSettings(ready="../ok")),
     Refusal("a name in as that its pattern lacks", ONE, {"data": FileSetting("{s}.nii", "{t}.nii")}, "{t} does not stand in '{s}.nii'"),
     Refusal("a star in as", ONE, {"data": FileSetting("*.nii", "*.nii")}, "only {names} can stand in it"),
-    Refusal("as for a folder", ONE, {"data": FileSetting("d/", "e")}, "not to a folder"),
+    Refusal("as for a folder", ONE, {"data": FileSetting("d/", "e")}, "or to a folder that is packed"),
+    Refusal("a folder without a name of its own", ONE, {"data": PackSetting(PackKind.ZIP, "./")}, 'add as = "study.zip"'),
+    Refusal("an archive that is called another kind", ONE, {"data": PackSetting(PackKind.ZIP, "d/", "d.tar")}, "end it with .zip"),
+    Refusal("a name of an archive that nothing binds", ONE, {"data": PackSetting(PackKind.ZIP, "{s}/", "{t}.zip")}, "{t} does not stand in '{s}/'"),
     Refusal("as that ends with a slash", ONE, {"data": FileSetting("d", "e/")}, "end it with the file's name"),
     Refusal("as out of the folder", ONE, {"data": FileSetting("d", "../e")}, "leaves the inputs folder"),
     Refusal("as for a file on VIP", ONE, {"data": FileSetting("/vip/Home/x", "y")}, "already on VIP"),
@@ -272,8 +279,10 @@ def words(value: InputValue) -> str:
             return f"{path} as {as_name}"
         case InputFolder(path=path, members=members):
             return f"{path}/ of {len(members)}"
-        case PackedFolder(path=path, kind=kind, members=members):
+        case PackedFolder(path=path, kind=kind, members=members, as_name=""):
             return f"{kind} {path} of {len(members)}"
+        case PackedFolder(path=path, kind=kind, members=members, as_name=as_name):
+            return f"{kind} {path or './'} as {as_name} of {len(members)}"
 
 
 def agrees(case: Case, expected: str | Mapping[str, str]) -> bool:

@@ -20,8 +20,8 @@ NUMBER = r"(?:P\d|\d+(?:\.\d+)?)"
 CITATION = re.compile(rf"\b(facts|house)\s+({NUMBER}(?:\s*[-,]\s*{NUMBER})*)")
 ELSEWHERE = re.compile(r"\b(?:design|users|must-get-right)\s+\d")
 
-THEIRS = {"inputs/", "outputs/"}
-"""Folders of a session, which no path of the repository can be."""
+THEIRS = {"inputs/", "outputs/", "vipsync.toml"}
+"""Files and folders of users, which no path of the repository can be."""
 
 
 def sections(page: Path) -> set[str]:

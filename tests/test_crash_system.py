@@ -173,7 +173,7 @@ def test_a_kill_of_which_nobody_heard_is_known_to_be_ours(
     bench.run(300)
     (launch,) = study.state.launches.values()
     followed = study.state.executions[launch.execution_id]
-    assert {outcome(case, launch, followed)[0] for case in launch.cases} == {CaseState.STOPPED}
+    assert {outcome(case, launch, followed).state for case in launch.cases} == {CaseState.STOPPED}
 
 
 def test_a_request_whose_answer_was_written_down_is_taken_away(

@@ -80,7 +80,7 @@ class Story:
     bench: Bench
     study: Study = field(init=False)
     published: Publisher = field(default_factory=Publisher)
-    logs: FolderLogs = field(default_factory=FolderLogs)
+    logs: FolderLogs = field(default_factory=lambda: FolderLogs(lambda root: root.name))
     results: dict[str, bytes] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
@@ -281,7 +281,7 @@ def test_a_log_whose_last_line_does_not_fit_ends_all_the_same(bench: Bench) -> N
     """Where the folder is let go on a full disk, its log ends without an error."""
     study = bench.study(a="one")
     bench.rest()
-    logs = FolderLogs()
+    logs = FolderLogs(lambda root: root.name)
     with refusing_disk(study.root) as disk, logs.kept():
         logs.follow(study.session)
         disk.refuses = lambda _number: True

@@ -19,8 +19,8 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.local import FOR_EVER, Kind
-from vipsync.model import RelPath, VipPath
-from vipsync.run.account import MOST_TRANSFERS, Window
+from vipsync.model import MOST_TRANSFERS, RelPath, VipPath
+from vipsync.run.account import Window
 from vipsync.run.dispatch import AHEAD, LATE, SMALL, Done, carry_out, strained
 from vipsync.run.reconciler import Work
 

@@ -247,11 +247,13 @@ def test_the_logs_of_a_failed_job_come(bench: Acting) -> None:
     bench.clock.sleep(60)
     bench.vip.execution(started.id)
     action = do.FetchLogs(started.id, 1, RelPath("e1/logs"))
-    assert fetch_logs(action, bench.tools) == do.Done()
+    told = fetch_logs(action, bench.tools)
     first = bench.here()
     assert first
     assert all(name.startswith("e1/logs/job-1.std") for name in first)
-    assert bench.act(action) == do.Done()
+    assert told.files == tuple(first)
+    assert told.reason
+    assert bench.act(action) == told
     assert bench.here() == first
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
-from vipsync.folder.folder import SessionFolder, find_sessions, new_id
+from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.folder.holding import HostLease
+from vipsync.folder.search import find_sessions
 from vipsync.model import Command, Request
 
 
@@ -181,14 +182,32 @@ def test_a_folder_is_found_by_its_settings_or_its_ledger(folder: SessionFolder) 
 
 
 def test_a_directory_stands_for_the_sessions_inside_it(folder: SessionFolder) -> None:
-    """Sorted by name; folders that are no sessions, and deeper ones, are left alone."""
+    """Sorted by path, down to four levels; a session's own folders and hidden ones hold none."""
     above = folder.root.parent
+    for deep in ("b/c/d/e", "b/c/d/e/f", "b/1/2/3/4", ".hidden/one"):
+        (above / deep).mkdir(parents=True)
+        (above / deep / "settings.toml").write_text("")
     (above / "empty").mkdir()
     other = above / "a-study"
     other.mkdir()
     (other / "settings.toml").write_text("")
-    assert [s.root for s in find_sessions(above)] == [other, folder.root]
+    found = [s.root for s in find_sessions(above)]
+    assert found == [other, above / "b/c/d/e", folder.root]
     assert [s.root for s in find_sessions(folder.root)] == [folder.root]
+
+
+def test_a_session_is_found_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    """A link out of a named folder is followed, as one to a disk; one back into it, or to what is above, is not."""
+    share, disk = tmp_path / "share", tmp_path / "disk"
+    for root in (share / "group/one", disk / "two"):
+        root.mkdir(parents=True)
+        (root / "settings.toml").touch()
+    (share / "disk").symlink_to(disk)
+    (share / "again").symlink_to(share / "group")
+    (share / "group" / "up").symlink_to(tmp_path)
+    (share / "up").symlink_to(tmp_path)
+    found = [s.root for s in find_sessions(share)]
+    assert found == [share / "disk/two", share / "group/one"]
 
 
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -247,12 +266,12 @@ def test_another_host_is_kept_out_while_its_lease_counts(
 ) -> None:
     """On a network disk: five minutes after the last word of the other host the folder is free."""
     now = 1000.0
-    here = HostLease(folder.hidden, lambda: now)
-    with here.held(), HostLease(folder.hidden, lambda: now).held():
+    here = HostLease(folder, lambda: now)
+    with here.held(), HostLease(folder, lambda: now).held():
         pass  # the same host: its lock tells its processes apart
-    HostLease(folder.hidden, lambda: now).renew()
+    HostLease(folder, lambda: now).renew()
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-    there = HostLease(folder.hidden, lambda: now)
+    there = HostLease(folder, lambda: now)
     now += HostLease.COUNTS_FOR - 1
     with pytest.raises(FolderHeld), there.held():
         pass
@@ -299,7 +318,7 @@ def test_what_is_no_request_is_left_alone(folder: SessionFolder) -> None:
 def test_what_nobody_can_ask_for_is_no_request(folder: SessionFolder, document: object) -> None:
     """Whoever may write into the folder: a command that is none, or words of another shape."""
     (folder.requests / "1-a.json").write_text(json.dumps(document))
-    assert folder.asked() == ()
+    assert folder.look_at_requests() == ((), ("1-a.json",))
 
 
 @pytest.mark.parametrize("id_", ["../session", "/etc/passwd", "2-b", 7, ""])

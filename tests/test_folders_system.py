@@ -72,6 +72,34 @@ def test_two_folders_that_open_at_the_same_moment_do_not_share(bench: Bench) -> 
     assert bench.count("DELETE") == 0
 
 
+def test_a_folder_that_is_moved_at_work_goes_on_in_its_new_place(bench: Bench) -> None:
+    """Two levels further down it is the same session: nothing is launched again, the old path is let go."""
+    study = bench.study("group/one", a="one")
+    bench.loop.directories = [bench.root]
+    bench.rest()
+    new = bench.root / "group" / "2026" / "one"
+    new.parent.mkdir()
+    study.root.rename(new)
+    bench.until(lambda: list(bench.loop.sessions) == [new])
+    again = Study(bench, new)
+    again.drop(b="two")
+    bench.rest()
+    assert again.trouble() is None
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    assert bench.sessions_on_vip() == ["one"]
+
+
+def test_a_folder_that_only_vanished_stays_and_is_said_to(bench: Bench) -> None:
+    """Nothing with its id turned up elsewhere: its disk may be gone, and somebody must know."""
+    study = bench.study("group/one", a="one")
+    bench.study("group/two", b="two")
+    bench.loop.directories = [bench.root]
+    bench.rest()
+    study.root.rename(bench.root.parent / "out of sight")
+    bench.run(60)
+    assert isinstance(study.trouble(), FolderAbsent)
+
+
 def test_another_name_or_portal_counts_after_the_end_and_is_said_to(bench: Bench) -> None:
     """While the session is open both stay as they were, which is no fault; then the new ones count."""
     study = bench.study(a="one")
@@ -513,7 +541,7 @@ def test_two_sessions_do_not_disturb_each_other(bench: Bench) -> None:
 def test_each_log_is_about_its_own_folder(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """What fails in one folder is told in its log alone; what concerns all is told in each."""
     caplog.set_level(logging.INFO, "vipsync")
-    folder_logs = FolderLogs()
+    folder_logs = FolderLogs(lambda root: root.name)
     bench.publish = folder_logs.follow
     bench.world.faults.arm(Kind.REFUSED, "PUT *a.mrui*")
     one, two = bench.study("one", a="one"), bench.study("two", b="two")

@@ -15,7 +15,9 @@ PACKAGE = Path(__file__).parents[1] / "vipsync"
 
 ROOMS = (
     "errors model names rows actions",
-    "cases.* settings.* disk.* client.*",
+    "disk.*",
+    "privacy.*",
+    "cases.* settings.* client.*",
     "record.*",
     "folder.*",
     "act.*",
@@ -23,16 +25,22 @@ ROOMS = (
     "observe.*",
     "run.*",
     "status.*",
+    "station.*",
+    "results.*",
     "report.*",
     "script.*",
+    "page.*",
     "commands.*",
     "cli __init__ __main__",
 )
 """Modules may import from their own room and from those above it, without going in a circle."""
 
 PURE_ONES = """
-    errors model names rows actions cases.* disk.globs record.digests record.lifecycle record.outcomes plan.* script.outcomes
-    status.status status.words status.remembered status.results_table
+    errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
+    disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.job_log record.lifecycle
+    record.outcomes plan.* script.outcomes settings.policy status.failures status.privacy status.status status.words page.views
+    status.overview status.remembered status.results_table station.model station.plan
+    results.crate results.facts results.html results.invocations results.page results.tables
 """
 
 IMPURE = {

@@ -15,14 +15,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as sample
 from hypothesis import strategies as st
 
-from tests.lab.builders import CLOSED, ID, OPEN, execution, known, launched, result, sent
+from tests.lab.builders import CLOSED, ID, OPEN, checked, execution, known, launched, result, sent
 from vipsync.errors import DiskError, FolderError
-from vipsync.model import ExpectedOutput, FileState, Job, replace
+from vipsync.model import ExpectedOutput, FileState, Job, RelPath, replace
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import (
     CachedPipeline,
     Changes,
     DoneRequest,
+    JobLog,
     Judged,
     LastSettings,
     LaunchedCase,
@@ -355,6 +356,7 @@ def test_every_kind_of_row_lives_together(ledger: Ledger, path: Path) -> None:
     rows: list[Row] = [
         OPEN,
         known("a.dat", "one"),
+        checked("a.dat", "one", refused=(("PatientName", 2),), names=(("smith", "PatientName"),)),
         sent("a.dat", "one"),
         launched("a.dat", "one"),
         execution(),
@@ -363,9 +365,56 @@ def test_every_kind_of_row_lives_together(ledger: Ledger, path: Path) -> None:
         CachedPipeline("One/1", "{}"),
         LastSettings("text", "x = 1"),
         DoneRequest("r1"),
+        JobLog("e1 2", (RelPath("T1/logs/job-2.stdout.txt"),), "no peak", ("reading", "no peak")),
     ]
     assert {type(row) for row in rows} == set(get_args(Row))
     commit(ledger, *rows)
     assert replace_version(reopened(path)) == replace_version(ledger.state)
     assert reopened(path).session.id == ID
     assert isinstance(next(iter(reopened(path).sent.values())), Sent)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c",
+        "CREATE TRIGGER t AFTER INSERT ON Sent BEGIN DELETE FROM Launch; END",
+        "CREATE TABLE extra (id PRIMARY KEY, big DEFAULT (randomblob(1000000000)))",
+        "CREATE TABLE extra (id, len AS (length(zeroblob(id))), PRIMARY KEY (id))",
+        "CREATE INDEX i ON Sent (abs(status))",
+    ],
+    ids=["view", "trigger", "default", "generated column", "index"],
+)
+def test_a_ledger_that_computes_by_itself_is_refused(path: Path, statement: str) -> None:
+    """Others can write in the folder: SQLite would run what they put into it, perhaps for ever."""
+    Ledger(path, CLOSED).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+    with pytest.raises(FolderError, match="which no vipsync has made"):
+        Ledger(path, CLOSED)
+    with pytest.raises(FolderError, match="which no vipsync has made"):
+        read_state(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("Session", "stage", "anywhere"),
+        ("Session", "opened_at", "soon"),
+        ("Session", "session_name", 7),
+        ("Session", "paused", b"\x00"),
+        ("Session", "waived", "{"),
+        ("Session", "waived", "[" * 100_000),
+    ],
+)
+def test_a_value_of_another_kind_is_a_damaged_ledger(
+    path: Path, table: str, column: str, value: object
+) -> None:
+    """It is said, and stops this folder alone."""
+    Ledger(path, CLOSED).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        db.commit()
+    with pytest.raises(FolderError, match="damaged"):
+        Ledger(path, CLOSED)

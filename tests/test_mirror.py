@@ -35,7 +35,7 @@ def tree(tmp_path: Path, **files: str) -> Path:
 
 def test_a_file_is_placed_where_it_belongs(tmp_path: Path, target: Path) -> None:
     """Folders are made on the way, and nothing is left where it came from."""
-    assert place(fresh(tmp_path), target) == target
+    assert place(fresh(tmp_path), target, tmp_path) == target
     assert target.read_text() == "new"
     assert not (tmp_path / "fresh").exists()
     assert target.stat().st_nlink == 1
@@ -43,7 +43,7 @@ def test_a_file_is_placed_where_it_belongs(tmp_path: Path, target: Path) -> None
 
 def test_a_folder_is_placed_where_it_belongs(tmp_path: Path, target: Path) -> None:
     """As one rename."""
-    assert place(tree(tmp_path, a="x"), target) == target
+    assert place(tree(tmp_path, a="x"), target, tmp_path) == target
     assert (target / "sub" / "a.txt").read_text() == "x"
 
 
@@ -51,7 +51,7 @@ def test_what_is_in_the_way_stays(tmp_path: Path, target: Path) -> None:
     """The new one comes beside it, and the next ones beside that."""
     target.parent.mkdir(parents=True)
     target.write_text("mine")
-    names = [place(fresh(tmp_path, f"new {n}"), target).name for n in range(3)]
+    names = [place(fresh(tmp_path, f"new {n}"), target, tmp_path).name for n in range(3)]
     assert names == ["a.tgz.vip", "a.tgz.vip2", "a.tgz.vip3"]
     assert target.read_text() == "mine"
 
@@ -70,22 +70,22 @@ def test_a_folder_replaces_nothing_either(tmp_path: Path, target: Path, there: s
             if there == "folder":
                 (target / "mine").write_text("mine")
     before = stamp(target)
-    assert place(tree(tmp_path, a="x"), target).name == "a.tgz.vip"
+    assert place(tree(tmp_path, a="x"), target, tmp_path).name == "a.tgz.vip"
     assert stamp(target) == before
 
 
 def test_the_same_file_was_placed_before_a_crash(tmp_path: Path, target: Path) -> None:
     """The very same content is the result: no second copy."""
-    place(fresh(tmp_path), target)
-    assert place(fresh(tmp_path), target) == target
+    place(fresh(tmp_path), target, tmp_path)
+    assert place(fresh(tmp_path), target, tmp_path) == target
     assert [p.name for p in target.parent.iterdir()] == ["a.tgz"]
     assert not (tmp_path / "fresh").exists()
 
 
 def test_the_same_folder_was_placed_before_a_crash(tmp_path: Path, target: Path) -> None:
     """Equal by names, sizes and times of everything in it."""
-    place(tree(tmp_path, a="x", b="y"), target)
-    assert place(tree(tmp_path, a="x", b="y"), target) == target
+    place(tree(tmp_path, a="x", b="y"), target, tmp_path)
+    assert place(tree(tmp_path, a="x", b="y"), target, tmp_path) == target
     assert not (tmp_path / "tree").exists()
 
 
@@ -96,7 +96,7 @@ def test_the_same_folder_with_links_was_placed_before_a_crash(tmp_path: Path, ta
         link = made / "sub" / "lh.pial"
         link.symlink_to("a.txt")
         os.utime(link, (number, number), follow_symlinks=False)
-        assert place(made, target) == target
+        assert place(made, target, tmp_path) == target
 
 
 def test_a_file_is_placed_on_a_disk_without_hard_links(
@@ -108,7 +108,7 @@ def test_a_file_is_placed_on_a_disk_without_hard_links(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", refused)
-    assert place(fresh(tmp_path), target) == target
+    assert place(fresh(tmp_path), target, tmp_path) == target
     assert target.read_text() == "new"
 
 

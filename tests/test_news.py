@@ -57,13 +57,25 @@ def test_an_execution_is_told_when_its_jobs_change() -> None:
     assert lines == ["w-2: Finished, 1 done, 1 failed"]
 
 
+def test_what_only_starts_is_not_told_as_a_start() -> None:
+    """VIP may refuse it for want of a slot, again and again; the execution's own line tells of a start."""
+    news = News()
+    starting = replace(STATUS, sentence="Starting 1 execution with 2 jobs.", starting=2)
+    assert said(news, starting, 0) == []
+    assert said(news, replace(STATUS, sentence="2 cases queued."), 1) == ["2 cases queued."]
+    assert said(news, starting, 30) == []
+    started = ExecutionReport("w-1", "Running", 0.0, {"queued": 2}, "1")
+    running = replace(STATUS, sentence="1 execution running.", executions=(started,))
+    assert said(news, running, 31) == ["1 execution running.", "w-1: Running, 2 queued"]
+
+
 def test_a_notice_is_told_with_its_remedy_and_when_it_is_over() -> None:
     """What asks for a person is told until it is mended; waiting is no news."""
     asking = Notice(Level.PERSON, "a.mrui", "it failed\nwith 50", "Run it again.")
     waiting = Notice(Level.WAIT, "marker", "in a moment")
     news = News()
     lines = said(news, replace(STATUS, notices=(asking, waiting)), 0)
-    assert lines[1:] == ["needs you: a.mrui: it failed", "    with 50", "    Run it again."]
+    assert lines[1:] == ["needs you: a.mrui: it failed with 50 Run it again."]
     assert said(news, replace(STATUS, notices=(asking,)), 1) == []
     assert said(news, STATUS, 2) == ["no longer: a.mrui: it failed"]
 
@@ -72,7 +84,7 @@ def test_a_sentence_that_only_repeats_a_notice_is_not_told() -> None:
     """The notice has the remedy too."""
     notice = Notice(Level.ERROR, "disk", "no room", "Make room.")
     status = replace(STATUS, sentence="Stopped: no room", notices=(notice,))
-    assert said(News(), status, 0) == ["stopped: disk: no room", "    Make room."]
+    assert said(News(), status, 0) == ["stopped: disk: no room Make room."]
 
 
 def test_a_name_cannot_move_the_cursor() -> None:

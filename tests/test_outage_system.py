@@ -165,7 +165,7 @@ def test_one_result_that_vip_cannot_give_is_no_outage(bench: Bench, name: str) -
 
 @dataclass
 class Many:
-    """Ten folders of one account, what is printed about them, and each look's exit codes."""
+    """Folders of one account, what is printed about them, and each look's exit codes."""
 
     bench: Bench
     studies: list[Study]
@@ -179,9 +179,14 @@ class Many:
 
 @pytest.fixture
 def many(bench: Bench) -> Many:
-    """Make folders whose jobs run for ten minutes, and print what happens to them as into a pipe."""
+    """Make ten folders whose jobs run for ten minutes."""
+    return made_many(bench, 10)
+
+
+def made_many(bench: Bench, number: int) -> Many:
+    """Make folders, and print what happens to them as into a pipe."""
     bench.job_seconds = lambda _job: 600.0
-    studies = [bench.study(f"study{n}", a="one") for n in range(10)]
+    studies = [bench.study(f"study{n}", a="one") for n in range(number)]
     made = Many(bench, studies, io.StringIO(), set())
     reporter = Reporter(
         Console(file=made.printed, width=200), clock=bench.clock.now, wall=bench.clock.now
@@ -211,12 +216,32 @@ def test_an_outage_is_said_once_for_all_folders(many: Many, away: str, seconds: 
     bench.run(seconds + 400)
     new = many.lines()[before:]
     said = [line for line in new if re.search("(^|: )VIP(:| answers| does)", line)]
+    assert len(new) <= 4 or seconds > PATIENCE, new
     assert len(said) == (0 if away == "500" and seconds < PATIENCE else 2), new
     assert (5 in many.codes) is (seconds > PATIENCE)
     many.codes.clear()
     bench.rest()
     assert many.codes == {0}
     assert len(bench.executions()) == 10
+    assert all(len(study.outputs()) == 1 for study in many.studies)
+
+
+def test_an_outage_makes_four_lines_at_most_for_thirty_folders(bench: Bench) -> None:
+    """A minute without VIP: it is said, with its end and how long it was; all go on."""
+    many = made_many(bench, 30)
+    outage = Outage(bench.transport, bench.clock, refuses, 75.0)
+    bench.transport = outage
+    bench.until(lambda: bench.count("POST /executions") == 30)
+    bench.run(60)
+    before = len(many.lines())
+    outage.begin()
+    bench.run(150)
+    new = many.lines()[before:]
+    assert len(new) <= 4, new
+    assert new[0].startswith("VIP: ")
+    assert re.fullmatch(r"VIP answers again, after \d+ s\.", new[-1])
+    assert many.codes == {0}
+    bench.rest()
     assert all(len(study.outputs()) == 1 for study in many.studies)
 
 

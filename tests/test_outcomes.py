@@ -39,11 +39,23 @@ from vipsync.errors import (
     TransferMismatch,
     Unreachable,
 )
-from vipsync.model import ExecutionStatus, Job, RelPath, RemoteEntry, VipPath, replace
+from vipsync.model import (
+    ExecutionStatus,
+    Job,
+    PrivacySettings,
+    RelPath,
+    RemoteEntry,
+    VipPath,
+    replace,
+)
+from vipsync.record.digests import names_digest
 from vipsync.record.outcomes import NOTHING, intent, record
 from vipsync.rows import (
     CachedPipeline,
     Changes,
+    Checked,
+    Found,
+    JobLog,
     LaunchStatus,
     Result,
     ResultStatus,
@@ -62,6 +74,9 @@ RUNNING, FINISHED, KILLED = (
 A, VIP_A = RelPath("a.dat"), VipPath(f"{INPUTS}/a.dat")
 SEND = do.SendFile(VIP_A, A, state_of("one"))
 HASH = do.HashFile(A, state_of("one"))
+FOUND = Found(refused=(("PatientName", 1),))
+INSPECT = do.Inspect(A, state_of("one"), "1 p", PrivacySettings(), ("study",))
+VERDICT = Checked(A, sha256("one"), "1 p", names_digest(("study",)), FOUND)
 LOOK = do.LookAtFolder(INPUTS)
 START = do.StartExecution(in_doubt("a.dat", "one"))
 FIND = do.FindExecutions("vipsync-s1", 0.0)
@@ -131,6 +146,20 @@ CASES = [
         HASH,
         do.FileHashed(sha256("one")),
         [known("a.dat", "one")],
+    ),
+    Case(
+        "judged and read at once: known, with the verdict",
+        [],
+        INSPECT,
+        do.FileInspected(sha256("one"), FOUND),
+        [known("a.dat", "one"), VERDICT],
+    ),
+    Case(
+        "judged, and read before: the verdict alone",
+        [known("a.dat", "one")],
+        replace(INSPECT, sha256=sha256("one")),
+        do.FileInspected(sha256("one"), FOUND),
+        [VERDICT],
     ),
     Case(
         "VIP took it: known, and to be looked at",
@@ -375,8 +404,13 @@ CASES = [
         "logs are here",
         [execution(logs=(3,))],
         do.FetchLogs("e1", 1, RelPath("e1/logs")),
-        do.Done(),
-        [execution(logs=(1, 3))],
+        do.LogsHere((RelPath("e1/logs/job-1.stdout.txt"),), "no peak", ("reading", "no peak")),
+        [
+            JobLog(
+                "e1 1", (RelPath("e1/logs/job-1.stdout.txt"),), "no peak", ("reading", "no peak")
+            ),
+            execution(logs=(1, 3)),
+        ],
     ),
     Case(
         "a removal changes no row by itself", [], do.CheckRemoved(OUTPUTS), do.RemovalSeen(True), []

@@ -58,6 +58,47 @@ def test_a_folder_becomes_one_archive_named_after_its_path(bench: Bench, kind: s
     assert list((study.root / ".vipsync").rglob("*.pack")) == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "name", "inside"),
+    [
+        ('{ zip = "./", as = "study.zip" }', "study.zip", "sub-01/dicom/a.dcm"),
+        ('{ zip = "{sub}/dicom/", as = "{sub}.zip" }', "sub-01.zip", "a.dcm"),
+        ('{ as = "x.tgz", tgz = "sub-01/" }', "x.tgz", "dicom/a.dcm"),
+    ],
+)
+def test_an_archive_with_a_name_of_its_own_holds_no_name_of_its_folder(
+    bench: Bench, setting: str, name: str, inside: str
+) -> None:
+    """Members are named from the folder on: what the folder is called goes nowhere."""
+    study = bench.study(settings=SETTINGS.replace('"*.mrui"', setting))
+    scan(study, a="1")
+    bench.rest()
+    ((sent, content),) = bench.vip_inputs().items()
+    assert Path(sent).name == name
+    assert members(content, name.rpartition(".")[2]) == {inside: b"1"}
+    assert list(states(study).values()) == [CaseState.DONE]
+    scan(study, b="2")
+    study.ask("rerun")
+    bench.rest()
+    assert sorted(bench.vip_inputs()) == [f"_v2/{name}", name]
+
+
+def test_an_archive_without_the_name_of_its_folder_is_another_one(bench: Bench) -> None:
+    """The same files in another layout are sent anew where a person asks for it; nothing starts by itself."""
+    study = bench.study(settings=SETTINGS.replace('"*.mrui"', '{ zip = "sub-01/" }'))
+    scan(study, a="1")
+    bench.rest()
+    other = '{ zip = "sub-01/", as = "sub-01.zip" }'
+    study.settings.write_text(SETTINGS.replace('"*.mrui"', other))
+    bench.run(30)
+    study.ask("rerun", "sub-01/")
+    bench.rest()
+    first, second = bench.vip_inputs()["sub-01.zip"], bench.vip_inputs()["_v2/sub-01.zip"]
+    assert members(first, "zip") == {"sub-01/dicom/a.dcm": b"1"}
+    assert members(second, "zip") == {"dicom/a.dcm": b"1"}
+    assert len(bench.executions()) == 2
+
+
 def test_names_that_the_disk_spells_decomposed_are_packed(bench: Bench) -> None:
     """As macOS writes them: folders and members go into the archive, by the names that all use."""
     study = bench.study(settings=settings("zip"))

@@ -62,6 +62,7 @@ from vipsync.plan.starting import next_run
 from vipsync.rows import (
     DoneRequest,
     Followed,
+    JobLog,
     Judged,
     Launch,
     LaunchStatus,
@@ -1345,10 +1346,22 @@ FOLLOWING = [
             execution(
                 jobs=(Job(1, "COMPLETED", 0), Job(2, "ERROR", 50), Job(3, "ERROR", 50)), logs=(2,)
             ),
+            JobLog("e1 2"),
             session=OPEN,
             memory=memory(),
         ),
         ["FetchLogs e1 3"],
+        [],
+    ),
+    Row(
+        "logs of which an earlier vipsync kept no words come once more",
+        snapshot(
+            launched("a.dat", "one"),
+            execution(jobs=(Job(1, "ERROR", 50),), logs=(1,)),
+            session=OPEN,
+            memory=memory(),
+        ),
+        ["FetchLogs e1 1"],
         [],
     ),
     Row(
@@ -1996,6 +2009,7 @@ FINISHING_ROWS = [
         snapshot(
             launched("a.dat", "one"),
             execution(jobs=(Job(1, "COMPLETED", 0), Job(2, "ERROR", 50)), logs=(2,)),
+            JobLog("e1 2"),
             session=OPEN,
             memory=memory(),
             settings=settings(finish={"after": "download"}),

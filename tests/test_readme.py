@@ -15,9 +15,12 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from vipsync.cli import vipsync
-from vipsync.model import Settings, replace
+from vipsync.model import MachineSettings, Settings, replace
 from vipsync.observe.observer import LOCAL_SETTLE
+from vipsync.settings.machine import parse_machine
 from vipsync.settings.reading import parse
+from vipsync.station.model import StationSettings
+from vipsync.station.settings import load as load_station
 
 ROOT = Path(__file__).parents[1]
 CI = ROOT / ".ci" / "run"
@@ -28,6 +31,8 @@ BLOCKS = [
 ]
 TOML = [text for language, text in BLOCKS if language == "toml"]
 (REFERENCE,) = (text for text in TOML if "pipeline_id" in text)
+(STATION,) = (text for text in TOML if "[station]" in text)
+(MACHINE,) = (text for text in TOML if "[transfers]" in text)
 SHOWN = [
     line
     for language, text in BLOCKS
@@ -35,7 +40,7 @@ SHOWN = [
     for line in re.findall(r"^(?:\*/10 \* \* \* \* +)?vipsync (.*)$", text, re.M)
 ]
 TABLE = re.findall(
-    r"`vipsync ([^`]+)`", README.partition("## Commands")[2].partition("\n\nExit")[0]
+    r"`vipsync ([^`]+)`", README.partition("## Commands")[2].partition("\n\nWithout")[0]
 )
 
 
@@ -46,8 +51,14 @@ def test_the_settings_shown_are_the_defaults() -> None:
     assert replace(shown, pipeline_id=default.pipeline_id, input_settings={}) == default
 
 
+def test_the_settings_of_a_machine_shown_are_the_defaults() -> None:
+    """What vipsync.toml is shown with, but for the folders, is what there is without it."""
+    assert replace(parse_machine(MACHINE.encode()), folders=()) == MachineSettings()
+
+
 def test_every_setting_is_shown() -> None:
-    """The reference has each key that settings.toml may have, and no other."""
+    """The references have each key that settings.toml or vipsync.toml may have, and no other."""
+    assert sorted(_keys(tomllib.loads(MACHINE))) == sorted(_known(MachineSettings()))
     shown = tomllib.loads(REFERENCE)
     del shown["input_settings"]
     assert sorted(_keys(shown)) == sorted(_known(parse(b"", "my-study")))
@@ -55,7 +66,8 @@ def test_every_setting_is_shown() -> None:
 
 def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in table.items():
-        yield from _keys(value, f"{key}.") if isinstance(value, dict) else [prefix + key]
+        section = isinstance(value, dict) and value
+        yield from _keys(value, f"{key}.") if section else [prefix + key]
 
 
 def _known(settings: Struct, prefix: str = "") -> Iterator[str]:
@@ -66,12 +78,24 @@ def _known(settings: Struct, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-@pytest.mark.parametrize("text", [text for text in TOML if text is not REFERENCE])
+@pytest.mark.parametrize(
+    "text", [text for text in TOML if text not in (REFERENCE, STATION, MACHINE)]
+)
 def test_the_patterns_shown_are_read(text: str) -> None:
     """A piece of [input_settings] is read as it stands."""
     settings = parse(f"[input_settings]\n{text}".encode(), "my-study")
     assert isinstance(settings, Settings)
     assert len(settings.input_settings) == len(tomllib.loads(text))
+
+
+def test_the_reference_of_stations_has_every_key_with_its_default(tmp_path: Path) -> None:
+    """What a station does without any setting is what the page says."""
+    (tmp_path / "station.toml").write_text(STATION)
+    read = load_station(tmp_path)
+    assert read == StationSettings(exports=("/mnt/export",))
+    shown = {key for table in tomllib.loads(STATION).values() for key in table}
+    tables = ("complete", "late", "keep")
+    assert shown == {key.rpartition(".")[2] for key in _known(read, "") if key not in tables}
 
 
 @pytest.mark.parametrize("line", SHOWN)

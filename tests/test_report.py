@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -22,7 +23,7 @@ from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.report.stream import Stream
-from vipsync.run.logs import about
+from vipsync.run.logs import STAMP, Lines, about
 from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, status_text
 
@@ -208,16 +209,16 @@ def test_letters_that_stdout_has_no_bytes_for_become_question_marks(
 
 
 def test_without_a_terminal_lines_carry_a_time(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each change is one line; the name is there once there are several folders."""
+    """Each change is one line, with the folder that it is about."""
     reporter = Reporter(wall=lambda: 0.0)
     with reporter.live():
         reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
         reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
         reporter.watch(Path("/t"), Status("/t", "two", "", "", "Resting."))
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("  At work.")
+    assert first.endswith("  s: At work.")
     assert first[:10] in ("1970-01-01", "1969-12-31")
-    assert second.endswith("  two: Resting.")
+    assert second.endswith("  t: Resting.")
 
 
 def test_numbers_that_were_held_back_are_told_at_the_end(
@@ -229,7 +230,7 @@ def test_numbers_that_were_held_back_are_told_at_the_end(
         reporter.watch(Path("/s"), Status("/s", "one", "", "", f"{number} done."))
     reporter.settle()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[1] for line in lines] == ["1 done.", "3 done."]
+    assert [line.split("  ")[1] for line in lines] == ["s: 1 done.", "s: 3 done."]
 
 
 def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
@@ -266,7 +267,7 @@ def test_a_warning_of_the_log_has_no_traceback(capsys: pytest.CaptureFixture[str
     except ValueError:
         record.exc_info = sys.exc_info()
     Warnings(Reporter(), logging.WARNING).handle(record)
-    assert capsys.readouterr().err == "WARNING vipsync.x: careful\n"
+    assert capsys.readouterr().err[25:] == "  warning: careful (vipsync.x)\n"
     assert record.exc_info is not None
 
 
@@ -275,4 +276,32 @@ def test_a_warning_names_the_folder_it_is_about(capsys: pytest.CaptureFixture[st
     record = logging.LogRecord("vipsync.x", logging.WARNING, "x.py", 1, "careful", None, None)
     with about(Path("studies/one")):
         Warnings(Reporter(), logging.WARNING).handle(record)
-    assert capsys.readouterr().err == "one: WARNING vipsync.x: careful\n"
+    assert capsys.readouterr().err[25:] == "  one: warning: careful (vipsync.x)\n"
+
+
+def test_the_journal_is_given_no_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has its own; any other file that stdout was led to gets them."""
+    with (tmp_path / "out").open("w+") as out:
+        info = os.fstat(out.fileno())
+        monkeypatch.setattr(sys, "stdout", out)
+        for journal in (f"{info.st_dev}:{info.st_ino}", f"{info.st_dev}:1", ""):
+            monkeypatch.setenv("JOURNAL_STREAM", journal)
+            reporter = Reporter(wall=lambda: 0.0)
+            reporter.watch(Path("/s"), Status("/s", "one", "", "", "At work."))
+        out.seek(0)
+        first, second, third = out.read().splitlines()
+    assert first == "s: At work."
+    assert second == third
+    assert second.endswith("  s: At work.")
+
+
+def test_a_log_line_has_time_offset_and_folder_and_is_one_line() -> None:
+    """Whatever is in a name: a line cannot be made up."""
+    record = logging.LogRecord("vipsync.news", logging.INFO, "", 1, "a\nb\x1b[2J", None, None)
+    record.created = 0.0
+    with about(Path("/s/one")):
+        line = Lines(lambda root: root.name).format(record)
+        plain = Lines(lambda root: root.name, dated=False).format(record)
+    assert line[25:] == "  one: a b?[2J"
+    assert plain == "one: a b?[2J"
+    assert datetime.fromisoformat(line[:STAMP]).timestamp() == 0.0

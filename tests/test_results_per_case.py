@@ -11,9 +11,12 @@ from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.pipelines import SPECTRUM
 from tests.lab.statuses import cases, states, status, table
 from vipsync.local import Job, Kind
+from vipsync.model import RelPath
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
+from vipsync.record.digests import members_digest
 from vipsync.status.publish import status_json
+from vipsync.status.words import status_text
 
 
 def failing(*names: str) -> Callable[[Job], Mapping[str, bytes | Path] | int]:
@@ -37,10 +40,10 @@ def paired(bench: Bench) -> str:
     return SETTINGS.replace('"*.mrui"', '"{name}.mrui"') + 'word = "{name}"\n'
 
 
-def logs(study: Study, job: int) -> str:
-    """Return what the only execution's reasons call the logs of a job."""
+def log(study: Study, job: int, stream: str = "stderr") -> str:
+    """Return where a log of the only execution lies below outputs/."""
     (folder,) = {case.folder for case in cases(study).values()}
-    return f"outputs/{folder}/logs/job-{job}.*.txt"
+    return f"{folder}/logs/job-{job}.{stream}.txt"
 
 
 def asked(study: Study) -> list[str]:
@@ -89,15 +92,14 @@ def test_finished_with_a_failed_job_says_which_case_failed_and_why(bench: Bench)
     bench.rest()
     found = cases(study)
     assert found["b.mrui"].state is CaseState.FAILED
-    assert found["b.mrui"].reason == (
-        f"exit code 50: Execution was not successful ({logs(study, 2)})"
-    )
-    (log,) = study.root.glob(logs(study, 2))
-    assert log.read_text() == "exit code 50\n"
+    assert (found["b.mrui"].reason, *found["b.mrui"].logs) == ("exit code 50", log(study, 2))
+    assert (study.root / "outputs" / log(study, 2)).read_text() == "exit code 50\n"
     assert (found["a.mrui"].state, found["c.mrui"].state) == (CaseState.DONE, CaseState.DONE)
     assert asked(study) == ["b.mrui"]
     assert status(study).exit_code == 3
-    assert status(study).sentence.startswith("Needs you: b.mrui: failed: exit code 50")
+    assert status(study).sentence.startswith(
+        f"Needs you: b.mrui: failed: exit code 50 (outputs/{log(study, 2)})"
+    )
 
 
 def test_the_logs_that_are_named_are_there_whichever_stream_the_job_wrote(bench: Bench) -> None:
@@ -105,8 +107,8 @@ def test_the_logs_that_are_named_are_there_whichever_stream_the_job_wrote(bench:
     bench.world.faults.arm(Kind.JOB_FAILS, "*", times=1)
     study = bench.study(a="one")
     bench.rest()
-    assert f"({logs(study, 1)})" in cases(study)["a.mrui"].reason
-    assert [log.name for log in study.root.glob(logs(study, 1))] == ["job-1.stdout.txt"]
+    assert cases(study)["a.mrui"].logs == (log(study, 1, "stdout"),)
+    assert (study.root / "outputs" / log(study, 1, "stdout")).is_file()
 
 
 def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Bench) -> None:
@@ -114,11 +116,9 @@ def test_where_vip_does_not_say_which_job_is_whose_every_log_is_named(bench: Ben
     bench.runner.work = failing("b", "c")
     study = bench.study(a="1", b="2", c="3")
     bench.rest()
-    reasons = {cases(study)[name].reason for name in ("b.mrui", "c.mrui")}
-    assert reasons == {
-        "one of these: exit code 50: Execution was not successful "
-        f"({logs(study, 2)}, {logs(study, 3)})"
-    }
+    for name in ("b.mrui", "c.mrui"):
+        assert cases(study)[name].reason == "exit code 50"
+        assert cases(study)[name].logs == (log(study, 2), log(study, 3))
 
 
 def test_where_lists_are_paired_each_case_has_its_own_job(bench: Bench) -> None:
@@ -134,8 +134,8 @@ def test_where_lists_are_paired_each_case_has_its_own_job(bench: Bench) -> None:
         CaseState.DONE,
         CaseState.FAILED,
     ]
-    assert f"({logs(study, 2)})" in cases(study)["b"].reason
-    assert f"({logs(study, 4)})" in cases(study)["d"].reason
+    assert cases(study)["b"].logs == (log(study, 2),)
+    assert cases(study)["d"].logs == (log(study, 4),)
     bench.rest()
     assert cases(study)["a"].state is CaseState.DONE
 
@@ -347,6 +347,21 @@ def test_results_csv_says_what_came_from_what(bench: Bench) -> None:
         assert (study.root / "outputs" / row["folder"] / f"{row['case']}.tgz").is_dir()
 
 
+def test_many_files_have_one_digest_per_folder_in_the_table(bench: Bench) -> None:
+    """A cell of a spreadsheet has an end: 300 slices are a line, made of their names and hashes."""
+    study = bench.study(settings=SETTINGS.replace('"*.mrui"', '{ zip = "{s}/" }'))
+    study.write({f"a/dicom/{n:03}.dcm": str(n) for n in range(300)} | {"a/notes.txt": "x"})
+    bench.rest()
+    (row,) = table(study)
+    folders = dict(word.split("=") for word in row["inputs"].split("; "))
+    assert list(folders) == ["a/ (1 files)", "a/dicom/ (300 files)"]
+    hashes = [
+        (RelPath(f"a/dicom/{n:03}.dcm"), hashlib.sha256(str(n).encode()).hexdigest())
+        for n in range(300)
+    ]
+    assert folders["a/dicom/ (300 files)"] == members_digest(hashes)
+
+
 def test_status_json_carries_the_same(bench: Bench) -> None:
     """The document has each case with its state, reason, execution and folder."""
     bench.runner.work = failing("b")
@@ -354,9 +369,40 @@ def test_status_json_carries_the_same(bench: Bench) -> None:
     bench.rest()
     text = status_json([status(study)])
     assert '"state": "failed"' in text
-    reason = f"exit code 50: Execution was not successful ({logs(study, 2)})"
-    assert f'"reason": "{reason}"' in text
+    assert '"reason": "exit code 50"' in text
+    assert f'"{log(study, 2)}"' in text
     assert f'"folder": "{cases(study)["b.mrui"].folder}"' in text
+
+
+def test_what_failed_for_one_reason_is_said_once_with_its_last_lines(bench: Bench) -> None:
+    """The application's words, a log that is there, what to do; the others are counted."""
+    bench.runner.work = failing("b", "c", "d")
+    study = bench.study(settings=paired(bench), a="1", b="2", c="3", d="4")
+    bench.rest()
+    (failure,) = status(study).failures
+    assert (failure.reason, failure.cases) == ("exit code 50", ("b", "c", "d"))
+    assert failure.said == ("exit code 50",)
+    text = status_text(status(study), "host")
+    assert f"- b: failed with 2 others: exit code 50 (outputs/{failure.logs[0]})\n" in text
+    assert "they run by themselves; `vipsync rerun DIR --failed` runs the same again." in text
+    assert f"Last lines of outputs/{failure.logs[0]} (b, c, d):\n  | exit code 50\n" in text
+    assert all((study.root / "outputs" / log).is_file() for log in failure.logs)
+    assert f"  d: failed (exit code 50; outputs/{failure.logs[2]})" in text
+    assert asked(study) == ["b"]
+
+
+def test_what_to_do_about_a_failure_is_what_helps_in_this_folder(bench: Bench) -> None:
+    """Where nothing starts by itself, a mended input does not either."""
+    bench.runner.work = failing("a_b")
+    study = bench.study(settings=SETTINGS + '\n[launch]\nwhen = "manual"\n', **{"a b": "1"})
+    bench.rest()
+    study.ask("launch")
+    bench.rest()
+    (failure,) = status(study).failures
+    assert failure.remedy == (
+        "Mend the input and call `vipsync launch DIR`; "
+        "`vipsync rerun DIR 'a b.mrui'` runs the same again."
+    )
 
 
 def test_a_change_of_the_pipelines_version_is_said_to_be_mixed(bench: Bench) -> None:
@@ -372,3 +418,45 @@ def test_a_change_of_the_pipelines_version_is_said_to_be_mixed(bench: Bench) -> 
     assert study.says("Mixed: 2 with spectrum/1, 1 with spectrum/2")
     assert study.says("2 of 3 cases ran with older settings")
     assert status(study).exit_code == 0
+
+
+# which result is whose
+
+
+def test_each_case_names_its_result_and_the_name_that_vip_gave_its_file(bench: Bench) -> None:
+    """A name that VIP cannot hold is shown beside the one that it has there."""
+    study = bench.study(a="one")
+    study.write({"été 1.mrui": "two"})
+    bench.rest()
+    found = cases(study)
+    assert {id_: [r.rpartition("/")[2] for r in c.results] for id_, c in found.items()} == {
+        "a.mrui": ["a.mrui.tgz"],
+        "été 1.mrui": ["ete_1.mrui.tgz"],
+    }
+    assert found["a.mrui"].sent_as == ()
+    assert found["été 1.mrui"].sent_as == (("été 1.mrui", "ete_1.mrui"),)
+    (line,) = (x for x in status_text(status(study), "here").splitlines() if "  été 1" in x)
+    folder = found["été 1.mrui"].folder
+    assert line == (
+        f"  été 1.mrui: done → outputs/{folder}/ete_1.mrui.tgz  [on VIP: été 1.mrui → ete_1.mrui]"
+    )
+
+
+def test_the_result_of_a_case_is_that_of_its_last_run(bench: Bench) -> None:
+    """What an earlier run has left stays where it is, and is not named as the result."""
+    study = bench.study(a="one")
+    bench.rest()
+    (before,) = cases(study)["a.mrui"].results
+    study.ask("rerun", "a.mrui")
+    bench.rest()
+    (now,) = cases(study)["a.mrui"].results
+    assert now != before
+    assert (study.root / "outputs" / before).exists()
+
+
+def test_a_case_that_failed_has_no_result(bench: Bench) -> None:
+    """Its neighbour of the same execution has one."""
+    bench.runner.work = failing("b")
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert [len(case.results) for case in cases(study).values()] == [1, 0]

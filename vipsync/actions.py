@@ -15,11 +15,12 @@ from vipsync.model import (
     FileState,
     PackKind,
     Platform,
+    PrivacySettings,
     RelPath,
     RemoteEntry,
     VipPath,
 )
-from vipsync.rows import Changes, Followed, Launch, Session
+from vipsync.rows import Changes, Followed, Found, Launch, Session
 
 
 class Decide(Struct, frozen=True):
@@ -99,25 +100,49 @@ class HashFile(Struct, frozen=True):
     state: FileState
 
 
+class Inspect(Struct, frozen=True):
+    """Judge whether a local file that is in `state` may go to VIP, by what is in it and by its names.
+
+    `names` are those under which VIP would know it, beside its path; `gate` tells gate and policy from others.
+    `sha256`: its hash, where that is known for this very state.
+    """
+
+    path: RelPath
+    state: FileState
+    gate: str
+    policy: PrivacySettings
+    names: tuple[str, ...] = ()
+    sha256: str = ""
+
+
 class SendFile(Struct, frozen=True):
-    """Send a local file that is in `state` to a place on VIP that nothing has used."""
+    """Send a local file that is in `state` to a place on VIP that nothing has used.
+
+    `sha256`: the content that may go there, and no other; "" where nobody has judged it.
+    """
 
     vip: VipPath
     path: RelPath
     state: FileState
+    sha256: str = ""
 
 
 class SendPack(Struct, frozen=True):
     """Pack a local folder and send the archive; `members` are its files in the states expected.
 
+    `bare`: they are named from the folder on, without its own name.
+
     The same members give the same bytes, so that a doubtful attempt is settled by trying again:
-    what lies there in the right size came from this very intent.
+    what lies there in the right size came from this very intent. `digest`: the contents of the members that may
+    go there, and no others; "" where nobody has judged them.
     """
 
     vip: VipPath
     folder: RelPath
     kind: PackKind
     members: tuple[tuple[RelPath, FileState], ...]
+    digest: str = ""
+    bare: bool = False
 
     @property
     def state(self) -> FileState:
@@ -223,6 +248,7 @@ Action = (
     | MakeFolder
     | ClaimHome
     | HashFile
+    | Inspect
     | SendFile
     | SendPack
     | LookAtFolder
@@ -241,7 +267,10 @@ Action = (
 INLINE = (Decide, Open, WriteMarker, DeleteMarker, TakeLease, ReturnLease, DropLease)
 """Actions that are carried out at once, in order: what follows may rest on them."""
 
-LOCAL = (*INLINE, HashFile)
+READS = (HashFile, Inspect)
+"""Actions that only read a file of this machine."""
+
+LOCAL = (*INLINE, *READS)
 """Actions that need no answer from VIP."""
 
 
@@ -322,6 +351,13 @@ class FileHashed(Struct, frozen=True):
     sha256: str
 
 
+class FileInspected(Struct, frozen=True):
+    """What the privacy gate found in a file whose content has this hash."""
+
+    sha256: str
+    found: Found
+
+
 class FileSent(Struct, frozen=True):
     """VIP took the whole file; `sha256` is what was sent."""
 
@@ -387,6 +423,17 @@ class ResultHere(Struct, frozen=True):
     reason: str = ""
 
 
+class LogsHere(Struct, frozen=True):
+    """The logs of a failed job are in outputs/, and what the job said last.
+
+    `files`: those that VIP has, the one with these words first.
+    """
+
+    files: tuple[RelPath, ...] = ()
+    reason: str = ""
+    said: tuple[str, ...] = ()
+
+
 class RemovalSeen(Struct, frozen=True):
     """Whether the folder has gone."""
 
@@ -399,6 +446,7 @@ Outcome = (
     | PipelineFetched
     | HomeSeen
     | FileHashed
+    | FileInspected
     | FileSent
     | PackSent
     | FolderSeen
@@ -408,5 +456,6 @@ Outcome = (
     | Polled
     | ResultsListed
     | ResultHere
+    | LogsHere
     | RemovalSeen
 )

@@ -25,7 +25,6 @@ from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
     from vipsync.commands.context import Context
-    from vipsync.commands.run import Chosen
     from vipsync.model import Secret
     from vipsync.report.reporter import Reporter
 
@@ -47,6 +46,9 @@ FIRST_STEPS = (
 )
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
+DIRECTORIES = click.argument("directories", metavar="[DIR]...", nargs=-1, type=DIRECTORY)
+FOLDERS_AND_CASES = click.argument("words", metavar="[DIR]... [CASE]...", nargs=-1)
+SURE = click.option("--yes", is_flag=True, help="Do not ask.")
 _SHORTEST_SECRET = 12
 
 
@@ -183,11 +185,24 @@ def _examples(*lines: str) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file that holds the API key, instead of what settings say.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show the log on stderr.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A vipsync.toml, instead of the one in your configuration folder.",
+)
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show the log on stderr; tell what is known, too."
+)
 @click.version_option(package_name="vipsync")
 @click.pass_context
 def vipsync(
-    ctx: click.Context, portal: str | None, api_key_file: Path | None, *, verbose: bool
+    ctx: click.Context,
+    portal: str | None,
+    api_key_file: Path | None,
+    config: Path | None,
+    *,
+    verbose: bool,
 ) -> None:
     """Run a pipeline on VIP, the Virtual Imaging Platform, from a folder.
 
@@ -197,8 +212,18 @@ def vipsync(
     from vipsync.model import Environment
 
     reporter: Reporter = ctx.obj()
-    agree = _agree if sys.stdin.isatty() else lambda: True
-    ctx.obj = Context(reporter, Environment(os.environ), portal, api_key_file, agree)
+    asks = sys.stdin.isatty()
+    agree = _agree if asks else lambda: True
+    ctx.obj = Context(
+        reporter,
+        Environment(os.environ),
+        portal,
+        api_key_file,
+        agree,
+        config,
+        asks=asks,
+        verbose=verbose,
+    )
     ctx.call_on_close(ctx.obj.connect.close)
     _show_log(ctx, reporter, verbose=verbose)
 
@@ -227,9 +252,22 @@ def _agree() -> bool:
 @click.option("--pipeline", metavar="ID", help="Fill settings.toml in from this pipeline.")
 @click.option("--fresh", "mode", flag_value="fresh", help="Make a copy a session of its own.")
 @click.option("--adopt", "mode", flag_value="adopt", help="Take over data that are on VIP.")
+@click.option(
+    "--station",
+    "export",
+    metavar="EXPORT",
+    type=DIRECTORY,
+    help="Make a station: one session per study that arrives in this folder.",
+)
 @click.pass_obj
-def init(context: Context, directory: Path, pipeline: str | None, mode: str | None) -> int:
-    """Make a session folder."""
+def init(
+    context: Context, directory: Path, pipeline: str | None, mode: str | None, export: Path | None
+) -> int:
+    """Make a session folder, or a station."""
+    if export:
+        if mode:
+            raise click.UsageError("--station goes with --pipeline only.")
+        return commands.station.init(context, directory, export, pipeline)
     return commands.account.init(context, directory, pipeline, mode or "")
 
 
@@ -255,41 +293,48 @@ def _asked_key() -> Secret:
     return Secret(key)
 
 
-@vipsync.command(epilog=_examples("vipsync check my-study"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@vipsync.command(epilog=_examples("vipsync check my-study", "vipsync check"))
+@click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
 @click.pass_obj
-def check(context: Context, directory: Path) -> int:
-    """Say whether settings, key, pipeline and files are in order; change nothing."""
+def check(context: Context, directory: Path | None) -> int:
+    """Say whether settings, key, pipeline and files are in order; change nothing.
+
+    Without DIR: the session folder around you, else vipsync.toml and the folders that it names.
+    """
     return commands.status.check_folders(context, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync plan my-study"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
 @click.pass_obj
-def plan(context: Context, directory: Path) -> int:
+def plan(context: Context, directory: Path | None) -> int:
     """Say what the next cycle would do, and why; change nothing."""
     return commands.status.plan_folders(context, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
+@DIRECTORIES
 @click.option("--once", is_flag=True, help="Stop when everything is at rest.")
 @click.pass_obj
 def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     """Keep folders in sync with VIP.
 
-    A DIR without settings.toml stands for the session folders in it.
+    A DIR without settings.toml stands for the session folders in it, down to four levels. Without DIR: the session folder around you, else the folders of vipsync.toml.
     """
     return commands.run.run(context, directories, once=once)
 
 
 @vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
+@DIRECTORIES
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of folders.")
+@click.option("--all", "in_full", is_flag=True, help="The details of each of many folders.")
 @click.pass_obj
-def status(context: Context, directories: tuple[Path, ...], *, as_json: bool) -> int:
-    """Say how folders are: one line that answers the question, then details."""
-    return commands.status.status(context, directories, as_json=as_json)
+def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in_full: bool) -> int:
+    """Say how folders are: one line that answers the question, then details; many as a table.
+
+    The table has what needs you first, then what runs, what waits, and what is at rest.
+    """
+    return commands.status.status(context, directories, as_json=as_json, in_full=in_full)
 
 
 @vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))
@@ -300,15 +345,24 @@ def why(context: Context, path: Path) -> int:
     return commands.status.why_path(context, path)
 
 
-@vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
+@vipsync.command(epilog=_examples("vipsync privacy my-study"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
-@click.argument("cases", metavar="[CASE]...", nargs=-1)
+@click.argument("path", metavar="[PATH]", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
-def launch(context: Context, directory: Path, cases: tuple[str, ...]) -> int:
+def privacy(context: Context, directory: Path, path: Path | None) -> int:
+    """Show what in the inputs names somebody: the values too, on a terminal only."""
+    return commands.privacy.show(context, directory, path)
+
+
+@vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
+@FOLDERS_AND_CASES
+@SURE
+@click.pass_obj
+def launch(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
     """Start cases that wait: manual ones, set aside ones, those above the limit."""
-    return commands.run.act_on_cases(
-        context, directory, commands.run.Chosen("launch", cases), sure=True
-    )
+    named = commands.named.folders_and_cases(context, words)
+    chosen = commands.run.Chosen("launch", named.cases)
+    return commands.run.act_on_cases(context, named, chosen, sure=yes)
 
 
 Command = Callable[..., int]
@@ -320,75 +374,120 @@ def _or(choice: str) -> Callable[[Command], Command]:
     return click.option(f"--{choice}", "which", flag_value=choice, help=words)
 
 
-def _chosen(command: str, cases: tuple[str, ...], which: str | None) -> Chosen:
-    if bool(cases) == bool(which):
+def _act(
+    context: Context, command: str, words: tuple[str, ...], which: str | None, *, sure: bool
+) -> int:
+    named = commands.named.folders_and_cases(context, words)
+    if bool(named.cases) == bool(which):
         raise click.UsageError("Name cases, or give one option that stands for them.")
-    return commands.run.Chosen(command, cases, which or "")
+    chosen = commands.run.Chosen(command, named.cases, which or "")
+    return commands.run.act_on_cases(context, named, chosen, sure=sure)
 
 
 @vipsync.command(epilog=_examples("vipsync rerun my-study --failed"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
-@click.argument("cases", metavar="[CASE]...", nargs=-1)
+@FOLDERS_AND_CASES
 @_or("failed")
 @_or("outdated")
 @_or("all")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@SURE
 @click.pass_obj
-def rerun(
-    context: Context, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
-) -> int:
+def rerun(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
     """Run cases again; show the number of jobs first."""
-    return commands.run.act_on_cases(context, directory, _chosen("rerun", cases, which), sure=yes)
+    return _act(context, "rerun", words, which, sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync cancel my-study sub-03"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
-@click.argument("cases", metavar="[CASE]...", nargs=-1)
+@FOLDERS_AND_CASES
 @_or("all")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@SURE
 @click.pass_obj
-def cancel(
-    context: Context, directory: Path, cases: tuple[str, ...], which: str | None, *, yes: bool
-) -> int:
+def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
     """Drop queued cases, stop the executions of running ones; say who shares them."""
-    return commands.run.act_on_cases(context, directory, _chosen("cancel", cases, which), sure=yes)
+    return _act(context, "cancel", words, which, sure=yes)
+
+
+def _decide(
+    context: Context, folders: tuple[Path, ...], command: str, done: str, *, sure: bool
+) -> int:
+    asked = commands.run.Asked(command, done)
+    return commands.run.decide(context, folders, asked, sure=sure)
 
 
 @vipsync.command(epilog=_examples("vipsync pause my-study"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@DIRECTORIES
+@SURE
 @click.pass_obj
-def pause(context: Context, directory: Path) -> int:
+def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start nothing more; following and mirroring go on."""
     words = "Paused: nothing is sent or started; results still come. `vipsync resume DIR` goes on."
-    return commands.run.decide(context, directory, "pause", words)
+    return _decide(context, directories, "pause", words, sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync resume my-study"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@DIRECTORIES
+@SURE
 @click.pass_obj
-def resume(context: Context, directory: Path) -> int:
+def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start again after a pause."""
-    return commands.run.decide(
-        context, directory, "resume", "Resumed: `vipsync run DIR` sends and starts."
-    )
+    words = "Resumed: `vipsync run DIR` sends and starts."
+    return _decide(context, directories, "resume", words, sure=yes)
 
 
 @vipsync.command(epilog=_examples("vipsync finish my-study", "vipsync finish my-study --cancel"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@DIRECTORIES
 @click.option("--kill", is_flag=True, help="Stop what still runs instead of waiting for it.")
 @click.option("--without", metavar="NAME", multiple=True, help="Let a result go that cannot come.")
 @click.option("--cancel", "stay", is_flag=True, help="Go on instead, until the removal begins.")
+@SURE
 @click.pass_obj
 def finish(
-    context: Context, directory: Path, without: tuple[str, ...], *, kill: bool, stay: bool
+    context: Context,
+    directories: tuple[Path, ...],
+    without: tuple[str, ...],
+    *,
+    kill: bool,
+    stay: bool,
+    yes: bool,
 ) -> int:
     """Bring every result here, remove the data from VIP, and wait for it."""
     if not stay:
-        return commands.run.finish(context, directory, without, kill=kill)
+        return commands.run.finish(context, directories, without, kill=kill, sure=yes)
     if kill or without:
         raise click.UsageError("--cancel goes with no other option.")
     words = "The session stays open, unless its removal has begun: see `vipsync status DIR`."
-    return commands.run.decide(context, directory, "finish --cancel", words)
+    return _decide(context, directories, "finish --cancel", words, sure=yes)
+
+
+@vipsync.group()
+def station() -> None:
+    """Say something of a study of a station, by its name or handle."""
+
+
+def _said(word: str, words: str) -> None:
+    """Make the command that says one thing of a study."""
+
+    @station.command(word, help=words)
+    @click.argument("directory", metavar="DIR", type=DIRECTORY)
+    @click.argument("study", metavar="STUDY")
+    @click.pass_obj
+    def said(context: Context, directory: Path, study: str) -> int:
+        return commands.station.say(context, directory, word, study)
+
+
+_said("complete", "Start a study as it is, though something required did not come.")
+_said("skip", "Never start this study.")
+_said("take-late", "Run a study again with what came after its launch.")
+_said("merge", "Take studies for one: two in a folder, or of one person in one hour.")
+_said("first", "Move a study up, before all that wait.")
+
+
+@station.command(epilog=_examples("vipsync station who scanner-3t S0012"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("study", metavar="[STUDY]", required=False)
+@click.pass_obj
+def who(context: Context, directory: Path, study: str | None) -> int:
+    """Show whose studies are which; on a terminal only."""
+    return commands.station.who(context, directory, study)
 
 
 @vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))
@@ -397,6 +496,15 @@ def finish(
 def pipelines(context: Context, pattern: str) -> int:
     """List the pipelines; describe the one that matches in full."""
     return commands.account.pipelines(context, pattern)
+
+
+@vipsync.command(epilog=_examples("vipsync page my-study", "vipsync page studies/"))
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
+@click.option("--address", default="127.0.0.1:8484", help="HOST:PORT; port 0 takes a free one.")
+@click.pass_obj
+def page(context: Context, directories: tuple[Path, ...], address: str) -> int:
+    """Show folders on a page in a browser, live; start and finish there what you like."""
+    return commands.page.page(context.reporter, directories, address)
 
 
 @vipsync.command("demo", epilog=_examples("vipsync demo"))

@@ -2,12 +2,14 @@
 
     VipsyncError
     ├── SettingsError (also ValueError)     settings.toml, or an option, says something that cannot be
+    ├── Unclear                             which folders a command is about was not said
     ├── PropertyError                       a property or an argument of a script's session cannot be
     │   ├── PropertyTypeError (also TypeError)        another kind of thing, or an argument is missing
     │   ├── PropertyValueError (also ValueError)      of the right kind, but not this one
     │   └── PropertyMissing (also AttributeError)     something that is needed was never set
     ├── InputsMissing (also FileNotFoundError)   a script names files that are not there
     ├── InputsUnreadable (also OSError)     what lies in a script's data set cannot be read
+    ├── InputsRefused (also ValueError)     inputs name somebody, and a script asked to refuse them
     ├── InputsThere (also FileExistsError)  a script's session has inputs of its own on VIP
     ├── ResultsMissing                      results that a script asked for are not on this machine
     ├── FolderError                         the session folder is not as it must be
@@ -80,6 +82,12 @@ class SettingsError(VipsyncError, ValueError):
     """Name the file, the key and the nearest right word."""
 
 
+class Unclear(VipsyncError):
+    """No folder is named where none is meant by itself, or so many that it could be a mistake."""
+
+    exit_code = 2
+
+
 class PropertyError(VipsyncError):
     """A property or an argument of a script's session cannot be."""
 
@@ -104,6 +112,12 @@ class InputsMissing(VipsyncError, FileNotFoundError):
 
 class InputsUnreadable(VipsyncError, OSError):
     """Something in the data set of a script cannot be read."""
+
+    exit_code = 3
+
+
+class InputsRefused(VipsyncError, ValueError):
+    """Inputs name somebody, and a script asked that such inputs are not sent."""
 
     exit_code = 3
 

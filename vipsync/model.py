@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from os import stat_result
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, NewType
 
-from msgspec import Struct, field, structs
+from msgspec import Meta, Struct, field, structs
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""
@@ -21,6 +21,9 @@ BLOCK = 1024 * 1024
 
 MAX_JOBS_ON_VIP = 1000
 """Jobs above which VIP's engine gives up on an execution (facts 5.4)."""
+
+MOST_TRANSFERS = 8
+"""Transfers at once over all folders, far below what chokes VIP (facts 3.8)."""
 
 PORTAL = "https://vip.creatis.insa-lyon.fr"
 """The production portal (facts 1.1)."""
@@ -323,10 +326,11 @@ class PackKind(StrEnum):
 
 
 class PackSetting(Struct, frozen=True):
-    """`{ zip = "{subject}/dicom/" }`: pack a folder before sending it."""
+    """`{ zip = "{subject}/dicom/", as = "{subject}.zip" }`: pack a folder before sending it."""
 
     kind: PackKind
     folder: str
+    as_name: str = ""
 
 
 InputSetting = Scalar | FileSetting | PackSetting | tuple[Scalar | FileSetting | PackSetting, ...]
@@ -381,6 +385,21 @@ class FinishSettings(Struct, frozen=True):
     keep_output: bool = False
 
 
+class PrivacySettings(Struct, frozen=True):
+    """Section [privacy]: what goes to VIP although the gate would refuse it.
+
+    `accept` has for a field the patterns of values that are pseudonyms, `allow` the reason for which any value
+    may go, `plain` patterns of files that hold no identity by a person's word; `off` is the reason for looking at
+    nothing.
+    """
+
+    accept: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    allow: tuple[tuple[str, str], ...] = ()
+    plain: tuple[str, ...] = ()
+    strict: bool = False
+    off: str = ""
+
+
 class Settings(Struct, frozen=True):
     """settings.toml, validated. `session_name` and `portal` are always filled in."""
 
@@ -394,8 +413,54 @@ class Settings(Struct, frozen=True):
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     outputs: OutputsSettings = field(default_factory=OutputsSettings)
     finish: FinishSettings = field(default_factory=FinishSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
 
     SOURCE: ClassVar[str] = "settings.toml"
+
+
+# vipsync.toml: what holds for all folders of a process (house 4.1)
+
+
+class TransfersSettings(Struct, frozen=True):
+    """Section [transfers], over all folders. `upload` and `download` in bytes per second, 0: no ceiling.
+
+    `hours`: minutes of the local day from which and until which files are sent, None: always.
+    `free`: the share of a disk that stays free.
+    """
+
+    streams: int = MOST_TRANSFERS
+    upload: float = 0.0
+    download: float = 0.0
+    hours: tuple[int, int] | None = None
+    free: float = 0.05
+
+
+NotifyEvent = Literal["person", "failed", "done", "stopped"]
+
+
+class NotifySettings(Struct, frozen=True):
+    """Section [notify]. `urls` names a variable or a file that holds them; `quiet` in seconds."""
+
+    urls: str = "VIPSYNC_NOTIFY"
+    on: tuple[NotifyEvent, ...] = ("person", "failed", "done", "stopped")
+    quiet: float = 900.0
+
+
+class PageSettings(Struct, frozen=True):
+    """Section [page]: HOST:PORT at which `run` serves the page too; empty: it does not."""
+
+    address: str = ""
+
+
+class MachineSettings(Struct, frozen=True):
+    """vipsync.toml, validated."""
+
+    folders: tuple[str, ...] = ()
+    transfers: TransfersSettings = field(default_factory=TransfersSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    page: PageSettings = field(default_factory=PageSettings)
+
+    SOURCE: ClassVar[str] = "vipsync.toml"
 
 
 # cases (house 4.2)
@@ -422,11 +487,21 @@ class InputFolder(Struct, frozen=True):
 
 
 class PackedFolder(Struct, frozen=True):
-    """A folder of inputs/ that is sent as one archive."""
+    """A folder of inputs/ that is sent as one archive; path "" is inputs/ itself.
+
+    One with `as_name` is called so on VIP, and its members are named from the folder on: its own
+    name goes nowhere.
+    """
 
     path: RelPath
     kind: PackKind
     members: tuple[RelPath, ...]
+    as_name: str = ""
+
+    @property
+    def bare(self) -> bool:
+        """Tell whether the folder's own name is left out of the archive."""
+        return bool(self.as_name)
 
 
 InputValue = Text | InputFile | InputFolder | PackedFolder
@@ -543,4 +618,4 @@ class Lease(Struct, frozen=True):
     session_id: str
     folder: str
     host: str
-    at: float
+    at: Annotated[float, Meta(ge=0, le=1e11)]

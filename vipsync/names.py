@@ -83,6 +83,16 @@ def vip_relpath(rel: str) -> str:
     return safe
 
 
+def inside(folder: RelPath) -> str:
+    """Return what the paths of all files in a folder begin with; "" for inputs/ itself."""
+    return f"{folder}/" if folder else ""
+
+
+def folder_words(folder: RelPath) -> str:
+    """Return a folder as settings write it."""
+    return inside(folder) or "./"
+
+
 def clashes(paths: Iterable[RelPath]) -> dict[str, tuple[RelPath, ...]]:
     """Map each path on VIP that several of `paths` would share to them, sorted.
 

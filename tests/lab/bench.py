@@ -26,7 +26,7 @@ from vipsync.model import Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial
-from vipsync.run.loop import Loop
+from vipsync.run.loop import Loop, NewKeeper
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 
@@ -115,6 +115,16 @@ def files_below(root: Path, *but: str) -> dict[str, bytes]:
     return {n.as_posix(): p.read_bytes() for n, p in paths.items() if n.parts[0] not in but}
 
 
+OWN = ("session_data.json", "results.csv", "index.html")
+"""What vipsync itself writes into outputs/."""
+
+
+def is_of_a_crate(path: str) -> bool:
+    """Tell whether a path below outputs/ is of what says where results came from."""
+    names = ("ro-crate-metadata.json", "descriptor.json", "invocation.json")
+    return path.endswith(names) or "/invocations/" in path
+
+
 def numbered(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Call each results folder by its number, where its name is a time."""
     stamps = sorted({stamp for name in files for stamp in STAMP.findall(name)})
@@ -154,7 +164,8 @@ class Study:
 
     def outputs(self) -> dict[str, bytes]:
         """Return the results in outputs/ by path, each results folder called by its number."""
-        return numbered(files_below(self.root / "outputs", "session_data.json", "results.csv"))
+        found = numbered(files_below(self.root / "outputs", *OWN))
+        return {path: content for path, content in found.items() if not is_of_a_crate(path)}
 
     def result(self, name: str) -> Path:
         """Return the one path in outputs/ that ends so."""
@@ -221,6 +232,7 @@ class Bench(Embedded):
         self.watch = False
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self.publish: Callable[[Reconciler], object] = lambda _session: None
+        self.new_keeper: NewKeeper | None = None
         self._clients: dict[tuple[str, str], VipClient] = {}
         self._loop: Loop | None = None
 
@@ -255,6 +267,7 @@ class Bench(Embedded):
                 executor=self.executor,
                 watch=self.watch,
                 publish=self._publish,
+                new_keeper=self.new_keeper,
             )
         return self._loop
 
@@ -269,6 +282,8 @@ class Bench(Embedded):
         if self._loop:
             for session in self._loop.sessions.values():
                 session.close()
+            for keeper in self._loop.keepers.values():
+                keeper.close()
         self._loop = None
 
     def restart(self) -> None:

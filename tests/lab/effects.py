@@ -16,6 +16,7 @@ from typing import Any
 from vipsync.disk import archive
 from vipsync.record import ledger
 from vipsync.record.ledger import Ledger
+from vipsync.station.ledger import StationLedger
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class Effects:
             for name in names:
                 self._count(os, name, kind)
         self._count(archive, "_flushed_disk_of", "flush")
-        self._count(ledger, "_connect", "ledger")
+        self._count(ledger, "connect", "ledger")
         self._count(Ledger, "_prepare", "ledger")
         self._count(Ledger, "commit", "commit")
+        self._count(StationLedger, "commit", "commit")
 
     def _count(self, owner: object, name: str, kind: str) -> None:
         function = getattr(owner, name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.lab.bench import Embedded, files_below, numbered
+from tests.lab.bench import OWN, Embedded, files_below, is_of_a_crate, numbered
 from tests.lab.pipelines import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, InProcess, User
@@ -87,10 +87,8 @@ class Scripts(Embedded):
 
     def outputs(self, name: str = "study") -> dict[str, str]:
         """Return the results by path, each results folder called by its number."""
-        files = numbered(
-            files_below(self.root / "vip_outputs" / name, ".vipsync", "session_data.json")
-        )
-        return {path: content.decode() for path, content in files.items()}
+        files = numbered(files_below(self.root / "vip_outputs" / name, ".vipsync", *OWN))
+        return {p: c.decode() for p, c in files.items() if not is_of_a_crate(p)}
 
     def on_vip(self, key: str = DEFAULT_KEY) -> list[str]:
         """Return what lies below /vip/Home/API but for our ids and the names of results folders."""

@@ -317,7 +317,7 @@ class Player:
                 continue
             for case in launch.cases:
                 signal = by_hash[case.own[0][1]]
-                said, _ = outcome(case, launch, state.executions[launch.execution_id])
+                said = outcome(case, launch, state.executions[launch.execution_id]).state
                 if len(launch.cases) == 1:
                     assert said is _STATES[signal.fate], f"{signal.fate} is said to be {said}"
                 done = DONE if said is CaseState.DONE else NOT_DONE

@@ -23,7 +23,7 @@ from vipsync.act.named_files import look_for_files
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
-from vipsync.disk.files import disk_error, make_folder, write_atomic
+from vipsync.disk.files import clear, disk_error, entered, holder, make_folder
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Scan
 from vipsync.errors import (
@@ -40,7 +40,8 @@ from vipsync.errors import (
 from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.folder.sharing import return_lease, take_lease
 from vipsync.model import BLOCK, Execution, FileState, RelPath, RemoteEntry, VipPath
-from vipsync.names import parent
+from vipsync.names import inside, parent
+from vipsync.record.digests import members_digest
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +70,23 @@ class Tools(Struct, frozen=True):
     moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None
 
     @property
-    def staging(self) -> Path:
-        """A folder on the disk of outputs/ for what is not complete yet."""
-        mine = self.folder.transfers
-        make_folder(self.outputs)
-        if self.outputs.stat().st_dev == mine.stat().st_dev:
-            return mine
-        elsewhere = self.outputs / ".vipsync"
-        make_folder(elsewhere)
-        return elsewhere
+    def below(self) -> Path:
+        """The folder from which on no link is followed on the way to outputs/."""
+        return holder(self.outputs, self.folder.root)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Open a folder on the disk of outputs/ for what is not complete yet."""
+        make_folder(self.below)
+        with (
+            entered(self.outputs, self.below, make=True) as outputs,
+            self.folder.entered_transfers() as mine,
+        ):
+            if outputs.stat().st_dev == mine.stat().st_dev:
+                yield mine
+                return
+        with entered(self.outputs / ".vipsync", self.below, make=True) as elsewhere:
+            yield elsewhere
 
     @property
     def vip(self) -> VipClient:
@@ -108,7 +117,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.Open() | do.WriteMarker():
             return _write_marker(tools)
         case do.DeleteMarker():
-            tools.folder.marker.unlink(missing_ok=True)
+            tools.folder.remove(tools.folder.marker)
             return do.Done()
         case do.TakeLease() | do.ReturnLease() | do.DropLease():
             return _lease(action, tools)
@@ -119,6 +128,8 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
             return _claim(action, tools)
         case do.HashFile():
             return _hash(action, tools)
+        case do.Inspect():
+            return _inspect(action, tools)
         case do.SendFile():
             return _send(action, tools)
         case do.SendPack():
@@ -224,7 +235,7 @@ def _remove(action: do.RemoveTree, tools: Tools) -> do.Outcome:
 def _write_marker(tools: Tools) -> do.Done:
     identity = tools.folder.identity()
     text = MARKER_TEXT + (f"\n{ID_LINE}{identity.id}\n" if identity else "")
-    write_atomic(tools.folder.marker, text.encode())
+    tools.folder.write(tools.folder.marker, text.encode())
     return do.Done()
 
 
@@ -255,7 +266,7 @@ STATUS.txt says what is going on.
 def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
     """Open a local file that is in `state`, and raise LocalFileError unless it still is afterwards."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             _same(path, file, state)
             yield file
             _same(path, file, state)
@@ -265,6 +276,10 @@ def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
         raise LocalFileError(
             f"{path} cannot be read.", "Give this account the right to read it."
         ) from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
 def _same(path: Path, file: BinaryIO, state: FileState) -> None:
@@ -286,8 +301,27 @@ def _hash(action: do.HashFile, tools: Tools) -> do.FileHashed:
     return do.FileHashed(digest.hexdigest())
 
 
+def _inspect(action: do.Inspect, tools: Tools) -> do.FileInspected:
+    """Judge a file, and hash it in the same read where nobody has."""
+    from vipsync.act.inspecting import inspected  # readers of formats are loaded when needed
+
+    digest = hashlib.sha256()
+
+    def see(block: bytes) -> None:
+        tools.stop()
+        digest.update(block)
+
+    files = tools.seen.files if tools.seen else {}
+    with _opened(_local(tools, action.path), action.state) as file:
+        found = inspected(action, file, files, None if action.sha256 else see)
+    return do.FileInspected(action.sha256 or digest.hexdigest(), found)
+
+
 def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
-    """Send a file and hash what left; a file that changed meanwhile was not sent."""
+    """Send a file and hash what left; a file that changed meanwhile was not sent.
+
+    The last block of another content than was judged does not leave: VIP keeps nothing of it then.
+    """
     key, size, gone = do.key(action), action.state.size, 0
 
     def on_block(block: bytes) -> None:
@@ -295,6 +329,8 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
         tools.stop()
         digest.update(block)
         gone += len(block)
+        if gone == size:
+            _as_judged(action.path, digest.hexdigest(), action.sha256)
         tools.moved(key, gone, size)
 
     with Digest() as digest, _opened(_local(tools, action.path), action.state) as file:
@@ -305,23 +341,37 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
     return do.FileSent(digest.hexdigest())
 
 
+def _as_judged(path: RelPath, content: str, judged: str) -> None:
+    """Raise LocalFileError for another content than the one that may go."""
+    if judged and content != judged:
+        raise LocalFileError(
+            f"{path} is no longer what was looked at: it was not sent.", "It is looked at again."
+        )
+
+
 def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
     """Pack a folder beside the transfers, send the archive, look at its size; leave no copy here."""
     name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
-    archive = tools.folder.transfers / f"{name}.pack"
-    archive.unlink(missing_ok=True)
-    base = f"{action.folder}/"
+    with tools.folder.entered_transfers() as transfers:
+        return _packed_and_sent(action, transfers / f"{name}.pack", tools)
+
+
+def _packed_and_sent(action: do.SendPack, archive: Path, tools: Tools) -> do.PackSent:
+    clear(archive)
+    base = inside(action.folder)
     members = [
         PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members
     ]
     folder = _local(tools, action.folder)
     for path, state in action.members:
         _unchanged(_local(tools, path), state)
-    root = PurePosixPath(action.folder).name
+    root = "" if action.bare else PurePosixPath(action.folder).name
     try:
         hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
         for path, state in action.members:
             _unchanged(_local(tools, path), state)
+        content = members_digest((RelPath(base + n), h) for n, h in hashes.items())
+        _as_judged(action.folder, content, action.digest)
         size = archive.stat().st_size
         _deliver(action, archive, size, tools)
     finally:

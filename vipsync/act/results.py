@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Literal, Protocol
@@ -16,11 +16,12 @@ from vipsync import actions as do
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
-from vipsync.disk.files import share, write_atomic
+from vipsync.disk.files import LARGE, clear, open_own, read_small, share, write_atomic
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
 from vipsync.model import BLOCK, RelPath, VipPath
+from vipsync.record.job_log import words_of
 
 ARCHIVES = ".archives"
 LEFT_OUT = "UNPACKED-WITHOUT.txt"
@@ -52,14 +53,20 @@ class Bench(Protocol):
         """Take note of progress: key, bytes so far, bytes in all."""
 
     @property
-    def staging(self) -> Path:
-        """A folder on the disk of outputs/ for what is not complete yet."""
+    def below(self) -> Path:
+        """The folder from which on no link is followed on the way to outputs/."""
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """Open a folder on the disk of outputs/ for what is not complete yet."""
 
 
 def fetch_result(action: do.FetchResult, bench: Bench) -> do.ResultHere:
     """Download a result, check its size, unpack it where it is a tar archive, put it in place."""
-    with _nameable(action.local, bench):
-        return _fetched(action, bench.outputs / action.local, bench)
+    with _nameable(action.local, bench), bench.staging() as staging:
+        part = staging / part_name(action.vip, action.size)
+        _drop_others(part)
+        _download(action, part, bench)
+        return _placed(action, part, bench)
 
 
 @contextmanager
@@ -67,10 +74,10 @@ def _nameable(local: RelPath, bench: Bench) -> Iterator[None]:
     """Let a name that this disk cannot hold be the fault of that result alone, before it comes."""
     try:
         for part in local.split("/"):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 os.lstat(bench.outputs / part)
         yield
-    except OSError as error:  # with `.vip` at its end, or with all above it, it may be too long too
+    except OSError as error:  # with `.vip` at its end, it may be too long too
         _refuse_name(local, error)
         raise
 
@@ -87,10 +94,8 @@ def _refuse_name(local: RelPath, error: OSError) -> None:
 _NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 
 
-def _fetched(action: do.FetchResult, target: Path, bench: Bench) -> do.ResultHere:
-    part = bench.staging / part_name(action.vip, action.size)
-    _drop_others(part)
-    _download(action, part, bench)
+def _placed(action: do.FetchResult, part: Path, bench: Bench) -> do.ResultHere:
+    target = bench.outputs / action.local
     reason = ""
     if action.unpack and looks_like_tar(part):
         try:
@@ -99,7 +104,7 @@ def _fetched(action: do.FetchResult, target: Path, bench: Bench) -> do.ResultHer
             reason = str(error)
     elif action.unpack and action.vip.lower().endswith(ARCHIVE_NAMES):
         reason = "it is no archive that can be read, whatever its name says."
-    return _here(place(part, target), bench, unpacked=False, reason=reason)
+    return _here(place(part, target, bench.below), bench, unpacked=False, reason=reason)
 
 
 def part_name(vip: VipPath, size: int) -> str:
@@ -108,10 +113,10 @@ def part_name(vip: VipPath, size: int) -> str:
 
 
 def _drop_others(part: Path) -> None:
-    """Delete what is left of other attempts at the same file."""
+    """Delete what is left of other attempts at the same file, and what is no file under its name."""
     for other in part.parent.glob(f"{part.name.partition('-')[0]}-*.part"):
-        if other != part:
-            other.unlink()
+        if other != part or not stat.S_ISREG(other.lstat().st_mode):
+            clear(other)
 
 
 def _download(action: do.FetchResult, part: Path, bench: Bench) -> None:
@@ -162,7 +167,7 @@ def _save(
     bench: Bench,
     told: Callable[[int], None] = lambda _: None,
 ) -> None:
-    with path.open(mode) as file:
+    with open_own(path, mode) as file:
         share(path)  # another account may go on with it
         for block in blocks:
             bench.stop()
@@ -214,19 +219,20 @@ def _begun_anew(part: Path, offset: int) -> Iterator[None]:
 
 def _unpacked(action: do.FetchResult, part: Path, target: Path, bench: Bench) -> do.ResultHere:
     tree = part.with_suffix(".tree")
-    if tree.exists():  # left by a stop between unpacking and placing
-        shutil.rmtree(tree)
-    unpacked = unpack(part, tree, bench.staging, stop=bench.stop)
-    here = place(tree, target)
-    reason = _say_left_out(unpacked.without, here, action.local) if unpacked.without else ""
+    clear(tree)  # left by a stop between unpacking and placing
+    unpacked = unpack(part, tree, part.parent, stop=bench.stop)
+    here = place(tree, target, bench.below)
+    reason = _say_left_out(unpacked.without, here, action.local, bench) if unpacked.without else ""
     if action.keep_archive or reason:
-        place(part, bench.outputs / ARCHIVES / action.local)
+        place(part, bench.outputs / ARCHIVES / action.local, bench.below)
     else:
         part.unlink()
     return _here(here, bench, unpacked=True, reason=reason)
 
 
-def _say_left_out(without: Sequence[tuple[str, str]], here: Path, local: RelPath) -> str:
+def _say_left_out(
+    without: Sequence[tuple[str, str]], here: Path, local: RelPath, bench: Bench
+) -> str:
     """Name beside a result the members that it was unpacked without; return that in few words."""
     lines = ["", f"{here.name} was unpacked without:"]
     lines += [f"  {name}: {what}" for name, what in without]
@@ -234,7 +240,7 @@ def _say_left_out(without: Sequence[tuple[str, str]], here: Path, local: RelPath
     with _LISTING:
         path, before = _list_beside(here)
         if text not in before:
-            write_atomic(path, f"{before}{text}".encode())
+            write_atomic(path, f"{before}{text}".encode(), bench.below)
     few = ", ".join(f"{name} ({what})" for name, what in without[:3])
     more = f" and {len(without) - 3} more" if len(without) > 3 else ""
     return f"{few}{more}; see {path.name} beside it. The archive is in outputs/{ARCHIVES}/{local}."
@@ -246,7 +252,9 @@ def _list_beside(here: Path) -> tuple[Path, str]:
     for path in candidates(here.with_name(LEFT_OUT)):
         if not os.path.lexists(path):
             return path, _LIST_HEAD
-        content = path.read_bytes() if path.is_file() else b""
+        content = b""
+        with suppress(OSError):
+            content = read_small(path, LARGE)
         if content.startswith(head):
             return path, content.decode(errors="replace")
     raise AssertionError("names never end")
@@ -257,16 +265,20 @@ def _here(path: Path, bench: Bench, *, unpacked: bool, reason: str = "") -> do.R
     return do.ResultHere(local, unpacked, stamp(path) or "", reason)
 
 
-def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.Done:
-    """Write what VIP keeps of a failed job's words beside the results."""
+def fetch_logs(action: do.FetchLogs, bench: Bench) -> do.LogsHere:
+    """Write what VIP keeps of a failed job's words beside the results; return what it said last."""
     streams: tuple[LogStream, LogStream] = ("stdout", "stderr")
-    for stream in streams:
-        text = bench.vip.job_log(action.execution_id, action.job, stream)
-        if not text:
-            continue
-        fresh = bench.staging / f"{action.execution_id}-{action.job}.{stream}"
-        fresh.write_text(text, encoding="utf-8")
-        local = RelPath(f"{action.folder}/job-{action.job}.{stream}.txt")
-        with _nameable(local, bench):
-            place(fresh, bench.outputs / local)
-    return do.Done()
+    texts = {s: bench.vip.job_log(action.execution_id, action.job, s) or "" for s in streams}
+    words = words_of(texts["stdout"], texts["stderr"])
+    telling_first = sorted(streams, key=lambda stream: stream != words.stream)
+    files = tuple(_log_here(action, s, texts[s], bench) for s in telling_first if texts[s])
+    return do.LogsHere(files, words.reason, words.said)
+
+
+def _log_here(action: do.FetchLogs, stream: LogStream, text: str, bench: Bench) -> RelPath:
+    local = RelPath(f"{action.folder}/job-{action.job}.{stream}.txt")
+    with _nameable(local, bench), bench.staging() as staging:
+        fresh = staging / f"{action.execution_id}-{action.job}.{stream}"
+        write_atomic(fresh, text.encode())
+        here = place(fresh, bench.outputs / local, bench.below)
+    return RelPath(here.relative_to(bench.outputs).as_posix())

@@ -30,7 +30,7 @@ from vipsync.model import (
     Text,
     Unused,
 )
-from vipsync.names import inputs_root
+from vipsync.names import folder_words, inputs_root
 
 _SHAPES = 300
 """Kinds of unused files that are compared with the patterns; more would cost seconds."""
@@ -197,7 +197,7 @@ def _origin(value: InputValue) -> str:
         case InputFile(path=path):
             return path
         case InputFolder(path=path) | PackedFolder(path=path):
-            return f"{path}/"
+            return folder_words(path)
 
 
 class _Labels:

@@ -22,7 +22,7 @@ from vipsync.model import (
     Text,
     replace,
 )
-from vipsync.names import clashes, vip_relpath
+from vipsync.names import clashes, folder_words, vip_relpath
 
 PAIRED = "*"
 """The variable of all lists under `vip:dot`: the index of their item."""
@@ -86,13 +86,18 @@ class Tree:
         return tuple(map(RelPath, sorted(seen)))
 
     def members(self, folder: RelPath) -> tuple[RelPath, ...]:
-        """Return the files below a folder, sorted."""
+        """Return the files below a folder, sorted; all of them for inputs/ itself."""
+        if not folder:
+            return self.files
         first = bisect_left(self.files, RelPath(f"{folder}/"))
         end = bisect_left(self.files, RelPath(f"{folder}0"), lo=first)  # 0 comes right after /
         return self.files[first:end]
 
     def matches(self, pattern: Pattern) -> Iterator[tuple[RelPath, Sequence[tuple[str, ...]]]]:
         """Yield each path that matches, with what the names of the pattern may stand for."""
+        if pattern.is_root:
+            yield from [(RelPath(""), ((),))] * bool(self.files)
+            return
         if pattern.is_literal and not pattern.is_folder:
             yield from ((path, ((),)) for path in self._by_name(pattern.fill({})))
             return
@@ -173,8 +178,11 @@ def _option(
     if not item.pattern.is_folder:
         value = InputFile(path, item.as_name.fill(names) if item.as_name else "")
         return Option(value, (path,), problem=_name_problem(value, (), root_length))
-    members = tree.members(path)
-    value = PackedFolder(path, item.pack, members) if item.pack else InputFolder(path, members)
+    members, as_name = tree.members(path), item.as_name.fill(names) if item.as_name else ""
+    if item.pack:
+        value = PackedFolder(path, item.pack, members, as_name)
+    else:
+        value = InputFolder(path, members)
     sent = () if item.pack else members
     return Option(value, members, problem=_name_problem(value, sent, root_length))
 
@@ -238,7 +246,7 @@ def _sent(option: Option) -> Iterator[tuple[str, str]]:
         case InputFile(path=path) as value:
             yield vip_rel(value), path
         case PackedFolder(path=path) as value:
-            yield vip_rel(value), f"{path}/"
+            yield vip_rel(value), folder_words(path)
         case InputFolder(members=members):
             yield from ((vip_relpath(member), member) for member in members)
         case _:

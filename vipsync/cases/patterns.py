@@ -70,6 +70,11 @@ class Pattern(Template, frozen=True):
         """True when it names one path in full."""
         return not any(piece.wild or piece.name for piece in self.pieces)
 
+    @property
+    def is_root(self) -> bool:
+        """True when it stands for the inputs folder itself."""
+        return self.text == "."
+
     def wanted(self, names: Mapping[str, str]) -> str:
         """Return the path that would match, as far as `names` tell."""
         return self.fill(names) + "/" * self.is_folder
@@ -94,6 +99,12 @@ def compile_pattern(text: str) -> Pattern:
     except re.error as error:
         raise SettingsError(f"{text!r} is no pattern: {error.msg}.") from error
     return Pattern(normal.removesuffix("/"), pieces, path, folder)
+
+
+def everything() -> Pattern:
+    """Return the pattern of the inputs folder itself, `./`."""
+    itself = (Piece("."),)
+    return Pattern(".", itself, Path(itself), is_folder=True)
 
 
 def compile_template(text: str) -> Template:

@@ -10,7 +10,13 @@ from difflib import get_close_matches
 
 from msgspec import Struct
 
-from vipsync.cases.patterns import Pattern, Template, compile_pattern, compile_template
+from vipsync.cases.patterns import (
+    Pattern,
+    Template,
+    compile_pattern,
+    compile_template,
+    everything,
+)
 from vipsync.cases.values import ON_VIP, text_of, text_problem
 from vipsync.errors import SettingsError
 from vipsync.model import (
@@ -146,8 +152,7 @@ def _item(parameter: Parameter, item: _Item) -> FileItem | Template:
         case FileSetting():
             return _renamed(item)
         case PackSetting():
-            folder = item.folder.removesuffix("/") + "/"
-            return FileItem(_local_pattern(folder), pack=item.kind)
+            return _packed(item)
         case str() if item.strip().startswith(ON_VIP):
             return _text(parameter, item)
         case str():
@@ -173,22 +178,42 @@ def _text(parameter: Parameter, item: _Item) -> Template:
     return template
 
 
+def _packed(setting: PackSetting) -> FileItem:
+    folder = setting.folder.strip().removesuffix("/") + "/"
+    itself = folder == "./"
+    pattern = everything() if itself else _local_pattern(folder)
+    if not setting.as_name and itself:
+        raise SettingsError(f'"./" has no name of its own: add as = "study.{setting.kind}"')
+    as_name = _as_name(setting.as_name, pattern, folder) if setting.as_name else None
+    if as_name and not setting.as_name.endswith(f".{setting.kind}"):
+        raise SettingsError(f"as = {setting.as_name!r}: end it with .{setting.kind}")
+    return FileItem(pattern, as_name=as_name, pack=setting.kind)
+
+
 def _renamed(setting: FileSetting) -> FileItem:
-    pattern, as_name = _local_pattern(setting.file), compile_template(setting.as_name)
+    pattern = _local_pattern(setting.file)
     if pattern.is_folder:
-        raise SettingsError("'as' gives another name to a file, not to a folder")
-    if any(mark in setting.as_name for mark in "*?[]"):
-        raise SettingsError(f"as = {setting.as_name!r}: only {{names}} can stand in it, no * ? [ ]")
-    compile_pattern(as_name.fill({}).rstrip("/") + "/" * setting.as_name.endswith("/"))
-    if setting.as_name.endswith("/"):
-        raise SettingsError(f"as = {setting.as_name!r}: end it with the file's name")
+        raise SettingsError(
+            "'as' gives another name to a file, or to a folder that is packed, as in "
+            '{ zip = "folder/", as = "…" }'
+        )
+    return FileItem(pattern, as_name=_as_name(setting.as_name, pattern, setting.file))
+
+
+def _as_name(text: str, pattern: Pattern, source: str) -> Template:
+    as_name = compile_template(text)
+    if any(mark in text for mark in "*?[]"):
+        raise SettingsError(f"as = {text!r}: only {{names}} can stand in it, no * ? [ ]")
+    compile_pattern(as_name.fill({}).rstrip("/") + "/" * text.endswith("/"))
+    if text.endswith("/"):
+        raise SettingsError(f"as = {text!r}: end it with the file's name")
     unknown = [name for name in as_name.names if name not in pattern.names]
     if unknown:
         raise SettingsError(
-            f"as = {setting.as_name!r}: {{{unknown[0]}}} does not stand in {setting.file!r}"
+            f"as = {text!r}: {{{unknown[0]}}} does not stand in {source!r}"
             f"{nearest(unknown[0], pattern.names)}"
         )
-    return FileItem(pattern, as_name=as_name)
+    return as_name
 
 
 def _names(item: FileItem | Template) -> tuple[str, ...]:

@@ -147,8 +147,8 @@ def vip_rel(value: InputFile | InputFolder | PackedFolder) -> str:
 
 
 def packed_name(value: PackedFolder) -> str:
-    """Return the archive's name, made of the folder's path: `sub-01-dicom.zip`."""
-    return f"{value.path.replace('/', '-')}.{value.kind}"
+    """Return the archive's name: the one it was given, or of the folder's path: `sub-01-dicom.zip`."""
+    return value.as_name or f"{value.path.replace('/', '-')}.{value.kind}"
 
 
 def base_name(value: InputValue) -> str:

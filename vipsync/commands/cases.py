@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 
 from vipsync.cases.grouping import group_cases
 from vipsync.commands.check import worst
@@ -14,7 +14,7 @@ from vipsync.commands.foreground import Run
 from vipsync.disk.files import make_folder
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Command, Request
+from vipsync.model import Case, Request
 from vipsync.names import shell_word
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated
 from vipsync.plan.standing import CaseState, case_reports
@@ -36,45 +36,37 @@ _LOOKS_AT_LOCK = 10
 _MOST_LOOKS = 20
 
 
-def new_request(
-    command: str, cases: Iterable[str] = (), options: Mapping[str, str] | None = None
-) -> Request:
-    """Return a request whose id sorts by time and is nobody else's."""
-    now = time.time_ns() // 1_000_000
-    return Request(
-        f"{now:014d}-{secrets.token_hex(4)}", Command(command), tuple(cases), options or {}
-    )
-
-
 class Asker:
-    """Carry a request out, or have it carried out by the process that holds the folder."""
+    """Carry a request out in folders, or have it carried out by the processes that hold them."""
 
     def __init__(
         self,
-        folder: SessionFolder,
+        folders: Sequence[SessionFolder],
         connect: Connect,
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.folder = folder
+        self.folders = tuple(folders)
         self._connect, self._reporter, self._overrides = connect, reporter, overrides
         self._sleep = sleep
 
     def decide(self, request: Request) -> None:
         """Have a request answered that needs nothing of VIP."""
-        session = Reconciler(
-            self.folder, Accounts(self._connect, Timing()), overrides=self._overrides
-        )
+        for folder in self.folders:
+            self._decide_in(folder, request)
+
+    def _decide_in(self, folder: SessionFolder, request: Request) -> None:
+        session = Reconciler(folder, Accounts(self._connect, Timing()), overrides=self._overrides)
         try:
             session.open()
         except FolderHeld:
-            self._leave(request)
-            if not self._wait(lambda: not self._stands(request)):
-                self.decide(request)
+            _leave(folder, request)
+            if not self._wait(folder, lambda: not _stands(folder, request)):
+                self._decide_in(folder, request)
             return
         try:
-            self._leave(request)
+            _leave(folder, request)
             self._decide(session, request)
         finally:
             session.close()
@@ -83,74 +75,93 @@ class Asker:
         for _ in range(_MOST_LOOKS):
             session.look()
             if session.trouble:
-                self.folder.answered(request.id)
+                session.folder.answered(request.id)
                 raise session.trouble
             session.decide()
             if request.id in session.ledger.state.requests:
                 return
         raise VipsyncError(
             f"`{request.command}` was not carried out yet; the request stands.",
-            f"`vipsync run {shell_word(self.folder.root)}` carries it out.",
+            f"`vipsync run {shell_word(session.folder.root)}` carries it out.",
         )
 
     def launch(self, request: Request) -> int:
-        """Have a request answered, and go on until the folder is at rest; return the exit code.
+        """Have a request answered, and go on until the folders are at rest; return the exit code.
 
-        Where another process holds the folder, that one goes on.
+        Where another process holds a folder, that one goes on.
         """
-        self._leave(request)
-        return self._work(request, alone=_never, held=_at_once)
+        return self._ask(request, alone=_never, held=_at_once)
 
     def cancel(self, request: Request) -> int:
         """Have a request answered, and go on until what it stops has stopped; return the code."""
-        self._leave(request)
-        return self._work(request, alone=_stopped, held=_stopped)
+        return self._ask(request, alone=_stopped, held=_stopped)
 
     def finish(self, request: Request) -> int:
         """Have the data removed from VIP; return the exit code once they are, or cannot be."""
-        self._leave(request)
-        return self._work(request, alone=_closed, held=_ended)
+        return self._ask(request, alone=_closed, held=_ended)
 
-    def _work(self, request: Request, *, alone: Reached, held: Reached) -> int:
-        """Work until it is reached or the folder is at rest; wait for the process that holds it."""
-        run = Run([self.folder.root], self._connect, self._reporter, self._overrides)
+    def _ask(self, request: Request, *, alone: Reached, held: Reached) -> int:
+        for folder in self.folders:
+            _leave(folder, request)
+        return self._work(self.folders, request, alone=alone, held=held)
+
+    def _work(
+        self,
+        folders: Sequence[SessionFolder],
+        request: Request,
+        *,
+        alone: Reached,
+        held: Reached,
+    ) -> int:
+        """Work until it is reached or all is at rest; wait for the processes that hold folders."""
+        roots = [folder.root for folder in folders]
+        run = Run(roots, self._connect, self._reporter, self._overrides)
         run.until(lambda: run.loop.at_rest() or _is_done(run, request, alone))
-        if not run.loop.held_elsewhere():
-            return worst(status.exit_code for status in run.statuses.values())
-        self._reporter.say("It was asked to; Ctrl-C ends only the waiting.", "dim")
-        if not self._wait(lambda: not self._stands(request) and held(self._state())):
-            return self._work(request, alone=alone, held=held)
-        status = read_status(self.folder)
-        return status.exit_code if status else 0
+        elsewhere = run.loop.held_elsewhere()
+        codes = [s.exit_code for root, s in run.statuses.items() if root not in elsewhere]
+        if elsewhere:
+            self._reporter.say("It was asked to; Ctrl-C ends only the waiting.", "dim")
+        for folder in [folder for folder in folders if folder.root in elsewhere]:
+            if self._wait(folder, partial(_is_over, folder, request, held)):
+                status = read_status(folder)
+                codes.append(status.exit_code if status else 0)
+            else:
+                codes.append(self._work([folder], request, alone=alone, held=held))
+        return worst(codes)
 
-    def _leave(self, request: Request) -> None:
-        make_folder(self.folder.requests)
-        self.folder.ask(request)
-
-    def _stands(self, request: Request) -> bool:
-        return any(asked.id == request.id for asked in self.folder.asked())
-
-    def _state(self) -> State:
-        return read_state(self.folder.ledger)
-
-    def _wait(self, done: Callable[[], bool]) -> bool:
+    def _wait(self, folder: SessionFolder, done: Callable[[], bool]) -> bool:
         """Show what the other process does until `done`; False where it has let the folder go."""
         with self._reporter.live():
             while True:
                 for _ in range(_LOOKS_AT_LOCK):
-                    status = read_status(self.folder)
+                    status = read_status(folder)
                     if status:
-                        self._reporter.watch(self.folder.root, status)
+                        self._reporter.watch(folder.root, status)
                     if done():
                         return True
                     self._sleep(_LOOK_EVERY)
-                if not self.folder.is_held():
+                if not folder.is_held():
                     return False
+
+
+def _leave(folder: SessionFolder, request: Request) -> None:
+    make_folder(folder.requests)
+    folder.ask(request)
+
+
+def _stands(folder: SessionFolder, request: Request) -> bool:
+    return any(asked.id == request.id for asked in folder.asked())
+
+
+def _is_over(folder: SessionFolder, request: Request, held: Reached) -> bool:
+    return not _stands(folder, request) and held(read_state(folder.ledger))
 
 
 def _is_done(run: Run, request: Request, reached: Reached) -> bool:
     """Tell whether a request was answered, what it is for was reached, and this was shown."""
     for root, session in run.loop.sessions.items():
+        if isinstance(session.trouble, FolderHeld):
+            continue  # it is waited for afterwards
         if not session.is_open or root not in run.statuses:
             return False
         state, shown = session.ledger.state, run.statuses[root]

@@ -1,4 +1,4 @@
-"""What all commands share: `Context`, and the session folders that a person names."""
+"""What all commands share: `Context`, and the folders that a person names, or means by naming none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync.client.connecting import Connector
-from vipsync.errors import NotASession
-from vipsync.folder.folder import SessionFolder, find_sessions
-from vipsync.model import PORTAL, Settings
+from vipsync.errors import NotASession, SettingsError, Unclear
+from vipsync.folder.folder import SessionFolder, is_station
+from vipsync.folder.search import find_sessions
+from vipsync.model import PORTAL, MachineSettings, Settings
 from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
 from vipsync.settings.keys import PORTAL_VARIABLE
+from vipsync.settings.machine import folders_of, load_machine, machine_file
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -21,13 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """What all commands share: where to print, how to reach VIP, what options override."""
+    """What all commands share: where to print, how to reach VIP, what options override.
+
+    `config` is a vipsync.toml that was named on the command line; `asks`: there is somebody to ask.
+    """
 
     reporter: Reporter
     environ: Mapping[str, str]
     portal: str | None = None
     key_file: Path | None = None
     agree: Callable[[], bool] = lambda: True
+    config: Path | None = None
+    asks: bool = True
+    verbose: bool = False
     connect: Connector = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +50,18 @@ class Context:
         return {"portal": self.portal}
 
     @property
+    def machine_file(self) -> Path | None:
+        """Return the vipsync.toml that counts, whether it is there or not; None without a home."""
+        return self.config or machine_file()
+
+    def machine(self) -> MachineSettings:
+        """Return what vipsync.toml says; its defaults where there is none. Raise SettingsError."""
+        file = self.machine_file
+        if file is None or not (self.config or file.exists()):
+            return MachineSettings()
+        return load_machine(file)
+
+    @property
     def portal_here(self) -> str:
         """Return the portal where no settings.toml says another."""
         from vipsync.client.connection import portal_address
@@ -52,6 +72,43 @@ class Context:
         """Return a client for a command that belongs to no folder; raise KeyMissing."""
         portal = self.portal_here
         return self.connect(Settings(session_name="", portal=portal), portal, "")[0]
+
+
+def meant(context: Context, named: Sequence[Path]) -> list[Path]:
+    """Return the folders that a command is about; raise Unclear.
+
+    Those that are named, else the session folder around the current one, else those of vipsync.toml.
+    `--config` goes before where one happens to be.
+    """
+    if named:
+        return list(named)
+    around = None if context.config else folder_around(Path.cwd())
+    return [around] if around else machine_folders(context)
+
+
+def machine_folders(context: Context) -> list[Path]:
+    """Return the folders of vipsync.toml; raise Unclear where it names none, or is not there."""
+    file, folders = context.machine_file, folders_of(context.machine())
+    if folders:
+        return folders
+    if file and file.exists():
+        raise SettingsError(
+            f"{file} names no folders.", 'Write folders = ["/data/studies"] into it.'
+        )
+    remedy = f", or write a list `folders` into {file}" if file else ""
+    raise Unclear("No folder is named, and you are in no session folder.", f"Name one{remedy}.")
+
+
+def session_around(path: Path) -> SessionFolder | None:
+    """Return the session folder that a folder is or lies in."""
+    around = map(SessionFolder, (path, *path.parents))
+    return next((folder for folder in around if folder.is_session()), None)
+
+
+def folder_around(path: Path) -> Path | None:
+    """Return the session folder or station that a folder is or lies in."""
+    around = (SessionFolder(one) for one in (path, *path.parents))
+    return next((f.root for f in around if f.is_session() or is_station(f.root)), None)
 
 
 def sessions_of(directories: Sequence[Path]) -> list[SessionFolder]:

@@ -12,23 +12,33 @@ from vipsync.commands.cases import (
     changed_by,
     chosen_cases,
     jobs_of_cases,
-    new_request,
     sharers,
     stand,
 )
 from vipsync.commands.check import worst
-from vipsync.commands.context import Context, the_session
+from vipsync.commands.context import Context, meant
 from vipsync.commands.foreground import Run
-from vipsync.errors import NotASession
-from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.commands.named import Named, agreed, named_folders, refuse_many
+from vipsync.errors import NotASession, VipsyncError
+from vipsync.folder.folder import SessionFolder, new_request
+from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
+from vipsync.report.text import printable
 from vipsync.rows import Phase
 from vipsync.status.preview import Preview, preview
 from vipsync.status.status import count
 
 
-def run(context: Context, directories: Sequence[Path], *, once: bool) -> int:
+class Asked(Struct, frozen=True):
+    """A request that is answered at once, and what is said when it was."""
+
+    command: str
+    done: str
+
+
+def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
     """Keep folders in sync; one that is not there is told, and the others go on."""
+    directories = meant(context, named)
     missing: dict[Path, NotASession] = {}
     found: list[SessionFolder] = []
     for directory in directories:
@@ -43,8 +53,10 @@ def run(context: Context, directories: Sequence[Path], *, once: bool) -> int:
     ordered = sorted(directories, key=lambda d: d in missing)
     work = Run(ordered, context.connect, context.reporter, context.overrides)
     if once:
-        return worst([work.once(), *(error.exit_code for error in missing.values())])
-    if not found:
+        return worst(
+            [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]
+        )
+    if not found and not any(map(find_stations, directories)):
         context.reporter.say(
             "There is no session folder yet; one that is made later is found.", "dim"
         )
@@ -52,31 +64,66 @@ def run(context: Context, directories: Sequence[Path], *, once: bool) -> int:
     return 0
 
 
-def decide(context: Context, directory: Path, command: str, done: str) -> int:
-    """Have a request answered that needs nothing of VIP."""
-    folder = the_session(directory)
-    Asker(folder, context.connect, context.reporter, context.overrides).decide(new_request(command))
-    context.reporter.say(done)
-    return 0
+def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure: bool) -> int:
+    """Have a request answered that needs nothing of VIP; one folder's fault stops no other."""
+    named = named_folders(context, directories)
+    if not agreed(context, named, sure=sure):
+        return 0
+    codes = []
+    for folder in named.folders:
+        try:
+            _asker(context, [folder]).decide(new_request(asked.command))
+        except VipsyncError as error:
+            if not named.several:
+                raise
+            context.reporter.failed(error)
+            codes.append(error.exit_code)
+    done = len(named.folders) - len(codes)
+    if done:
+        context.reporter.say(
+            f"{count(done, 'folder')}: {asked.done}" if named.several else asked.done
+        )
+    return worst(codes)
 
 
-def finish(context: Context, directory: Path, without: Sequence[str], *, kill: bool) -> int:
+def _asker(context: Context, folders: Sequence[SessionFolder]) -> Asker:
+    return Asker(folders, context.connect, context.reporter, context.overrides)
+
+
+def finish(
+    context: Context,
+    directories: Sequence[Path],
+    without: Sequence[str],
+    *,
+    kill: bool,
+    sure: bool,
+) -> int:
     """Bring every result here, remove the data from VIP, and wait for it."""
-    folder = the_session(directory)
+    named = named_folders(context, directories)
+    if not agreed(context, named, sure=sure):
+        return 0
     request = new_request("finish", without, {"kill": "yes"} if kill else {})
-    code = Asker(folder, context.connect, context.reporter, context.overrides).finish(request)
+    code = _asker(context, named.folders).finish(request)
+    for folder in named.folders:
+        if words := _left_on_vip(context, folder):
+            context.reporter.say(
+                f"{printable(folder.root.name)}: {words}" if named.several else words
+            )
+    return code
+
+
+def _left_on_vip(context: Context, folder: SessionFolder) -> str:
+    """Say what a folder that was finished has on VIP; empty where it is not finished."""
     snapshot = preview(folder, None, context.overrides).snapshot
     phase, kept = snapshot.state.session.phase, snapshot.settings.finish
     if phase is Phase.CLOSED:
-        context.reporter.say(
-            "Nothing of this session is on VIP; inputs and outputs are still here."
-        )
-    elif phase is Phase.OPEN and (kept.keep_input or kept.keep_output):
+        return "Nothing of this session is on VIP; inputs and outputs are still here."
+    if phase is Phase.OPEN and (kept.keep_input or kept.keep_output):
         what = " and ".join(
             n for n, k in (("inputs", kept.keep_input), ("results", kept.keep_output)) if k
         )
-        context.reporter.say(f"The {what} stay on VIP, as [finish] in settings.toml says.")
-    return code
+        return f"The {what} stay on VIP, as [finish] in settings.toml says."
+    return ""
 
 
 class Chosen(Struct, frozen=True):
@@ -93,30 +140,43 @@ class Chosen(Struct, frozen=True):
         return new_request(self.command, self.cases, options)
 
 
-def act_on_cases(context: Context, directory: Path, chosen: Chosen, *, sure: bool) -> int:
+def act_on_cases(context: Context, named: Named, chosen: Chosen, *, sure: bool) -> int:
     """Launch, run again or cancel cases, after saying how much that is."""
-    folder = the_session(directory)
+    refuse_many(context, named, sure=sure)
+    folders = [f for f in named.folders if _has_work(context, f, chosen, several=named.several)]
+    asks = chosen.command != "launch" or not named.outright
+    if folders and asks and not sure and not context.agree():
+        context.reporter.say("Nothing was changed.")
+        return 0
+    if not folders:
+        return 0
+    asker = _asker(context, folders)
+    work = asker.cancel if chosen.command == "cancel" else asker.launch
+    return work(chosen.request)
+
+
+def _has_work(context: Context, folder: SessionFolder, chosen: Chosen, *, several: bool) -> bool:
+    """Say what a command would do in a folder; tell whether that is anything."""
+
+    def say(words: str) -> None:
+        context.reporter.say(f"{printable(folder.root.name)}: {words}" if several else words)
+
     looked = _with_pipeline(context, folder)
     cases = chosen_cases(looked, chosen.cases, chosen.which)
     if not cases:
-        context.reporter.say("There is no such case; nothing to do.")
-        return 0
+        say("There is no such case; nothing to do.")
+        return False
     if chosen.command != "rerun" and not changed_by(chosen.command, looked, cases):
-        context.reporter.say(f"There is nothing to {chosen.command}: {stand(looked, cases)}.")
-        return 0
+        say(f"There is nothing to {chosen.command}: {stand(looked, cases)}.")
+        return False
     if chosen.command == "rerun":
         jobs = jobs_of_cases(looked, cases)
-        context.reporter.say(f"To run again: {count(len(cases), 'case')}, {count(jobs, 'job')}.")
+        say(f"To run again: {count(len(cases), 'case')}, {count(jobs, 'job')}.")
     if chosen.command == "cancel":
         for execution, others in sharers(looked, cases).items():
             names = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")
-            context.reporter.say(f"{execution} also runs {names}: it is stopped as a whole.")
-    if chosen.command != "launch" and not sure and not context.agree():
-        context.reporter.say("Nothing was changed.")
-        return 0
-    asker = Asker(folder, context.connect, context.reporter, context.overrides)
-    work = asker.cancel if chosen.command == "cancel" else asker.launch
-    return work(chosen.request)
+            say(f"{execution} also runs {names}: it is stopped as a whole.")
+    return True
 
 
 def _with_pipeline(context: Context, folder: SessionFolder) -> Preview:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from vipsync.commands import station
 from vipsync.commands.check import check, planned, worst
-from vipsync.commands.context import Context, sessions_of
+from vipsync.commands.context import Context, folder_around, meant, session_around, sessions_of
+from vipsync.commands.machine import check_machine
+from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
-from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
+from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.folder.holding import HostLease
+from vipsync.folder.holding import is_worked_in
+from vipsync.folder.search import find_sessions, find_stations
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
+from vipsync.status.overview import name_below
 from vipsync.status.preview import preview
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.remembered import remembered
@@ -21,11 +27,17 @@ from vipsync.status.status import Finding, Status, exit_code, status_of
 from vipsync.status.why import why, why_result
 from vipsync.status.words import STALE, duration
 
+_IDLE_SHOWN = 5
 
-def check_folders(context: Context, directory: Path) -> int:
-    """Say whether a folder is in order."""
-    codes = []
-    for folder in sessions_of([directory]):
+
+def check_folders(context: Context, directory: Path | None) -> int:
+    """Say whether a folder is in order; without one, whether vipsync.toml is."""
+    around = None if directory or context.config else folder_around(Path.cwd())
+    place = directory or around
+    if place is None:
+        return check_machine(context)
+    codes = [station.check(context, root) for root in find_stations(place)]
+    for folder in _own_sessions(place, found=bool(codes)):
         findings = []
         context.reporter.say(str(folder.root), "bold")
         for finding in _checked(folder, context):
@@ -33,6 +45,11 @@ def check_folders(context: Context, directory: Path) -> int:
             context.reporter.finding(finding)
         codes.append(worst(finding.exit_code for finding in findings))
     return worst(codes)
+
+
+def _own_sessions(directory: Path, *, found: bool) -> list[SessionFolder]:
+    """Return the sessions of a directory that no station looks after; there may be stations alone."""
+    return find_sessions(directory, of_stations=False) if found else sessions_of([directory])
 
 
 def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
@@ -45,19 +62,20 @@ def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
     yield from check(folder, context.connect, context.overrides)
 
 
-def plan_folders(context: Context, directory: Path) -> int:
+def plan_folders(context: Context, directory: Path | None) -> int:
     """Say what the next cycle would do."""
-    codes = []
-    for folder in sessions_of([directory]):
+    places = meant(context, [directory] if directory else [])
+    codes = [station.check(context, root) for place in places for root in find_stations(place)]
+    for folder in [f for p in places for f in _own_sessions(p, found=bool(codes))]:
         folder.refuse_copy()
         settings = load(folder.root, context.overrides)
         client, trouble = None, None
         try:
             client = context.connect(settings, settings.portal, "")[0]
-            looked = preview(folder, client, context.overrides)
+            looked = preview(folder, client, context.overrides, judges=True)
         except VipsyncError as error:
             trouble = error
-            looked = preview(folder, None, context.overrides)
+            looked = preview(folder, None, context.overrides, judges=True)
         context.reporter.say(str(folder.root), "bold")
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
@@ -68,48 +86,88 @@ def plan_folders(context: Context, directory: Path) -> int:
     return worst(codes)
 
 
-def status(context: Context, directories: Sequence[Path], *, as_json: bool) -> int:
+class Told(NamedTuple):
+    """The state of a folder, and who says so; `idle`: no vipsync works there."""
+
+    status: Status
+    note: str = ""
+    idle: bool = False
+
+
+def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
+    directories = meant(context, named)
     found = [answer for directory in directories for answer in _statuses(directory, context)]
+    stations = [station.status_of_station(root) for d in directories for root in find_stations(d)]
+    codes = [s.exit_code for s, _ in stations] + [told.status.exit_code for told in found]
     if as_json:
-        context.reporter.document(status_json([s for s, _ in found]))
-    else:
-        for number, (told, note) in enumerate(found):
+        told = [s for s, _ in stations] + [t.status for t in found]
+        context.reporter.document(status_json(told))
+        return worst(codes)
+    for number, (about, words) in enumerate(stations):
+        if number:
+            context.reporter.say()
+        station.show_status(context, about, words)
+    if stations and found:
+        context.reporter.say()
+    _show(context, directories, found, in_full=in_full)
+    return worst(codes)
+
+
+def _show(
+    context: Context, directories: Sequence[Path], found: Sequence[Told], *, in_full: bool
+) -> None:
+    """Show each folder in full, or many as a table."""
+    if in_full or len(found) < 2:
+        for number, told in enumerate(found):
             if number:
                 context.reporter.say()
-            context.reporter.status(told, note)
-    return worst(s.exit_code for s, _ in found)
+            context.reporter.status(told.status, told.note)
+        return
+    context.reporter.named(SessionFolder(directory).root for directory in directories)
+    context.reporter.overview([told.status for told in found])
+    _say_idle(context, [told.status.folder for told in found if told.idle])
 
 
-def _statuses(directory: Path, context: Context) -> list[tuple[Status, str]]:
+def _say_idle(context: Context, idle: Sequence[str]) -> None:
+    """Say of which folders nobody brings anything forward."""
+    if idle:
+        names = [name_below(folder, context.reporter.tops) for folder in idle[:_IDLE_SHOWN]]
+        more = f" and {len(idle) - len(names)} more" if len(idle) > len(names) else ""
+        context.reporter.say(f"vipsync is not running in {', '.join(names)}{more}.", "dim")
+
+
+def _statuses(directory: Path, context: Context) -> list[Told]:
     try:
-        return [_status(folder, context) for folder in sessions_of([directory])]
+        found = _own_sessions(directory, found=bool(find_stations(directory)))
+        return [_status(folder, context) for folder in found]
     except NotASession as error:
-        return [(troubled(SessionFolder(directory), error, time.time()), "")]
+        return [Told(troubled(SessionFolder(directory), error, time.time()))]
 
 
-def _status(folder: SessionFolder, context: Context) -> tuple[Status, str]:
+def _status(folder: SessionFolder, context: Context) -> Told:
     """Return what the process that holds the folder says, else what the ledger and the files say."""
     told, now = read_status(folder), time.time()
     try:
         folder.refuse_copy()
     except FolderCopied as error:
-        return troubled(folder, error, now), _last_wrote(None)
+        return Told(troubled(folder, error, now), _last_wrote(None))
     recent = told is not None and 0 <= now - told.written < STALE
-    held = _is_held(folder)
+    held = is_worked_in(folder)
     if told and (held or (recent and not _can_look(folder))):
-        return told, f"vipsync runs here; {duration(now - told.written)} ago"
+        return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
         looked = preview(folder, None, context.overrides)
     except VipsyncError as error:
-        return troubled(folder, error, now, told), _last_wrote(now - told.written if told else None)
+        age = now - told.written if told else None
+        return Told(troubled(folder, error, now, told), _last_wrote(age))
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
     if held is None:
-        return fresh, "This account cannot see whether vipsync runs in this folder."
+        return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
     never = "" if folder.ledger.exists() else "has not run yet and "
-    return fresh, f"vipsync {never}is not running in this folder."
+    return Told(fresh, f"vipsync {never}is not running in this folder.", idle=not held)
 
 
 def _last_wrote(age: float | None) -> str:
@@ -119,17 +177,9 @@ def _last_wrote(age: float | None) -> str:
     return f"vipsync last wrote here {duration(age)} ago."
 
 
-def _is_held(folder: SessionFolder) -> bool | None:
-    """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
-    try:
-        return folder.is_held() or bool(HostLease(folder.hidden, time.time).other())
-    except DiskError:
-        return None
-
-
 def _can_look(folder: SessionFolder) -> bool:
     try:
-        folder.settings.read_bytes()
+        read_small(folder.settings)
     except PermissionError:
         return False
     except OSError:
@@ -139,6 +189,8 @@ def _can_look(folder: SessionFolder) -> bool:
 
 def why_path(context: Context, path: Path) -> int:
     """Say what is known of one file."""
+    if station.why(context, path):
+        return 0
     folder = _session_above(path)
     settings = load(folder.root, context.overrides)
     inputs, outputs = places(folder.root, settings)
@@ -170,8 +222,7 @@ def why_path(context: Context, path: Path) -> int:
 
 def _session_above(path: Path) -> SessionFolder:
     """Return the session folder in which a path lies, else the one around the current folder."""
-    for start in (path.absolute() / "it", Path.cwd() / "here"):
-        for above in start.parents:
-            if SessionFolder(above).is_session():
-                return SessionFolder(above)
+    for start in (path.absolute(), Path.cwd()):
+        if around := session_around(start):
+            return around
     raise NotASession(f"{path} lies in no session folder.", "Call it from inside the folder.")

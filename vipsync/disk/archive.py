@@ -26,7 +26,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vipsync.disk.files import share
+from vipsync.disk.files import as_named, give_to_group, is_shared
 from vipsync.disk.tarstream import TarReader, looks_like_tar, nothing, opened, read
 from vipsync.errors import ArchiveRefused, DiskError, VipsyncError
 
@@ -99,7 +99,9 @@ def unpack(
     """
     _refuse_replacing(target)
     with disk_errors(staging), _fresh_folder(staging) as fresh:
-        tree = _Tree(fresh / "tree", limits, stop)  # one below, since `fresh` is private: 0700
+        tree = _Tree(
+            fresh / "tree", limits, stop, shared=is_shared(staging)
+        )  # one below, since `fresh` is private: 0700
         with opened(archive) as file:
             tree.fill(TarReader(file, stop))
         _flush_tree(tree)
@@ -115,8 +117,7 @@ def _fresh_folder(staging: Path) -> Iterator[Path]:
     tempfile.TemporaryDirectory calls itself without end where deleting is not permitted.
     """
     fresh = staging / f"unpack-{secrets.token_hex(8)}"
-    fresh.mkdir()
-    share(fresh)
+    fresh.mkdir(0o700)  # nobody else puts a link among what is written there
     try:
         yield fresh
     finally:
@@ -126,7 +127,9 @@ def _fresh_folder(staging: Path) -> Iterator[Path]:
 class _Tree:
     """Write the members of one archive below a fresh folder."""
 
-    def __init__(self, root: Path, limits: Limits, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, root: Path, limits: Limits, stop: Callable[[], None], *, shared: bool
+    ) -> None:
         self.root = root
         self.files = self.size = 0
         self.without: dict[str, str] = {}
@@ -134,13 +137,13 @@ class _Tree:
         self._limits = limits
         self._stop = stop
         self._allowance = 0
-        self._shared = False
+        self._shared = shared
 
     def fill(self, reader: TarReader) -> None:
         """Write everything; raise ArchiveRefused at the first thing that must not be."""
         self._allowance = self._limits.allowance(reader.packed_size)
         self.root.mkdir()
-        self._shared = share(self.root)
+        self._shared = self._shared and give_to_group(self.root)
         empty = True
         for member in reader.members():
             empty = False
@@ -221,7 +224,7 @@ class _Tree:
         finally:
             os.close(descriptor)
         if self._shared:
-            share(Path(path))
+            give_to_group(Path(path))
         seconds = _sane_time(mtime)
         with suppress(OSError):  # some network disks keep no times, which is no reason to stop
             os.utime(path, (seconds, seconds))
@@ -235,7 +238,7 @@ class _Tree:
         for name in names:
             os.mkdir(self._path(name))  # noqa: PTH102  # a Path costs more than the call
             if self._shared:
-                share(Path(self._path(name)))
+                give_to_group(Path(self._path(name)))
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -538,4 +541,4 @@ def disk_errors(place: Path) -> Iterator[None]:
     except OSError as exc:
         fallback = (f"Writing failed ({exc.strerror})", "Look after the disk.")
         reason, remedy = _DISK_REASONS.get(exc.errno or 0, fallback)
-        raise DiskError(f"{reason}: {place}.", f"{remedy} {_TRY_AGAIN}") from exc
+        raise DiskError(f"{reason}: {as_named(place)}.", f"{remedy} {_TRY_AGAIN}") from exc

@@ -6,12 +6,12 @@ import errno
 import filecmp
 import hashlib
 import os
-import shutil
+import stat
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from vipsync.disk.files import flush_folder, make_folder, share
+from vipsync.disk.files import clear, entered, flush_folder, share
 
 
 def stamp(path: Path) -> str | None:
@@ -47,27 +47,34 @@ def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
                 yield name, f"{info.st_size}\0{info.st_mtime_ns}"
 
 
-def place(fresh: Path, target: Path) -> Path:
+def place(fresh: Path, target: Path, below: Path) -> Path:
     """Move a complete file or folder to `target`, or beside it as `<name>.vip` where that is taken.
 
     What is taken by the very same content was placed before a crash: then that is the result.
-    Return where the result is; nothing is replaced.
+    Return where the result is; nothing is replaced. `below` is the folder from which on no link is
+    followed.
     """
-    make_folder(target.parent)
-    for candidate in candidates(target):
-        if os.path.lexists(candidate):
-            if _same(fresh, candidate):
-                _discard(fresh)
-                return candidate
-            continue
-        try:
-            _move(fresh, candidate)
-        except FileExistsError:
-            continue
-        share(candidate)
-        flush_folder(candidate.parent)
-        return candidate
+    with entered(target.parent, below, make=True) as folder:
+        for candidate in candidates(folder / target.name):
+            if _lies_at(fresh, candidate):
+                flush_folder(folder)
+                return target.with_name(candidate.name)
     raise AssertionError("names never end")
+
+
+def _lies_at(fresh: Path, candidate: Path) -> bool:
+    """Tell whether it could be moved there, or the very same was there already."""
+    if os.path.lexists(candidate):
+        same = _same(fresh, candidate)
+        if same:
+            clear(fresh)
+        return same
+    try:
+        _move(fresh, candidate)
+    except FileExistsError:
+        return False
+    share(candidate)
+    return True
 
 
 def candidates(target: Path) -> Iterator[Path]:
@@ -87,7 +94,7 @@ def _move(fresh: Path, target: Path) -> None:
         fresh.rename(target)
         return
     try:
-        target.hardlink_to(fresh)
+        os.link(fresh, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
@@ -97,13 +104,10 @@ def _move(fresh: Path, target: Path) -> None:
 
 
 def _same(fresh: Path, there: Path) -> bool:
-    if fresh.is_dir() or there.is_dir():
-        return fresh.is_dir() and there.is_dir() and stamp(fresh) == stamp(there)
-    return there.is_file() and filecmp.cmp(fresh, there, shallow=False)
+    if fresh.is_dir() or _is_folder(there):
+        return fresh.is_dir() and _is_folder(there) and stamp(fresh) == stamp(there)
+    return stat.S_ISREG(there.lstat().st_mode) and filecmp.cmp(fresh, there, shallow=False)
 
 
-def _discard(fresh: Path) -> None:
-    if fresh.is_dir():
-        shutil.rmtree(fresh)
-    else:
-        fresh.unlink()
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(path.lstat().st_mode)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from vipsync.disk.files import read_small
 from vipsync.disk.scan import network_file_system
 from vipsync.errors import VipsyncError
-from vipsync.folder.folder import ID_LINE, SessionFolder
+from vipsync.folder.folder import ID_LINE, SessionFolder, is_id
 from vipsync.model import Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.record.backup import Backup, followed
@@ -24,11 +25,11 @@ from vipsync.settings.reading import load, places
 def marked_id(folder: SessionFolder) -> str | None:
     """Return the id that the marker bears, for a folder whose `.vipsync` was lost."""
     try:
-        lines = folder.marker.read_text("utf-8", "replace").splitlines()
+        lines = read_small(folder.marker).decode("utf-8", "replace").splitlines()
     except OSError:
         return None
     ids = [line.removeprefix(ID_LINE).strip() for line in lines if line.startswith(ID_LINE)]
-    return ids[0] if ids and ids[0].isalnum() else None
+    return ids[0] if ids and is_id(ids[0]) else None
 
 
 def take_script_session(folder: SessionFolder) -> None:
@@ -82,6 +83,7 @@ def adopted_rows(
         vip_output_dir=_inside(home, backup.vip_output_dir if backup else None, "OUTPUTS"),
         named=backup is not None,
         adopting=True,
+        adopted=True,
         marked=marked,
         opened_at=wall,
     )

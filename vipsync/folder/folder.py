@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
-import shutil
 import socket
 import sys
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from vipsync.disk.files import disk_error, make_folder, share, unreadable, write_atomic
-from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, NotASession
+from vipsync.disk.files import (
+    clear,
+    disk_error,
+    entered,
+    make_inside,
+    names_in,
+    read_document,
+    require_file,
+    share,
+    unreadable,
+    write_atomic,
+)
+from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld
 from vipsync.folder.guarding import has_writer
 from vipsync.model import Command, Request
 from vipsync.names import shell_word
@@ -29,23 +42,115 @@ STATUS = "STATUS.txt"
 SETTINGS = "settings.toml"
 IGNORED = ".vipsyncignore"
 HIDDEN = ".vipsync"
+REQUESTS = "requests"
+STATION_SETTINGS = "station.toml"
+SESSIONS = "sessions"
+"""The folder in a station that holds its sessions."""
+OF_STATION = "of-station"
+"""A file in the hidden folder that says: a station made this session, and nobody named its files."""
 LOCK_PATIENCE = 0.3
 """Seconds to wait for the lock: `is_held` of another process keeps it for a moment."""
 ID_LINE = "session id: "
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+PLACES: Mapping[str, Literal["file", "folder"]] = {
+    SETTINGS: "file",
+    IGNORED: "file",
+    f"{IGNORED}.txt": "file",
+    MARKER: "file",
+    STATUS: "file",
+    HIDDEN: "folder",
+    f"{HIDDEN}/session.json": "file",
+    f"{HIDDEN}/lock": "file",
+    f"{HIDDEN}/host.json": "file",
+    f"{HIDDEN}/ledger.sqlite": "file",
+    f"{HIDDEN}/ledger.sqlite-wal": "file",
+    f"{HIDDEN}/ledger.sqlite-shm": "file",
+    f"{HIDDEN}/ledger.sqlite-journal": "file",
+    f"{HIDDEN}/status.json": "file",
+    f"{HIDDEN}/progress.json": "file",
+    f"{HIDDEN}/own_files.json": "file",
+    f"{HIDDEN}/previews": "folder",
+    f"{HIDDEN}/previews/*": "file",
+    f"{HIDDEN}/vipsync.log": "file",
+    f"{HIDDEN}/vipsync.log.1": "file",
+    f"{HIDDEN}/requests": "folder",
+    f"{HIDDEN}/requests/*.json": "file",
+    f"{HIDDEN}/leases": "folder",
+    f"{HIDDEN}/leases/*.json": "file",
+    f"{HIDDEN}/transfers": "folder",
+    f"{HIDDEN}/transfers/*": "file",
+    "inputs": "folder",
+    f"inputs/{IGNORED}": "file",
+    f"inputs/{IGNORED}.txt": "file",
+    "inputs/*": "file",
+    "outputs": "folder",
+    "outputs/session_data.json": "file",
+    "outputs/results.csv": "file",
+    "outputs/index.html": "file",
+    "outputs/all-*.csv": "file",
+    "outputs/.vipsync": "folder",
+    "outputs/.archives": "folder",
+    "outputs/*": "folder",
+}
+"""What vipsync reads and writes in a session folder, by pattern, and what each of them must be.
+
+Whoever may write there can put something else in its place.
+"""
+
+_ID = "[0-9A-Za-z]{1,64}"
+"""An id becomes a part of paths, here and on VIP, and others can write the file that it is read from."""
+
+_REQUEST = re.compile("[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+_MOST_REQUESTS = 1000
+"""Requests that are read in one look; the others have their turn after these."""
 
 
 class Identity(Struct, frozen=True):
     """What `.vipsync/session.json` says: the session's random id, and where it was last."""
 
-    id: str
+    id: Annotated[str, Meta(pattern=f"^{_ID}$")]
     path: str
     host: str
+
+
+class Asked(NamedTuple):
+    """What lies among the requests: what vipsync understands, oldest first, and names of what it does not."""
+
+    requests: tuple[Request, ...] = ()
+    odd: tuple[str, ...] = ()
+
+
+class _Wish(Struct, frozen=True):
+    """What a file of a request must hold: others can write one too."""
+
+    command: Command
+    cases: tuple[str, ...] = ()
+    options: dict[str, str] = {}
 
 
 def new_id() -> str:
     """Return a random id: 10 letters that cannot be mistaken for each other, 50 bits."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(10))
+
+
+def is_station(root: Path) -> bool:
+    """Tell whether a folder is a station, which makes sessions of its own."""
+    return (root / STATION_SETTINGS).is_file()
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text can be the id of a session."""
+    return re.fullmatch(_ID, text) is not None
+
+
+def new_request(
+    command: str, cases: Iterable[str] = (), options: Mapping[str, str] | None = None
+) -> Request:
+    """Return a request whose id sorts by time and is nobody else's."""
+    now = time.time_ns() // 1_000_000
+    return Request(
+        f"{now:014d}-{secrets.token_hex(4)}", Command(command), tuple(cases), options or {}
+    )
 
 
 class SessionFolder:
@@ -59,10 +164,13 @@ class SessionFolder:
         self.status = self.root / STATUS
         self.hidden = self.root / HIDDEN
         self.ledger = self.hidden / "ledger.sqlite"
-        self.requests = self.hidden / "requests"
+        self.requests = self.hidden / REQUESTS
         self.transfers = self.hidden / "transfers"
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
+        self.progress = self.hidden / "progress.json"
+        self.own_files = self.hidden / "own_files.json"
+        self.previews = self.hidden / "previews"
         self._id_file = self.hidden / "session.json"
         self.lock = self.hidden / "lock"
         self._lock = FileLock(self.lock)
@@ -75,12 +183,12 @@ class SessionFolder:
     def identity(self) -> Identity | None:
         """Return the id that lies in the folder, None where it has none yet."""
         try:
-            return Identity(**json.loads(self._id_file.read_bytes()))
+            return read_document(self._id_file, Identity)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise unreadable(self._id_file, error) from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             raise FolderAbsent(
                 f"{self._id_file} cannot be read: {error}.", "Is the disk there and healthy?"
             ) from error
@@ -88,10 +196,29 @@ class SessionFolder:
     def claim(self, session_id: str) -> Identity:
         """Write the id down, with the place where the folder is now."""
         mine = Identity(session_id, str(self.root), socket.gethostname())
-        for folder in (self.hidden, self.requests, self.transfers):
-            make_folder(folder)
-        write_atomic(self._id_file, json.dumps(asdict(mine), indent=2).encode())
+        for folder in (self.requests, self.transfers):
+            make_inside(folder, self.root)
+        self.write(self._id_file, json.dumps(asdict(mine), indent=2).encode())
         return mine
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Replace a file of our own in the folder, through no link. Raise DiskError."""
+        write_atomic(path, content, self.root)
+
+    @contextmanager
+    def entered_transfers(self) -> Iterator[Path]:
+        """Open the folder of what is under way, as what it is."""
+        with entered(self.transfers, self.root, make=True) as transfers:
+            yield transfers
+
+    def remove(self, path: Path) -> None:
+        """Delete a file of our own in the folder, through no link. Raise DiskError."""
+        with (
+            _disk_errors(path),
+            suppress(FileNotFoundError),
+            entered(path.parent, self.root) as place,
+        ):
+            (place / path.name).unlink()
 
     def check_place(self) -> None:
         """Notice a folder that was moved, and refuse one that was copied. Raise FolderCopied."""
@@ -109,10 +236,14 @@ class SessionFolder:
         with suppress(FolderAbsent):
             there = old.identity()
             if there and there.id == mine.id and not _same_file(old.root, self.root):
-                raise FolderCopied(
-                    f"{self.root} is a copy of {mine.path}: both carry the session {mine.id}.",
-                    f"Make a session of its own of it with `vipsync init --fresh {shell_word(self.root)}`.",
-                )
+                raise self.copied_from(old, mine.id)
+
+    def copied_from(self, other: SessionFolder, session_id: str) -> FolderCopied:
+        """Return what is said of a folder that carries the id of another one."""
+        return FolderCopied(
+            f"{self.root} is a copy of {other.root}: both carry the session {session_id}.",
+            f"Make a session of its own of it with `vipsync init --fresh {shell_word(self.root)}`.",
+        )
 
     def require(self, session_id: str) -> None:
         """Raise FolderAbsent unless the folder is there and carries this id."""
@@ -126,7 +257,11 @@ class SessionFolder:
 
     def is_session(self) -> bool:
         """Tell whether there are settings, or there were."""
-        return self.settings.is_file() or self.hidden.is_dir()
+        return self.settings.is_file() or (self.hidden.is_dir() and not is_station(self.root))
+
+    def of_station(self) -> bool:
+        """Tell whether a station made this session: what nobody can read in it is not sent unseen."""
+        return (self.hidden / OF_STATION).is_file()
 
     # the lock
 
@@ -134,6 +269,8 @@ class SessionFolder:
     def held(self, patience: float = LOCK_PATIENCE) -> Iterator[None]:
         """Keep every other process out of the folder; raise FolderHeld where one is in it."""
         try:
+            with entered(self.hidden, self.root):
+                require_file(self.lock)
             self._lock.acquire(timeout=patience, poll_interval=0.02)
         except Timeout as error:
             raise FolderHeld(
@@ -166,63 +303,56 @@ class SessionFolder:
 
         Only for the process that holds the folder. What cannot be deleted waits for the next time.
         """
-        for path in self.transfers.iterdir() if self.transfers.is_dir() else ():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name not in keep:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+        with suppress(OSError, DiskError), entered(self.transfers, self.root) as transfers:
+            for path in transfers.iterdir():
+                if path.name not in keep or not path.is_file():
+                    with suppress(OSError):
+                        clear(path)
 
     # requests
 
     def ask(self, request: Request) -> None:
         """Leave a request for the process that holds the folder."""
         document = json.dumps(asdict(request), indent=2).encode()
-        write_atomic(self.requests / f"{request.id}.json", document)
+        self.write(self.requests / f"{request.id}.json", document)
 
     def asked(self) -> tuple[Request, ...]:
-        """Return the requests, oldest first; what is no request is left alone."""
-        found = []
-        for path in sorted(self.requests.glob("*.json")):
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                found.append(_request(path))
-        return tuple(found)
+        """Return the requests, oldest first."""
+        return self.look_at_requests().requests
+
+    def look_at_requests(self) -> Asked:
+        """Return the requests, and what is none; that is left where it is."""
+        found, odd = list[Request](), list[str]()
+        with suppress(OSError, DiskError), entered(self.requests, self.root) as place:
+            for name in names_in(place, ".json", _MOST_REQUESTS):
+                with suppress(FileNotFoundError):
+                    request = _request(place / name)
+                    odd.append(name) if request is None else found.append(request)
+        return Asked(tuple(found), tuple(odd))
 
     def answered(self, request_id: str) -> None:
         """Take a request away that is in the ledger as carried out. Raise DiskError."""
-        path = self.requests / f"{request_id}.json"
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise disk_error(path, error) from error
+        self.remove(self.requests / f"{request_id}.json")
 
 
-def _request(path: Path) -> Request:
-    """Read a request, which others can write too: its name is its id, whatever it says of itself."""
-    document = json.loads(path.read_bytes())
-    return Request(
-        path.stem,
-        Command(document["command"]),
-        tuple(map(str, document.get("cases", ()))),
-        {str(name): str(value) for name, value in document.get("options", {}).items()},
-    )
-
-
-def find_sessions(directory: Path) -> list[SessionFolder]:
-    """Return the session that `directory` is, or those directly inside it.
-
-    Raise NotASession where there is neither.
-    """
-    here = SessionFolder(directory)
+def _request(path: Path) -> Request | None:
+    """Read a request, None for what is none: its name is its id, whatever it says of itself."""
     try:
-        if here.is_session():
-            return [here]
-        inside = sorted(p for p in here.root.iterdir() if p.is_dir())
-        return [s for s in map(SessionFolder, inside) if s.is_session()]
+        wish = read_document(path, _Wish)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        return None
+    known = _REQUEST.fullmatch(path.stem)
+    return Request(path.stem, wish.command, wish.cases, wish.options) if known else None
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise NotASession(
-            f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
-        ) from error
+        raise disk_error(path, error) from error
 
 
 def _is_locked(path: Path) -> bool:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
 
-from vipsync.disk.files import write_atomic
+from vipsync.disk.files import read_document
 from vipsync.disk.scan import network_file_system
-from vipsync.errors import FolderHeld
+from vipsync.errors import DiskError, FolderHeld
 from vipsync.folder.adoption import marked_id, take_script_session
-from vipsync.folder.folder import SessionFolder, new_id
+from vipsync.folder.claims import note_claim, refuse_claimed
+from vipsync.folder.folder import Identity, SessionFolder, new_id
 from vipsync.folder.guarding import Number, numbers, only_writer, refuse_replaced
 from vipsync.model import replace
 from vipsync.record.ledger import Ledger
@@ -50,12 +52,13 @@ def take(folder: SessionFolder, known_id: str, wall: Callable[[], float]) -> Hol
         folder.require(known_id)  # an empty mount point must never become a new session
     take_script_session(folder)
     folder.check_place()
-    mine = folder.identity() or folder.claim(marked_id(folder) or new_id())
+    mine = folder.identity() or _claimed(folder)
+    note_claim(folder, mine.id)
     with ExitStack() as stack:
         stack.enter_context(folder.held())
         lease = None
         if network := network_file_system(folder.hidden):
-            lease = HostLease(folder.hidden, wall)
+            lease = HostLease(folder, wall)
             stack.enter_context(lease.held())
         else:
             stack.enter_context(only_writer(folder.ledger))
@@ -66,10 +69,25 @@ def take(folder: SessionFolder, known_id: str, wall: Callable[[], float]) -> Hol
         return Hold(mine.id, ledger, lease, stack.pop_all(), held)
 
 
+def _claimed(folder: SessionFolder) -> Identity:
+    """Give a folder the id that its marker bears, or a new one; raise FolderCopied for another's."""
+    marked = marked_id(folder)
+    if marked:
+        refuse_claimed(folder, marked)
+    return folder.claim(marked or new_id())
+
+
 def _note_unanswered(ledger: Ledger, now: float) -> None:
     """Write down that transfers ended without an answer where the process ended before they did."""
     if any(row.status is SendStatus.TRYING for row in ledger.state.sent.values()):
         ledger.commit(Changes(put=(replace(ledger.state.session, unanswered_at=now),)))
+
+
+class _AtWork(Struct, frozen=True):
+    """What a host says in its lease; `at` in UTC seconds."""
+
+    host: str
+    at: float
 
 
 class HostLease:
@@ -82,8 +100,8 @@ class HostLease:
     EVERY = 60.0
     COUNTS_FOR = 300.0
 
-    def __init__(self, hidden: Path, wall: Callable[[], float]) -> None:
-        self._path, self._wall = hidden / "host.json", wall
+    def __init__(self, folder: SessionFolder, wall: Callable[[], float]) -> None:
+        self._folder, self._path, self._wall = folder, folder.hidden / "host.json", wall
         self._host, self._at = socket.gethostname(), 0.0
 
     @contextmanager
@@ -91,15 +109,15 @@ class HostLease:
         """Hold the lease; raise FolderHeld where another host has it."""
         if host := self.other():
             raise FolderHeld(
-                f"vipsync on {host} already works in {self._path.parent.parent}.",
+                f"vipsync on {host} already works in {self._folder.root}.",
                 "Stop it there first; five minutes after it ended the folder is free.",
             )
         self.renew()
         try:
             yield
         finally:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            with suppress(DiskError):
+                self._folder.remove(self._path)
 
     def other(self) -> str:
         """Return the other host that has it, empty where none has."""
@@ -111,10 +129,19 @@ class HostLease:
         """Write the time down, once a minute."""
         if abs(self._wall() - self._at) >= self.EVERY:
             self._at = self._wall()
-            write_atomic(self._path, json.dumps({"host": self._host, "at": self._at}).encode())
+            document = json.dumps({"host": self._host, "at": self._at})
+            self._folder.write(self._path, document.encode())
 
     def _read(self) -> tuple[str, float]:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            document = json.loads(self._path.read_bytes())
-            return str(document["host"]), float(document["at"])
+        with suppress(OSError, ValueError, RecursionError):
+            told = read_document(self._path, _AtWork)
+            return told.host, told.at
         return self._host, 0.0
+
+
+def is_worked_in(folder: SessionFolder) -> bool | None:
+    """Tell whether a process works in a folder, here or on another host; None where that is hidden."""
+    try:
+        return folder.is_held() or bool(HostLease(folder, time.time).other())
+    except DiskError:
+        return None

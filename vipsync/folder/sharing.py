@@ -14,14 +14,17 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from vipsync.disk.files import make_folder, write_atomic
+from vipsync.disk.files import entered, make_inside, names_in, read_document
 from vipsync.disk.scan import Scan
-from vipsync.errors import SettingsError
+from vipsync.errors import DiskError, SettingsError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Lease, Lender, Lent, Settings
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, SendStatus, Sent, State
 from vipsync.settings.reading import load, places
+
+_MOST = 1000
+"""Leases that count; others can write them too."""
 
 
 def lending_folder(folder: SessionFolder, settings: Settings) -> SessionFolder | None:
@@ -80,23 +83,28 @@ def leased_at(other: SessionFolder, session_id: str) -> float | None:
 def take_lease(other: SessionFolder, mine: SessionFolder, session_id: str, wall: float) -> None:
     """Tell the other folder that its inputs on VIP are in use."""
     path = _lease_file(other, session_id)
-    make_folder(path.parent)
     lease = Lease(session_id, str(mine.root), socket.gethostname(), wall)
-    write_atomic(path, json.dumps(asdict(lease), indent=2).encode())
+    make_inside(path.parent, other.root)
+    other.write(path, json.dumps(asdict(lease), indent=2).encode())
 
 
 def return_lease(other: SessionFolder, session_id: str) -> None:
     """Tell the other folder that its inputs are no longer in use here."""
-    _lease_file(other, session_id).unlink(missing_ok=True)
+    other.remove(_lease_file(other, session_id))
 
 
 def leases(folder: SessionFolder) -> tuple[Lease, ...]:
     """Return who uses the inputs of this folder."""
-    found = map(_read, sorted((folder.hidden / "leases").glob("*.json")))
-    return tuple(lease for lease in found if lease)
+    with suppress(OSError, DiskError), entered(folder.hidden / "leases", folder.root) as place:
+        return tuple(
+            filter(None, (_read(place / name) for name in names_in(place, ".json", _MOST)))
+        )
+    return ()
 
 
 def _read(path: Path) -> Lease | None:
-    with suppress(OSError, ValueError, TypeError):
-        return Lease(**json.loads(path.read_bytes()))
+    """Read a lease, None for what is none: its name is the session's id, whatever it says of itself."""
+    with suppress(OSError, ValueError, RecursionError):
+        lease = read_document(path, Lease)
+        return lease if lease.session_id == path.stem else None
     return None

@@ -81,7 +81,7 @@ class JobRunner(Protocol):
         """Stop everything that still runs."""
 
 
-Work = Callable[[Job], Mapping[str, Content] | int]
+Work = Callable[[Job], Mapping[str, Content] | int | JobResult]
 
 
 def output_names(job: Job) -> dict[str, str]:
@@ -102,7 +102,8 @@ def sample_outputs(job: Job) -> Mapping[str, Content]:
 class FastRunner:
     """Run a function for each job, `seconds` of the clock after it was submitted.
 
-    The function returns the content of outputs by id, or an exit code of VIP (50: the application failed).
+    The function returns the content of outputs by id, an exit code of VIP (50: the application failed),
+    or all that came of the job.
     """
 
     clock: Clock
@@ -144,6 +145,8 @@ class _FastHandle:
         if self.job.missing():
             return JobResult(INPUT_MISSING, self.due)
         produced = self.work(self.job)
+        if isinstance(produced, JobResult):
+            return produced
         if isinstance(produced, int):
             return JobResult(produced, self.due, stderr=f"exit code {produced}\n".encode())
         names = output_names(self.job)

@@ -22,6 +22,7 @@ from vipsync.model import (
     Settings,
     replace,
 )
+from vipsync.names import inside
 from vipsync.rows import CachedPipeline
 
 _Files = Mapping[RelPath, FileState]
@@ -106,7 +107,7 @@ def _waiting(case: Case, unreadable: Mapping[str, str]) -> Case:
     parts = tuple(
         f"{path} ({reason})"
         for path, reason in sorted(unreadable.items())
-        if any(path.startswith(f"{folder}/") for folder in folders)
+        if any(path.startswith(inside(folder)) for folder in folders)
     )
     return replace(case, waits_for=(*case.waits_for, *parts)) if parts else case
 

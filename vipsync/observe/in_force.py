@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from vipsync.disk.files import read_small
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules, may_hold_rules
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.folder.folder import IGNORED, SessionFolder
@@ -111,7 +112,7 @@ class SavedSettings:
             _refuse_without_effect(self._folder.root)
             patterns = _patterns(self._folder.root)
             self._use(load(self._folder.root, self._overrides, self._environ), patterns)
-            self.text = decoded(self._folder.settings.read_bytes(), Settings.SOURCE)
+            self.text = decoded(read_small(self._folder.settings), Settings.SOURCE)
             self.error = ""
         except VipsyncError as error:
             self.error = str(error)
@@ -148,7 +149,7 @@ class SavedSettings:
 
 def _looks(path: Path) -> FileState | None:
     try:
-        return FileState.of(path.stat())
+        return FileState.of(path.lstat())
     except OSError:
         return None
 
@@ -160,7 +161,7 @@ def _patterns(folder: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return decoded(path.read_bytes(), str(path))
+        return decoded(read_small(path), str(path))
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:

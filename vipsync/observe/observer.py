@@ -9,6 +9,8 @@ import os
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +43,7 @@ from vipsync.model import (
 )
 from vipsync.observe.cases import Sorting
 from vipsync.observe.data_set import Local, outputs_among
+from vipsync.observe.export import lies_outside, nameless, pin_of
 from vipsync.observe.in_force import (
     IGNORE_FILES,
     FixedSettings,
@@ -58,6 +61,7 @@ _V = TypeVar("_V")
 
 LOCAL_SETTLE = 5.0
 NETWORK_SETTLE = 60.0
+OUTSIDE_SETTLE = 60.0
 FOLDER_SETTLE = 60.0
 
 LOOK_AGAIN = 1.0
@@ -86,6 +90,7 @@ class Observer:
         self.inputs: Path = folder.root
         self.outputs: Path = folder.root
         self.seen: Scan | None = None
+        self.pin: str | None = None
         self._clock, self._wall = clock, wall
         self._data_set, self._failing = data_set, False
         self._saved: SavedSettings | FixedSettings = (
@@ -131,6 +136,7 @@ class Observer:
         named, noted = self._asked_and_noted(settings)
         pipeline = state.pipelines.get(settings.pipeline_id or "")
         descriptor, trouble = self._sorting.described(pipeline)
+        asked = self.folder.look_at_requests()
         cases, case_trouble = self._sorting.cases(seen, named, settings, descriptor)
         settle = self.settle(settings)
         return Snapshot(
@@ -147,15 +153,17 @@ class Observer:
             unreadable={RelPath(p): why for p, why in (seen.unreadable if seen else {}).items()},
             cases=cases,
             conflict_copies=tuple(sorted(filter(is_conflict_copy, noted))),
-            marker=self.folder.marker.exists(),
+            marker=os.path.lexists(self.folder.marker),
             outputs=self._stamps.look(
                 self.outputs, state.results.values(), outputs, healthy=healthy
             ),
-            requests=self.folder.asked(),
+            requests=asked.requests,
+            odd_requests=asked.odd,
             settle=settle,
             windows=os.name == "nt",
             lender=self._lender(rules.lending, state),
             leases=leases(self.folder),
+            gate="" if settings.privacy.off else gate_version(),
         )
 
     def look_everywhere(self) -> None:
@@ -245,7 +253,15 @@ class Observer:
             return 0.0
         if settings.inputs.settle is not None:
             return settings.inputs.settle
+        if self._outside:
+            return OUTSIDE_SETTLE
         return NETWORK_SETTLE if network_file_system(self.inputs) else LOCAL_SETTLE
+
+    @property
+    def _outside(self) -> bool:
+        """Tell whether the inputs lie outside the session's folder, and are not those that another lends."""
+        lent = self._in_force is not None and self._in_force.lending is not None
+        return not self._data_set and not lent and lies_outside(self.inputs, self.folder.root)
 
     def _require_place(self, state: State) -> None:
         if self._root is None:
@@ -273,6 +289,17 @@ class Observer:
         self._healthy = healthy
         if rules.inputs is None:
             return
+        if not self._outside:
+            self._scan_files(rules, state, hints)
+            return
+        try:
+            self._scan_files(rules, state, hints)
+        except FolderAbsent as error:
+            raise nameless(error, self.inputs) from None
+        if self.seen:
+            self.pin = pin_of(self.inputs, self.seen, state)
+
+    def _scan_files(self, rules: InForce, state: State, hints: ChangedPaths) -> None:
         if not self.inputs.is_dir():
             raise no_folder(self.inputs)
         if self._scanner is None:
@@ -336,6 +363,14 @@ class Observer:
         return found
 
 
+@lru_cache(maxsize=1)
+def gate_version() -> str:
+    """Return what tells this version of the privacy gate, and what it can read, from others."""
+    from vipsync.privacy.inspecting import GATE_VERSION
+
+    return f"{GATE_VERSION}{'+dicom' if find_spec('pydicom') else ''}"
+
+
 def _folders(cases: CaseSet) -> frozenset[InputFolder | PackedFolder]:
     """Return the folders that are sent: each is quiet as a whole or not at all."""
     return frozenset(
@@ -350,8 +385,9 @@ def _emptied(vanished: Mapping[RelPath, float]) -> dict[str, float]:
     """Return the folders that lost files lately, at any depth, with when the last one was missed."""
     found: dict[str, float] = {}
     for path, at in vanished.items():
-        folder = path
-        while folder := RelPath(folder.rpartition("/")[0]):
+        folder: str = path
+        while folder:
+            folder = folder.rpartition("/")[0]
             found[folder] = max(at, found.get(folder, at))
     return found
 

@@ -20,6 +20,10 @@ NEVER = float("inf")
 """When a file will be quiet that cannot be read."""
 
 
+NAME_TAKEN, NOT_SEEN = "session_name", "session"
+"""Subjects of the notices that say why a session may not touch its folder on VIP."""
+
+
 class Level(StrEnum):
     """How much a notice asks of a person."""
 

@@ -117,7 +117,7 @@ def _all_ended_well(snapshot: Snapshot) -> bool:
     )
     in_doubt = any(x.status is LaunchStatus.INTENDED for x in state.launches.values())
     done = all(  # Finished says nothing of the outputs (facts 7.5)
-        outcome(case, launch, executions[launch.execution_id])[0] is CaseState.DONE
+        outcome(case, launch, executions[launch.execution_id]).state is CaseState.DONE
         for launch in state.launches.values()
         if launch.execution_id in executions
         for case in launch.cases

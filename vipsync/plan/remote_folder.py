@@ -13,7 +13,8 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.model import VipPath, replace
 from vipsync.names import API_HOME, home_of
-from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.draft import NAME_TAKEN, NOT_SEEN, Draft, Level, decide
+from vipsync.plan.privacy import Gate
 from vipsync.plan.removing import closed
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
@@ -21,9 +22,6 @@ from vipsync.rows import Session, Stage
 
 LOOKED = 10.0
 """Seconds for which a look at a folder on VIP counts that may be anybody's."""
-
-NAME_TAKEN, NOT_SEEN = "session_name", "session"
-"""Subjects of the notices that say why a session may not touch its folder on VIP."""
 
 
 class Whose(Enum):
@@ -129,7 +127,8 @@ def open_session(draft: Draft) -> None:
     else:
         places = VipPath(f"{home}/INPUTS"), VipPath(f"{home}/OUTPUTS")
         target = Target(s.settings.session_name, s.settings.portal, *places)
-        draft.add(do.Open(_opened(session, target, seen, s.wall, marked=True)))
+        opened = _opened(session, target, seen, s.wall, marked=True)
+        draft.add(do.Open(replace(opened, gate=Gate(s).key) if s.gate else opened))
 
 
 def doubt_closed(draft: Draft) -> None:
@@ -238,7 +237,7 @@ def named(session: Session, target: Target, wall: float) -> Session:
     """Return a session that a backup, or a person, says is this one's, before anybody has looked."""
     if session.stage is not Stage.CLOSED:
         return replace(session, named=True)
-    opened = step(session, Event.OPENED, named=True, opened_at=wall)
+    opened = step(session, Event.OPENED, named=True, adopted=True, opened_at=wall)
     return _at(opened, target, home_at(session, target))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.names import shell_word
+from vipsync.plan.accounting import accounted
 from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.privacy import SENDS
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
-from vipsync.plan.sending import SENDS
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import (
@@ -51,7 +52,7 @@ def plan_removal(draft: Draft) -> None:
             _kill(draft)
             _say_silent(draft)
             if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
-                decide(draft, "remove", _ready(session))
+                _begin(draft, session)
         case Stage.REMOVING if missing(draft.s):
             # Another process decided on the removal; since then VIP has shown something new.
             decide(draft, "something is missing", step(session, Event.MISSING))
@@ -59,6 +60,11 @@ def plan_removal(draft: Draft) -> None:
             _remove(draft)
         case _:
             pass
+
+
+def _begin(draft: Draft, session: Session) -> None:
+    if accounted(draft, removal_targets(draft.s)):
+        decide(draft, "remove", _ready(session))
 
 
 def _ready(session: Session) -> Session:

@@ -132,7 +132,8 @@ def _finish(draft: Draft, request: Request) -> list[Row]:
         kill = session.kill or request.options.get("kill") == "yes"
         leaving = can(session, Event.FINISH_ASKED)
         after = step(session, Event.FINISH_ASKED) if leaving else session
-        rows.append(replace(after, kill=kill))
+        waived = [name for name in request.cases if name.startswith(f"{session.home}/")]
+        rows.append(replace(after, kill=kill, waived=(*(session.waived or ()), *waived) or None))
     return rows
 
 

@@ -19,7 +19,7 @@ from vipsync.names import local_name, relpath, shell_word
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
-from vipsync.rows import Followed, Phase, Result, ResultStatus
+from vipsync.rows import Followed, Phase, Result, ResultStatus, log_key
 
 FIRST_LOOKS = 5.0
 """Seconds between polls until an execution has said where its results go."""
@@ -178,7 +178,7 @@ def local_path(vip: VipPath, execution: Followed, snapshot: Snapshot) -> RelPath
 def _fetch_logs(draft: Draft, execution: Followed) -> None:
     failed = (j.number for j in execution.jobs if j.left_logs)
     for job in failed:
-        if job not in execution.logs:
+        if job not in execution.logs or log_key(execution.id, job) not in draft.s.state.logs:
             folder = RelPath(f"{results_name(execution, draft.s)}/logs")
             draft.add(do.FetchLogs(execution.id, job, folder))
 

@@ -51,9 +51,11 @@ class Snapshot(Struct, frozen=True):
     them. `unsettled` says for each file that still changes when it may be quiet (monotonic s); for
     one that cannot be read now, never (inf).
     `conflict_copies` are files that sync tools made, and that are left out.
+    `odd_requests` are names of files among the requests that are none.
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
-    the session's folder on VIP may go, whatever id is in it.
+    the session's folder on VIP may go, whatever id is in it. `gate`: the version of the privacy gate that
+    judges what is sent, "" where none does.
     """
 
     now: float
@@ -72,12 +74,14 @@ class Snapshot(Struct, frozen=True):
     marker: bool = False
     outputs: Mapping[RelPath, str] = {}
     requests: tuple[Request, ...] = ()
+    odd_requests: tuple[str, ...] = ()
     settle: float = 5.0
     windows: bool = False
     lender: Lender | None = None
     leases: tuple[Lease, ...] = ()
     first_in_queue: bool = True
     by_name: bool = False
+    gate: str = ""
 
     @property
     def may_have_cases(self) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 
 from msgspec import Struct
 
-from vipsync.model import Case, ExecutionStatus, Job, JobState, VipPath
+from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
 from vipsync.plan.case_index import CaseIndex
+from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
-from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, Verdict
+from vipsync.rows import Followed, JobLog, Launch, LaunchedCase, LaunchStatus, Verdict, log_key
 
 
 class CaseState(StrEnum):
@@ -36,13 +37,28 @@ class CaseState(StrEnum):
 
 
 class CaseReport(Struct, frozen=True):
-    """One case: why it is where it is, and where its results and logs lie below outputs/."""
+    """One case: why it is where it is, and where its results and logs lie below outputs/.
+
+    `logs`: where the first of its failed jobs said why. `results` are those that are
+    here. `sent_as`: files that VIP has under another name than they have here.
+    """
 
     id: str
     state: CaseState
     reason: str = ""
     execution: str = ""
     folder: str = ""
+    logs: tuple[RelPath, ...] = ()
+    results: tuple[RelPath, ...] = ()
+    sent_as: tuple[tuple[RelPath, str], ...] = ()
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a case in one launch, and why; where the first of its failed jobs said so."""
+
+    state: CaseState
+    reason: str = ""
+    logs: tuple[RelPath, ...] = ()
 
 
 _TELLING = (
@@ -54,6 +70,11 @@ _TELLING = (
     CaseState.STOPPED,
     CaseState.DONE,
 )
+
+
+_NO_LOGS: Mapping[str, JobLog] = {}
+_UNHEARD = JobLog("")
+_SHOWN = 3
 
 
 def case_reports(snapshot: Snapshot, index: CaseIndex) -> tuple[CaseReport, ...]:
@@ -101,6 +122,8 @@ def _case(case: Case, index: CaseIndex) -> CaseReport:
             if snapshot.lender and index.places.blocked(case.values.values()):
                 words = f"waits until {snapshot.lender.folder} has sent its files"
                 return CaseReport(case.id, CaseState.WAITING, words)
+            if why := index.places.refused(case):
+                return CaseReport(case.id, CaseState.REFUSED, why)
             return CaseReport(case.id, CaseState.QUEUED)
 
 
@@ -112,33 +135,49 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
             execution = snapshot.state.executions.get(launch.execution_id)
             mine = next(c for c in launch.cases if c.content == content)
             folder = results_name(execution, snapshot) if execution else ""
-            state, reason = outcome(mine, launch, execution, folder)
-            reports.append(CaseReport(case.id, state, reason, launch.execution_id, folder))
+            came = outcome(mine, launch, execution, snapshot.state.logs)
+            found = results_of(mine, execution, snapshot.state.results) if execution else ()
+            reports.append(
+                CaseReport(
+                    case.id,
+                    came.state,
+                    came.reason,
+                    launch.execution_id,
+                    folder,
+                    came.logs,
+                    tuple(result.local for result in found),
+                    cleaned_names(mine, launch),
+                )
+            )
     return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
 
 
 def outcome(
-    mine: LaunchedCase, launch: Launch, execution: Followed | None, folder: str = ""
-) -> tuple[CaseState, str]:
-    """Tell what became of a case in one launch, and why; `folder` below outputs/ holds its logs.
+    mine: LaunchedCase,
+    launch: Launch,
+    execution: Followed | None,
+    logs: Mapping[str, JobLog] = _NO_LOGS,
+) -> Outcome:
+    """Tell what became of a case in one launch, and why; `logs` have what failed jobs said.
 
     Finished is never taken for success (facts 5.8, 7.5).
     """
     if launch.status is LaunchStatus.INTENDED or execution is None:
-        return CaseState.QUEUED, "VIP's answer is awaited"
+        return Outcome(CaseState.QUEUED, "VIP's answer is awaited")
     came = _names(execution.returned)
     wanted = {
         e.name.rsplit("/", 1)[-1] for e in mine.expected if e.name is not None and not e.optional
     }
     if wanted and wanted <= came:
-        return CaseState.DONE, ""
+        return Outcome(CaseState.DONE)
     if execution.gone:
-        return CaseState.STOPPED, "the execution was deleted on VIP"
+        return Outcome(CaseState.STOPPED, "the execution was deleted on VIP")
     jobs = [job for job in execution.jobs if mine.job in (0, job.number)]
+    said = {job.number: logs.get(log_key(execution.id, job.number), _UNHEARD) for job in jobs}
     exact = mine.job != 0 or len(launch.cases) == 1
     if execution.over:
-        return _end(execution, jobs, sorted(wanted - came), folder, exact=exact)
-    return _so_far(jobs, folder, exact=exact)
+        return _end(execution, jobs, sorted(wanted - came), said, exact=exact)
+    return _so_far(jobs, said, exact=exact)
 
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
@@ -146,49 +185,53 @@ def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
     return frozenset(path.rsplit("/", 1)[-1] for path in paths)
 
 
-def _so_far(jobs: list[Job], folder: str, *, exact: bool) -> tuple[CaseState, str]:
+_Said = Mapping[int, JobLog]
+
+
+def _so_far(jobs: list[Job], said: _Said, *, exact: bool) -> Outcome:
     """Tell where a case stands whose execution has not ended."""
     found = {job.state for job in jobs}
     if not jobs or found & {JobState.QUEUED, JobState.RUNNING}:
-        return CaseState.RUNNING, ""
+        return Outcome(CaseState.RUNNING)
     if JobState.HELD in found:
-        return CaseState.HELD, "VIP gave up on it; its support can release it"
+        return Outcome(CaseState.HELD, "VIP gave up on it; its support can release it")
     if JobState.FAILED in found and exact:
-        return CaseState.FAILED, _failure(jobs, folder, exact=exact)
-    return CaseState.RUNNING, ""
+        return _failure(jobs, said, exact=exact)
+    return Outcome(CaseState.RUNNING)
 
 
 def _end(
-    execution: Followed, jobs: list[Job], lacking: list[str], folder: str, *, exact: bool
-) -> tuple[CaseState, str]:
+    execution: Followed, jobs: list[Job], lacking: list[str], said: _Said, *, exact: bool
+) -> Outcome:
     """Tell how a case ended of which not every expected output came."""
     if execution.status is ExecutionStatus.KILLED:
         if execution.jobs or execution.killed_by_us or execution.kill_wanted:
-            return CaseState.STOPPED, "the execution was stopped"
+            return Outcome(CaseState.STOPPED, "the execution was stopped")
         by = "by a person, or by VIP's engine, which could not work with the values"
-        return CaseState.FAILED, f"the execution was stopped before any job began: {by}"
+        why = f"the execution was stopped before any job began: {by}"
+        return Outcome(CaseState.FAILED, why)
     if any(job.state is JobState.FAILED for job in jobs):
-        return CaseState.FAILED, _failure(jobs, folder, exact=exact)
+        return _failure(jobs, said, exact=exact)
     if lacking:
-        return CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come"
+        return Outcome(CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come")
     if execution.status is ExecutionStatus.FINISHED:
-        return CaseState.DONE, ""
-    return CaseState.FAILED, f"the execution ended as {execution.status}"
+        return Outcome(CaseState.DONE)
+    return Outcome(CaseState.FAILED, f"the execution ended as {execution.status}")
 
 
-def _failure(jobs: list[Job], folder: str, *, exact: bool) -> str:
-    """Say why jobs failed and where their logs lie; of several, one may be the case's own.
+def _failure(jobs: list[Job], said: _Said, *, exact: bool) -> Outcome:
+    """Say why jobs failed, in the application's words where they are known; which logs have more.
 
-    A job that wrote nothing to a stream has no log of it: the reason may be in either.
+    Of several, one may be the case's own.
     """
     failed = [job for job in jobs if job.state is JobState.FAILED]
-    whys: defaultdict[str, list[str]] = defaultdict(list)
-    for job in failed:
-        logs = [f"outputs/{folder}/logs/job-{job.number}.*.txt"] if job.left_logs else []
-        whys[f"exit code {job.exit_code}: {job.exit_message}"] += logs
-    found = "; ".join(f"{why} ({_some(logs)})" if logs else why for why, logs in whys.items())
-    return found if exact or len(failed) == 1 else f"one of these: {found}"
+    whys = dict.fromkeys(said[job.number].reason or _vip_says(job) for job in failed)
+    more = f"; and {len(whys) - _SHOWN} more" if len(whys) > _SHOWN else ""
+    found = "; ".join([*whys][:_SHOWN]) + more
+    logs = [said[job.number].files[0] for job in failed if said[job.number].files]
+    reason = found if exact or len(whys) == 1 else f"one of these: {found}"
+    return Outcome(CaseState.FAILED, reason, tuple(logs[:_SHOWN]))
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+def _vip_says(job: Job) -> str:
+    return f"exit code {job.exit_code}: {job.exit_message}"

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.json import decode
 
+from vipsync.disk.files import LARGE, read_small
 from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.rows import Followed, LaunchStatus, Result, State
 
@@ -82,7 +83,7 @@ def _spread(table: dict[str, Any]) -> dict[str, Any]:
 def read_backup(outputs: Path) -> Backup | None:
     """Return the backup that lies in outputs/, None where there is none that can be read."""
     try:
-        return backup_in((outputs / BACKUP).read_bytes())
+        return backup_in(read_small(outputs / BACKUP, LARGE))
     except (OSError, ValueError):
         return None
 

@@ -11,19 +11,35 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from vipsync.model import FileState, RelPath
+from vipsync.names import inside
 
 STATES = "states "
 """What the digest of an archive begins with as long as its members were not read."""
 
 
-def states_digest(members: Iterable[tuple[RelPath, FileState]]) -> str:
-    """Return what an archive is to be known by until its members were read."""
-    return STATES + _of_words(f"{path}\0{tuple(state)}" for path, state in members)
+def states_digest(members: Iterable[tuple[RelPath, FileState]], bare: RelPath | None = None) -> str:
+    """Return what an archive is to be known by until its members were read.
+
+    `bare` is the folder of an archive whose members are named from it on: it is another archive than
+    the one of the same files with its name.
+    """
+    return STATES + _of_words(f"{_named(path, bare)}\0{tuple(state)}" for path, state in members)
 
 
-def members_digest(hashes: Iterable[tuple[RelPath, str | None]]) -> str:
+def members_digest(
+    hashes: Iterable[tuple[RelPath, str | None]], bare: RelPath | None = None
+) -> str:
     """Return what identifies an archive: the names and contents of its members."""
-    return _of_words(f"{path}\0{sha256}" for path, sha256 in hashes)
+    return _of_words(f"{_named(path, bare)}\0{sha256}" for path, sha256 in hashes)
+
+
+def _named(path: RelPath, bare: RelPath | None) -> str:
+    return path if bare is None else f"./{path.removeprefix(inside(bare))}"
+
+
+def names_digest(names: Iterable[str]) -> str:
+    """Return what tells one set of names from another."""
+    return _of_words(names)[:24]
 
 
 def _of_words(words: Iterable[str]) -> str:

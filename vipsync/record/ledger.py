@@ -1,36 +1,26 @@
 """The ledger: what was observed and what was intended, in SQLite, with one writer.
 
-Each row class of `state` is a table with the fields of the class as columns; the first field is
-the key. Plain values are stored as they are, everything else as JSON. A commit is one transaction,
-on disk when it returns (house 6.7, 6.9). A field that is added to a class allows None: that is
-what it holds where an earlier vipsync wrote the row.
+Each row class of `state` is a table (`record/tables.py`). A commit is one transaction, on disk when
+it returns (house 6.7, 6.9).
 """
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from enum import StrEnum
+from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args
 
-import msgspec
-from msgspec import Struct
-
-from vipsync.disk.files import share
-from vipsync.errors import DiskError, FolderError
-from vipsync.model import FileState, RelPath
+from vipsync.errors import FolderError
+from vipsync.record.tables import Table, connect, disk_errors, how_to_read, make_file, reading
 from vipsync.rows import Changes, Row, Session, State
 
 VERSION = 1
 """Raised when an earlier vipsync must no longer write here. A new column alone does it no harm."""
 
 _ROWS: tuple[type[Row], ...] = get_args(Row)
-_PLAIN = (str, int, float, type(None))
 _BEFORE = {
     "stage": """CASE phase
         WHEN 'closed' THEN 'closed'
@@ -41,9 +31,6 @@ _BEFORE = {
 }
 """What a column is made of where an earlier vipsync wrote the row; others are NULL there."""
 
-_SHARED = {"path": RelPath, "state": FileState, "sha256": str}
-"""Columns of several tables that hold the same values: many, and none of them is ever changed."""
-
 
 class Ledger:
     """The ledger of one session folder. `state` always equals what is on disk."""
@@ -51,9 +38,9 @@ class Ledger:
     def __init__(self, path: Path, session: Session, *, network_disk: bool = False) -> None:
         """Open or make the ledger at `path`; `session` is its first row where it is new."""
         self.path = path
-        _make_file(path)
-        with _disk_errors(path):
-            self._db = _connect(path, network_disk=network_disk)
+        make_file(path)
+        with disk_errors(path):
+            self._db = connect(path, network_disk=network_disk)
             self._prepare()
             self.state = _load(self._db, session)
             self._db.execute("PRAGMA shrink_memory")  # nothing is read again: 200 folders add up
@@ -64,7 +51,7 @@ class Ledger:
         """Write rows, all or none, and let `state` follow."""
         if not changes:
             return
-        with _disk_errors(self.path), self._db:
+        with disk_errors(self.path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for row in changes.drop:
                 table = _TABLES[type(row)]
@@ -87,10 +74,7 @@ class Ledger:
         with self._db:
             for table in _TABLES.values():
                 self._db.execute(table.create)
-                for column in table.missing(self._db):
-                    before = _BEFORE.get(column, "NULL")
-                    self._db.execute(f'ALTER TABLE {table.name} ADD COLUMN "{column}"')
-                    self._db.execute(f'UPDATE {table.name} SET "{column}" = {before}')  # noqa: S608
+                table.complete(self._db)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -99,21 +83,15 @@ def read_state(path: Path) -> State:
 
     Where SQLite would have to write to read, as after a power cut, a copy is read.
     """
-    with _disk_errors(path):
+    with disk_errors(path):
         try:
-            return _read(path, _how_to_read(path))
+            return _read(path, how_to_read(path))
         except sqlite3.DatabaseError:
             from tempfile import TemporaryDirectory  # seldom needed
 
             with TemporaryDirectory(prefix="vipsync-") as place, suppress(OSError):
                 return _read(_copied(path, Path(place)), "mode=rw")
             raise
-
-
-def _how_to_read(path: Path) -> str:
-    """Tell SQLite what is true: where there is no journal, nobody writes."""
-    journals = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
-    return "mode=ro&readonly_shm=1" if any(map(Path.exists, journals)) else "immutable=1"
 
 
 def _copied(path: Path, place: Path) -> Path:
@@ -124,23 +102,8 @@ def _copied(path: Path, place: Path) -> Path:
 
 
 def _read(path: Path, how: str) -> State:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)) as db:
+    with closing(reading(path, how)) as db:
         return _load(db, Session(""))
-
-
-def _make_file(path: Path) -> None:
-    """Make an empty ledger with the rights of its folder: SQLite gives them to what it puts beside."""
-    with suppress(OSError):  # SQLite says what is wrong
-        path.open("ab").close()
-    share(path)
-
-
-def _connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    # WAL needs memory that two processes share, which no network file system has.
-    db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
 
 
 def _load(db: sqlite3.Connection, session: Session) -> State:
@@ -150,92 +113,4 @@ def _load(db: sqlite3.Connection, session: Session) -> State:
     return state
 
 
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise
-    except sqlite3.OperationalError as error:
-        raise DiskError(
-            f"{path} cannot be written or read: {error}.",
-            "Make room on the disk, or give this account the right to write there.",
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise FolderError(
-            f"{path} is damaged: {error}.",
-            "Put it back from a backup, or rename the .vipsync folder: "
-            "the session is then adopted anew, and nothing is launched twice.",
-        ) from error
-
-
-class _Column(Struct, frozen=True):
-    name: str
-    encode: Callable[[Any], object]
-    decode: Callable[[Any], object]
-    shared: bool
-
-
-class _Table:
-    """How one row class lies in SQLite."""
-
-    def __init__(self, kind: type[Row]) -> None:
-        hints = get_type_hints(kind)
-        self.kind: Callable[..., Row] = kind
-        self.columns = [_column(name, hints[name]) for name in kind.__struct_fields__]
-        self.name = kind.__name__
-        names = ", ".join(f'"{c.name}"' for c in self.columns)
-        marks = ", ".join("?" for _ in self.columns)
-        name, key = self.name, self.columns[0].name
-        # The names are those of our own classes: no text from outside reaches these statements.
-        self.create = f'CREATE TABLE IF NOT EXISTS {name} ({names}, PRIMARY KEY ("{key}"))'
-        # An update keeps a row's place, as a dict does: the order of rows survives a restart.
-        update = ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in self.columns)
-        insert = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
-        self.put = f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {update}'
-        self.delete = f'DELETE FROM {name} WHERE "{key}" = ?'  # noqa: S608
-
-    def missing(self, db: sqlite3.Connection) -> list[str]:
-        """Name the columns that an earlier vipsync did not write."""
-        there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({self.name})")}
-        return [c.name for c in self.columns if c.name not in there]
-
-    def select(self, db: sqlite3.Connection) -> str:
-        missing = self.missing(db)
-        there = (
-            _BEFORE.get(c.name, "NULL") if c.name in missing else f'"{c.name}"'
-            for c in self.columns
-        )
-        columns = ", ".join(there)
-        return f"SELECT {columns} FROM {self.name} ORDER BY rowid"  # noqa: S608
-
-    def values(self, row: Row) -> tuple[object, ...]:
-        return tuple(c.encode(getattr(row, c.name)) for c in self.columns)
-
-    def key(self, row: Row) -> object:
-        return getattr(row, self.columns[0].name)
-
-    def row(self, values: Iterable[object], same: dict[Any, Any]) -> Row:
-        """Return a row; equal paths, states and hashes are one object, kept in `same`."""
-        found = []
-        for column, value in zip(self.columns, values, strict=True):
-            decoded = column.decode(value)
-            found.append(same.setdefault(decoded, decoded) if column.shared else decoded)
-        return self.kind(*found)
-
-
-def _column(name: str, hint: Any) -> _Column:
-    shared = _SHARED.get(name) is hint
-    union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-    plain = {getattr(t, "__supertype__", t) for t in union}
-    if plain <= {bool}:
-        return _Column(name, int, bool, shared)
-    if plain <= set(_PLAIN):
-        return _Column(name, lambda v: v, lambda v: v, shared)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _Column(name, str, hint, shared)
-    decoder = msgspec.json.Decoder[object](hint)
-    return _Column(name, lambda v: msgspec.json.encode(v).decode(), decoder.decode, shared)
-
-
-_TABLES: dict[type[Row], _Table] = {kind: _Table(kind) for kind in _ROWS}
+_TABLES: dict[type[Row], Table[Row]] = {kind: Table(kind, _BEFORE) for kind in _ROWS}

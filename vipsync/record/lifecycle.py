@@ -74,7 +74,11 @@ def step(session: Session, event: Event, *, kept: bool = False, **changes: Any) 
     if stage is None:
         raise ValueError(f"{event} cannot happen to a session that is {session.stage}")
     if stage is Stage.CLOSED:
-        session = _over(session) if kept else replace(_over(session), named=False)
+        session = (
+            _over(session)
+            if kept
+            else replace(_over(session), named=False, adopted=None, waived=None)
+        )
         stage = Stage.OPEN if kept else stage
     elif stage is Stage.OPEN:
         session = replace(session, kill=False)

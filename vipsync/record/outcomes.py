@@ -15,13 +15,15 @@ from vipsync.errors import (
     TransferMismatch,
     VipsyncError,
 )
-from vipsync.model import FileState, Odd, RemoteEntry, VipPath, replace
-from vipsync.record.digests import members_digest, states_digest
+from vipsync.model import FileState, Odd, RelPath, RemoteEntry, VipPath, replace
+from vipsync.record.digests import members_digest, names_digest, states_digest
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import (
     CachedPipeline,
     Changes,
+    Checked,
     Followed,
+    JobLog,
     Known,
     Launch,
     LaunchStatus,
@@ -32,6 +34,7 @@ from vipsync.rows import (
     Sent,
     State,
     follow,
+    log_key,
 )
 
 NOTHING = Changes()
@@ -52,7 +55,7 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             trying = Sent(action.vip, action.path, action.state, sha256=sha256, at=wall)
             return Changes(put=(trying,))
         case do.SendPack():
-            digest = states_digest(action.members)
+            digest = states_digest(action.members, _bare(action))
             trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall)
             return Changes(put=(trying,))
         case do.StartExecution():
@@ -78,6 +81,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=(action.session,))
         case do.HashFile(), do.FileHashed():
             return Changes(put=tuple(_hashed(action, outcome.sha256, state)))
+        case do.Inspect(), do.FileInspected():
+            return Changes(put=tuple(_inspected(action, outcome, state)))
         case do.SendFile(), do.FileSent():
             return Changes(put=tuple(_sent(action, outcome.sha256, wall)))
         case do.SendPack(), do.PackSent():
@@ -103,10 +108,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=(killed,))
         case do.WriteMarker(), _:
             return Changes(put=(replace(state.session, marked=True),))
-        case do.FetchLogs(), _:
-            execution = state.executions[action.execution_id]
-            logs = tuple(sorted({*execution.logs, action.job}))
-            return Changes(put=(replace(execution, logs=logs),))
+        case do.FetchLogs(), do.LogsHere():
+            return Changes(put=tuple(_logs_here(action, outcome, state)))
         case _:
             return NOTHING
 
@@ -152,7 +155,14 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
             return NOTHING
 
 
-def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:
+def _inspected(action: do.Inspect, outcome: do.FileInspected, state: State) -> Iterable[Row]:
+    if outcome.sha256 != action.sha256:
+        yield from _hashed(action, outcome.sha256, state)
+    called = names_digest(action.names)
+    yield Checked(action.path, outcome.sha256, action.gate, called, outcome.found)
+
+
+def _hashed(action: do.HashFile | do.Inspect, sha256: str, state: State) -> Iterable[Row]:
     """Know the content; a transfer of this very state whose end was unknown has it too."""
     yield Known(action.path, action.state, sha256)
     for row in state.sent_from(action.path):
@@ -172,8 +182,12 @@ def _pack_sent(action: do.SendPack, outcome: do.PackSent, wall: float) -> Iterab
     for path, sha256 in outcome.hashes:
         yield Known(path, states[path], sha256)
     size = PACKED._replace(size=outcome.size)
-    digest = members_digest(outcome.hashes)
+    digest = members_digest(outcome.hashes, _bare(action))
     yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall)
+
+
+def _bare(action: do.SendPack) -> RelPath | None:
+    return action.folder if action.bare else None
 
 
 def _folder_seen(
@@ -267,6 +281,14 @@ def _wanted(entry: RemoteEntry, execution: Followed, state: State) -> Iterable[R
     elif before.status is ResultStatus.HERE and changed:
         # Another size on VIP: what is here stays, the new one comes beside it.
         yield replace(before, size=entry.size, status=ResultStatus.WANTED)
+
+
+def _logs_here(action: do.FetchLogs, outcome: do.LogsHere, state: State) -> Iterable[Row]:
+    """Know what a job said last, and that its logs need not be asked for again."""
+    key = log_key(action.execution_id, action.job)
+    yield JobLog(key, outcome.files, outcome.reason, outcome.said)
+    execution = state.executions[action.execution_id]
+    yield replace(execution, logs=tuple(sorted({*execution.logs, action.job})))
 
 
 def _here(result: Result, outcome: do.ResultHere, wall: float) -> Result:

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch
-from vipsync.report.text import batch_text, execution_text, is_over, paragraph, printable
-from vipsync.status.status import Status
+from vipsync.report.text import batch_text, execution_text, printable
+from vipsync.status.status import Status, is_over
 from vipsync.status.words import size
 
 PATIENCE = 10.0
@@ -44,8 +44,9 @@ class News(Struct):
         for batch in batches:
             yield from self._moving(batch, now)
         asking = [n for n in status.notices if n.level in _ASKING or n.subject == _OUTAGE]
-        if not any(n.text in status.sentence or n.subject == _OUTAGE for n in asking):
-            yield from self._changed("", status.sentence, now)  # else the notice says it
+        told_by_notice = any(n.text in status.sentence or n.subject == _OUTAGE for n in asking)
+        if not told_by_notice and not status.starting:  # VIP may yet refuse what only starts
+            yield from self._changed("", status.sentence, now)
         for execution in status.executions:
             text = f"{execution.id}: {execution_text(execution)}"
             if is_over(execution) and execution.id not in self._said:
@@ -69,13 +70,13 @@ class News(Struct):
             return
         if _NUMBER.sub("#", text) != _NUMBER.sub("#", before) or now - at >= PATIENCE:
             self._said[subject] = (now, text)
-            yield paragraph(text, "    ")
+            yield _one_line(text)
 
     def _noticed(self, status: Status) -> Iterator[str]:
         for notice in status.notices:
             known = notice in self._notices or notice.subject == _OUTAGE
             if not known and notice.level is not Level.WAIT:
-                yield from notice_text(notice)
+                yield notice_text(notice)
         for notice in self._notices:
             if notice.level in _ASKING and notice.subject not in {
                 _OUTAGE,
@@ -89,14 +90,14 @@ def _verb(batch: Batch) -> str:
     return "sent" if batch.upload else "fetched"
 
 
-def notice_text(notice: Notice) -> Iterator[str]:
-    """Return what is not in sync as lines, the remedy last."""
+def notice_text(notice: Notice) -> str:
+    """Return what is not in sync on one line, the remedy last."""
     mark = {Level.ERROR: "stopped: ", Level.PERSON: "needs you: "}.get(notice.level, "")
-    lines = [printable(line) for line in notice.text.splitlines()] or [""]
-    yield f"{mark}{printable(notice.subject)}: {lines[0]}"
-    yield from (f"    {line}" for line in lines[1:])
-    if notice.remedy:
-        yield f"    {printable(notice.remedy)}"
+    return _one_line(f"{mark}{notice.subject}: {notice.text} {notice.remedy}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(line.strip()) for line in text.splitlines()).strip()
 
 
 def _first(text: str) -> str:

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.errors import DiskError, VipsyncError
+from vipsync.plan.draft import Level
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.stream import Stream
 from vipsync.report.text import paragraph, printable
 from vipsync.run import logs
+from vipsync.status.overview import name_below, overview, table_lines, totals
 from vipsync.status.status import Status
 from vipsync.status.words import details
 
@@ -32,8 +33,12 @@ if TYPE_CHECKING:
 
     from vipsync.model import Descriptor
     from vipsync.plan.draft import Notice
+    from vipsync.report.progress import Batch
     from vipsync.run.reconciler import Reconciler
+    from vipsync.station.publish import StationStatus
     from vipsync.status.status import Finding
+
+news_log = logging.getLogger(logs.NEWS)
 
 _FRAMES = 4
 """Pictures per second on a terminal."""
@@ -55,9 +60,13 @@ class Reporter:
         self._progress = Progress(clock)
         self._statuses: dict[Path, Status] = {}
         self._news: dict[Path, News] = {}
+        self._asked: dict[str, dict[str, str]] = {}
         self._live: Live | None = None
+        self._drew = False
+        self._known: dict[Path, Status] = {}
+        self._held: dict[Path, list[str]] = {}
         self._silent_since: float | None = None
-        self.several = False
+        self.tops: tuple[str, ...] = ()
 
     # words
 
@@ -110,11 +119,35 @@ class Reporter:
         for line in details(status):
             self.say(f"  {printable(line)}" if line else "")
 
+    def overview(self, statuses: Sequence[Status]) -> None:
+        """Print a table of many folders, those that need a person first, and the totals."""
+        rows = overview(statuses, self.tops)
+        if self.out.is_interactive:
+            from vipsync.report import screen
+
+            self.out.draw(screen.overview(rows))
+            return
+        for line in table_lines(rows):
+            self.say(printable(line))
+        self.say(totals(rows))
+
     # folders at work
+
+    def name(self, folder: Path) -> str:
+        """Return what a folder is called: its path below the one that was named."""
+        return name_below(printable(str(folder)), self.tops)
+
+    def named(self, folders: Iterable[Path]) -> None:
+        """Call folders by their path below these from now on."""
+        self.tops = tuple(dict.fromkeys(printable(str(folder)) for folder in folders))
 
     def moved(self, key: do.Key, now: int, size: int) -> None:
         """Take in how far a transfer is; may be called in any thread."""
         self._progress.moved(key, now, size)
+
+    def batches(self, root: Path) -> list[Batch]:
+        """Return how far the transfers of a folder are; may be called in any thread."""
+        return self._progress.batches(root)
 
     def update(self, session: Reconciler, status: Status | None) -> None:
         """Take in what a look at a folder has shown."""
@@ -125,19 +158,48 @@ class Reporter:
         if session.is_open and not session.trouble:
             left = left_to_transfer(session)
             ended = self._progress.expect(root, left, has_arrived(session))
-        if self._live is None or self.out.lost:
-            self._say_outage()
-            news = self._news.setdefault(root, News())
-            batches = self._progress.batches(root)
-            for line in news.lines(status, batches, ended, self._clock()):
-                self._line(status, line)
+        self._say_outage()
+        if root in self._known and _has_begun(status, self._known[root]):
+            self._tell_held(root)
+        news = self._news.setdefault(root, News())
+        for line in news.lines(status, self._progress.batches(root), ended, self._clock()):
+            self._line(root, line)
+
+    def recall(self, folder: Path, before: Status | None) -> None:
+        """Take what was said of a folder for known: only what is new since then is told.
+
+        Until something begins there, nothing is: what is looked at in the end may be as before.
+        """
+        if before:
+            self._known[folder] = before
+            news = self._news[folder] = News()
+            for _line in news.lines(before, [], [], float("-inf")):
+                pass
+
+    def station(self, told: StationStatus) -> None:
+        """Say what a station asks of a person, once, and when that is over."""
+        name, before = printable(told.station), self._asked.get(told.folder, {})
+        asked = {r.name: f"{r.state}: {r.reason}" for r in told.studies if r.asks}
+        if told.exit_code and not asked:
+            asked = {"": told.sentence}
+        for study, words in asked.items():
+            if before.get(study) != words:
+                self._dated(f"{name}: {study and f'{study}: '}{printable(words)}")
+        for study in before.keys() - asked.keys():
+            self._dated(f"{name}: no longer: {study or printable(before[study])}")
+        self._asked[told.folder] = asked
 
     def watch(self, folder: Path, status: Status) -> None:
         """Take in the state of a folder in which another process works."""
         self._statuses[folder] = status
-        if self._live is None or self.out.lost:
+        if not self._drawing:
             for line in self._news.setdefault(folder, News()).lines(status, [], [], self._clock()):
-                self._line(status, line)
+                self._print(f"{self.name(folder)}: {line}")
+
+    def forget(self, folder: Path) -> None:
+        """Say nothing more of a folder."""
+        self._statuses.pop(folder, None)
+        self._news.pop(folder, None)
 
     def _say_outage(self) -> None:
         """Say once for all folders that VIP is out of order, and when it answers again."""
@@ -146,27 +208,54 @@ class Reporter:
         now = self._clock()
         if outage and self._silent_since is None:
             self._silent_since = now
-            for line in notice_text(outage):
-                self._dated(line)
+            self._event(notice_text(outage))
         elif not outage and self._silent_since is not None:
-            self._dated(f"VIP answers again, after {now - self._silent_since:.0f} s.")
+            self._event(f"VIP answers again, after {now - self._silent_since:.0f} s.")
             self._silent_since = None
 
     def settle(self) -> None:
         """Print what was held back because only its numbers had changed, or by a picture that was lost."""
         for root, status in self._statuses.items():
-            news = self._news.get(root) or (News() if self.out.lost else None)
-            with logs.about(root):
-                for line in news.lines(status, [], [], float("inf")) if news else ():
-                    self._line(status, line)
+            for line in self._news.setdefault(root, News()).lines(status, [], [], float("inf")):
+                self._line(root, line)
+            before = self._known.get(root)
+            if before and _lasting(before) != _lasting(status):
+                self._tell_held(root)
+        self._drew = False
 
-    def _line(self, status: Status, line: str) -> None:
-        name = f"{printable(status.session)}: " if self.several or len(self._statuses) > 1 else ""
-        self._dated(f"{name}{line}")
+    def _tell_held(self, folder: Path) -> None:
+        """Tell what was held back of a folder, and from now on everything."""
+        self._known.pop(folder, None)
+        for line in self._held.pop(folder, []):
+            self.out.line(line, logged=True)
 
-    def _dated(self, line: str) -> None:
-        now = datetime.fromtimestamp(self._wall()).astimezone()
-        self.say(f"{now:%Y-%m-%d %H:%M:%S}  {line}")
+    def _line(self, folder: Path, line: str) -> None:
+        """Log an event of a folder; print it where there is no picture."""
+        with logs.about(folder):
+            news_log.info("%s", line)
+            if folder in self._known:
+                self._held.setdefault(folder, []).append(
+                    self._dated(f"{self.name(folder)}: {line}")
+                )
+            else:
+                self._print(f"{self.name(folder)}: {line}")
+
+    def _event(self, line: str) -> None:
+        """Log an event that concerns all folders; print it where there is no picture."""
+        news_log.info("%s", line)
+        self._print(line)
+
+    def _print(self, line: str) -> None:
+        if not self._drawing:
+            self.out.line(self._dated(line), logged=True)
+
+    def _dated(self, line: str) -> str:
+        return line if self.out.is_journal else f"{logs.stamp(self._wall())}{logs.GAP}{line}"
+
+    @property
+    def _drawing(self) -> bool:
+        """Tell whether a picture stands for the lines."""
+        return self._drew and not self.out.lost
 
     @contextmanager
     def live(self, *, stays: bool = True) -> Iterator[None]:
@@ -186,6 +275,7 @@ class Reporter:
             vertical_overflow="ellipsis",
             transient=not stays,
         ) as self._live:
+            self._drew = True
             try:
                 yield
             finally:
@@ -196,12 +286,28 @@ class Reporter:
         from vipsync.report import screen
 
         found = [(s, self._progress.batches(root)) for root, s in list(self._statuses.items())]
-        return screen.folders(found, self._wall())
+        if len(found) <= 1:
+            return screen.folders(found, self._wall())
+        rows = overview([status for status, _ in found], self.tops)
+        moving = {name_below(status.folder, self.tops): batches for status, batches in found}
+        return screen.live_overview(rows, moving, *self.out.console.size)
 
     def restore(self) -> None:
         """Give the terminal its cursor back, where a program ends in the middle of a picture."""
         if self.out.is_interactive:
             self.out.console.show_cursor()
+
+
+def _has_begun(status: Status, before: Status) -> bool:
+    """Tell whether more is done in a folder than looking."""
+    at_work = status.sending or status.fetching or status.starting
+    return bool(at_work) or status.executions != before.executions
+
+
+def _lasting(status: Status) -> object:
+    """Return what is told of a folder at rest."""
+    asking = [n for n in status.notices if n.level in (Level.PERSON, Level.ERROR)]
+    return status.sentence, asking
 
 
 class Warnings(logging.Handler):
@@ -210,11 +316,13 @@ class Warnings(logging.Handler):
     def __init__(self, reporter: Reporter, level: int) -> None:
         super().__init__(level)
         self._reporter = reporter
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        errors = reporter.errors
+        dated = not (errors.is_terminal or errors.is_journal)
+        self.setFormatter(logs.Lines(reporter.name, dated=dated))
+        self.addFilter(lambda record: record.name != logs.NEWS)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record; never its traceback."""
         plain = copy(record)
         plain.exc_info = plain.exc_text = None
-        root, text = logs.folder(), printable(self.format(plain))
-        self._reporter.errors.show(f"{printable(root.name)}: {text}" if root else text, "yellow")
+        self._reporter.errors.show(self.format(plain), "yellow")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Group, OverflowMethod, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -13,16 +14,14 @@ from vipsync.model import Descriptor, Parameter, ParameterType
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.text import (
-    GONE,
-    GOOD_END,
     batch_text,
     execution_text,
-    is_over,
     paragraph,
     printable,
 )
 from vipsync.settings.template import bounds, without_html
-from vipsync.status.status import ExecutionReport, Finding, Status
+from vipsync.status.overview import Need, Row, totals
+from vipsync.status.status import GONE, GOOD_END, ExecutionReport, Finding, Status, is_over
 from vipsync.status.words import duration, size
 
 _BAR = 24
@@ -77,6 +76,80 @@ def _colour(status: Status, moving: bool) -> str:
         return "yellow"
     busy = moving or any(not is_over(e) for e in status.executions)
     return "cyan" if busy else "green"
+
+
+# many folders
+
+_NEEDS = {
+    Need.YOU: ("!", "yellow"),
+    Need.RUNNING: ("▸", "cyan"),
+    Need.WAITING: ("…", "dim"),
+    Need.REST: ("✓", "green"),
+}
+_NAME_WIDTH = 40
+_NARROW = 90
+_FRAME = 3
+"""Lines around the rows: the head, what is hidden, the totals."""
+
+
+def overview(rows: Sequence[Row]) -> RenderableType:
+    """Return a row for each folder, whole, and the totals."""
+    table = _table("fold", _NAME_WIDTH, dated=True)
+    for row in rows:
+        _add_row(table, row, row.name, _sentence(row), dated=True)
+    return Group(table, Text(totals(rows), style="bold"))
+
+
+def live_overview(
+    rows: Sequence[Row], moving: Mapping[str, list[Batch]], width: int, height: int
+) -> RenderableType:
+    """Return what fits on a terminal: one line for each folder, those that ask for most first.
+
+    `moving`: the transfers by the name of the row.
+    """
+    room, dated = max(1, height - _FRAME), width >= _NARROW
+    shown = rows if len(rows) <= room + 1 else rows[:room]
+    most = min(_NAME_WIDTH, width // 3)
+    table = _table("ellipsis", most, dated=dated)
+    for row in shown:
+        words = _sentence(row, moving.get(row.name, []))
+        _add_row(table, row, _end_of(row.name, most), words, dated=dated)
+    parts: list[RenderableType] = [table]
+    if hidden := rows[len(shown) :]:
+        more = ", ".join(f"{n} {need}" for need, n in Counter(r.need for r in hidden).items())
+        parts.append(Text(f"… and {more}", style="dim"))
+    end = Text(totals(rows), style="bold", no_wrap=True, overflow="ellipsis")
+    return Group(*parts, end)
+
+
+def _table(overflow: OverflowMethod, most: int, *, dated: bool) -> Table:
+    cut = overflow == "ellipsis"
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=cut)
+    table.add_column()
+    table.add_column("folder", max_width=most, overflow=overflow, no_wrap=cut)
+    table.add_column("cases", justify="right", no_wrap=True)
+    if dated:
+        table.add_column("on VIP since", no_wrap=True)
+    table.add_column(ratio=1 if cut else None, overflow=overflow, no_wrap=cut)
+    return table
+
+
+def _add_row(table: Table, row: Row, name: str, words: Text, *, dated: bool) -> None:
+    mark, colour = _NEEDS[row.need]
+    day = [row.day] if dated else []
+    table.add_row(Text(mark, style=colour), printable(name), row.progress, *day, words)
+
+
+def _sentence(row: Row, batches: Iterable[Batch] = ()) -> Text:
+    words = Text(style="default")
+    for batch in batches:
+        words.append(f"{'↑' if batch.upload else '↓'} {batch_text(batch)}  ", style="cyan")
+    return words.append(printable(row.sentence))
+
+
+def _end_of(name: str, most: int) -> str:
+    """Return a name that fits: its end tells folders apart."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 # transfers

@@ -100,6 +100,11 @@ class Stream:
         return (self._draws or _takes_style(self._file)) and self.console.is_interactive
 
     @property
+    def is_terminal(self) -> bool:
+        """Tell whether a person may be looking."""
+        return self._file.isatty()
+
+    @property
     def lost(self) -> str:
         """Say why what was last written did not arrive; empty where it did."""
         error = self._file.error
@@ -110,8 +115,11 @@ class Stream:
         """Tell whether the reader of a pipe has had enough."""
         return isinstance(self._file.error, BrokenPipeError)
 
-    def line(self, text: str, style: str = "") -> None:
-        """Write one line, never broken, above the picture while there is one; else log it."""
+    def line(self, text: str, style: str = "", *, logged: bool = False) -> None:
+        """Write one line, never broken, above the picture while there is one; else log it.
+
+        `logged`: it is in the log in any case.
+        """
         if self.show(text, style):
             return
         import logging  # `--help` needs none
@@ -121,7 +129,17 @@ class Stream:
             self._told = True
             level = logging.INFO if self.left else logging.WARNING
             logger.log(level, "stdout cannot be written: %s; the work goes on", self.lost)
-        logger.info("%s", text)
+        if not logged:
+            logger.info("%s", text)
+
+    @property
+    def is_journal(self) -> bool:
+        """Tell whether the journal of systemd takes each line, with its time."""
+        try:
+            info = os.fstat(self._file.fileno())
+        except (OSError, ValueError):
+            return False
+        return os.environ.get("JOURNAL_STREAM") == f"{info.st_dev}:{info.st_ino}"
 
     def show(self, text: str, style: str = "") -> bool:
         """Write one line if that can be; tell whether it was."""

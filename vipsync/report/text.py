@@ -6,10 +6,6 @@ from vipsync.report.progress import Batch
 from vipsync.status.status import ExecutionReport
 from vipsync.status.words import jobs_text, size
 
-GONE = frozenset({"Removed", "Deleted"})
-GOOD_END = frozenset({"Finished", "Removed"})
-_BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
-
 
 def printable(text: str) -> str:
     """Return text of which nothing moves the cursor or cannot be written: names come from outside."""
@@ -25,11 +21,6 @@ def batch_text(batch: Batch) -> str:
     """Return the size and the speed of a batch."""
     speed = f", {size(batch.speed)}/s" if batch.speed else ""
     return f"{size(batch.moved)} of {size(batch.size)}{speed}"
-
-
-def is_over(execution: ExecutionReport) -> bool:
-    """Tell whether nothing more can come from an execution."""
-    return execution.status in GONE | GOOD_END | _BAD_END
 
 
 def execution_text(execution: ExecutionReport) -> str:

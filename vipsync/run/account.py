@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.errors import VipsyncError
-from vipsync.model import Execution, Settings
+from vipsync.model import MOST_TRANSFERS, Execution, Settings
 from vipsync.plan.memory import PATIENCE, TRIES, AccountMemory, Attempt, Memory
 from vipsync.rows import Phase, Session
 from vipsync.run.timing import Timing
@@ -20,8 +20,6 @@ apart and is none; the same client for the same key on the same portal. Raise Ke
 
 KEY_RETRY = 60.0
 KEY_TROUBLE = 4
-
-MOST_TRANSFERS = 8
 
 
 class Pacer:

@@ -18,7 +18,8 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.errors import BadAnswer, GenericVipError, Unreachable, VipsyncError
-from vipsync.run.account import MOST_TRANSFERS, Account
+from vipsync.model import MOST_TRANSFERS
+from vipsync.run.account import Account
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 

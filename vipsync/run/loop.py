@@ -7,17 +7,20 @@ folders. Nothing here decides what to do.
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
-from vipsync.errors import FolderHeld, NotASession, VipsyncError
-from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
+from vipsync.folder.folder import SessionFolder
+from vipsync.folder.search import find_sessions, find_stations
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
@@ -29,14 +32,61 @@ from vipsync.run.watching import Watching
 logger = logging.getLogger(__name__)
 
 FIND_FOLDERS_EVERY = 5.0
+"""Seconds between searches for session folders; more where a search is costly, at rest it must cost nothing."""
+
+_SEARCH_SHARE = 1 / 300
+_LONGEST_SEARCH_PAUSE = 300.0
 LONGEST_WAIT = 5.0
 TROUBLE_PAUSE = 5.0
 
 SLEPT = 30.0
 """Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
 
-NUMEROUS = (do.SendFile, do.FetchResult, do.HashFile, do.MakeFolder, do.LookAtFolder)
+NUMEROUS = (do.SendFile, do.FetchResult, *do.READS, do.MakeFolder, do.LookAtFolder)
 """Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
+
+
+class Keeper(Protocol):
+    """Makes sessions of a folder of its own, and says which of them are at work.
+
+    `due` is when it wants its next turn (monotonic s), `exports` are folders in which an event asks for
+    one.
+    """
+
+    root: Path
+    due: float
+
+    @property
+    def working(self) -> frozenset[Path]:
+        """The session folders that are to be kept in step now."""
+
+    @property
+    def exports(self) -> tuple[Path, ...]:
+        """The folders that it looks into."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance without a person or a new file."""
+
+    @property
+    def trouble(self) -> VipsyncError | None:
+        """Return what stops it."""
+
+    def turn(
+        self,
+        sessions: Mapping[Path, Reconciler],
+        hints: Mapping[int, ChangedPaths],
+        *,
+        healthy: bool,
+    ) -> None:
+        """Look, plan and do."""
+
+    def close(self) -> None:
+        """Let its folder go."""
+
+
+NewKeeper = Callable[[Path, Timing, Callable[[], None], Callable[[], None]], Keeper]
+"""Make the keeper of a station: its root, clock, what tells the loop of news, what raises at its end."""
 
 
 class Loop:
@@ -54,14 +104,19 @@ class Loop:
         watch: bool = True,
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
+        gone: Callable[[Path], object] = lambda _root: None,
         pace: Callable[[], None] | None = None,
+        new_keeper: NewKeeper | None = None,
+        told: Callable[[Keeper], object] = lambda _keeper: None,
     ) -> None:
+        self.keepers: dict[Path, Keeper] = {}
+        self._new_keeper, self._told = new_keeper, told
         self.directories = list(directories)
         self.sessions: dict[Path, Reconciler] = {}
         self.timing = timing or Timing()
         self._accounts = Accounts(connect, self.timing, pace)
         self._overrides, self._environ = overrides, environ
-        self._publish, self._moved = publish, moved
+        self._publish, self._moved, self._gone = publish, moved, gone
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
@@ -69,8 +124,9 @@ class Loop:
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
         self._due: dict[Path, float] = {}
         self._let_go: list[Reconciler] = []
+        self._stands: dict[Path, object] = {}
         self._rested = 0.0
-        self._found_at: float | None = None
+        self._search_at: float | None = None
         self._apart: float | None = None
 
     # from outside
@@ -78,6 +134,11 @@ class Loop:
     def stop(self) -> None:
         """End soon: transfers stop at their next block. May be called from a signal handler."""
         self._stopping.set()
+        self._wake.set()
+
+    def notice(self, root: Path) -> None:
+        """Look at a session soon. May be called in any thread."""
+        self._due[root] = 0.0
         self._wake.set()
 
     @property
@@ -124,14 +185,22 @@ class Loop:
         """Let all folders go."""
         for session in self.sessions.values():
             session.close()
+        for keeper in self.keepers.values():
+            keeper.close()
         if self._watching:
             self._watching.stop()
 
     def at_rest(self) -> bool:
         """Tell whether nothing can advance in any folder without a person or a new file."""
-        return bool(self.sessions) and all(
-            s.trouble is not None or (s.at_rest and self._due.get(root, 0.0) > 0.0)
-            for root, s in self.sessions.items()
+        there = bool(self.sessions or self.keepers)
+        kept = all(k.at_rest and k.due > 0.0 for k in self.keepers.values())
+        return (
+            there
+            and kept
+            and all(
+                s.trouble is not None or (s.at_rest and self._due.get(root, 0.0) > 0.0)
+                for root, s in self.sessions.items()
+            )
         )
 
     # one turn
@@ -146,6 +215,7 @@ class Loop:
         if all(now < self._due.get(root, now) for root in self.sessions):
             self._hand_out()  # events ask for no haste: transfers need not wait for the look
         looked = self._look_around(now)
+        self._keep({session.folder.root for session in looked})
         self._hand_out()
         told, self._let_go = dict.fromkeys([*looked, *self._let_go]), []
         for session in told:  # words can wait, what is to be sent need not
@@ -174,6 +244,50 @@ class Loop:
                 self._look(session, mine)
                 looked.append(session)
         return looked
+
+    # stations
+
+    def _keep(self, looked: Collection[Path]) -> None:
+        """Give each station its turn where it is due, or one of its sessions was looked at."""
+        for root, keeper in self.keepers.items():
+            hints = self._watching.exports(root) if self._watching else {}
+            mine = any(keeper.root in path.parents and self._moved_on(path) for path in looked)
+            if not (hints or mine or self.timing.clock() >= keeper.due):
+                continue
+            with about(root):
+                keeper.turn(self.sessions, hints, healthy=self._exports_healthy(root))
+                self._told(keeper)
+            if self._watching:
+                self._watching.follow_exports(root, keeper.exports)
+            self._take_working(keeper)
+
+    def _moved_on(self, root: Path) -> bool:
+        """Tell whether a session's plan or ledger is another one than when this was last asked."""
+        session = self.sessions[root]
+        version = session.ledger.state.version if session.is_open else 0
+        now = (version, id(session.plan), session.at_rest, session.trouble)
+        before, self._stands[root] = self._stands.get(root), now
+        return now != before
+
+    def _exports_healthy(self, root: Path) -> bool:
+        return self._watching is not None and self._watching.exports_healthy(root)
+
+    def _take_working(self, keeper: Keeper) -> None:
+        """Take in the sessions that are to be kept, and let those go that are over."""
+        for root in sorted(keeper.working - self.sessions.keys()):
+            self.add(SessionFolder(root))
+            self._due[root] = 0.0
+        mine = [root for root in self.sessions if keeper.root in root.parents]
+        for root in mine:
+            session = self.sessions[root]
+            if root in keeper.working or session.memory.under_way or keeper.trouble:
+                continue
+            session.close()
+            del self.sessions[root]
+            self._due.pop(root, None)
+            self._let_go.append(session)
+            if self._watching:
+                self._watching.forget(root)
 
     def _rest_after(self, looked: float) -> None:
         """Leave events for later after a costly look: results that come are events, hundreds of them."""
@@ -285,7 +399,9 @@ class Loop:
         if self._dispatch.waiting:
             return 0.0
         now = self.timing.clock()
-        soonest = min(self._due.values(), default=now + 1.0)
+        kept = (keeper.due for keeper in self.keepers.values())
+        due = (self._due.get(root, now) for root in self.sessions)
+        soonest = min((*due, *kept), default=now + 1.0)
         if self._watching and now < self._rested:
             soonest = min(soonest, self._rested)
         return min(max(0.0, soonest - now), LONGEST_WAIT)
@@ -297,21 +413,51 @@ class Loop:
     # which folders
 
     def _find_sessions(self) -> None:
-        """Take in session folders that were made meanwhile; one that was seen once stays."""
-        now = self.timing.clock()
-        if self._found_at is not None and now < self._found_at + FIND_FOLDERS_EVERY:
+        """Take in session folders that were made meanwhile; one that was seen once stays.
+
+        One that was moved is the same session in another place.
+        """
+        began = self.timing.clock()
+        if self._search_at is not None and began < self._search_at:
             return
-        self._found_at = now
+        self._search()
+        cost = self.timing.clock() - began
+        pause = max(FIND_FOLDERS_EVERY, min(cost / _SEARCH_SHARE, _LONGEST_SEARCH_PAUSE))
+        self._search_at = began + pause
+
+    def _search(self) -> None:
         for directory in self.directories:
             try:
-                found = find_sessions(directory)
+                found = find_sessions(directory, of_stations=self._new_keeper is None)
             except NotASession:
-                if not self.sessions:
+                if not self.sessions and not self.keepers:
                     raise
                 continue
+            self._find_stations(directory)
             for folder in found:
                 if folder.root not in self.sessions:
+                    self._let_place_before_go(folder)
                     self.add(folder)
+
+    def _find_stations(self, directory: Path) -> None:
+        for root in find_stations(directory) if self._new_keeper else ():
+            if self._new_keeper and root not in self.keepers:
+                keeper = self._new_keeper(root, self.timing, self._wake.set, self._check_stop)
+                self.keepers[root] = keeper
+
+    def _let_place_before_go(self, folder: SessionFolder) -> None:
+        """Let go of the place that a session was moved from: a path that nothing is at any more."""
+        for root, session in self.sessions.items():
+            if session.id and not os.path.lexists(root) and session.id == _id_of(folder):
+                session.close()
+                self._gone(root)
+                if self._watching:
+                    self._watching.forget(root)
+                del self.sessions[root]
+                self._due.pop(root, None)
+                with about(folder.root):
+                    logger.info("moved here from %s", root)
+                return
 
     def add(
         self,
@@ -334,3 +480,10 @@ class Loop:
     def held_elsewhere(self) -> list[Path]:
         """Return the folders in which another process works."""
         return [r for r, s in self.sessions.items() if isinstance(s.trouble, FolderHeld)]
+
+
+def _id_of(folder: SessionFolder) -> str:
+    with suppress(FolderAbsent):
+        identity = folder.identity()
+        return identity.id if identity else ""
+    return ""

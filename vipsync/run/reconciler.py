@@ -7,6 +7,7 @@ thread that calls, so that the ledger has one writer.
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -147,6 +148,11 @@ class Reconciler:
         return self._hold is not None
 
     @property
+    def id(self) -> str:
+        """The id of the session that was held here; empty where none was yet."""
+        return self._id
+
+    @property
     def is_there(self) -> bool:
         """Tell whether the folder itself is the one that was held, whatever is missing in it."""
         if self._root is None or isinstance(self.trouble, (FolderHeld, FolderCopied)):
@@ -209,6 +215,7 @@ class Reconciler:
             if self.snapshot.marker:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
+            self._keep_pin()
             self._keep_settings()  # from here on the ledger is not new, also after a kill
             session, now = self.ledger.state.session, self.timing.clock()
             account = self.account
@@ -293,10 +300,15 @@ class Reconciler:
             self.memory.under_way.discard(do.key(action))  # it is over, though nobody wrote it down
             raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
-        if isinstance(outcome, do.Failed):
+        if isinstance(outcome, do.Failed) and self._is_news(action):
             logger.info("%s: %s", printable(str(do.key(action))), type(outcome.error).__name__)
         if isinstance(action, do.Decide):
             self._after_decision(action)
+
+    def _is_news(self, action: do.Action) -> bool:
+        """Tell whether a failure is to be logged: the first of a row, and no part of an outage."""
+        attempt = self.memory.attempts.get(do.key(action))
+        return not self.memory.account.trouble and (attempt is None or attempt.count == 1)
 
     def _after_decision(self, action: do.Decide) -> None:
         if self.ledger.state.session.phase is Phase.CLOSED and not self.memory.under_way:
@@ -310,6 +322,12 @@ class Reconciler:
             text = observer.settings_text
             if text != self.ledger.state.last_settings:
                 self.ledger.commit(Changes(put=(LastSettings("text", text),)))
+
+    def _keep_pin(self) -> None:
+        """Write down which folder outside the session's own the inputs lie in."""
+        session, pin = self.ledger.state.session, self.observer.pin if self.observer else None
+        if pin and pin != session.pinned:
+            self.ledger.commit(Changes(put=(replace(session, pinned=pin),)))
 
     # VIP
 
@@ -329,7 +347,7 @@ class Reconciler:
             return
         self._new = False
         backup = read_backup(self.observer.outputs)
-        marked = self.folder.marker.exists()
+        marked = os.path.lexists(self.folder.marker)
         if backup or marked:
             session, wall = self.ledger.state.session, self.timing.wall()
             rows = adopted_rows(session, backup, settings, wall, marked=marked)
@@ -368,6 +386,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.marker,
         s.outputs,
         s.requests,
+        s.odd_requests,
         s.lender,
         s.leases,
         s.first_in_queue,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import weakref
@@ -25,6 +26,7 @@ from vipsync.errors import (
 )
 from vipsync.model import PORTAL, Descriptor, Environment, Given, Secret, Settings
 from vipsync.plan.memory import FIRST_PAUSE, OUTAGES, PATIENCE
+from vipsync.rows import CachedPipeline
 from vipsync.run.account import Pacer
 from vipsync.run.dispatch import Executor, Workers
 from vipsync.run.timing import Timing
@@ -64,6 +66,7 @@ class Account:
         self.pace = Pacer(self.timing)
         self._executor = executor
         self._descriptors: dict[str, Descriptor] = {}
+        self._raw: dict[str, str] = {}
         weakref.finalize(self, self.client.close)  # sessions share it: the last one lets it go
         self.client.check_key()
 
@@ -108,7 +111,13 @@ class Account:
         if pipeline_id not in self._descriptors:
             raw = self.client.descriptor(pipeline_id)
             self._descriptors[pipeline_id] = parse_descriptor(raw, pipeline_id)
+            self._raw[pipeline_id] = json.dumps(raw)
         return self._descriptors[pipeline_id]
+
+    def as_given(self, pipeline_id: str) -> CachedPipeline:
+        """Return the definition of a pipeline as VIP gave it, as the ledger keeps it."""
+        self.descriptor(pipeline_id)
+        return CachedPipeline(pipeline_id, self._raw[pipeline_id])
 
 
 def out_of_order(error: VipsyncError) -> Unreachable:

@@ -15,7 +15,7 @@ from msgspec import ValidationError
 
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import VipClient
-from vipsync.disk.files import make_folder, write_atomic
+from vipsync.disk.files import LARGE, make_folder, read_small, write_atomic
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.model import replace
 from vipsync.names import API_HOME, home_of
@@ -45,7 +45,7 @@ def local_backup(outputs: Path) -> Backup | None:
     """
     path = outputs / BACKUP
     try:
-        return backup_in(path.read_bytes())
+        return backup_in(read_small(path, LARGE))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -21,12 +21,12 @@ from vipsync.errors import (
     SettingsError,
     VipsyncError,
 )
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, is_id
 from vipsync.model import Settings, VipPath
 from vipsync.observe.data_set import Local
 from vipsync.plan.calls import plan_end
-from vipsync.plan.draft import Level, Plan
-from vipsync.plan.remote_folder import NAME_TAKEN, NOT_SEEN, Target
+from vipsync.plan.draft import NAME_TAKEN, NOT_SEEN, Level, Plan
+from vipsync.plan.remote_folder import Target
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record import lifecycle
 from vipsync.record.lifecycle import Event, can
@@ -62,7 +62,7 @@ def recognise(folder: SessionFolder, account: Account, home: VipPath) -> None:
         return
     names = (e.path.rpartition("/")[2] for e in client.list_folder(home) if e.is_folder)
     ids = [name.removeprefix("vipsync-") for name in names if name.startswith("vipsync-")]
-    if len(ids) == 1 and ids[0].isalnum():
+    if len(ids) == 1 and is_id(ids[0]):
         make_folder(folder.root)
         folder.claim(ids[0])
 

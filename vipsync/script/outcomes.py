@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from vipsync.model import ExecutionStatus, Job, JobState
-from vipsync.rows import Followed, Launch, State
+from vipsync.rows import Followed, JobLog, Launch, State, log_key
 from vipsync.status.status import count
 
 _NAMED = 5
@@ -48,7 +48,7 @@ def failed_jobs(state: State, folders: Mapping[str, str]) -> list[str]:
         line
         for execution in state.executions.values()
         if not execution.removed
-        for line in _failed_jobs(execution, _launch_of(execution, state), folders)
+        for line in _failed_jobs(execution, _launch_of(execution, state), folders, state.logs)
     ]
 
 
@@ -77,7 +77,10 @@ def _launch_of(execution: Followed, state: State) -> Launch | None:
 
 
 def _failed_jobs(
-    execution: Followed, launch: Launch | None, folders: Mapping[str, str]
+    execution: Followed,
+    launch: Launch | None,
+    folders: Mapping[str, str],
+    logs: Mapping[str, JobLog],
 ) -> Iterator[str]:
     failed = _failed(execution)
     if not failed:
@@ -85,6 +88,8 @@ def _failed_jobs(
     yield f"(!) {execution.id}: {len(failed)} of {len(execution.jobs)} jobs failed:"
     for job in failed:
         why = f"exit code {job.exit_code}: {job.exit_message}" if job.exit_message else job.status
+        said = logs.get(log_key(execution.id, job.number))
+        why = said.reason if said and said.reason else why
         yield f"\tjob {job.number}{_inputs(job, execution, launch)}: {why}"
     folder = folders.get(execution.id)
     if folder and any(job.number in execution.logs for job in failed):

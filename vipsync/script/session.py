@@ -32,15 +32,18 @@ from vipsync.model import (
 )
 from vipsync.plan import calls as plans
 from vipsync.record.backup import REMOVED
+from vipsync.results.gallery import PAGE
 from vipsync.script import checks
 from vipsync.script.account import Account
 from vipsync.script.drive import Step, go_on
 from vipsync.script.outcomes import how_they_ended
+from vipsync.script.pictures import display, in_notebook, pictures
 from vipsync.script.properties import BACKUP_LOCATIONS, SessionProperties
 from vipsync.script.steps import some
 from vipsync.script.vip_client_names import VipClientNames
 from vipsync.script.words import SessionReport, pipeline_list, pipeline_page
 from vipsync.settings.keys import KEY_VARIABLE
+from vipsync.status.status import count
 
 
 class VipSession(VipClientNames):
@@ -56,6 +59,8 @@ class VipSession(VipClientNames):
     (default: None, those of the backup).
     `output_dir`: the folder of results and backup (default: None, `vip_outputs/<session_name>`).
     `verbose`: True says what each step does (default: None, as init() says).
+    `privacy`: "refuse" raises InputsRefused where inputs name somebody (default: "tell", which says
+    so and goes on).
     `account`: the Account under whose key the session runs (default: None, that of init()).
     `say`: is called with each text that is said (default: None, which prints it).
     `others`: `vip_input_dir`, `vip_output_dir`, `local_input_dir`, `local_output_dir`, `workflows`.
@@ -134,7 +139,11 @@ class VipSession(VipClientNames):
         checks.check_readable(step.seen, self.data, plans.unsent(snapshot))
         for path in checks.cycles(step.seen):
             self._report.line(f"(!) {path} is left out: {CYCLE}.")
-        step.run(partial(plans.plan_upload, target=step.target), lambda _s: False)
+        refuse = self.privacy == checks.REFUSE
+        step.run(plans.plan_judging, lambda _s: False)
+        self._say_naming(step.snapshot, refuse=refuse)
+        upload = partial(plans.plan_upload, target=step.target, refuse=refuse)
+        step.run(upload, lambda _s: False)
         self._places = plans.places(step.snapshot)
         if left := plans.unsent(step.snapshot):
             raise step.first_error() or LocalFileError(
@@ -172,8 +181,7 @@ class VipSession(VipClientNames):
         checks.check_given(self.given)
         checks.check_paths(self.given, self.descriptor(), self.data)
         if nb_runs > 0:
-            local = self.data.local
-            with self._held(inputs=local is not None and local.is_dir()) as step:
+            with self._held(inputs=self._has_local_inputs()) as step:
                 self._launch(step, nb_runs)
         return self
 
@@ -181,6 +189,7 @@ class VipSession(VipClientNames):
         go_on(step)
         snapshot = step.look()
         self._places = {**self._places, **plans.places(snapshot)}
+        step.session.take_over([self.account.as_given(self.pipeline_id or "")])
         launch = self._request(snapshot, nb_runs)
         launch = plans.interrupted(step.state, launch) or launch
         files = self._files(launch)
@@ -292,7 +301,7 @@ class VipSession(VipClientNames):
         """
         self._report.heading("FINISH")
         finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
-        with self._held(finish=finish) as step:
+        with self._held(inputs=self._has_local_inputs(), finish=finish) as step:
             running = self._take_by_name(step) if by_name else []
             step.run(partial(plans.plan_before_removal, target=step.target), lambda _s: False)
             running += [e.id for e in step.state.executions.values() if not (e.over or e.removed)]
@@ -354,6 +363,18 @@ class VipSession(VipClientNames):
         lines = [f"{name}: {json.dumps(value, indent=3)}" for name, value in shown.items()]
         rule = "-" * len(title)
         self._report.line("\n".join([rule, title, rule, *lines, rule]))
+        return self
+
+    def show(self) -> Self:
+        """Show the pictures of the results: in a notebook as such, elsewhere say where they are."""
+        if self._nothing_launched():
+            return self
+        with self._held() as step:
+            found = list(pictures(step.look(), self.outputs, step.session.folder.previews))
+            if found and in_notebook():
+                display(found)
+            number = count(len(found), "picture")
+            self._report.line(f"{number} of the results: {self.output_dir}/{PAGE} shows all.")
         return self
 
     @classmethod

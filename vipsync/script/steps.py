@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from vipsync.client.vip_client import LIST_LIMIT
-from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
+from vipsync.disk.own_files import OwnFiles
+from vipsync.errors import (
+    InputsRefused,
+    PropertyMissing,
+    PropertyValueError,
+    ResultsMissing,
+    VipsyncError,
+)
 from vipsync.model import Lease, Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
 from vipsync.plan.launching import execution_name
+from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import REMOVED, Backup, kept_in_workflows, workflows_of
+from vipsync.results.gallery import Gallery
 from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
 from vipsync.script.backup import (
@@ -63,6 +73,15 @@ class SessionSteps(SessionProperties):
                     after = kept_in_workflows(workflows_of(step.state), before)
                     self.values["workflows"] = inventory(after)
                     self._save(step.state)
+                    if not isinstance(sys.exception(), KeyboardInterrupt):
+                        self._make_page(step)
+
+    def _make_page(self, step: Step) -> None:
+        """Write the page of results and what belongs to it, where there are any."""
+        with suppress(VipsyncError):
+            step.look()
+            own = OwnFiles(self.outputs, step.session.folder.own_files, step.session.folder.root)
+            Gallery().complete(step.session, own)
 
     def _catch_up(self, step: Step) -> None:
         """Take over what another program did with this session, and say where it is to be on VIP."""
@@ -136,6 +155,10 @@ class SessionSteps(SessionProperties):
     def _is_on_vip(self, path: str) -> bool:
         return self.account.patiently(lambda: self.account.client.exists(path))
 
+    def _has_local_inputs(self) -> bool:
+        """Tell whether the data set is on this machine."""
+        return self.data.local is not None and self.data.local.is_dir()
+
     def _shares_inputs(self) -> bool:
         """Tell whether the inputs on VIP are those of another session."""
         return not self._own_inputs
@@ -176,6 +199,22 @@ class SessionSteps(SessionProperties):
             self._report.line(f">> Session was saved in: {where}")
 
     # what is said of results and removals
+
+    def _say_naming(self, s: Snapshot, *, refuse: bool) -> None:
+        """Say which inputs name somebody; raise InputsRefused where they are not to go."""
+        found, gate = plans.naming(s), Gate(s)
+        if not found:
+            return
+        text = fields_text(one.refused for one in found.values())
+        files = f"{count(len(found), 'file')} may name somebody: {text}"
+        if not refuse:
+            self._report.line(f"(!) {files}. VIP's terms ask that no input does.")
+            return
+        names = [gate.masked(path) for path in found]
+        raise InputsRefused(
+            f"{files}. Nothing was sent. They are {some(names)}.",
+            "Take the values out of them, or call the session without privacy='refuse'.",
+        )
 
     def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
         """Say what came of a download; return what did not come."""

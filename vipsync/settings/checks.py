@@ -14,21 +14,25 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 from pathspec import GitIgnoreSpec
 
 from vipsync.model import (
     MAX_JOBS_ON_VIP,
+    MOST_TRANSFERS,
     PORTAL,
     ExecutionStatus,
     FileSetting,
     InputSetting,
+    NotifyEvent,
     PackKind,
     PackSetting,
     Scalar,
 )
-from vipsync.settings.keys import key_source, looks_like_key
+from vipsync.settings.keys import is_variable, key_source, looks_like_key
 
 
 def session_name_of(folder_name: str) -> str:
@@ -43,7 +47,8 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h)", re.ASCII)
 _LONGEST = 1e12
 
 
-def _seconds(value: object) -> float:
+def seconds(value: object) -> float:
+    """Return the seconds of a number, or of a text as "5s"; raise ValueError."""
     match value:
         case str() if found := _DURATION.fullmatch(value.strip()):
             return float(found[1]) * _UNITS[found[2]]
@@ -154,6 +159,60 @@ def _status(value: object) -> str:
     return names[text.lower()]
 
 
+# [privacy]: no message repeats a value, since it may be a name
+
+
+def _off(value: object) -> str:
+    return "" if value == "" else _reason(value, "needs")
+
+
+def _allowed(value: object) -> list[tuple[str, str]]:
+    """Return fields that may go with any value, each with its reason, sorted."""
+    table = _fields(value, 'InstitutionName = "ethics 2026-12"')
+    return [(name, _reason(reason, f"{name} needs")) for name, reason in sorted(table.items())]
+
+
+def _reason(value: object, key: str) -> str:
+    """Return why a person lets something through; a word that says nothing is no reason."""
+    text = value if isinstance(value, str) else ""
+    if sum(c.isalnum() for c in text) < _SHORTEST_REASON:
+        raise ValueError(f'{key} a reason in quotes, as "ethics 2026-12": it stands in STATUS.txt')
+    return text.strip()
+
+
+_SHORTEST_REASON = 3
+
+
+def _accepted(value: object) -> list[tuple[str, list[str]]]:
+    """Return fields with the patterns of values that are pseudonyms, sorted."""
+    table = _fields(value, 'PatientName = ["sub-*"]')
+    return [(name, _pseudonyms(name, patterns)) for name, patterns in sorted(table.items())]
+
+
+def _pseudonyms(name: str, value: object) -> list[str]:
+    patterns = [p for p in value if isinstance(p, str)] if isinstance(value, list) else []
+    if not patterns or patterns != value or not all(map(str.strip, patterns)):
+        raise ValueError(f'{name} needs a list of patterns, as ["sub-*", "S[0-9]*"]')
+    if any(not re.search(r"[^*?\s]", pattern) for pattern in patterns):
+        raise ValueError(
+            f"{name}: a pattern of * and ? alone accepts every value; "
+            f'where any may go, write allow = {{ {name} = "the reason" }}'
+        )
+    return patterns
+
+
+def _fields(value: object, example: str) -> Mapping[str, object]:
+    match value:
+        case dict():
+            return value
+        case _:
+            raise ValueError(f"must be a table of fields, as {{ {example} }}")
+
+
+def _names_of_files(value: object) -> list[str]:
+    return [_text(item) for item in _list(value)]
+
+
 CHECKS: Mapping[str, Callable[[object], object]] = {
     "pipeline_id": _pipeline_id,
     "session_name": _session_name,
@@ -161,18 +220,22 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "api_key": key_source,
     "inputs.directory": _text,
     "inputs.ignore": _patterns,
-    "inputs.settle": _seconds,
+    "inputs.settle": seconds,
     "launch.nb_runs": partial(_whole, least=1),
     "launch.max_jobs": partial(_whole, least=1, most=MAX_JOBS_ON_VIP),
     "launch.confirm_above": partial(_whole, least=1),
-    "monitor.refresh_time": _seconds,
-    "monitor.stall_after": _seconds,
+    "monitor.refresh_time": seconds,
+    "monitor.stall_after": seconds,
     "outputs.directory": _text,
     "outputs.get_status": _statuses,
     "outputs.only": _patterns,
     "outputs.ignore": _patterns,
-    "finish.grace": _seconds,
-    "finish.timeout": _seconds,
+    "finish.grace": seconds,
+    "finish.timeout": seconds,
+    "privacy.accept": _accepted,
+    "privacy.allow": _allowed,
+    "privacy.plain": _names_of_files,
+    "privacy.off": _off,
 }
 
 
@@ -207,14 +270,113 @@ def _input_table(value: Mapping[str, object]) -> FileSetting | PackSetting:
         case {"file": file, "as": as_name, **rest} if not rest:
             return FileSetting(_text(file), _text(as_name))
         case {"zip": folder, **rest} | {"tar": folder, **rest} | {"tgz": folder, **rest} if (
-            not rest
+            rest.keys() <= {"as"}
         ):
-            return PackSetting(PackKind(next(iter(value))), _text(folder))
+            kind = next(kind for kind in PackKind if kind in value)
+            return PackSetting(kind, _text(folder), _text(rest["as"]) if rest else "")
         case _:
             raise ValueError(
                 'is a table, and only { file = "…", as = "…" } and { zip = "folder/" } (or tar, '
                 "tgz) are known; a parameter with a dot in its name needs quotes around the name"
             )
+
+
+# vipsync.toml
+
+
+_RATE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*(k|M|G)B/s", re.ASCII)
+_HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,2}(?:\.\d)?)\s*%", re.ASCII)
+_ADDRESS = re.compile(rf"({_HOST.pattern.partition('|')[0]}|\[[0-9a-f:.]+\]):(\d{{1,5}})", re.ASCII)
+_POWERS = {"k": 1e3, "M": 1e6, "G": 1e9}
+_MOST_FREE = 50
+_LAST_PORT = 65535
+
+
+def _folders(value: object) -> list[str]:
+    return [_folder(item) for item in _list(value)]
+
+
+def _folder(value: object) -> str:
+    text = _text(value)
+    if not is_absolute(text):
+        raise ValueError(f"{shown(text)} must be a whole path, from / or ~ on")
+    return text
+
+
+def is_absolute(text: str) -> bool:
+    """Tell whether a path means the same wherever one is; `~` is this account's home."""
+    return text.startswith("~") or Path(text).is_absolute()
+
+
+def _rate(value: object) -> float:
+    match value:
+        case "":
+            return 0.0
+        case str() if (found := _RATE.fullmatch(value.strip())) and float(found[1]):
+            return float(found[1]) * _POWERS[found[2]]
+        case _:
+            raise ValueError(f'{shown(value)} is no speed: write "500 kB/s", "20 MB/s", or ""')
+
+
+def _hours(value: object) -> tuple[int, int] | None:
+    found = _HOURS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if value == "":
+        return None
+    if not found:
+        raise ValueError(f'{shown(value)} are no hours: write "19:00-07:00", or ""')
+    begin, end = (int(found[n]) * 60 + int(found[n + 1]) for n in (1, 3))
+    if begin == end:
+        raise ValueError(f'{shown(value)} begin when they end: write "" for the whole day')
+    return begin, end
+
+
+def _share(value: object) -> float:
+    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found or float(found[1]) > _MOST_FREE:
+        raise ValueError(f'{shown(value)} must be a share up to {_MOST_FREE} %, as "5%"')
+    return float(found[1]) / 100
+
+
+def _urls(value: object) -> str:
+    """Accept the name of a variable or an absolute path; ValueError, never with the value in it."""
+    if not isinstance(value, str) or not (is_variable(value) or is_absolute(value)):
+        raise ValueError(
+            "must be the name of an environment variable, or the whole path of a file, that holds "
+            "the addresses; an address itself can hold a password, and does not belong here"
+        )
+    return value
+
+
+def _events(value: object) -> list[str]:
+    known = get_args(NotifyEvent)
+    wrong = next((item for item in _list(value) if item not in known), None)
+    if wrong is not None:
+        raise ValueError(f"{shown(wrong)} is no event{meant(wrong, known)}")
+    return [str(item) for item in _list(value)]
+
+
+def _address(value: object) -> str:
+    found = _ADDRESS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if value == "":
+        return ""
+    if not found or not 0 < int(found[2]) <= _LAST_PORT:
+        raise ValueError(f'{shown(value)} must be HOST:PORT, as "127.0.0.1:8484", or ""')
+    return found[0]
+
+
+MACHINE_CHECKS: Mapping[str, Callable[[object], object]] = {
+    "folders": _folders,
+    "transfers.streams": partial(_whole, least=1, most=MOST_TRANSFERS),
+    "transfers.upload": _rate,
+    "transfers.download": _rate,
+    "transfers.hours": _hours,
+    "transfers.free": _share,
+    "notify.urls": _urls,
+    "notify.on": _events,
+    "notify.quiet": seconds,
+    "page.address": _address,
+}
 
 
 # words

@@ -39,6 +39,11 @@ def looks_like_key(text: str) -> bool:
     return bool(_LIKE_A_KEY.fullmatch(text.strip()))
 
 
+def is_variable(text: str) -> bool:
+    """Tell whether this could be the name of an environment variable."""
+    return bool(_VARIABLE.fullmatch(text))
+
+
 def key_source(value: object) -> str:
     """Accept the name of a variable or an absolute path; ValueError, never with the value in it."""
     if not isinstance(value, str) or not value:

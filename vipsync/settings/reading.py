@@ -10,13 +10,24 @@ import datetime as dt
 import math
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from msgspec import ValidationError, convert
 
+from vipsync.disk.files import read_small
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import Environment, InputSetting, Settings, replace
 from vipsync.names import shell_word
@@ -47,7 +58,7 @@ def load(
     path = folder / Settings.SOURCE
     environ = Environment(os.environ if environ is None else environ)
     try:
-        data = path.read_bytes()
+        data = read_small(path)
     except (FileNotFoundError, NotADirectoryError):
         raise _not_a_session(folder) from None
     except OSError as error:
@@ -87,12 +98,13 @@ def places(folder: Path, settings: Settings) -> tuple[Path, Path]:
     own = _resolved(folder, ".", "the session folder")
     inputs = _resolved(folder, settings.inputs.directory, "inputs.directory")
     outputs = _resolved(folder, settings.outputs.directory, "outputs.directory")
+    _refuse_link("outputs.directory", own, settings.outputs.directory, outputs)
     for key, place in (("inputs.directory", inputs), ("outputs.directory", outputs)):
-        if _contains(place, own):
+        if contains(place, own):
             raise SettingsError(f"{key}: {place} is or contains the session folder {own}.")
-        if _contains(own / ".vipsync", place):
+        if contains(own / ".vipsync", place):
             raise SettingsError(f"{key}: .vipsync is vipsync's own; choose another folder.")
-    if _contains(inputs, outputs) or _contains(outputs, inputs):
+    if contains(inputs, outputs) or contains(outputs, inputs):
         raise SettingsError(
             f"inputs.directory, outputs.directory: {inputs} and {outputs} lie in one another.",
             "Choose two separate folders.",
@@ -128,35 +140,67 @@ def _hints(section: type) -> dict[str, Any]:
     return {name: hint for name, hint in hints if get_origin(hint) is not ClassVar}
 
 
-_TOP = _hints(Settings)
-_SECTIONS = {name: hint for name, hint in _TOP.items() if hasattr(hint, "__match_args__")}
-_KEYS = (*_TOP, *(f"{name}.{key}" for name, kind in _SECTIONS.items() for key in _hints(kind)))
+class Schema(Generic[T]):
+    """A kind of settings: its keys and sections, and what each value needs beyond its type.
+
+    `stray` ends what is said of a name that is like none of them.
+    """
+
+    def __init__(
+        self, kind: type[T], checks: Mapping[str, Callable[[object], object]], stray: str = ""
+    ):
+        top = _hints(kind)
+        self.kind, self.checks, self.stray = kind, checks, stray
+        self.sections = {n: hint for n, hint in top.items() if hasattr(hint, "__match_args__")}
+        inside = (f"{name}.{key}" for name, part in self.sections.items() for key in _hints(part))
+        self.keys = (*top, *inside)
+
+    def parse(self, text: bytes, source: str) -> T:
+        """Make settings of the text of a file that no option and no variable goes before."""
+        decoded = toml_text.decoded(text, source)
+        raw = toml_text.table(decoded, source)
+        problems = list(_oddities("", raw))
+        _check(raw, self.checks, problems)
+        made = _made(self.kind, raw, "", problems, self)
+        if problems:
+            raise SettingsError(_message(problems, source, toml_text.line_numbers(decoded), {}))
+        return made
+
+
+_SCHEMA = Schema(Settings, CHECKS, "; parameters of the pipeline belong under [input_settings]")
 
 
 def _validated(raw: dict[str, object]) -> tuple[Settings, list[Problem]]:
     problems = list(_oddities("", raw))
     inputs = _take_input_settings(raw.pop("input_settings", {}), problems)
-    _check(raw, problems)
+    _check(raw, CHECKS, problems)
     raw.setdefault("session_name", "")  # it was refused
-    settings = _made(Settings, raw, "", problems)
+    settings = _made(Settings, raw, "", problems, _SCHEMA)
     return replace(settings, input_settings=inputs), problems
 
 
-def _made(section: type[T], table: Mapping[str, object], prefix: str, problems: list[Problem]) -> T:
+def _made(
+    section: type[T],
+    table: Mapping[str, object],
+    prefix: str,
+    problems: list[Problem],
+    schema: Schema[Any],
+) -> T:
     """Make a section of what fits; what does not is told."""
     hints, values = _hints(section), dict[str, object]()
     for name, value in table.items():
         key, hint = prefix + name, hints.get(name)
         if hint is None:
-            where = _where_it_belongs(key) if len(problems) < _TOLD else ""  # it takes its time
+            few = len(problems) < _TOLD  # to look for the nearest takes its time
+            where = _where_it_belongs(key, schema) if few else ""
             problems.append(Problem(key, f"unknown{where}"))
-        elif hint not in _SECTIONS.values():
+        elif hint not in schema.sections.values():
             try:
                 values[name] = convert(value, hint)
             except ValidationError as error:
                 problems.append(Problem(key, _misfit(value, hint, error)))
         elif isinstance(value, dict):
-            values[name] = _made(hint, value, f"{key}.", problems)
+            values[name] = _made(hint, value, f"{key}.", problems, schema)
         else:
             problems.append(Problem(key, _SECTION))
     return section(**values)
@@ -175,9 +219,13 @@ def _take_input_settings(table: object, problems: list[Problem]) -> dict[str, In
     return settings
 
 
-def _check(raw: dict[str, object], problems: list[Problem]) -> None:
-    """Replace each value of `CHECKS` by what its check returns; a refused one is taken out."""
-    for key, check in CHECKS.items():
+def _check(
+    raw: dict[str, object],
+    checks: Mapping[str, Callable[[object], object]],
+    problems: list[Problem],
+) -> None:
+    """Replace each value that has a check by what it returns; a refused one is taken out."""
+    for key, check in checks.items():
         section, _, name = key.rpartition(".")
         table = raw.get(section) if section else raw
         if not isinstance(table, dict) or name not in table:
@@ -227,17 +275,17 @@ def _misfit(value: object, hint: Any, error: ValidationError) -> str:
     return _WORDS.get(hint) or str(error)
 
 
-def _where_it_belongs(key: str) -> str:
+def _where_it_belongs(key: str, schema: Schema[Any]) -> str:
     section, _, name = key.rpartition(".")
-    same = [f"[{k.rpartition('.')[0]}]" for k in _KEYS if k.endswith(f".{name}")]
+    same = [f"[{k.rpartition('.')[0]}]" for k in schema.keys if k.endswith(f".{name}")]
     if same:
         return f" here: {name} belongs under {' or '.join(same)}"
-    if name in _KEYS:
+    if name in schema.keys:
         return f" here: {name} belongs above the first [section]"
-    siblings = [k.rpartition(".")[2] for k in _KEYS if k.rpartition(".")[0] == section]
+    siblings = [k.rpartition(".")[2] for k in schema.keys if k.rpartition(".")[0] == section]
     if get_close_matches(name.lower(), siblings, 1):
         return meant(name, siblings)
-    return f"; parameters of the pipeline belong under [input_settings]{meant(name, siblings)}"
+    return f"{schema.stray}{meant(name, siblings)}"
 
 
 _TOLD, _SHOWN_KEY = 50, 100
@@ -298,7 +346,18 @@ def _resolved(folder: Path, directory: str, key: str) -> Path:
         raise SettingsError(f"{key}: {directory} cannot be followed: {error}.") from None
 
 
-def _contains(outer: Path, inner: Path) -> bool:
+def _refuse_link(key: str, own: Path, directory: str, place: Path) -> None:
+    """Refuse to write through a link in the session folder: others may have put it there."""
+    written = Path(os.path.normpath(own / Path(directory).expanduser()))
+    if written.is_relative_to(own) and written != place:
+        raise SettingsError(
+            f"{key}: {written} is a link to {place}, and nothing is written through it.",
+            f'If that folder is meant, name it in settings.toml: directory = "{place}".',
+        )
+
+
+def contains(outer: Path, inner: Path) -> bool:
+    """Tell whether a path is another one or lies below it, by whatever names."""
     return any(_same(outer, part) for part in (inner, *inner.parents))
 
 
@@ -315,7 +374,7 @@ def _refuse_key_inside(
     data: tuple[Path, Path], folder: Path, settings: Settings, source: str
 ) -> None:
     path = key_path(settings)
-    if path and any(_contains(place.resolve(), path.resolve()) for place in (folder, *data)):
+    if path and any(contains(place.resolve(), path.resolve()) for place in (folder, *data)):
         raise SettingsError(
             f"{source}: api_key: the file lies inside the session, and would be copied with it.",
             "Move it elsewhere, or run `vipsync login` and remove the line.",

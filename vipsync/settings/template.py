@@ -29,6 +29,7 @@ Values of the pipeline's parameters. A file is given as
   ["a.mrui", "b.mrui"]           a list: one case for each
   "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in each line
   { zip = "{subject}/dicom/" }   a folder, packed before it is sent
+  { zip = "./", as = "all.zip" } all of inputs/, packed under this name
 Where several of them vary, each combination is a job, unless they are paired.
 """
 _TYPES = {
@@ -49,6 +50,10 @@ _OTHERS = """
 [launch]
 # when = "manual"                # start cases only on `vipsync launch`
 # confirm_above = 500            # more jobs than this wait for `vipsync launch`
+
+[privacy]
+# accept = { PatientName = ["sub-*"] }   # values of headers that are pseudonyms here
+# allow = { InstitutionName = "ethics 2026-12" }   # fields that may go, with the reason
 
 [outputs]
 # unzip = false                  # keep archives packed

@@ -7,20 +7,21 @@ that holds the folder last said, and for what other programs keep in session_dat
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import is_
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from msgspec import Struct
 
-from vipsync.disk.files import make_folder, write_atomic
+from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_atomic
+from vipsync.disk.own_files import OwnFiles
 from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import replace
+from vipsync.model import RelPath, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
     BACKUP,
@@ -31,11 +32,13 @@ from vipsync.record.backup import (
     text_of,
     with_unknown_keys,
 )
+from vipsync.status.privacy import privacy_lines
 from vipsync.status.results_table import is_results_table, results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
 
 if TYPE_CHECKING:
+    from vipsync.plan.snapshot import Snapshot
     from vipsync.run.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -43,23 +46,32 @@ logger = logging.getLogger(__name__)
 EVERY = 300.0
 """Seconds after which STATUS.txt is written although nothing has changed."""
 
-TABLE = "results.csv"
+TABLE = RelPath("results.csv")
 
-_BEGINNING = 64
+
+class Beside(Protocol):
+    """What makes more files of our own out of results."""
+
+    def publish(self, session: Reconciler, own: OwnFiles) -> None:
+        """Make what has changed, or have it made."""
 
 
 class Publisher:
-    """Keep the words about one session up to date."""
+    """Keep the words about one session up to date, and what is made `beside` them."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Beside | None = None) -> None:
+        self._beside = beside
         self._written: dict[Path, str] = {}
+        self._own: OwnFiles | None = None
         self._words: tuple[float, object] = (0.0, None)
         self.status: Status | None = None
         self._unwritten = False
+        self._judged: tuple[object, ...] = ()
+        self._privacy: tuple[str, ...] = ()
 
     def publish(self, session: Reconciler) -> Status | None:
         """Write what has changed; return the state of the folder, None where it is not there."""
-        self.status = _with_table(session, _status(session, self.status))
+        self.status = self._status(session)
         try:
             self._publish(session)
             self._unwritten = False
@@ -69,12 +81,38 @@ class Publisher:
             self._unwritten = True
         return self.status
 
+    def _status(self, session: Reconciler) -> Status | None:
+        if session.trouble:
+            known = self.status or (read_status(session.folder) if session.is_there else None)
+            return troubled(session.folder, session.trouble, session.timing.wall(), known)
+        if session.snapshot is None or session.plan is None:
+            return None
+        root = printable(str(session.folder.root))
+        privacy = self._judged_so_far(session.snapshot)
+        return status_of(
+            session.snapshot,
+            session.plan,
+            root,
+            session.confirmed,
+            in_the_way(self._own),
+            privacy,
+        )
+
+    def _judged_so_far(self, s: Snapshot) -> tuple[str, ...]:
+        """Return what the privacy gate has looked at; the last answer serves while that is the same."""
+        now = (s.files, s.settings, s.state, s.state.version)
+        same = len(self._judged) == len(now) and all(map(is_, now[:3], self._judged))
+        if not same or self._judged[3] != now[3]:
+            self._judged, self._privacy = now, tuple(privacy_lines(s))
+        return self._privacy
+
     def _publish(self, session: Reconciler) -> None:
         if self.status is None:
             return
         if session.is_open:
             self._say(session.folder, self.status)
             self._export(session, self.status)
+            self._say_in_the_way(session)
         elif session.is_there:  # something in it is missing, and it was let go
             with session.folder.held():
                 self._say(session.folder, self.status)
@@ -84,8 +122,8 @@ class Publisher:
         unchanged = _lasting(status) == words
         if not unchanged or now - before >= EVERY or now < before:
             self._words = (now, _lasting(status))
-            write_atomic(folder.status, status_text(status, socket.gethostname()).encode())
-            write_atomic(folder.report, _json(status, indent=1).encode())
+            folder.write(folder.status, status_text(status, socket.gethostname()).encode())
+            folder.write(folder.report, _json(status, indent=1).encode())
 
     def _export(self, session: Reconciler, status: Status) -> None:
         observer = session.observer
@@ -98,51 +136,56 @@ class Publisher:
             observer.settings.pipeline_id,
         )
         backup = exported(session.ledger.state, places)
-        self._write(observer.outputs / BACKUP, text_of(backup), lambda: _completed(backup, places))
-        if _may_replace(observer.outputs / TABLE):
-            self._write(observer.outputs / TABLE, results_table(session.ledger.state, status))
+        self._write(
+            observer.outputs / BACKUP,
+            text_of(backup),
+            lambda: _write_backup(backup, places, session.folder.root),
+        )
+        own, table = self._own_files(session), results_table(session.ledger.state, status)
+        self._write(
+            observer.outputs / TABLE,
+            table,
+            lambda: own.write(TABLE, table.encode(), mine=is_results_table),
+        )
+        if self._beside:
+            self._beside.publish(session, own)
 
-    def _write(self, path: Path, text: str, completed: Callable[[], str] | None = None) -> None:
-        """Write an export that has changed, or that is gone; `completed` is looked for only then."""
+    def _write(self, path: Path, text: str, write: Callable[[], object]) -> None:
+        """Write an export that has changed, or that is gone."""
         if self._written.get(path) != text or not path.exists():
-            make_folder(path.parent)
-            write_atomic(path, (completed() if completed else text).encode())
+            write()
             self._written[path] = text
 
+    def _own_files(self, session: Reconciler) -> OwnFiles:
+        outputs = session.observer.outputs if session.observer else session.folder.root
+        if self._own is None or self._own.root != outputs:
+            self._own = OwnFiles(outputs, session.folder.own_files, session.folder.root)
+        return self._own
 
-def _with_table(session: Reconciler, status: Status | None) -> Status | None:
-    """Return the state with a word about a file of somebody else's that is in the table's way."""
-    observer = session.observer
-    if status is None or not session.is_open or observer is None or observer.settings is None:
-        return status
-    if _may_replace(observer.outputs / TABLE):
-        return status
-    text = f"outputs/{TABLE} is not the table that vipsync writes: it is left alone."
-    remedy = "Rename it, and the table of cases and results is written there."
-    notice = Notice(Level.INFO, TABLE, text, remedy, exit_code=0)
-    return replace(status, notices=(*status.notices, notice))
-
-
-def _may_replace(path: Path) -> bool:
-    """Tell whether nothing is at a path, or a table of our own."""
-    try:
-        handle = os.open(path, os.O_RDONLY | _CAREFUL)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    try:
-        regular = stat.S_ISREG(os.fstat(handle).st_mode)
-        return regular and is_results_table(os.read(handle, _BEGINNING))
-    finally:
-        os.close(handle)
+    def _say_in_the_way(self, session: Reconciler) -> None:
+        """Say at once what lies where a file of ours belongs."""
+        status = self._status(session)
+        if status and self.status and status.notices != self.status.notices:
+            self.status = status
+            self._say(session.folder, status)
 
 
-_CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+def in_the_way(own: OwnFiles | None) -> tuple[Notice, ...]:
+    """Return what is said of files that are not ours where ours belong."""
+    places = own.foreign if own else ()
+    if not places:
+        return ()
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    text = f"outputs/{places[0]}{more}: vipsync did not write this as it is now; it is left alone."
+    return (Notice(Level.INFO, places[0], text, "Rename or delete it to get a new one.", 0),)
 
 
-def _completed(backup: Backup, places: Places) -> str:
-    return text_of(with_unknown_keys(backup, read_backup(places.outputs)))
+def _write_backup(backup: Backup, places: Places, root: Path) -> None:
+    """Write session_data.json, which vip-client writes too: what others keep in it stays."""
+    below = holder(places.outputs, root)
+    make_inside(places.outputs, below)
+    completed = text_of(with_unknown_keys(backup, read_backup(places.outputs)))
+    write_atomic(places.outputs / BACKUP, completed.encode(), below)
 
 
 def _lasting(status: Status) -> object:
@@ -155,17 +198,8 @@ def _lasting(status: Status) -> object:
         status.unused,
         status.files,
         status.phase,
+        status.privacy,
     )
-
-
-def _status(session: Reconciler, before: Status | None) -> Status | None:
-    if session.trouble:
-        known = before or (read_status(session.folder) if session.is_there else None)
-        return troubled(session.folder, session.trouble, session.timing.wall(), known)
-    if session.snapshot is None or session.plan is None:
-        return None
-    root = printable(str(session.folder.root))
-    return status_of(session.snapshot, session.plan, root, session.confirmed)
 
 
 def troubled(
@@ -191,15 +225,15 @@ def troubled(
 def read_status(folder: SessionFolder) -> Status | None:
     """Return what the process that holds the folder last said of it."""
     try:
-        return msgspec.json.decode(folder.report.read_bytes(), type=Status)
+        return msgspec.json.decode(read_small(folder.report, LARGE), type=Status)
     except (OSError, ValueError, RecursionError):
         return None
 
 
-def status_json(statuses: list[Status]) -> str:
-    """Return one JSON document for `status --json`."""
+def status_json(statuses: Sequence[Struct]) -> str:
+    """Return one JSON document for `status --json`: sessions, and stations with their studies."""
     return _json(statuses, indent=2)
 
 
-def _json(told: Status | list[Status], indent: int) -> str:
+def _json(told: Status | Sequence[Struct], indent: int) -> str:
     return msgspec.json.format(msgspec.json.encode(told).decode(), indent=indent)

@@ -8,13 +8,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
+from vipsync.model import RelPath
+from vipsync.names import folder_words
 from vipsync.plan.standing import outcome
+from vipsync.record.digests import members_digest
 from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, ResultStatus, State
 from vipsync.status.status import Status
 from vipsync.status.words import plain
+
+FILES_NAMED = 20
+"""Files of a case that are named one by one, each with its sha256."""
 
 COLUMNS = (
     "case",
@@ -27,6 +34,7 @@ COLUMNS = (
     "status",
     "folder",
     "latest",
+    "privacy",
 )
 
 
@@ -65,7 +73,7 @@ def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
         execution = state.executions.get(launch.execution_id)
         for case in launch.cases:
             last = latest[case.id] == (case.content, launch.request)
-            stands = str(outcome(case, launch, execution)[0])
+            stands = str(outcome(case, launch, execution).state)
             if any((launch.execution_id, _name(e.name or "")) in let_go for e in case.expected):
                 stands += f", result {ResultStatus.LET_GO}"
             yield _row(case, launch, execution, stands, folders, last=last)
@@ -90,7 +98,7 @@ def _row(
 ) -> tuple[str, ...]:
     return (
         case.id,
-        "; ".join(f"{path}={sha256}" for path, sha256 in (*case.own, *launch.shared)),
+        "; ".join(f"{path}={sha256}" for path, sha256 in (*_folded(case.own), *launch.shared)),
         launch.pipeline_id,
         "; ".join(
             f"{name}={case.values.get(name) or '|'.join(values)}"
@@ -102,7 +110,20 @@ def _row(
         stands,
         folders.get(launch.execution_id, ""),
         "yes" if last else "no",
+        launch.privacy or "",
     )
+
+
+def _folded(files: Collection[tuple[RelPath, str]]) -> Iterator[tuple[str, str]]:
+    """Return the files of a case; many as one digest per folder: a cell of a spreadsheet holds 32,767 letters."""
+    if len(files) <= FILES_NAMED:
+        yield from files
+        return
+    folders = defaultdict[str, list[tuple[RelPath, str]]](list)
+    for path, sha256 in files:
+        folders[path.rpartition("/")[0]].append((path, sha256))
+    for folder, members in sorted(folders.items()):
+        yield f"{folder_words(RelPath(folder))} ({len(members)} files)", members_digest(members)
 
 
 def _time(seconds: float | None) -> str:

@@ -11,10 +11,13 @@ from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
+from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
+from vipsync.status.failures import Failure, failure_notices, failures
+from vipsync.status.privacy import privacy_lines
 
 
 class ExecutionReport(Struct, frozen=True):
@@ -27,9 +30,20 @@ class ExecutionReport(Struct, frozen=True):
     folder: str
 
 
+GONE = frozenset({"Removed", "Deleted"})
+GOOD_END = frozenset({"Finished", "Removed"})
+_BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
+
+
+def is_over(execution: ExecutionReport) -> bool:
+    """Tell whether nothing more can come from an execution."""
+    return execution.status in GONE | GOOD_END | _BAD_END
+
+
 class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
+    `version` is that of this shape: it grows where a key goes or means something else.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
     launch that comes next; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
@@ -43,6 +57,7 @@ class Status(Struct, frozen=True):
     cases: tuple[CaseReport, ...] = ()
     executions: tuple[ExecutionReport, ...] = ()
     notices: tuple[Notice, ...] = ()
+    failures: tuple[Failure, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
     starting: int = 0
     sending: int = 0
@@ -56,6 +71,9 @@ class Status(Struct, frozen=True):
     minutes_left: float | None = None
     exit_code: int = 0
     counts: Mapping[str, int] = {}
+    privacy: tuple[str, ...] = ()
+    paused: bool = False
+    version: int = 1
 
 
 _AGAIN = {
@@ -74,8 +92,12 @@ def status_of(
     folder: str,
     confirmed: float | None = None,
     remembered: Iterable[Notice] = (),
+    privacy: tuple[str, ...] | None = None,
 ) -> Status:
-    """Return the state of a folder; `remembered` is what was said of it and this look cannot see."""
+    """Return the state of a folder; `remembered` is what was said of it and this look cannot see.
+
+    `privacy`: what the gate has looked at, where that is known already.
+    """
     state = snapshot.state
     index = index_cases(snapshot)
     cases = case_reports(snapshot, index)
@@ -84,9 +106,11 @@ def status_of(
         _execution(e, launched.get(e.id, 0), snapshot)
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
+    by_hand = snapshot.settings.launch.when == "manual"
+    failed = failures(cases, state.logs, by_hand=by_hand)
     notices = (
         *plan.notices,
-        *_case_notices(cases),
+        *failure_notices(failed),
         *_pinned(snapshot),
         *_kept(snapshot),
         *_wished(cases, state.results),
@@ -104,6 +128,7 @@ def status_of(
         cases=cases,
         executions=executions,
         notices=notices,
+        failures=failed,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
         starting=_starting(plan, snapshot),
         sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
@@ -116,9 +141,27 @@ def status_of(
         written=snapshot.wall,
         minutes_left=_minutes_left(state.executions.values(), snapshot.wall),
         counts=dict(counts),
+        privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
+        paused=state.session.paused,
     )
-    sentence = _sentence(status, snapshot)
-    return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
+    told = replace(status, sentence=_sentence(status, snapshot), exit_code=exit_code(notices))
+    return _masked(told, Gate(snapshot)) if snapshot.state.suspect else told
+
+
+def _masked(status: Status, gate: Gate) -> Status:
+    """Return a status in which no name of a file or a case names somebody."""
+    return replace(
+        status,
+        sentence=gate.masked(status.sentence),
+        cases=tuple(
+            replace(c, id=gate.masked(c.id), reason=gate.masked(c.reason)) for c in status.cases
+        ),
+        notices=tuple(
+            replace(n, subject=gate.masked(n.subject), text=gate.masked(n.text))
+            for n in status.notices
+        ),
+        unused=tuple((gate.masked(path), nearest) for path, nearest in status.unused),
+    )
 
 
 def _starting(plan: Plan, snapshot: Snapshot) -> int:
@@ -139,16 +182,6 @@ def exit_code(notices: Iterable[Notice]) -> int:
     """Return the code for what is not in order: no key before no VIP before settings before a person."""
     codes = {n.exit_code for n in notices if n.level in (Level.ERROR, Level.PERSON)}
     return next((code for code in (4, 5, 1, 3) if code in codes), 0)
-
-
-def _case_notices(cases: Iterable[CaseReport]) -> list[Notice]:
-    """Return what needs a person: cases that did not end well; nothing for those that may yet."""
-    bad = {CaseState.FAILED, CaseState.HELD, CaseState.INCOMPLETE}
-    return [
-        Notice(Level.PERSON, case.id, f"{case.state}: {case.reason}" if case.reason else case.state)
-        for case in cases
-        if case.state in bad
-    ]
 
 
 def _pinned(snapshot: Snapshot) -> Iterator[Notice]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from vipsync.plan.draft import Level
-from vipsync.plan.standing import CaseState
+from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
 from vipsync.status.status import Status, count
 
@@ -20,6 +20,8 @@ CITE = (
 )
 
 _CASES_SHOWN = 200
+_FAILURES_SHOWN = 20
+_LINES_SHOWN = 8
 
 
 def when(seconds: float) -> str:
@@ -73,9 +75,11 @@ def _lines(status: Status, host: str) -> Iterator[str]:
 
 def details(status: Status) -> Iterator[str]:
     """Return the lines about cases, executions, files and what is on VIP."""
+    yield from _failures(status)
     yield from _cases(status)
     yield from _executions(status)
     yield from _others(status)
+    yield from _privacy(status)
     yield from _on_vip(status)
 
 
@@ -98,6 +102,23 @@ def to_do(status: Status) -> Iterator[str]:
         yield ""
 
 
+def _failures(status: Status) -> Iterator[str]:
+    """Return the last words of what failed, once for each reason."""
+    told = [failure for failure in status.failures if failure.said]
+    for failure in told[:_FAILURES_SHOWN]:
+        yield f"Last lines of outputs/{failure.logs[0]} ({some(failure.cases)}):"
+        yield from (f"  | {line}" for line in failure.said[-_LINES_SHOWN:])
+        yield ""
+    if len(told) > _FAILURES_SHOWN:
+        yield f"… and {len(told) - _FAILURES_SHOWN} more logs, of the failed cases below."
+        yield ""
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def _cases(status: Status) -> Iterator[str]:
     if not status.cases:
         return
@@ -105,11 +126,21 @@ def _cases(status: Status) -> Iterator[str]:
     order = list(CaseState)
     shown = sorted(status.cases, key=lambda c: (c.state is CaseState.DONE, order.index(c.state)))
     for case in shown[:_CASES_SHOWN]:
-        words = f"  {case.id}: {case.state}"
-        yield f"{words} ({case.reason})" if case.reason else words
+        why = "; ".join(filter(None, (case.reason, *(f"outputs/{log}" for log in case.logs))))
+        words = f"  {case.id}: {case.state} ({why})" if why else f"  {case.id}: {case.state}"
+        yield f"{words}{results_text(case)}"
     if len(shown) > _CASES_SHOWN:
         yield f"  … and {len(shown) - _CASES_SHOWN} more: `vipsync status --json`"
     yield ""
+
+
+def results_text(case: CaseReport) -> str:
+    """Return where the results of a case are, and the names that VIP gave its files."""
+    places = [f"outputs/{path}" for path in case.results[:3]]
+    more = f" and {len(case.results) - 3} more" if len(case.results) > 3 else ""
+    where = f" → {', '.join(places)}{more}" if places else ""
+    names = ", ".join(f"{path} → {sent}" for path, sent in case.sent_as[:3])
+    return f"{where}  [on VIP: {names}]" if names else where
 
 
 def jobs_text(jobs: dict[str, int]) -> str:
@@ -138,6 +169,13 @@ def _others(status: Status) -> Iterator[str]:
     if len(status.unused) > 50:
         yield f"  … and {len(status.unused) - 50} more"
     yield ""
+
+
+def _privacy(status: Status) -> Iterator[str]:
+    if status.privacy:
+        yield "Privacy:"
+        yield from (f"  {line}" for line in status.privacy)
+        yield ""
 
 
 def _on_vip(status: Status) -> Iterator[str]:

@@ -1,0 +1,160 @@
+"""Commands about many folders at once, and about those that nobody named."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.lab.served import SETTINGS, Caller, Served, wait_until
+from vipsync.cli import exit_code
+from vipsync.folder.folder import SessionFolder
+from vipsync.record.ledger import read_state
+
+MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
+
+
+def study(served: Served, path: str, settings: str = SETTINGS) -> Path:
+    """Make a session folder somewhere below, with a signal of its own."""
+    root = served.root / path
+    made = served.study(path, settings, a=path)
+    (made / "settings.toml").write_text(settings.replace("{name}", path.replace("/", "-")))
+    return root
+
+
+def paused(root: Path) -> bool:
+    return read_state(SessionFolder(root).ledger).session.paused
+
+
+def results(root: Path) -> list[str]:
+    return sorted(p.name for p in (root / "outputs").glob("*/*.tgz/*"))
+
+
+def of_the_machine(served: Served, *folders: Path) -> None:
+    """Write this account's vipsync.toml."""
+    file = served.root / "config" / "vipsync" / "vipsync.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"folders = {[folder.as_posix() for folder in folders]}\n")
+
+
+def test_all_sessions_of_a_folder_change_only_where_that_is_meant(
+    call: Caller, served: Served
+) -> None:
+    """Nobody can be asked here: without --yes nothing is changed, and the folders are named."""
+    one, two = study(served, "share/a/one"), study(served, "share/b/two")
+    said = call("pause", served.root / "share")
+    assert said.code == 2
+    assert f"This is about 2 session folders: {one}, {two}." in said.err
+    assert "--yes" in said.err
+    assert not (one / ".vipsync").exists()
+    said = call("pause", "--yes", served.root / "share")
+    assert (said.code, said.out[:19]) == (0, "2 folders: Paused: ")
+    assert [paused(one), paused(two)] == [True, True]
+
+
+def test_a_person_is_asked_once(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No is no; the question comes after the names."""
+    one = study(served, "share/a/one")
+    study(served, "share/b/two")
+    monkeypatch.setattr("vipsync.cli._agree", lambda: False)
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("vipsync.cli.sys.stdin", Terminal())
+    assert exit_code(["pause", str(served.root / "share")]) == 0
+    assert not (one / ".vipsync").exists()
+
+
+def test_folders_that_are_named_one_by_one_are_meant(call: Caller, served: Served) -> None:
+    """Whoever writes down each of them need not be asked again."""
+    one, two = study(served, "share/a/one"), study(served, "share/b/two")
+    assert call("pause", one, two).code == 0
+    assert [paused(one), paused(two)] == [True, True]
+    assert call("resume", one, two).code == 0
+    assert [paused(one), paused(two)] == [False, False]
+
+
+def test_one_folder_in_trouble_stops_no_other(call: Caller, served: Served) -> None:
+    """What is wrong with it is said, and the code tells."""
+    one, two = study(served, "share/a/one"), study(served, "share/b/two")
+    (one / "settings.toml").write_text("pipline_id = 3\n")
+    said = call("pause", one, two)
+    assert said.code == 1
+    assert "pipline_id" in said.err
+    assert paused(two)
+
+
+def test_cases_of_many_folders_start_together(call: Caller, served: Served) -> None:
+    """One process works for all of them; what one folder has nothing of is said."""
+    one, two = study(served, "share/a/one", MANUAL), study(served, "share/b/two", MANUAL)
+    assert call("run", "--once", served.root / "share").code == 0
+    assert served.launches() == 0
+    said = call("launch", "--yes", served.root / "share")
+    assert (said.code, served.launches()) == (0, 2)
+    assert [results(one), results(two)] == [["a.txt"], ["a.txt"]]
+    said = call("launch", one, two)
+    assert (said.code, served.launches()) == (0, 2)
+    assert said.out.count("There is nothing to launch") == 2
+    said = call("finish", "--yes", served.root / "share")
+    assert said.code == 0
+    assert "one: Nothing of this session is on VIP" in said.out
+    assert served.on_vip() == []
+
+
+def test_cases_are_named_of_one_folder(call: Caller, served: Served) -> None:
+    """The same name could be another case in each."""
+    one, two = study(served, "share/a/one", MANUAL), study(served, "share/b/two", MANUAL)
+    said = call("launch", one, two, "a.mrui")
+    assert said.code == 2
+    assert "Cases are named of one folder" in said.err
+
+
+def test_a_request_reaches_those_that_run_and_those_that_do_not(
+    call: Caller, served: Served
+) -> None:
+    """One of two folders is held by a process, which finishes it; the other is finished here."""
+    one, two = study(served, "share/a/one"), study(served, "share/b/two")
+    assert call("run", "--once", one, two).code == 0
+    with served.process("run", one) as running:
+        wait_until(lambda: SessionFolder(one).is_held())
+        assert call("finish", one, two).code == 0
+        assert served.on_vip() == []
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+
+
+def test_inside_a_session_folder_no_name_is_needed(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands mean the folder around; the first word may be a case."""
+    one = study(served, "one", MANUAL)
+    of_the_machine(served, served.root / "elsewhere")
+    monkeypatch.chdir(one / "inputs")
+    assert call("run", "--once").code == 0
+    assert "Waiting for `vipsync launch DIR`: 1 case." in call("status").out
+    assert call("plan").code == 0
+    assert call("launch", "a.mrui").code == 0
+    assert results(one) == ["a.txt"]
+    assert call("pause").code == 0
+    assert paused(one)
+
+
+def test_elsewhere_the_folders_of_the_machine_are_meant(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only looks or works needs no more; what changes all of them wants --yes."""
+    one, two = study(served, "share/a/one"), study(served, "share/b/two")
+    monkeypatch.chdir(served.root)
+    assert call("run", "--once").code == 2
+    of_the_machine(served, served.root / "share")
+    assert call("run", "--once").code == 0
+    assert [results(one), results(two)] == [["a.txt"], ["a.txt"]]
+    assert call("status").out.count("Everything is here") == 2
+    assert call("pause").code == 2
+    assert call("pause", "--yes").code == 0
+    assert [paused(one), paused(two)] == [True, True]

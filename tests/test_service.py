@@ -1,0 +1,119 @@
+"""`vipsync run` under a supervisor, and from cron: what it tells, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.served import Caller, Served, wait_until
+from vipsync.folder.folder import SessionFolder
+from vipsync.local import Kind
+from vipsync.run.supervision import Supervision
+
+
+class Systemd:
+    """The socket on which systemd is told how a service is."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.setblocking(False)
+        self.environ = {"NOTIFY_SOCKET": str(path)}
+        self.told: list[str] = []
+
+    def hear(self) -> list[str]:
+        """Return everything that was told so far."""
+        while True:
+            try:
+                self.told += self.socket.recv(4096).decode().splitlines()
+            except BlockingIOError:
+                return self.told
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Systemd]:
+    """Return one that listens."""
+    made = Systemd(tmp_path / "notify")
+    yield made
+    made.socket.close()
+
+
+def test_systemd_is_told_when_a_service_is_ready_and_ends(systemd: Systemd, served: Served) -> None:
+    """Ready once it holds its folders and has looked at them; SIGTERM is a good end, and said to be one."""
+    study = served.study(a="one")
+    served.environ |= {**systemd.environ, "WATCHDOG_USEC": "2000000"}
+    with served.process("run", study) as process:
+        wait_until(lambda: "READY=1" in systemd.hear())
+        assert SessionFolder(study).is_held()
+        wait_until(lambda: any("1 of 1 case done" in line for line in systemd.hear()))
+        wait_until(lambda: systemd.hear().count("WATCHDOG=1") > 2)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert systemd.hear()[-1] == "STOPPING=1"
+    assert systemd.hear().count("READY=1") == 1
+    assert not [line for line in systemd.told if "mrui" in line]
+
+
+def test_without_systemd_a_signal_is_an_interruption(served: Served) -> None:
+    """Whoever waits for it learns that it was not at its end."""
+    study = served.study(a="one")
+    with served.process("run", study) as process:
+        wait_until(lambda: (study / "STATUS.txt").exists())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 130
+
+
+def test_a_watchdog_is_fed_by_finished_turns_alone(systemd: Systemd) -> None:
+    """No turn, no sign of life; many turns, a few."""
+    now = 0.0
+    environ = {**systemd.environ, "WATCHDOG_USEC": "40000000", "WATCHDOG_PID": str(os.getpid())}
+    supervision = Supervision(environ, lambda: now)
+    for _ in range(40):
+        supervision.turned("at work")
+        now += 1
+    assert systemd.hear() == ["READY=1", "WATCHDOG=1", "STATUS=at work", *["WATCHDOG=1"] * 3]
+
+
+def test_a_watchdog_of_another_process_is_not_fed(systemd: Systemd) -> None:
+    """The variable is handed down to children."""
+    environ = {**systemd.environ, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}
+    Supervision(environ, lambda: 0.0).turned("at work")
+    assert systemd.hear() == ["READY=1", "STATUS=at work"]
+
+
+def test_where_nobody_listens_nothing_is_told() -> None:
+    """A socket that is gone ends no work."""
+    Supervision({}, lambda: 0.0).turned("at work")
+    Supervision({"NOTIFY_SOCKET": "/not/there"}, lambda: 0.0).turned("at work")
+
+
+# cron
+
+
+def test_at_rest_a_run_from_cron_says_nothing(call: Caller, served: Served) -> None:
+    """What is new is said once; what a person asks for with --verbose is said again."""
+    study = served.study(a="one")
+    assert "Everything is here" in call("run", "--once", study).out
+    said = call("run", "--once", study)
+    assert (said.code, said.out, said.err) == (0, "", "")
+    assert "Everything is here" in call("--verbose", "run", "--once", study).out
+    (study / "inputs" / "b.mrui").write_text("two")
+    assert "2 cases done" in call("run", "--once", study).out
+
+
+def test_what_needs_a_person_is_said_once_to_cron(call: Caller, served: Served) -> None:
+    """The exit code tells each time; the mail comes when it is new, and when it is over."""
+    study = served.study(a="one")
+    served.world.faults.arm(Kind.JOB_FAILS)
+    said = call("run", "--once", study)
+    assert (said.code, "needs you: a.mrui" in said.out) == (3, True)
+    said = call("run", "--once", study)
+    assert (said.code, said.out) == (3, "")
+    assert call("rerun", "--yes", study, "--failed").code == 0
+    assert call("run", "--once", study).out == ""

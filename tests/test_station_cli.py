@@ -1,0 +1,195 @@
+"""A station by the command line: made, checked, run, asked; nobody's name is told but on a terminal."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.served import KEY, Caller, Served, serve
+from vipsync.errors import SettingsError
+from vipsync.station.settings import load
+
+TEMPLATE = """\
+pipeline_id = "mrs-spectrum/1.0"
+
+[input_settings]
+signal = { zip = "./", as = "study.zip" }
+
+[inputs]
+settle = "100ms"
+
+[monitor]
+refresh_time = "200ms"
+"""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Serve an embedded VIP, with a place for private tables."""
+    with serve(tmp_path, key=KEY) as served:
+        served.environ["VIPSYNC_DATA"] = str(tmp_path / "private")
+        yield served
+
+
+@pytest.fixture
+def call(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Caller:
+    """Return the command line."""
+    return Caller(served, monkeypatch, capsys)
+
+
+@pytest.fixture
+def scanner(served: Served, call: Caller) -> Path:
+    """Make a station whose export has one study."""
+    export = served.root / "export"
+    (export / "SMITH_JOHN").mkdir(parents=True)
+    (export / "SMITH_JOHN" / "1.rda").write_text("one")
+    root = served.root / "scanner"
+    assert call("init", root, "--station", export).code == 0
+    (root / "template" / "settings.toml").write_text(TEMPLATE)
+    return root
+
+
+def everything(root: Path) -> list[str]:
+    """Return all that lies in a folder."""
+    return sorted(str(path) for path in root.rglob("*"))
+
+
+def test_a_new_station_is_valid_and_explains_itself(scanner: Path, call: Caller) -> None:
+    """Each setting stands there as a comment, and the file can be read as it is."""
+    assert load(scanner).exports == (str(scanner.parent / "export"),)
+    text = (scanner / "station.toml").read_text()
+    for key in ("by", "study", "accept", "since", "name", "take", "prepare", "quiet", "require"):
+        assert f"# {key} " in text
+    again = call("init", scanner, "--station", scanner.parent / "export")
+    assert (again.code, "nothing was changed" in again.err) == (1, True)
+
+
+def test_check_says_what_would_become_of_each_study_and_writes_nothing(
+    scanner: Path, call: Caller
+) -> None:
+    """Neither in the station, nor in the export, nor in the table of names."""
+    with (scanner / "station.toml").open("a") as file:
+        file.write("")
+    text = (scanner / "station.toml").read_text()
+    (scanner / "station.toml").write_text(text.replace('# since    = "all" ', 'since = "all" #'))
+    before = everything(scanner.parent)
+    said = call("check", scanner)
+    assert said.code == 0
+    assert "1 would become sessions: S0001" in said.out
+    assert "SMITH" not in said.out
+    assert everything(scanner.parent) == before
+    assert call("plan", scanner).out == said.out
+
+
+def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> None:
+    """What lay there before is listed; the exit code says that nobody is needed."""
+    assert call("run", "--once", scanner).code == 0
+    said = call("status", scanner)
+    assert (said.code, "there before" in said.out) == (0, True)
+    (document,) = json.loads(call("status", "--json", scanner).out)
+    assert [study["state"] for study in document["studies"]] == ["there before"]
+    table = (scanner / "station.csv").read_text()
+    assert table.splitlines()[0] == "study,state,reason,session,since"
+    assert "SMITH" not in said.out + table + (scanner / "STATION.txt").read_text()
+
+
+def test_what_a_person_says_needs_a_study_that_is_known(scanner: Path, call: Caller) -> None:
+    """Another name is refused with the nearest; a handle of the table is taken."""
+    assert call("run", "--once", scanner).code == 0
+    wrong = call("station", "skip", scanner, "S9999")
+    assert (wrong.code, "There is no study S9999" in wrong.err) == (1, True)
+    handle = (scanner / "station.csv").read_text().splitlines()[1].partition(",")[0]
+    assert call("station", "skip", scanner, handle).code == 0
+    assert call("run", "--once", scanner).code == 0
+    assert "skipped" in call("status", scanner).out
+
+
+def test_names_are_shown_on_a_terminal_only(
+    scanner: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table that has them is its owner's alone."""
+    assert call("run", "--once", scanner).code == 0
+    said = call("station", "who", scanner)
+    assert (said.code, "SMITH" in said.out + said.err) == (1, False)
+    (table,) = (scanner.parent / "private" / "stations").iterdir()
+    assert stat.S_IMODE(table.stat().st_mode) == 0o600
+    monkeypatch.setattr(sys.stdout.__class__, "isatty", lambda _self: True, raising=False)
+    shown = call("station", "who", scanner)
+    assert (shown.code, "SMITH_JOHN" in shown.out) == (0, True)
+
+
+def test_why_tells_of_a_path_in_the_export(
+    scanner: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From inside the station."""
+    assert call("run", "--once", scanner).code == 0
+    monkeypatch.chdir(scanner)
+    said = call("why", scanner.parent / "export" / "SMITH_JOHN" / "1.rda")
+    assert (said.code, "there before" in said.out) == (0, True)
+
+
+def test_a_folder_with_stations_alone_is_run_and_looked_at(scanner: Path, call: Caller) -> None:
+    """DIR may hold stations, as it may hold sessions."""
+    home = scanner.parent / "home"
+    home.mkdir()
+    scanner.rename(home / "scanner")
+    assert call("run", "--once", home).code == 0
+    assert "there before" in call("status", home).out
+    assert call("check", home).code == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("exports = []", "must be a list of folders"),
+        ('exports = ["export"]', "must be a whole path"),
+        ("exports = ['/e']\nname = 'S{PatientName}'", "only {n} and {subject_n} may stand"),
+        ("exports = ['/e']\nname = 'S{n}{date}'", "only {n} and {subject_n} may stand"),
+        ("exports = ['/e']\nname = 'study'", "needs {n}"),
+        ("exports = ['/e']\nby = 'StudyInstanceUID'", '"point" cannot be with by'),
+        ("exports = ['/e']\nstudy = '{file}.7'", '"point" needs a folder for each study'),
+        ("exports = ['/e']\nstudy = '**/'", "says nothing of where a study begins"),
+        ("exports = ['/e']\nsince = 'tomorrow'", 'is "now", "all" or a date'),
+        ("exports = ['/e']\ntake = 'link'", "is no choice"),
+        ("exports = ['/e']\nquiett = 1", "unknown"),
+        ("exports = ['/e']\n[complete]\nquiet = '30s'", "must be 60s at least"),
+        ("exports = ['/e']\n[complte]\nquiet = '90s'", 'Did you mean "complete"?'),
+        ("exports = ['/e']\nprepare = ['deface', '{study}']", "needs {inputs}"),
+        ("exports = ['ROOT/sessions']", "lie in one another"),
+        ("exports = ['/']", "lie in one another"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, lines: str, words: str) -> None:
+    """Each with its key, and with what is right."""
+    text = lines.replace("ROOT", str(tmp_path))
+    (tmp_path / "station.toml").write_text(f"[station]\n{text}\n")
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path)
+    assert words in str(refused.value)
+
+
+def test_two_stations_on_one_export_are_refused_unless_they_part_it(
+    scanner: Path, call: Caller
+) -> None:
+    """Each study must be one station's."""
+    assert call("run", "--once", scanner).code == 0
+    other = scanner.parent / "other"
+    assert call("init", other, "--station", scanner.parent / "export").code == 0
+    (other / "template" / "settings.toml").write_text(TEMPLATE)
+    said = call("run", "--once", other)
+    assert said.code == 1
+    assert "is a station of" in said.out + said.err
+    for root, wanted in ((scanner, "*svs*"), (other, "*t1*")):
+        text = (root / "station.toml").read_text()
+        (root / "station.toml").write_text(
+            text.replace('# accept   = ["*svs*"]', f'accept = ["{wanted}"] #')
+        )
+    assert call("run", "--once", scanner).code == 0
+    assert call("run", "--once", other).code == 0

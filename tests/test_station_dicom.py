@@ -1,0 +1,220 @@
+"""DICOM studies as scanners and dcmtk write them: one session per study in each layout."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.lab.bench import Bench
+from tests.lab.dicom import require_dcmtk, send, series
+from tests.lab.stations import QUIET, Station, station
+from vipsync.local import Job
+from vipsync.station.plan import StudyState
+
+UID = {"by": '"StudyInstanceUID"', "take": '"copy"'}
+COPY = {"take": '"copy"'}
+
+
+@pytest.fixture(autouse=True)
+def _private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIPSYNC_DATA", str(tmp_path / "private"))
+
+
+def inputs(made: Station, name: str) -> list[str]:
+    """Return the files of a session's own copy."""
+    return sorted(made.session(name).inputs())
+
+
+def archived(bench: Bench) -> list[int]:
+    """Let jobs count the members of the archives that they get, in their order."""
+    counts: list[int] = []
+
+    def work(job: Job) -> Mapping[str, bytes | Path]:
+        path = job.files["signal"]
+        assert path is not None
+        with zipfile.ZipFile(path) as archive:
+            counts.append(len(archive.namelist()))
+        return {"fit": b"good"}
+
+    bench.runner.work = work
+    return counts
+
+
+def test_a_mixed_dump_is_sorted_by_study(bench: Bench) -> None:
+    """Files of all studies lie in one folder; their headers tell them apart."""
+    made = station(bench, **UID)
+    counts = archived(bench)
+    series(made.export, 1, 1)
+    series(made.export, 2, 1, person="DOE^JANE")
+    (made.export / "notes.txt").write_text("no image")
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+    assert counts == [3, 3]
+    assert not [name for name in inputs(made, "S0001") if "SMITH" in name]
+    assert set(made.states().values()) == {StudyState.DONE}
+
+
+def test_a_series_of_a_dump_that_comes_late_is_held(bench: Bench) -> None:
+    """And one that is sent again is silent."""
+    made = station(bench, **UID)
+    series(made.export, 1, 1)
+    bench.rest()
+    series(made.export, 1, 1)
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.DONE}
+    series(made.export, 1, 2)
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.HELD}
+    assert made.started() == ["S0001"]
+
+
+def test_a_gap_in_a_series_holds_the_study(bench: Bench) -> None:
+    """The second image of three did not come; when it comes, the study is whole."""
+    made = station(bench)
+    series(made.export / "SMITH", 1, 1, images=(1, 3))
+    bench.rest()
+    assert list(made.states().values()) == [StudyState.INCOMPLETE]
+    assert "1 of its instances" in made.reasons()
+    series(made.export / "SMITH", 1, 1, images=(2,))
+    bench.rest()
+    assert made.started() == ["S0001"]
+
+
+def test_required_series_are_known_by_their_description(bench: Bench) -> None:
+    """Their files are called by numbers."""
+    made = station(bench, '[complete]\nrequire = ["*svs*", "*T1* | *mprage*"]\n')
+    series(made.export / "SMITH", 1, 1)
+    bench.rest()
+    assert made.started() == []
+    series(made.export / "SMITH", 1, 2, text="t1_mprage_sag")
+    bench.rest()
+    assert made.started() == ["S0001"]
+
+
+def test_a_renamed_study_and_one_exported_again_are_the_same(bench: Bench) -> None:
+    """The id in their headers tells."""
+    made = station(bench)
+    series(made.export / "SMITH", 1, 1)
+    bench.rest()
+    made.rename("SMITH", "JOHN")
+    bench.rest()
+    series(made.export / "SMITH_AGAIN", 1, 1)
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.states() == {"S0001": StudyState.DONE}
+
+
+def test_two_studies_in_one_folder_are_held_until_a_person_joins_them(bench: Bench) -> None:
+    """Nobody else can know whether they are one."""
+    made = station(bench)
+    series(made.export / "SMITH", 1, 1)
+    series(made.export / "SMITH", 2, 1)
+    bench.rest()
+    assert "2 studies lie in it" in made.reasons()
+    assert made.exit_code() == 3
+    (handle,) = made.states()
+    made.ask("merge", handle)
+    bench.rest()
+    assert made.started() == ["S0001"]
+
+
+@pytest.mark.parametrize("word", ["merge", "complete"])
+def test_one_person_twice_in_an_hour_is_held(bench: Bench, word: str) -> None:
+    """The console was started anew in the middle of an exam, or the person was called in twice."""
+    made = station(bench, **COPY)
+    counts = archived(bench)
+    series(made.export / "SMITH_1", 1, 1)
+    bench.run(300)
+    series(made.export / "SMITH_2", 2, 1)
+    series(made.export / "DOE", 3, 1, person="DOE^JANE")
+    bench.rest()
+    assert made.started() == ["S0001"]
+    held = [name for name, state in made.states().items() if state is StudyState.HELD]
+    assert len(held) == 2
+    made.ask(word, held[1])
+    bench.rest()
+    if word == "merge":
+        assert counts == [3, 6]
+    else:
+        assert len(made.started()) == 2
+
+
+def test_a_study_in_several_folders_is_one_where_it_is_copied(bench: Bench) -> None:
+    """A receiver began a new folder at a pause; what is in both comes once."""
+    made = station(bench, **COPY)
+    counts = archived(bench)
+    series(made.export / "SMITH_1015", 1, 1)
+    bench.run(300)
+    series(made.export / "SMITH_1020", 1, 2)
+    series(made.export / "SMITH_1020", 1, 1, images=(1,))
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert counts == [6]
+
+
+def test_a_study_in_several_folders_is_held_where_a_session_looks_into_one(bench: Bench) -> None:
+    """It would miss the rest."""
+    made = station(bench)
+    series(made.export / "SMITH_1015", 1, 1)
+    series(made.export / "SMITH_1020", 1, 2)
+    bench.rest()
+    assert made.started() == []
+    assert "several folders" in made.reasons()
+
+
+def test_without_pydicom_dicom_is_held_with_the_line_that_installs_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could tell which study it is."""
+    made = station(bench)
+    series(made.export / "SMITH", 1, 1)
+    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    bench.rest()
+    assert made.started() == []
+    assert "pip install 'vipsync[dicom]'" in made.reasons()
+
+
+# with dcmtk's own programs
+
+LAYOUTS = {
+    "none": ([], UID),
+    "by study": (["-su", "ST"], {}),
+    "by association": (["-ss", "SC"], COPY),
+    "by patient": (["-sp"], COPY),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_studies_sent_with_dcmtk_are_one_session_each(
+    bench: Bench, tmp_path: Path, layout: str
+) -> None:
+    """In parts with a pause, then sent again, then with a late series: none half, none twice."""
+    require_dcmtk()
+    options, settings = LAYOUTS[layout]
+    made = station(bench, **settings)
+    counts = archived(bench)
+    first, second, other, late = (tmp_path / name for name in ("a", "b", "c", "d"))
+    series(first, 1, 1)
+    series(second, 1, 2, text="t1")
+    series(other, 2, 1, person="DOE^JANE")
+    series(late, 1, 3, text="late")
+    send(first, made.export, *options)
+    bench.run(QUIET - 60)
+    send(second, made.export, *options)
+    send(other, made.export, *options)
+    bench.run(QUIET - 60)
+    assert made.sessions() == []
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+    assert counts == [6, 3]
+    send(first, made.export, *options)
+    bench.rest()
+    assert set(made.states().values()) == {StudyState.DONE}
+    send(late, made.export, *options)
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.HELD, "S0002": StudyState.DONE}
+    assert made.started() == ["S0001", "S0002"]
+    assert "SMITH" not in made.reasons()

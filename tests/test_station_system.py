@@ -1,0 +1,357 @@
+"""A station on the whole system: studies arrive in an export, and each is one session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.bench import Bench
+from tests.lab.stations import QUIET, Station, station
+from vipsync.station.plan import StudyState
+
+
+@pytest.fixture(autouse=True)
+def _private(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIPSYNC_DATA", f"{tmp_path}/private")
+
+
+def test_each_study_becomes_one_session(bench: Bench) -> None:
+    """Named by numbers in the order in which they came; their results are there, and VIP is clean."""
+    made = station(bench)
+    made.write("SMITH_JOHN", {"svs/1.rda": "one", "t1/2.ima": "two"})
+    bench.run(60)
+    made.write("DOE_JANE", {"svs/1.rda": "three"})
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.DONE, "S0002": StudyState.DONE}
+    assert made.sessions() == ["S0001", "S0002"]
+    assert made.started() == ["S0001", "S0002"]
+    assert bench.sessions_on_vip() == []
+    (name,) = made.session("S0001").outputs()
+    assert "/study.zip.tgz/" in name
+
+
+SVS = {"svs/1.rda": "one"}
+
+
+def more(made: Station, study: str = "SMITH") -> None:
+    """Let a second series of a study come."""
+    made.write(study, {"t1/1.ima": "two"})
+
+
+# when a study is whole
+
+
+def test_nothing_starts_before_a_study_has_been_quiet(bench: Bench) -> None:
+    """Each pause of the scanner begins the wait anew."""
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.run(QUIET - 30)
+    more(made)
+    bench.run(QUIET - 30)
+    assert made.sessions() == []
+    assert list(made.states().values()) == [StudyState.ARRIVING]
+    bench.rest()
+    assert made.started() == ["S0001"]
+
+
+def test_a_study_that_lacks_something_waits_and_asks_after_a_day(bench: Bench) -> None:
+    """It is never launched by itself; a person says that it is complete."""
+    made = station(bench, '[complete]\nrequire = ["*svs*", "*T1* | *mprage*"]\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    assert "INCOMPLETE" in made.states().popitem()[1].name
+    assert "*T1* | *mprage* did not come" in made.reasons()
+    assert made.exit_code() == 0
+    bench.clock.sleep(90_000)
+    bench.rest()
+    assert made.exit_code() == 3
+    assert made.started() == []
+    (handle,) = made.states()
+    made.ask("complete", handle)
+    bench.rest()
+    assert made.started() == ["S0001"]
+
+
+def test_what_was_required_may_come_later(bench: Bench) -> None:
+    """Required names are looked for in paths, in any case of letters."""
+    made = station(bench, '[complete]\nrequire = ["*svs*", "t1/*"]\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    more(made)
+    bench.rest()
+    assert made.started() == ["S0001"]
+
+
+def test_a_ready_file_counts_only_together_with_quiet(bench: Bench) -> None:
+    """Some programs write it at the first pause."""
+    made = station(bench, '[complete]\nready = "READY"\n')
+    made.write("SMITH", SVS | {"READY": ""})
+    bench.run(QUIET - 30)
+    more(made)
+    bench.run(QUIET - 30)
+    assert made.sessions() == []
+    made.write("DOE", SVS)
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert "READY did not come" in made.reasons()
+
+
+def test_what_lay_there_before_is_listed_and_not_started(bench: Bench) -> None:
+    """A study that goes on growing is a new one."""
+    made = station(bench, since='"now"')
+    made.write("OLD", SVS)
+    made.write("GROWS", SVS)
+    bench.rest()
+    assert set(made.states().values()) == {StudyState.BEFORE}
+    made.write("NEW", {"svs/1.rda": "new"})
+    more(made, "GROWS")
+    bench.rest()
+    assert sorted(made.started()) == ["S0001", "S0002"]
+    assert sorted(made.states().values()) == ["done", "done", "there before"]
+
+
+def test_what_is_not_ours_is_listed(bench: Bench) -> None:
+    """Only studies in which something matches `accept` get a session."""
+    made = station(bench, accept='["*svs*"]')
+    made.write("SMITH", SVS)
+    made.write("DOE", {"t1/1.ima": "x"})
+    bench.rest()
+    assert sorted(made.states().values()) == ["done", "not ours"]
+    assert made.sessions() == ["S0001"]
+
+
+def test_a_person_can_skip_a_study(bench: Bench) -> None:
+    """It is listed as skipped, and has no session."""
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.run(60)
+    (handle,) = made.states()
+    made.ask("skip", handle)
+    bench.rest()
+    assert list(made.states().values()) == [StudyState.SKIPPED]
+    assert made.sessions() == []
+
+
+# what comes later
+
+
+@pytest.mark.parametrize("take", ['"point"', '"copy"'])
+def test_late_data_are_held_until_a_person_takes_them(bench: Bench, take: str) -> None:
+    """Then the study runs again, with all of it."""
+    made = station(bench, take=take)
+    made.write("SMITH", SVS)
+    bench.rest()
+    more(made)
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.HELD}
+    assert "1 files came after the launch" in made.reasons()
+    assert made.exit_code() == 3
+    assert made.started() == ["S0001"]
+    made.ask("take-late", "S0001")
+    bench.rest()
+    assert made.started() == ["S0001", "S0001"]
+    assert made.states() == {"S0001": StudyState.DONE}
+
+
+def test_late_data_run_again_where_the_settings_say_so(bench: Bench) -> None:
+    """Once for what came, and not again at rest."""
+    made = station(bench, '[late]\nseries = "rerun"\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    more(made)
+    bench.rest()
+    bench.restart()
+    bench.rest()
+    assert made.started() == ["S0001", "S0001"]
+
+
+@pytest.mark.parametrize("take", ['"point"', '"copy"'])
+def test_a_study_exported_again_is_silent(bench: Bench, take: str) -> None:
+    """The same content under other times, or in a folder of another name, is the same study."""
+    made = station(bench, take=take)
+    made.write("SMITH", SVS)
+    bench.rest()
+    made.write("SMITH", SVS)
+    bench.rest()
+    made.write("SMITH_2", SVS)
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.states()["S0001"] is StudyState.DONE
+    assert sorted(made.states().values()) == ["done", "the same study"]
+    assert made.exit_code() == 0
+
+
+def test_a_renamed_folder_is_the_same_study(bench: Bench) -> None:
+    """Its session is not made again."""
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.rest()
+    made.rename("SMITH", "SMITH_JOHN")
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.sessions() == ["S0001"]
+
+
+@pytest.mark.parametrize("take", ['"point"', '"copy"'])
+def test_data_that_come_between_asking_and_the_start_wait(
+    make_bench: Callable[..., Bench], take: str
+) -> None:
+    """The session is told to wait; once the study is whole again it starts, with all of it."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 5000.0
+    made = station(bench, take=take)
+    made.write("FIRST", {"svs/1.rda": "zero"})
+    made.write("SMITH", SVS)
+    bench.until(lambda: made.started() == ["S0001"])
+    bench.until(lambda: made.states().get("S0002") is StudyState.SENDING)
+    bench.run(200)
+    more(made)
+    bench.until(lambda: made.states()["S0002"] is StudyState.ARRIVING)
+    bench.until(lambda: made.states()["S0001"] is StudyState.DONE)
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+    assert made.states() == {"S0001": StudyState.DONE, "S0002": StudyState.DONE}
+    assert made.exit_code() == 0
+
+
+# order
+
+
+def test_studies_start_oldest_first_and_a_person_moves_one_up(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """With one slot each runs once, and VIP is clean at the end."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 300.0
+    made = station(bench)
+    for number in range(6):
+        made.write(f"EXAM{number}", {"svs/1.rda": str(number)})
+        bench.run(5)
+    bench.until(lambda: made.states().get("S0006") is StudyState.QUEUED)
+    made.ask("first", "S0006")
+    bench.rest()
+    order = made.started()
+    assert sorted(order) == [f"S000{n}" for n in range(1, 7)]
+    assert order.index("S0006") <= 2
+    order.remove("S0006")
+    assert order == sorted(order)
+    assert bench.sessions_on_vip() == []
+
+
+# the export
+
+
+def test_an_export_that_is_gone_or_empty_or_exchanged_halts(bench: Bench, tmp_path: Path) -> None:
+    """Nothing new starts, and which it is is said; it goes on when the one of before is back."""
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.rest()
+    away = made.export.rename(tmp_path / "away")
+    bench.run(60)
+    assert "The export" in made.reasons()
+    assert made.exit_code() == 3
+    made.export.mkdir()
+    bench.run(60)
+    assert "The export is empty" in made.reasons()
+    made.write("OTHER", {"svs/1.rda": "other"})
+    bench.run(3600)
+    assert "another folder than before" in made.reasons()
+    assert made.started() == ["S0001"]
+    made.drop("OTHER")
+    made.export.rmdir()
+    away.rename(made.export)
+    made.write("DOE", {"svs/1.rda": "doe"})
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+    assert made.exit_code() == 0
+
+
+def test_an_export_is_only_read(bench: Bench) -> None:
+    """No file of it is changed, made, linked or moved, in either way to take a study."""
+    for take in ('"point"', '"copy"'):
+        made = station(bench, take=take, name=f"scanner-{take[1]}")
+        made.write("SMITH", SVS)
+        before = {p: os.lstat(p) for p in [made.export, *made.export.rglob("*")]}
+        bench.rest()
+        after = {p: os.lstat(p) for p in [made.export, *made.export.rglob("*")]}
+        assert made.started()[-1] == "S0001"
+        assert {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_nlink) for p, s in before.items()} == {
+            p: (s.st_mtime_ns, s.st_ctime_ns, s.st_nlink) for p, s in after.items()
+        }
+        bench.stop()
+        bench.studies.clear()
+
+
+def test_a_lost_table_halts(bench: Bench, tmp_path: Path) -> None:
+    """Without the secret every study would be taken for a new one, and run again."""
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.rest()
+    bench.stop()
+    shutil.rmtree(tmp_path / "private")
+    bench.run(3600)
+    assert "nobody can tell which studies have run" in made.reasons()
+    assert made.started() == ["S0001"]
+
+
+# kinds of data
+
+
+def test_a_lone_p_file_is_known_by_its_content(bench: Bench) -> None:
+    """GE uses the same name for the next patient."""
+    made = station(bench, study='"{file}.7"', take='"copy"')
+    (made.export / "P01234.7").write_text("first patient")
+    bench.rest()
+    (made.export / "P01234.7").write_text("next patient")
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+
+
+def test_a_bruker_study_is_known_by_its_id(bench: Bench) -> None:
+    """Its `subject` file names it, whatever its folder is called."""
+    made = station(bench)
+    subject = "##$SUBJECT_study_instance_uid=( 64 )\n<2.16.756.5.5.100.1>\n"
+    made.write("SMITH", {"subject": subject, "5/fid": "x"})
+    bench.rest()
+    made.rename("SMITH", "DOE")
+    made.write("DOE", {"5/fid": "y"})
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.states() == {"S0001": StudyState.HELD}
+
+
+def test_a_sites_own_tool_prepares_what_is_sent(bench: Bench) -> None:
+    """It gets the study and an empty folder; what it fails at is told, and nothing is sent."""
+    script = "cp $0/svs/1.rda $1/clean.rda"
+    command = f'["sh", "-c", "{script}", "{{study}}", "{{inputs}}"]'
+    made = station(bench, prepare=command)
+    made.write("SMITH", SVS)
+    made.write("DOE", {"t1/1.ima": "nothing that it can take"})
+    bench.run(QUIET * 3)
+    assert made.started() == ["S0001"] or made.started() == ["S0002"]
+    assert sorted(made.states().values()) == ["done", "held"]
+    assert "prepare ended with 1" in made.reasons()
+
+
+# names
+
+
+def test_no_name_of_the_export_reaches_vip_or_a_log(bench: Bench, caplog: Any) -> None:
+    """Nor the names of folders, sessions and executions, nor what people are told."""
+    caplog.set_level("INFO", "vipsync")
+    made = station(bench)
+    made.write("SMITH_JOHN", SVS)
+    bench.rest()
+    more(made, "SMITH_JOHN")
+    bench.rest()
+    told = [r.path for r in bench.world.requests]
+    names = [str(p.relative_to(made.root)) for p in made.root.rglob("*")]
+    words = [(made.root / n).read_text() for n in ("STATION.txt", "station.csv")]
+    everything = [*told, *names, *words, caplog.text, made.reasons(), *bench.vip_files()]
+    everything += [str(e.submission) for e in bench.started()]
+    assert not [text for text in everything if "SMITH" in text or "JOHN" in text]

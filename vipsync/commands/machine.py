@@ -1,0 +1,48 @@
+"""Look whether vipsync.toml is in order; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vipsync.commands.check import worst
+from vipsync.commands.context import Context, machine_folders
+from vipsync.errors import VipsyncError
+from vipsync.folder.search import find_sessions
+from vipsync.model import MachineSettings
+from vipsync.settings.machine import urls_file
+from vipsync.status.status import Finding, count
+
+
+def check_machine(context: Context) -> int:
+    """Say whether vipsync.toml can be read, and whether what it names is there."""
+    findings = list(_checked(context))
+    context.reporter.say(str(context.machine_file or MachineSettings.SOURCE), "bold")
+    for finding in findings:
+        context.reporter.finding(finding)
+    return worst(finding.exit_code for finding in findings)
+
+
+def _checked(context: Context) -> Iterator[Finding]:
+    try:
+        folders = machine_folders(context)
+    except VipsyncError as error:
+        yield Finding("settings", error.message, error.remedy, error.exit_code)
+        return
+    yield Finding("settings", f"{context.machine_file} can be read.")
+    for folder in folders:
+        yield _found(folder)
+    file = urls_file(context.machine())
+    if file and not file.is_file():
+        yield Finding("notify.urls", f"{file} is not there.", "Make it, or mend its name.", 1)
+
+
+def _found(folder: Path) -> Finding:
+    """Say how many session folders one of the named folders stands for."""
+    try:
+        sessions = find_sessions(folder)
+    except VipsyncError as error:
+        return Finding(str(folder), error.message, "Is its disk mounted?", error.exit_code)
+    remedy = "" if sessions else "`vipsync init DIR` makes one; it is found by itself."
+    words = f"{count(len(sessions), 'session folder')}; `vipsync check DIR` looks at one."
+    return Finding(str(folder), words if sessions else "holds no session folder yet.", remedy)

@@ -1,0 +1,261 @@
+"""The commands about stations: make one, look at it, say something of a study."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+import tomli_w
+
+from vipsync.commands.check import worst
+from vipsync.commands.context import Context
+from vipsync.commands.init import Made, describe
+from vipsync.disk.files import make_folder, write_atomic
+from vipsync.errors import FolderError, NotASession, SettingsError, VipsyncError
+from vipsync.folder.folder import SETTINGS, is_station, new_id
+from vipsync.names import shell_word
+from vipsync.report.text import printable
+from vipsync.settings.template import settings_text
+from vipsync.station.folder import StationFolder
+from vipsync.station.ledger import read_station
+from vipsync.station.making import session_settings
+from vipsync.station.model import Asked
+from vipsync.station.outlook import Outlook
+from vipsync.station.plan import ASKING, StudyReport, StudyState
+from vipsync.station.private import read_table
+from vipsync.station.publish import StationStatus, read_report, table_lines
+from vipsync.station.settings import load
+from vipsync.status.status import Finding
+from vipsync.status.words import STALE, duration
+
+_TEXT = """\
+# A station: each study that arrives in the export becomes a session of its own, in sessions/.
+# Lines that begin with # are comments; to use one that is a setting, remove its #.
+# Ask `vipsync check DIR` what would become of what lies in the export now.
+
+[station]
+{exports}
+# by       = "StudyInstanceUID"   # for one folder with files of all studies: DICOM headers tell them apart
+# study    = "{{exam}}/"            # which folders are studies; "{{patient}}/{{exam}}/" where they lie deeper
+# accept   = ["*svs*"]            # only studies in which a file or series is called so; others are listed
+# since    = "all"                # "now": what lies there already is listed, not started; or a date
+# name     = "S{{n:04}}"            # {{n}}: number of the study; {{subject_n}}: of the person
+# take     = "copy"               # "point": a session looks into the export; "copy": it has files of its own
+# prepare  = ["my-anonymiser", "{{study}}", "{{inputs}}"]   # your own tool fills an empty folder
+
+[complete]
+# quiet     = "10m"               # a study is whole when nothing has changed for so long
+# require   = ["*svs*", "*T1* | *mprage*"]   # and these files or series are there
+# ready     = ""                  # and a file of this name
+# needs_you = "24h"               # after so long, an incomplete study asks for you
+
+[late]
+# series = "rerun"                # "hold": what comes after the launch waits for you
+
+[keep]
+# finish = "marker"               # "download": VIP is clean as soon as every result is here
+"""
+
+
+# making one
+
+
+def init(context: Context, root: Path, export: Path, pipeline_id: str | None) -> int:
+    """Make a station folder with its settings and the template of its sessions."""
+    folder = StationFolder(root)
+    if folder.settings.exists() or (folder.root / SETTINGS).exists():
+        raise FolderError(f"{folder.root} has settings already; nothing was changed.", "Edit them.")
+    if not export.is_dir():
+        raise SettingsError(
+            f"{export} is not a folder.", "Give the folder that the scanner writes to."
+        )
+    descriptor = describe(context.client(), pipeline_id) if pipeline_id else None
+    template = folder.root / "template"
+    make_folder(template)
+    make_folder(folder.sessions)
+    text = settings_text(descriptor, "station", context.portal_here)
+    write_atomic(template / SETTINGS, _of_template(text).encode())
+    exports = tomli_w.dumps({"exports": [str(export.absolute())]}).strip()
+    write_atomic(folder.settings, _TEXT.format(exports=exports).encode())
+    made = Made(
+        f"{folder.root} is a station now.",
+        (
+            f"Fill in {template / SETTINGS}: every study gets these settings.",
+            'The files of a study are its inputs; { zip = "./", as = "study.zip" } packs them all.',
+            f"Look at {folder.settings}, and ask `vipsync check {shell_word(folder.root)}`.",
+            f"Then start `vipsync run {shell_word(folder.root)}`.",
+        ),
+    )
+    context.reporter.say(made.text, "bold")
+    for step in made.next_steps:
+        context.reporter.say(f"  {step}")
+    return 0
+
+
+def _of_template(text: str) -> str:
+    """Return the settings of a session without what the station writes itself."""
+    return "\n".join(line for line in text.split("\n") if not line.startswith("session_name"))
+
+
+# looking at one
+
+
+def check(context: Context, root: Path) -> int:
+    """Say what is in order, and what would become of each study; write nothing."""
+    context.reporter.say(str(root), "bold")
+    codes = []
+    for found in _checked(root):
+        context.reporter.finding(found)
+        codes.append(found.exit_code)
+    return worst(codes)
+
+
+def _checked(root: Path) -> Iterator[Finding]:
+    try:
+        outlook = Outlook(root)
+        yield Finding("station.toml", f"{outlook.folder.settings} can be read.")
+        session_settings(outlook.folder, outlook.settings, "S0001", None)
+        yield Finding("template", "Its settings are valid.")
+        plan = outlook.plan()
+    except VipsyncError as error:
+        yield Finding("station", error.message, error.remedy, error.exit_code)
+        return
+    new = outlook.new
+    words = f"{len(new)} would become sessions" + (f": {', '.join(new[:20])}" if new else "")
+    yield Finding("studies", f"{len(plan.reports)} known; {words}.", details=_lines(plan.reports))
+    if outlook.survey.others:
+        yield Finding(
+            "others", f"{outlook.survey.others} files that are no DICOM are not looked at."
+        )
+    for report in plan.reports:
+        if report.state in ASKING:
+            yield Finding(report.name, f"{report.state}: {report.reason}", report.remedy, 3)
+
+
+def _lines(reports: tuple[StudyReport, ...]) -> tuple[str, ...]:
+    shown = [f"{r.name}: {_would(r)}" for r in reports]
+    return (*shown[:50], *([f"… and {len(shown) - 50} more"] if len(shown) > 50 else []))
+
+
+def _would(report: StudyReport) -> str:
+    if report.state is StudyState.QUEUED:
+        return "would become a session, once it has been quiet for long enough"
+    return f"{report.state} ({report.reason})" if report.reason else str(report.state)
+
+
+def status_of_station(root: Path) -> tuple[StationStatus, str]:
+    """Return what the process that holds a station last said, and how old that is."""
+    folder = StationFolder(root)
+    told, now = read_report(folder), time.time()
+    if told is None:
+        told = StationStatus(str(root), root.name, "It has not run yet.", written=now)
+        return told, f"Ask `vipsync check {shell_word(root)}` what would become of its studies."
+    if folder.own.is_held():
+        return told, f"vipsync runs here; {duration(now - told.written)} ago"
+    age = now - told.written
+    note = f"vipsync last wrote here {duration(age)} ago" if 0 <= age < STALE else ""
+    return told, note or "vipsync is not running in this station."
+
+
+def show_status(context: Context, told: StationStatus, note: str) -> None:
+    """Print a station's sentence and the table of its studies."""
+    context.reporter.say(f"{printable(told.station)}: {printable(told.sentence)}", "bold")
+    if note:
+        context.reporter.say(f"  {note}", "dim")
+    for line in table_lines(told):
+        context.reporter.say(f"  {printable(line)}")
+
+
+def why(context: Context, path: Path) -> bool:
+    """Say what is known of a path in the export of the station that one stands in; False for another."""
+    folder = station_above(Path.cwd() / "here")
+    if folder is None:
+        return False
+    table, real = read_table(folder.identity()), path.parent.resolve() / path.name
+    settings, told = load(folder.root), read_report(folder)
+    if (
+        table is None
+        or told is None
+        or not any(real.is_relative_to(Path(export).resolve()) for export in settings.exports)
+    ):
+        return False
+    state = read_station(folder.ledger)
+    for name, place in table.places.items():
+        row = state.places.get(name)
+        if row and real.is_relative_to(Path(place).resolve()):
+            study = state.studies.get(row.study)
+            wanted = study.name if study else row.handle
+            for report in (r for r in told.studies if r.name == wanted):
+                context.reporter.say(report.name, "bold")
+                context.reporter.say(f"  {printable(_would(report))}")
+                if report.remedy:
+                    context.reporter.say(f"  {printable(report.remedy)}")
+            return True
+    return False
+
+
+def station_above(path: Path) -> StationFolder | None:
+    """Return the station in whose folder a path lies."""
+    found = next((above for above in path.parents if is_station(above)), None)
+    return StationFolder(found) if found else None
+
+
+# saying something of a study
+
+
+def say(context: Context, directory: Path, word: str, name: str) -> int:
+    """Leave what a person says of a study for the process that holds the station."""
+    folder = the_station(directory)
+    _require_known(folder, name)
+    folder.ask(Asked(f"{time.time():.6f}-{new_id()}", word, name))
+    held = folder.own.is_held()
+    run = f"`vipsync run {shell_word(folder.root)}` does it."
+    context.reporter.say(f"{name}: {word}. " + ("It is done in a moment." if held else run))
+    return 0
+
+
+def who(context: Context, directory: Path, name: str | None) -> int:
+    """Show whose studies are which, on a terminal and nowhere else."""
+    folder = the_station(directory)
+    if not sys.stdout.isatty():
+        raise FolderError(
+            "Names are shown on a terminal only, and not where they are written down.",
+            "Call it at a terminal, without a pipe.",
+        )
+    table = read_table(folder.identity())
+    if table is None:
+        raise FolderError(
+            "This account has no table of this station.", "Ask as the one that runs it."
+        )
+    state = read_station(folder.ledger)
+    for place in state.places.values():
+        study = state.studies.get(place.study)
+        shown = study.name if study else place.handle
+        if name in (None, shown, place.handle):
+            person = ", ".join(table.people.get(place.study, ())) or "no name in its headers"
+            context.reporter.say(printable(f"{shown}  {person}  {table.places.get(place.id, '')}"))
+    return 0
+
+
+def the_station(directory: Path) -> StationFolder:
+    """Return the station that a directory is; raise NotASession."""
+    folder = StationFolder(directory)
+    if not is_station(folder.root):
+        raise NotASession(
+            f"{folder.root} is no station.", "`vipsync init DIR --station EXPORT` makes one."
+        )
+    return folder
+
+
+def _require_known(folder: StationFolder, name: str) -> None:
+    state = read_station(folder.ledger) if folder.ledger.exists() else None
+    places = state.places.values() if state else ()
+    studies = state.studies.values() if state else ()
+    known = [*(study.name for study in studies), *(place.handle for place in places)]
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"Did you mean {near[0]}?" if near else "`vipsync status DIR` lists the studies."
+        raise SettingsError(f"There is no study {name}.", hint)

@@ -1,0 +1,60 @@
+"""Which folder of this machine has which id: another one cannot have it too, whatever it says of itself.
+
+Kept with this account's own data, where nobody else writes: what lies in a folder proves nothing, since
+an id can be copied from another folder's files.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+from platformdirs import user_state_path
+
+from vipsync.disk.files import make_folder, read_document, write_atomic
+from vipsync.errors import DiskError, FolderAbsent
+from vipsync.folder.folder import SessionFolder
+
+
+class _Claim(Struct, frozen=True):
+    path: str
+
+
+def refuse_claimed(folder: SessionFolder, session_id: str) -> None:
+    """Raise FolderCopied where another folder of this machine carries this id."""
+    claim = _read(session_id)
+    if claim is None or claim.path == str(folder.root):
+        return
+    other = SessionFolder(Path(claim.path))
+    with suppress(FolderAbsent):
+        there = other.identity()
+        if there and there.id == session_id and not _is_same(other.root, folder.root):
+            raise folder.copied_from(other, session_id)
+
+
+def note_claim(folder: SessionFolder, session_id: str) -> None:
+    """Write down that this folder has this id; raise FolderCopied where another one has it."""
+    refuse_claimed(folder, session_id)
+    claim = _Claim(str(folder.root))
+    if _read(session_id) != claim:
+        with suppress(DiskError):  # a home that cannot be written keeps nobody from working
+            make_folder(_file(session_id).parent)
+            write_atomic(_file(session_id), json.dumps({"path": claim.path}).encode())
+
+
+def _file(session_id: str) -> Path:
+    return user_state_path("vipsync") / "sessions" / f"{session_id}.json"
+
+
+def _read(session_id: str) -> _Claim | None:
+    with suppress(OSError, ValueError):
+        return read_document(_file(session_id), _Claim)
+    return None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one.samefile(other)
+    return False

@@ -1,0 +1,216 @@
+"""What the page shows of a folder, in which order. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from vipsync.model import Command, Request
+from vipsync.plan.draft import Level, Notice
+from vipsync.plan.standing import CaseReport, CaseState
+from vipsync.rows import Phase
+from vipsync.status.status import ExecutionReport, Status, is_over
+
+ROWS = 100
+"""Cases on one page."""
+
+
+class Need(StrEnum):
+    """How much a folder needs a person, most first."""
+
+    PERSON = "Needs you"
+    RUNNING = "Running"
+    WAITING = "Waiting"
+    REST = "At rest"
+
+
+class Tone(StrEnum):
+    """What a state means at a glance."""
+
+    BAD = "bad"
+    BUSY = "busy"
+    IDLE = "idle"
+    GOOD = "good"
+
+
+_TONES: dict[str, Tone] = {
+    CaseState.FAILED: Tone.BAD,
+    CaseState.HELD: Tone.BAD,
+    CaseState.INCOMPLETE: Tone.BAD,
+    CaseState.REFUSED: Tone.BAD,
+    CaseState.RUNNING: Tone.BUSY,
+    CaseState.QUEUED: Tone.BUSY,
+    CaseState.SETTLING: Tone.BUSY,
+    CaseState.DONE: Tone.GOOD,
+}
+_JOB_TONES = {"done": Tone.GOOD, "failed": Tone.BAD, "held": Tone.BAD, "running": Tone.BUSY}
+_BY_HAND = (CaseState.MANUAL, CaseState.ASIDE)
+_RUN_AGAIN = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+_ORDER = {
+    state: number
+    for number, state in enumerate(
+        sorted(CaseState, key=lambda s: list(Tone).index(_TONES.get(s, Tone.IDLE)))
+    )
+}
+"""Where the states stand in a list: what went wrong first, what went well last."""
+
+
+def tone_of(state: str) -> Tone:
+    """Return what the state of a case means."""
+    return _TONES.get(state, Tone.IDLE)
+
+
+def need_of(status: Status) -> Need:
+    """Return how much a folder needs a person."""
+    if status.exit_code or any(n.level in (Level.ERROR, Level.PERSON) for n in status.notices):
+        return Need.PERSON
+    going = any(not is_over(e) for e in status.executions)
+    busy = any(tone_of(state) is Tone.BUSY for state, n in status.counts.items() if n)
+    moving = status.sending or status.fetching or status.starting
+    if going or busy or moving or status.phase in (Phase.FINISHING, Phase.REMOVING):
+        return Need.RUNNING
+    idle = any(status.counts.get(s) for s in (CaseState.WAITING, *_BY_HAND))
+    return Need.WAITING if idle or is_paused(status) else Need.REST
+
+
+def is_paused(status: Status) -> bool:
+    """Tell whether a person wants nothing sent or started."""
+    return any(n.subject == "paused" for n in status.notices)
+
+
+class Piece(Struct, frozen=True):
+    """One part of a bar, in hundredths."""
+
+    start: float
+    width: float
+    tone: Tone
+
+
+def bar(counts: Iterable[tuple[Tone, int]]) -> tuple[Piece, ...]:
+    """Return the parts of a bar, what went well first; none where there is nothing to count."""
+    found = [(tone, n) for tone, n in counts if n]
+    every, at, pieces = sum(n for _, n in found), 0.0, []
+    for tone in (Tone.GOOD, Tone.BAD, Tone.BUSY, Tone.IDLE):
+        width = 100 * sum(n for t, n in found if t is tone) / every if every else 0.0
+        if width:
+            pieces.append(Piece(round(at, 2), round(width, 2), tone))
+        at += width
+    return tuple(pieces)
+
+
+def case_bar(status: Status) -> tuple[Piece, ...]:
+    """Return how the cases of a folder stand, as a bar."""
+    return bar((tone_of(state), n) for state, n in status.counts.items())
+
+
+def job_bar(execution: ExecutionReport) -> tuple[Piece, ...]:
+    """Return how the jobs of an execution stand, as a bar."""
+    return bar((_JOB_TONES.get(state, Tone.IDLE), n) for state, n in execution.jobs.items())
+
+
+def asking(status: Status) -> list[Notice]:
+    """Return what a person is asked to do, but for failed cases, which are told with their logs."""
+    told = {(f.cases[0], f.text) for f in status.failures}
+    return [
+        n
+        for n in status.notices
+        if n.level in (Level.ERROR, Level.PERSON) and (n.subject, n.text) not in told
+    ]
+
+
+def others(status: Status) -> list[Notice]:
+    """Return what else is not in sync."""
+    return [n for n in status.notices if n.level not in (Level.ERROR, Level.PERSON)]
+
+
+# what can be asked
+
+
+class Wish(Struct, frozen=True):
+    """Something that a person can ask of a folder by a button."""
+
+    name: str
+    label: str
+    command: Command
+    options: tuple[tuple[str, str], ...] = ()
+    warning: str = ""
+
+
+def wishes(status: Status) -> tuple[Wish, ...]:
+    """Return what can be asked of a folder now."""
+    found = []
+    if failed := _count(status, _RUN_AGAIN):
+        label = f"Run failed again ({failed:,})"
+        found.append(Wish("rerun", label, Command.RERUN, (("which", "failed"),)))
+    if by_hand := _count(status, _BY_HAND):
+        found.append(Wish("launch", f"Launch ({by_hand:,})", Command.LAUNCH))
+    if is_paused(status):
+        found.append(Wish("resume", "Resume", Command.RESUME))
+    else:
+        found.append(Wish("pause", "Pause", Command.PAUSE))
+    if status.phase == Phase.OPEN:
+        found.append(Wish("finish", "Finish", Command.FINISH, warning=_FINISH))
+    elif status.phase == Phase.FINISHING:
+        found.append(Wish("stay", "Do not finish", Command.KEEP))
+    return tuple(found)
+
+
+_FINISH = (
+    "Every result is brought here, then the data of this session are removed from VIP. "
+    "Inputs and results on this machine stay."
+)
+
+
+def _count(status: Status, states: Iterable[CaseState]) -> int:
+    return sum(status.counts.get(state, 0) for state in states)
+
+
+def asked_words(request: Request) -> str:
+    """Return a request in words."""
+    failed = request.options.get("which") == "failed"
+    return f"{request.command}{' failed cases' if failed else ''}"
+
+
+# cases
+
+
+class Choice(Struct, frozen=True):
+    """Which cases are shown, and in which order."""
+
+    words: str = ""
+    state: str = ""
+    sort: str = "state"
+    down: bool = False
+    page: int = 1
+
+
+class Cases(Struct, frozen=True):
+    """The cases on one page, of so many that fit."""
+
+    rows: Sequence[CaseReport]
+    fitting: int
+    page: int
+    pages: int
+
+
+def chosen_cases(status: Status, choice: Choice) -> Cases:
+    """Return the cases that a person wants to see."""
+    words = choice.words.casefold().split()
+    found = [c for c in status.cases if _fits(c, words, choice.state)]
+    keys = {
+        "state": lambda c: (_ORDER[c.state], c.id),
+        "execution": lambda c: (c.folder, c.id),
+    }
+    found.sort(key=keys.get(choice.sort, lambda c: c.id), reverse=choice.down)
+    pages = max(1, -(-len(found) // ROWS))
+    page = min(max(1, choice.page), pages)
+    return Cases(found[(page - 1) * ROWS : page * ROWS], len(found), page, pages)
+
+
+def _fits(case: CaseReport, words: Iterable[str], state: str) -> bool:
+    if state and case.state != state:
+        return False
+    text = f"{case.id} {case.reason} {case.folder}".casefold()
+    return all(word in text for word in words)

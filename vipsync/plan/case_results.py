@@ -1,0 +1,53 @@
+"""Which results belong to which case, and under which names its files went. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from vipsync.errors import NameRefused
+from vipsync.model import RelPath, VipPath
+from vipsync.names import vip_relpath
+from vipsync.rows import Followed, Launch, LaunchedCase, Result, ResultStatus
+
+
+def results_of(
+    mine: LaunchedCase, execution: Followed, results: Mapping[VipPath, Result]
+) -> tuple[Result, ...]:
+    """Return what is here of the results that a case was to write."""
+    returned = _by_name(execution.returned)
+    wanted = (returned.get(last(e.name)) for e in mine.expected if e.name is not None)
+    found = (results.get(vip) for vip in wanted if vip is not None)
+    return tuple(r for r in found if r and r.status is ResultStatus.HERE)
+
+
+@lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
+def _by_name(paths: tuple[VipPath, ...]) -> Mapping[str, VipPath]:
+    return MappingProxyType({last(path): path for path in paths})
+
+
+def cleaned_names(mine: LaunchedCase, launch: Launch) -> tuple[tuple[RelPath, str], ...]:
+    """Return the own files of a case that VIP could not hold under their names, each with the name it got."""
+    return tuple(_cleaned(mine.own, {**launch.values, **_each(mine.values)}))
+
+
+def _each(values: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {name: (value,) for name, value in values.items()}
+
+
+def _cleaned(
+    own: Iterable[tuple[RelPath, str]], values: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[RelPath, str]]:
+    for path, _ in own:
+        try:
+            sent = vip_relpath(path)
+        except NameRefused:  # it went under a name that a person gave it
+            continue
+        if sent != path and any(v.endswith(f"/{sent}") for some in values.values() for v in some):
+            yield path, sent
+
+
+def last(path: str) -> str:
+    """Return the last part of a path."""
+    return path.rpartition("/")[2]

@@ -1,0 +1,218 @@
+"""Rows in SQLite: each row class is a table with the fields of the class as columns.
+
+The first field is the key. Plain values are stored as they are, everything else as JSON. A field that
+is added to a class allows None: that is what it holds where an earlier vipsync wrote the row.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from vipsync.disk.files import entered, open_own, require_file, share
+from vipsync.errors import DiskError, FolderError
+from vipsync.model import FileState, RelPath
+from vipsync.rows import Found
+
+R = TypeVar("R", bound=Struct)
+
+_PLAIN = (str, int, float, type(None))
+_SHARED = {
+    "path": RelPath,
+    "state": FileState,
+    "sha256": str,
+    "gate": str,
+    "called": str,
+    "found": Found,
+}
+"""Columns that hold the same values many times: none of them is ever changed."""
+
+
+def make_file(path: Path) -> None:
+    """Make an empty ledger with the rights of its folder: SQLite gives them to what it puts beside."""
+    _require_ordinary(path)
+    with suppress(OSError):  # SQLite says what is wrong
+        open_own(path, "ab").close()
+    share(path)
+
+
+def _require_ordinary(path: Path) -> None:
+    """Refuse links and the like in place of a database: SQLite follows them."""
+    with suppress(FileNotFoundError), entered(path.parent, path.parent.parent):
+        for kind in ("", "-wal", "-shm", "-journal"):
+            require_file(path.with_name(f"{path.name}{kind}"))
+
+
+_SCHEMA = re.compile(r'CREATE TABLE "?\w+"? \([\w", ]*PRIMARY KEY \("\w+"\)[\w", ]*\)')
+"""What our tables are made with: names, but nothing that SQLite would compute."""
+
+
+def _require_plain(db: sqlite3.Connection) -> None:
+    """Refuse a database in which others have put what runs by itself: views, triggers, expressions."""
+    for name, sql in db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
+        if not _SCHEMA.fullmatch(sql):
+            raise ValueError(f"it has {name}, which no vipsync has made")
+
+
+def connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
+    """Open a database whose commits are on disk when they return."""
+    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    # WAL needs memory that two processes share, which no network file system has.
+    db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
+    db.execute("PRAGMA synchronous = FULL")
+    _require_plain(db)
+    return db
+
+
+def reading(path: Path, how: str = "") -> sqlite3.Connection:
+    """Open a database that another process may be writing; write nothing beside it."""
+    _require_ordinary(path)
+    address = f"{path.absolute().as_uri()}?{how or how_to_read(path)}"
+    db = sqlite3.connect(address, uri=True, timeout=5)
+    try:
+        _require_plain(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def how_to_read(path: Path) -> str:
+    """Tell SQLite what is true: where there is no journal, nobody writes."""
+    journals = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
+    return "mode=ro&readonly_shm=1" if any(map(Path.exists, journals)) else "immutable=1"
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Say in plain words what is wrong with a database."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise DiskError(
+            f"{path} cannot be written or read: {error}.",
+            "Make room on the disk, or give this account the right to write there.",
+        ) from error
+    except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError) as error:
+        raise FolderError(
+            f"{path} is damaged: {error}.",
+            "Put it back from a backup, or rename the .vipsync folder: "
+            "the session is then adopted anew, and nothing is launched twice.",
+        ) from error
+
+
+class Column(Struct, frozen=True):
+    """How one field is stored. `shared`: equal values are kept as one object."""
+
+    name: str
+    encode: Callable[[Any], object]
+    decode: Callable[[Any], object]
+    shared: bool
+
+
+class Table(Generic[R]):
+    """How one row class lies in SQLite.
+
+    `before`: what a column is made of where an earlier vipsync wrote the row; others are NULL there.
+    """
+
+    def __init__(self, kind: type[R], before: Mapping[str, str] | None = None) -> None:
+        self.before = before or {}
+        hints = get_type_hints(kind)
+        self.kind: Callable[..., R] = kind
+        self.columns = [_column(name, hints[name]) for name in kind.__struct_fields__]
+        self.name = kind.__name__
+        names = ", ".join(f'"{c.name}"' for c in self.columns)
+        marks = ", ".join("?" for _ in self.columns)
+        name, key = self.name, self.columns[0].name
+        # The names are those of our own classes: no text from outside reaches these statements.
+        self.create = f'CREATE TABLE IF NOT EXISTS {name} ({names}, PRIMARY KEY ("{key}"))'
+        # An update keeps a row's place, as a dict does: the order of rows survives a restart.
+        update = ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in self.columns)
+        insert = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
+        self.put = f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {update}'
+        self.delete = f'DELETE FROM {name} WHERE "{key}" = ?'  # noqa: S608
+
+    def missing(self, db: sqlite3.Connection) -> list[str]:
+        """Name the columns that an earlier vipsync did not write."""
+        there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({self.name})")}
+        return [c.name for c in self.columns if c.name not in there]
+
+    def complete(self, db: sqlite3.Connection) -> None:
+        """Add the columns that an earlier vipsync did not write."""
+        for column in self.missing(db):
+            before = self.before.get(column, "NULL")
+            db.execute(f'ALTER TABLE {self.name} ADD COLUMN "{column}"')
+            db.execute(f'UPDATE {self.name} SET "{column}" = {before}')  # noqa: S608
+
+    def select(self, db: sqlite3.Connection) -> str:
+        """Return the statement that reads all rows, in the order in which they were first put."""
+        missing = self.missing(db)
+        there = (
+            self.before.get(c.name, "NULL") if c.name in missing else f'"{c.name}"'
+            for c in self.columns
+        )
+        columns = ", ".join(there)
+        return f"SELECT {columns} FROM {self.name} ORDER BY rowid"  # noqa: S608
+
+    def values(self, row: R) -> tuple[object, ...]:
+        """Return a row as SQLite takes it."""
+        return tuple(c.encode(getattr(row, c.name)) for c in self.columns)
+
+    def key(self, row: R) -> object:
+        """Return what tells a row from the others."""
+        return getattr(row, self.columns[0].name)
+
+    def row(self, values: Iterable[object], same: dict[Any, Any]) -> R:
+        """Return a row; equal paths, states and hashes are one object, kept in `same`."""
+        found = []
+        for column, value in zip(self.columns, values, strict=True):
+            decoded = column.decode(value)
+            found.append(same.setdefault(decoded, decoded) if column.shared else decoded)
+        return self.kind(*found)
+
+
+def _column(name: str, hint: Any) -> Column:
+    shared = _SHARED.get(name) is hint
+    union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    plain = {getattr(t, "__supertype__", t) for t in union}
+    if plain <= {bool}:
+        return Column(name, int, _checked({int}, bool), shared)
+    if plain <= set(_PLAIN):
+        kinds = plain | {int} if float in plain else plain
+        return Column(name, lambda v: v, _checked(kinds), shared)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return Column(name, str, hint, shared)
+    decoder = msgspec.json.Decoder[object](hint)
+
+    def encoded(value: Any) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def decoded(value: Any) -> object:
+        return None if value is None else decoder.decode(value)
+
+    return Column(name, encoded, decoded, shared)
+
+
+def _checked(
+    kinds: set[type], make: Callable[[Any], object] = lambda v: v
+) -> Callable[[Any], object]:
+    """Return a decoder that refuses a value of another type: others can write a ledger too."""
+
+    def decoded(value: Any) -> object:
+        if type(value) not in kinds:
+            raise TypeError(f"{type(value).__name__} in place of {', '.join(map(str, kinds))}")
+        return make(value)
+
+    return decoded

@@ -1,0 +1,430 @@
+"""Keep one station: observe its exports, plan, do, write down; its sessions are kept by the loop.
+
+One thread calls `turn`; what takes long is done in a thread of the station's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from vipsync.disk.files import unreadable
+from vipsync.disk.scan import ChangedPaths, Identity, identity, network_file_system, scan_interval
+from vipsync.errors import FolderAbsent, VipsyncError
+from vipsync.model import FileState, replace
+from vipsync.plan.draft import Level
+from vipsync.rows import LaunchStatus
+from vipsync.run.reconciler import Reconciler
+from vipsync.run.timing import Timing
+from vipsync.station.backroom import Backroom
+from vipsync.station.folder import StationFolder
+from vipsync.station.ledger import StationLedger
+from vipsync.station.making import (
+    Check,
+    fill,
+    make_session,
+    point,
+    session_settings,
+    tell,
+    words_of,
+)
+from vipsync.station.model import (
+    Contents,
+    SessionSeen,
+    Stage,
+    StationSettings,
+    Study,
+    View,
+    together,
+)
+from vipsync.station.plan import Act, Action, StationPlan, plan_station
+from vipsync.station.private import Table, open_table, refuse_rivals
+from vipsync.station.publish import StationStatus, publish, station_status, troubled
+from vipsync.station.reading import Whose, first_words, read_place
+from vipsync.station.settings import load
+from vipsync.station.survey import Survey
+from vipsync.status.status import status_of
+
+logger = logging.getLogger(__name__)
+
+AGAIN = 60.0
+"""Seconds after which what failed is tried again."""
+
+TROUBLE_PAUSE = 5.0
+REQUESTS_EVERY = 5.0
+"""Seconds between looks for what a person asked, where events do not say it."""
+
+_MOST_STEPS = 10_000
+
+
+def no_check(_study: Path, _made: Path) -> str:
+    """Find nothing in what a site's own tool has made."""
+    return ""
+
+
+class Keeper:
+    """One station in a running process. `check` compares what `prepare` made with the study."""
+
+    def __init__(
+        self,
+        root: Path,
+        timing: Timing,
+        backroom: Backroom,
+        check: Check = no_check,
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder = StationFolder(root)
+        self.root = self.folder.root
+        self.trouble: VipsyncError | None = None
+        self.working: frozenset[Path] = frozenset()
+        self.status: StationStatus | None = None
+        self.due = 0.0
+        self.plan: StationPlan | None = None
+        self._timing, self._backroom, self._check, self._stop = timing, backroom, check, stop
+        self._held: ExitStack | None = None
+        self._ledger: StationLedger | None = None
+        self._private: Table | None = None
+        self._survey: Survey | None = None
+        self._settings: StationSettings | None = None
+        self._actions: dict[str, Action] = {}
+        self._failed: dict[str, tuple[str, float]] = {}
+        self._scan_at = 0.0
+        self._healthy = False
+        self._saved: FileState | None = None
+        self._by_hand: frozenset[Path] = frozenset()
+
+    # being there
+
+    @property
+    def exports(self) -> tuple[Path, ...]:
+        """Return the folders in which an event asks for a look."""
+        return tuple(map(Path, self._settings.exports)) if self._settings else ()
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nothing can advance without a person or a new file."""
+        return self.trouble is not None or (self.plan is not None and self.plan.at_rest)
+
+    @property
+    def ledger(self) -> StationLedger:
+        """The open ledger."""
+        if self._ledger is None:
+            raise AssertionError("the station is not open")
+        return self._ledger
+
+    def _open(self, settings: StationSettings) -> None:
+        if self._ledger is None:
+            with ExitStack() as stack:
+                station_id = self.folder.claim()
+                stack.enter_context(self.folder.own.held())
+                network = network_file_system(self.folder.own.hidden)
+                self._ledger = StationLedger(self.folder.ledger, station_id, network_disk=network)
+                stack.callback(self._ledger.close)
+                self._held = stack.pop_all()
+        if settings == self._settings and self._private:
+            return
+        table = open_table(self.ledger.state.station.id, used=self.ledger.state.station.began)
+        table.station, table.exports = str(self.root), settings.exports
+        table.accept = settings.accept
+        refuse_rivals(table, self.root)
+        table.keep()
+        self._private, self._settings = table, settings
+        self._survey = Survey(settings, table.secret, self._timing.clock, first_words)
+        self._scan_at = 0.0
+
+    def _read_settings(self) -> StationSettings:
+        """Return the settings in force, read anew where the file was saved."""
+        try:
+            info = self.folder.settings.stat()
+        except OSError as error:
+            raise unreadable(self.folder.settings, error) from error
+        state = FileState.of(info)
+        if self._settings is None or state != self._saved:
+            settings, self._saved = load(self.root), state
+            return settings
+        return self._settings
+
+    def close(self) -> None:
+        """Let the station go."""
+        if self._held:
+            self._held.close()
+        self._held = self._ledger = None
+
+    # a turn
+
+    def turn(
+        self,
+        sessions: Mapping[Path, Reconciler],
+        hints: Mapping[int, ChangedPaths],
+        *,
+        healthy: bool = False,
+    ) -> None:
+        """Look, plan and do; what stops the whole station is kept in `trouble`."""
+        now = self._timing.clock()
+        try:
+            self._open(self._read_settings())
+            self._take_outcomes()
+            self._look(hints, healthy=healthy)
+            self.trouble = None
+            self._steps(sessions)
+        except VipsyncError as error:
+            self.trouble = error
+            self.due = now + TROUBLE_PAUSE
+        self._publish()
+
+    def _steps(self, sessions: Mapping[Path, Reconciler]) -> None:
+        """Plan until there is nothing more to do at once."""
+        for _ in range(_MOST_STEPS):
+            view = self._view(sessions)
+            plan = plan_station(view)
+            if plan.rows:
+                self.ledger.commit(plan.rows)
+                self._drop_answered(view)
+                continue
+            todo = [a for a in plan.actions if a.key not in self._backroom.busy]
+            moved = [self._do(action) for action in todo]
+            if not self._take_outcomes() and not any(moved):
+                break
+        else:
+            raise AssertionError("a station never comes to an end of its plan")
+        self.plan = plan
+        folders = frozenset(self.folder.sessions / name for name in plan.working)
+        self.working = folders | self._by_hand
+        self._set_due()
+
+    def _asked_by_hand(self) -> frozenset[Path]:
+        """Return the sessions that are over, and of which a person asked something."""
+        found = set()
+        for study in self.ledger.state.studies.values():
+            session = self.folder.session(study.name)
+            if study.stage is Stage.ENDED and any(session.requests.glob("*.json")):
+                found.add(session.root)
+        return frozenset(found)
+
+    def _set_due(self) -> None:
+        now = self._timing.clock()
+        times = [self._scan_at, now + (REQUESTS_EVERY if not self._healthy else 60.0)]
+        if self.plan and self.plan.due is not None:
+            times.append(max(self.plan.due, now + 0.05))
+        times += [at for _, at in self._failed.values()]
+        self.due = min(times)
+
+    def _view(self, sessions: Mapping[Path, Reconciler]) -> View:
+        settings, survey = self._settings, self._survey
+        if settings is None or survey is None:
+            raise AssertionError("the station is not open")
+        now = self._timing.clock()
+        self._failed = {k: v for k, v in self._failed.items() if v[1] > now}
+        state = self.ledger.state
+        return View(
+            now,
+            self._timing.wall(),
+            settings,
+            state,
+            survey.seen,
+            self._sessions(sessions),
+            self.folder.asked(),
+            self.folder.names(),
+            frozenset(self._backroom.busy),
+            {key: words for key, (words, _) in self._failed.items()},
+        )
+
+    def _sessions(self, sessions: Mapping[Path, Reconciler]) -> dict[str, SessionSeen]:
+        return {
+            root.name: session_seen(session)
+            for root, session in sessions.items()
+            if root.parent == self.folder.sessions
+        }
+
+    def _drop_answered(self, view: View) -> None:
+        for asked in view.asked:
+            if asked.id in self.ledger.state.answered:
+                self.folder.own.answered(asked.id)
+
+    # looking
+
+    def _look(self, hints: Mapping[int, ChangedPaths], *, healthy: bool) -> None:
+        survey = self._survey
+        if survey is None:
+            raise AssertionError("the station is not open")
+        self._healthy = healthy
+        now = self._timing.clock()
+        only: set[str] | None = set(self.plan.look) if self.plan else None
+        for export, changed in hints.items():
+            if export < 0:  # its own folder: settings and requests are read anyway
+                continue
+            places = survey.hinted(export, changed)
+            only = None if only is None or places is None else only | places
+        if now >= self._scan_at:
+            only = None
+        if only is not None and not only:
+            return
+        survey.look(only)
+        if only is None:
+            self._require_exports(survey)
+            self._by_hand = self._asked_by_hand()
+            self._scan_at = self._timing.clock() + scan_interval(
+                survey.last_duration, healthy=healthy
+            )
+        private = self._private
+        if private and any(name not in private.places for name in survey.spots):
+            private.places |= {n: str(spot.whole) for n, spot in survey.spots.items()}
+            private.keep()
+
+    def _require_exports(self, survey: Survey) -> None:
+        """Raise FolderAbsent where an export is empty, or another one than before (S6)."""
+        state = self.ledger.state
+        pins = tuple(map(_pin, map(identity, survey.exports)))
+        known = list(state.places.values())
+        there = [p for p in known if p.id in survey.seen]
+        empty = [e for e in survey.exports if not any(e.iterdir())]
+        if known and empty and not there:
+            raise FolderAbsent(
+                "The export is empty, and studies were in it.",
+                "Is its disk connected? Nothing new is started until they, or others, are there.",
+            )
+        before = state.station.pins
+        if before and pins != before and len(before) == len(pins) and known and not there:
+            raise FolderAbsent(
+                "The export is another folder than before: no study known from there is in it.",
+                "Bring the disk of before back. If the change is meant, name it by another path.",
+            )
+        if pins != before:
+            self.ledger.commit([replace(state.station, pins=pins)])
+
+    # doing
+
+    def _do(self, action: Action) -> bool:
+        """Do something, or have it done; tell whether it has changed what is known."""
+        state = self.ledger.state
+        self._actions[action.key] = action
+        if action.act is Act.READ:
+            self._backroom.put(action.key, self._reading(action.subject))
+        elif action.act is Act.FILL:
+            study = state.studies[action.subject]
+            self._backroom.put(action.key, self._filling(study, action.places))
+        else:
+            try:
+                self._at_once(action, state.studies[action.subject])
+            except (VipsyncError, OSError) as error:
+                self._fail(action.key, error)
+                return True
+            return action.act is not Act.TELL
+        return False
+
+    def _at_once(self, action: Action, study: Study) -> None:
+        match action.act:
+            case Act.MAKE:
+                make_session(self.folder, study, self._text(study, study.home))
+                self.ledger.commit([replace(study, stage=Stage.MADE)])
+            case Act.POINT:
+                home = action.places[0]
+                point(self.folder, study, self._text(study, home))
+                self.ledger.commit([replace(study, home=home)])
+            case _:
+                tell(self.folder, study, action.request, action.word)
+
+    def _text(self, study: Study, home: str) -> str:
+        settings, survey = self._settings, self._survey
+        if settings is None or survey is None:
+            raise AssertionError("the station is not open")
+        spot = None if settings.copies else survey.spots[home].whole
+        return session_settings(self.folder, settings, study.name, spot)
+
+    def _reading(self, name: str) -> Callable[[], object]:
+        survey, table = self._survey, self._private
+        if survey is None or table is None:
+            raise AssertionError("the station is not open")
+        seen, files = survey.seen[name], survey.files(name)
+
+        def read() -> object:
+            found, whose = read_place(files, name, table.secret, lone=survey.lone, stop=self._stop)
+            return name, seen.print, found, whose
+
+        return read
+
+    def _filling(self, study: Study, places: Collection[str]) -> Callable[[], object]:
+        settings, survey = self._settings, self._survey
+        if settings is None or survey is None:
+            raise AssertionError("the station is not open")
+        sources = [(survey.spots[p].whole, survey.files(p)) for p in places]
+        rows = [self.ledger.state.places[p] for p in places]
+        content = together(row.contents.hashes for row in rows)
+
+        def work() -> object:
+            fill(self.folder, settings, study, sources, self._stop, self._check)
+            return study.key, content
+
+        return work
+
+    def _take_outcomes(self) -> bool:
+        """Write down what has ended; tell whether anything has."""
+        ended = self._backroom.take()
+        for key, outcome in ended:
+            action = self._actions.pop(key, None)
+            if isinstance(outcome, Exception):
+                self._fail(key, outcome)
+            elif action and action.act is Act.READ:
+                self._was_read(outcome)
+            elif action:
+                self._was_filled(outcome)
+        return bool(ended)
+
+    def _was_read(self, outcome: object) -> None:
+        match outcome:
+            case (str(name), str(seen), Contents() as found, Whose() as whose):
+                place = self.ledger.state.places[name]
+                self.ledger.commit([replace(place, read=seen, contents=found)])
+                if self._private and whose.persons:
+                    persons = sorted(whose.persons)
+                    for study in found.studies:
+                        self._private.people[study] = persons
+                    self._private.keep()
+            case _:
+                raise AssertionError(outcome)
+
+    def _was_filled(self, outcome: object) -> None:
+        match outcome:
+            case (str(key), str(content)):
+                study = self.ledger.state.studies[key]
+                asked = replace(study, content=content) if study.asked > study.ran else study
+                self.ledger.commit([replace(asked, stage=study.after_filling, filled=content)])
+            case _:
+                raise AssertionError(outcome)
+
+    def _fail(self, key: str, error: Exception) -> None:
+        logger.info("%s: %s", key.partition(" ")[0], type(error).__name__)
+        self._failed[key] = (words_of(error), self._timing.clock() + AGAIN)
+
+    # words
+
+    def _publish(self) -> None:
+        before = self.status
+        if self.trouble:
+            self.status = troubled(self.folder, self.trouble, self._timing.wall(), before)
+        elif self.plan and self._ledger:
+            self.status = station_status(self.folder, self.plan, self._timing.wall())
+        if self._ledger and self.status:
+            publish(self.folder, self.status, before)
+
+
+def session_seen(session: Reconciler) -> SessionSeen:
+    """Return how the session of a study is, as far as its station must know."""
+    if session.trouble:
+        return SessionSeen(over=True, code=session.trouble.exit_code, words=str(session.trouble))
+    if not session.is_open or session.snapshot is None or session.plan is None:
+        return SessionSeen()
+    state = session.ledger.state
+    status = status_of(session.snapshot, session.plan, "")
+    asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
+    words = f"{asking[0].subject}: {asking[0].text}" if asking else status.sentence
+    started = {x.request for x in state.launches.values() if x.status is LaunchStatus.STARTED}
+    return SessionSeen(
+        frozenset(state.requests), frozenset(started), session.at_rest, status.exit_code, words
+    )
+
+
+def _pin(which: Identity) -> str:
+    return f"{which.device}:{which.inode}"

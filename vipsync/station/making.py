@@ -1,0 +1,227 @@
+"""Carry out what a station's plan says: make a session folder, fill its inputs, tell it to start.
+
+Everything here may be done twice. The export is read, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from vipsync.disk.files import disk_error, flush_folder, make_folder, write_atomic
+from vipsync.errors import FolderError, VipsyncError
+from vipsync.folder.folder import OF_STATION, SessionFolder, new_id
+from vipsync.model import BLOCK, Command, Request
+from vipsync.settings.checks import session_name_of
+from vipsync.settings.reading import parse
+from vipsync.station.folder import StationFolder
+from vipsync.station.model import StationSettings, Study
+from vipsync.station.reading import content_of
+from vipsync.station.settings import template_of
+
+Check = Callable[[Path, Path], str]
+"""Compare what a site's own tool made with the study: return what would still name a person, or ""."""
+
+_HEAD = (
+    "# Made by a station for one study, from its template. Change the template for the next ones.\n"
+)
+_PREPARE_SECONDS = 6 * 3600
+_AT_ONCE = 2**30
+
+
+def session_settings(
+    folder: StationFolder, settings: StationSettings, name: str, study: Path | None
+) -> str:
+    """Return the settings.toml of a study's session; `study`: the folder of the export it looks into."""
+    raw: dict[str, Any] = dict(template_of(folder.root, settings))
+    raw["session_name"] = session_name_of(f"{folder.root.name}-{name}")
+    outputs = raw.get("outputs")
+    if isinstance(outputs, dict) and isinstance(outputs.get("directory"), str):
+        raw["outputs"] = outputs | {"directory": outputs["directory"].replace("{name}", name)}
+    raw["launch"] = raw.get("launch", {}) | {"when": "manual"}
+    raw["finish"] = {"after": settings.keep.finish} | raw.get("finish", {})
+    if study:
+        raw["inputs"] = raw.get("inputs", {}) | {"directory": str(study)}
+    text = _HEAD + tomli_w.dumps(raw)
+    parse(text.encode(), name)
+    return text
+
+
+def make_session(folder: StationFolder, study: Study, text: str) -> None:
+    """Make the folder under another name and rename it: it is there whole, or not at all."""
+    place = folder.session(study.name)
+    if place.settings.exists():
+        return
+    fresh = folder.sessions / f".{study.name}.part"
+    shutil.rmtree(fresh, ignore_errors=True)
+    made = SessionFolder(fresh)
+    for path in (made.root / "inputs", made.root / "outputs", made.hidden):
+        make_folder(path)
+    write_atomic(made.hidden / OF_STATION, f"{study.name}\n".encode())
+    write_atomic(made.settings, text.encode())
+    try:
+        fresh.rename(place.root)
+    except OSError as error:
+        raise disk_error(place.root, error) from error
+    flush_folder(folder.sessions)
+
+
+def point(folder: StationFolder, study: Study, text: str) -> None:
+    """Let a session look into the folder in which its study lies now."""
+    write_atomic(folder.session(study.name).settings, text.encode())
+
+
+def fill(
+    folder: StationFolder,
+    settings: StationSettings,
+    study: Study,
+    sources: Sequence[tuple[Path, Sequence[tuple[str, Path]]]],
+    stop: Callable[[], None],
+    check: Check,
+) -> None:
+    """Put the files of a study into its session's inputs/, by the site's own tool where it has one.
+
+    `sources` are its places, each with its files. They come together under another name first.
+    """
+    session = folder.session(study.name)
+    fresh, inputs = session.root / ".inputs.part", session.root / "inputs"
+    old = session.root / ".inputs.old"
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
+    make_folder(fresh)
+    try:
+        apart = _each_content_once(sources) if len(sources) > 1 else sources
+        for number, (whole, files) in enumerate(apart, 1):
+            part = fresh if number == 1 else fresh / f"part-{number}"
+            if settings.prepare:
+                _prepare(settings.prepare, whole, files, part, session, stop)
+                if problem := check(whole, part):
+                    raise FolderError(f"What [station] prepare made is not sent: {problem}.")
+            else:
+                _copy(files, part, stop)
+        shared = folder.root / settings.template / "inputs"
+        if shared.is_dir():
+            shutil.copytree(shared, fresh, dirs_exist_ok=True)
+        _flush(fresh)
+        with suppress(FileNotFoundError):
+            inputs.rename(old)
+        fresh.rename(inputs)
+        flush_folder(session.root)
+    except OSError as error:
+        raise disk_error(fresh, error) from error
+    finally:
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _each_content_once(
+    sources: Sequence[tuple[Path, Sequence[tuple[str, Path]]]],
+) -> list[tuple[Path, list[tuple[str, Path]]]]:
+    """Leave out of later places what earlier ones have: a study that was sent twice is one study."""
+    seen = set[str]()
+    found = []
+    for whole, files in sources:
+        contents = {name: content_of(path) for name, path in files}
+        fresh = [(name, path) for name, path in files if contents[name] not in seen]
+        seen.update(contents.values())
+        if fresh:
+            found.append((whole, fresh))
+    return found
+
+
+def _copy(files: Sequence[tuple[str, Path]], into: Path, stop: Callable[[], None]) -> None:
+    """Copy files; the disk shares their blocks where it can, so that a copy costs nothing there."""
+    for name, source in files:
+        stop()
+        target = into / name
+        make_folder(target.parent)
+        _copy_file(source, target)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("xb") as written:
+        try:
+            while os.copy_file_range(read.fileno(), written.fileno(), _AT_ONCE):
+                pass
+        except (AttributeError, OSError):  # another system, or two disks that cannot
+            written.seek(0)
+            read.seek(0)
+            shutil.copyfileobj(read, written, BLOCK)
+            written.truncate()
+
+
+def _prepare(
+    command: Sequence[str],
+    whole: Path,
+    files: Sequence[tuple[str, Path]],
+    into: Path,
+    session: SessionFolder,
+    stop: Callable[[], None],
+) -> None:
+    """Run the site's own tool with a study of its own and an empty folder; its words go to its log.
+
+    A study that is spread over a dump is brought together for it first.
+    """
+    make_folder(into)
+    make_folder(session.hidden)
+    gathered = session.root / ".study.part"
+    study = whole
+    if (len(files) != 1 and not whole.is_dir()) or not _is_all_of(whole, files):
+        _copy(files, gathered, stop)
+        study = gathered
+    words = [w.replace("{study}", str(study)).replace("{inputs}", str(into)) for w in command]
+    try:
+        with (session.hidden / "prepare.log").open("wb") as log:
+            (session.hidden / "prepare.log").chmod(0o600)  # it may say whose study it is
+            done = subprocess.run(  # noqa: S603
+                words, cwd=into, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                timeout=_PREPARE_SECONDS, check=False,
+            )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FolderError(f"[station] prepare could not be run: {type(error).__name__}.") from error
+    finally:
+        shutil.rmtree(gathered, ignore_errors=True)
+    if done.returncode:
+        raise FolderError(
+            f"[station] prepare ended with {done.returncode}.",
+            f"Its words are in {session.hidden / 'prepare.log'}.",
+        )
+    if not any(path.is_file() for path in into.rglob("*")):
+        raise FolderError("[station] prepare made no file.")
+
+
+def _is_all_of(whole: Path, files: Sequence[tuple[str, Path]]) -> bool:
+    return all(path.is_relative_to(whole) and path == whole / name for name, path in files)
+
+
+def _flush(folder: Path) -> None:
+    """Have all files of a folder on disk before it gets its name (house 6.7)."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    flush_folder(folder)
+
+
+def tell(folder: StationFolder, study: Study, request: str, word: str) -> None:
+    """Leave a request in a session, which carries out each one once."""
+    session = folder.session(study.name)
+    if session.identity() is None:
+        session.claim(new_id())
+    if not (session.requests / f"{request}.json").exists():
+        session.ask(Request(request, Command(word)))
+
+
+def words_of(error: Exception) -> str:
+    """Return what is said of something that could not be done."""
+    return str(error) if isinstance(error, VipsyncError) else type(error).__name__

@@ -1,0 +1,200 @@
+"""What is in a place that has become quiet: which studies, whose, which series, and the content of each file.
+
+pydicom is imported for the first file that is DICOM by its content. Paths, names and identifiers
+leave this module only as digests, but for descriptions of series and paths inside the place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from vipsync.errors import FolderAbsent
+from vipsync.model import BLOCK
+from vipsync.station.model import DIGEST, Contents
+from vipsync.station.survey import hidden_name, person_key, study_key
+
+INSTALL = "pip install 'vipsync[dicom]'"
+_MAGIC_AT, _MAGIC = 128, b"DICM"
+_META_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
+_SUBJECT_UID = re.compile(rb"##\$SUBJECT_study_instance_uid=\([^)]*\)\s*<([^>]+)>")
+_TAGS = [
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "InstanceNumber",
+    "SeriesNumber",
+    "SeriesDescription",
+    "ProtocolName",
+    "PatientID",
+    "PatientName",
+    "ImagesInAcquisition",
+    "NumberOfSeriesRelatedInstances",
+]
+
+
+class NoDicom(Exception):
+    """pydicom is not installed, and a file is DICOM."""
+
+
+class Whose(Struct):
+    """What the headers of a place name; never written down, but for the table on this machine."""
+
+    persons: set[str] = set()
+
+
+class _Series(Struct):
+    numbers: set[int] = set()
+    announced: int = 0
+    words: set[str] = field(default_factory=set)
+
+
+def first_words(path: Path) -> tuple[str, str]:
+    """Return the study's id and the person that a file names, empty where it names none, or not yet."""
+    if path.name == "subject":
+        return _bruker(path), ""
+    try:
+        header = _header(path)
+    except NoDicom:
+        return "", ""
+    if header is None:
+        return "", ""
+    return str(header.get("StudyInstanceUID", "")), _person(header)
+
+
+def read_place(
+    files: Iterable[tuple[str, Path]],
+    place: str,
+    secret: bytes,
+    *,
+    lone: bool,
+    stop: Callable[[], None] = lambda: None,
+) -> tuple[Contents, Whose]:
+    """Return what a place holds, and whose it is; `lone`: its one file is known by its content."""
+    studies, whose = dict[str, None](), Whose()
+    series = defaultdict[str, _Series](_Series)
+    words, hashes, problem = dict[str, None](), set[str](), ""
+    for name, path in files:
+        stop()
+        words[name] = None
+        hashes.add(content_of(path))
+        try:
+            header = _header(path)
+        except NoDicom:
+            problem = f"It holds DICOM, and pydicom is not installed: {INSTALL}"
+            continue
+        if header is not None:
+            studies[study_key(secret, str(header.get("StudyInstanceUID", "")))] = None
+            _take_in(header, series, whose)
+        elif name.rpartition("/")[2] == "subject" and (uid := _bruker(path)):
+            studies[study_key(secret, uid)] = None
+    found = tuple(studies) or (_by_itself(secret, place, hashes, lone=lone),)
+    for one in series.values():
+        words.update(dict.fromkeys(one.words))
+    contents = Contents(
+        found,
+        person_key(secret, *sorted(whose.persons)),
+        "".join(sorted(hashes)),
+        tuple(words),
+        "; ".join(_gaps(series)),
+        problem,
+    )
+    return contents, whose
+
+
+def _by_itself(secret: bytes, place: str, hashes: set[str], *, lone: bool) -> str:
+    """Return what a study without an id of its own is known by: its path, or a lone file its content."""
+    return hidden_name(secret, "content", *sorted(hashes)) if lone else place
+
+
+def content_of(path: Path) -> str:
+    """Return what tells a file's content from others; of DICOM without the header of its transfer."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_MAGIC_AT + 16)
+            file.seek(_data_at(start))
+            digest = hashlib.sha256()
+            while block := file.read(BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise FolderAbsent(f"A file of the export cannot be read: {error.strerror}.") from error
+    return digest.hexdigest()[:DIGEST]
+
+
+def _data_at(start: bytes) -> int:
+    """Return where the data set begins: what stands before it names the sender, not the study."""
+    meta = _MAGIC_AT + len(_MAGIC)
+    if start[_MAGIC_AT:meta] != _MAGIC or start[meta : meta + 8] != _META_LENGTH:
+        return 0
+    return meta + 12 + int.from_bytes(start[meta + 8 : meta + 12], "little")
+
+
+def _header(path: Path) -> Any:
+    """Return a DICOM file's header, None for another file."""
+    try:
+        with path.open("rb") as file:
+            if file.read(_MAGIC_AT + 4)[_MAGIC_AT:] != _MAGIC:
+                return None
+    except OSError:
+        return None
+    try:
+        from pydicom import dcmread
+        from pydicom.errors import InvalidDicomError
+    except ImportError as error:
+        raise NoDicom from error
+    try:
+        return dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def _take_in(header: Any, series: dict[str, _Series], whose: Whose) -> None:
+    one = series[str(header.get("SeriesInstanceUID", ""))]
+    one.words.update(
+        str(text) for tag in ("SeriesDescription", "ProtocolName") if (text := header.get(tag))
+    )
+    if (number := _number(header.get("InstanceNumber"))) is not None:
+        one.numbers.add(number)
+    for tag in ("NumberOfSeriesRelatedInstances", "ImagesInAcquisition"):
+        one.announced = max(one.announced, _number(header.get(tag)) or 0)
+    if person := _person(header):
+        whose.persons.add(person)
+
+
+def _person(header: Any) -> str:
+    words = (str(header.get("PatientName", "")), str(header.get("PatientID", "")))
+    return " ".join(word for word in words if word)
+
+
+def _number(value: object) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
+def _gaps(series: dict[str, _Series]) -> Iterator[str]:
+    for number, one in enumerate(series.values(), 1):
+        have = len(one.numbers)
+        if not have:
+            continue
+        lacking = max(one.numbers) - min(one.numbers) + 1 - have
+        name = next(iter(sorted(one.words)), f"series {number}")
+        if lacking:
+            yield f"{name}: {lacking} of its instances between the first and the last are missing"
+        elif one.announced > have:
+            yield f"{name}: {have} of {one.announced} announced instances are there"
+
+
+def _bruker(path: Path) -> str:
+    try:
+        found = _SUBJECT_UID.search(path.read_bytes()[:65536])
+    except OSError:
+        return ""
+    return found[1].decode("ascii", "replace").strip() if found else ""

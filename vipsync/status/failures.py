@@ -1,0 +1,77 @@
+"""What went wrong, once for each reason: whose cases, in which words, and what to do. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from vipsync.model import RelPath
+from vipsync.names import shell_word
+from vipsync.plan.draft import Level, Notice
+from vipsync.plan.standing import CaseReport, CaseState
+from vipsync.rows import JobLog
+
+_STATES = (CaseState.HELD, CaseState.FAILED, CaseState.INCOMPLETE)
+
+
+class Failure(Struct, frozen=True):
+    """Cases that did not end well for one reason.
+
+    `said` are the last lines of the log of the first, `logs` where such logs lie below outputs/.
+    """
+
+    state: CaseState
+    reason: str
+    cases: tuple[str, ...]
+    logs: tuple[RelPath, ...] = ()
+    said: tuple[str, ...] = ()
+    remedy: str = ""
+
+    @property
+    def text(self) -> str:
+        """What happened to the first case and the others, and where the log is, in one line."""
+        others = len(self.cases) - 1
+        more = f" with {others:,} other{'' if others == 1 else 's'}" if others else ""
+        place = f" (outputs/{self.logs[0]})" if self.logs else ""
+        return f"{self.state}{more}: {self.reason}{place}" if self.reason else f"{self.state}{more}"
+
+
+def failures(
+    cases: Iterable[CaseReport], logs: Mapping[str, JobLog], *, by_hand: bool
+) -> tuple[Failure, ...]:
+    """Return what went wrong; `by_hand`: nothing starts by itself in this folder."""
+    groups: dict[tuple[CaseState, str], list[CaseReport]] = {}
+    for case in cases:
+        if case.state in _STATES:
+            groups.setdefault((case.state, case.reason), []).append(case)
+    said = {log.files[0]: log.said for log in logs.values() if log.files}
+    return tuple(_failure(found, said, by_hand=by_hand) for found in groups.values())
+
+
+def _failure(
+    found: list[CaseReport], said: Mapping[RelPath, tuple[str, ...]], *, by_hand: bool
+) -> Failure:
+    state, cases = found[0].state, tuple(case.id for case in found)
+    logs = tuple(dict.fromkeys(log for case in found for log in case.logs))
+    remedy = "" if state is CaseState.HELD else _remedy(cases, by_hand=by_hand)
+    words = said.get(logs[0], ()) if logs else ()
+    return Failure(state, found[0].reason, cases, logs, words, remedy)
+
+
+def _remedy(cases: tuple[str, ...], *, by_hand: bool) -> str:
+    """Say how a case runs again: with other content by itself, as it is by a person's word."""
+    if by_hand:
+        mend = "Mend the input and call `vipsync launch DIR`"
+    elif len(cases) == 1:
+        mend = "Mend the input, and it runs by itself"
+    else:
+        mend = "Mend the inputs, and they run by themselves"
+    which = shell_word(cases[0]) if len(cases) == 1 else "--failed"
+    return f"{mend}; `vipsync rerun DIR {which}` runs the same again."
+
+
+def failure_notices(found: Iterable[Failure]) -> Iterator[Notice]:
+    """Return what asks for a person, once for each reason, under the name of the first case."""
+    for failure in found:
+        yield Notice(Level.PERSON, failure.cases[0], failure.text, failure.remedy)
