@@ -30,6 +30,7 @@ from vipsync.disk.files import (
     write_atomic,
 )
 from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld
+from vipsync.folder.guarding import has_writer
 from vipsync.model import Command, Request
 from vipsync.names import shell_word
 
@@ -291,9 +292,9 @@ class SessionFolder:
         For those, too, who may only read: nothing is written, and no lock is made.
         """
         try:
-            return _is_locked(self.lock)
+            return _is_locked(self.lock) or has_writer(self.ledger)
         except FileNotFoundError:
-            return False
+            return has_writer(self.ledger)
         except OSError as error:
             raise disk_error(self.lock, error) from error
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from vipsync.errors import DiskError, FolderHeld
 from vipsync.folder.adoption import marked_id, take_script_session
 from vipsync.folder.claims import note_claim, refuse_claimed
 from vipsync.folder.folder import Identity, SessionFolder, new_id
+from vipsync.folder.guarding import Number, numbers, only_writer, refuse_replaced
 from vipsync.model import replace
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes, SendStatus, Session
@@ -28,9 +30,11 @@ class Hold(Struct, frozen=True):
     ledger: Ledger
     lease: HostLease | None
     taken: ExitStack
+    held: Mapping[Path, Number] = {}
 
     def renew(self) -> None:
-        """Tell other hosts that this one is still at work in the folder."""
+        """Tell other hosts that this one is still at work; raise FolderAbsent where it is no longer alone."""
+        refuse_replaced(self.held)
         if self.lease:
             self.lease.renew()
 
@@ -56,10 +60,13 @@ def take(folder: SessionFolder, known_id: str, wall: Callable[[], float]) -> Hol
         if network := network_file_system(folder.hidden):
             lease = HostLease(folder, wall)
             stack.enter_context(lease.held())
+        else:
+            stack.enter_context(only_writer(folder.ledger))
         ledger = Ledger(folder.ledger, Session(mine.id), network_disk=network)
         stack.callback(ledger.close)
         _note_unanswered(ledger, wall())
-        return Hold(mine.id, ledger, lease, stack.pop_all())
+        held = numbers((folder.lock, folder.ledger))
+        return Hold(mine.id, ledger, lease, stack.pop_all(), held)
 
 
 def _claimed(folder: SessionFolder) -> Identity:
