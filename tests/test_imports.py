@@ -23,7 +23,7 @@ ROOMS = (
     "observe.*",
     "run.*",
     "status.*",
-    "report.*",
+    "report.* service.*",
     "script.*",
     "commands.*",
     "cli __init__ __main__",
@@ -32,7 +32,7 @@ ROOMS = (
 
 PURE_ONES = """
     errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
-    status.status status.words status.overview status.remembered status.results_table
+    service.* status.status status.words status.overview status.remembered status.results_table
 """
 
 IMPURE = {
@@ -50,6 +50,7 @@ IMPURE = {
 ALLOWED = {
     ("model", "os", "stat_result"),  # a type
     ("status.results_table", "io", ""),  # a text in memory
+    ("service.windows", "subprocess", "list2cmdline"),  # how Windows quotes
 }
 ALLOWED_NAMES = {"PurePosixPath"}
 

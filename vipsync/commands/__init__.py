@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from vipsync.commands import account, demo, machine, named, run, status
+    from vipsync.commands import account, demo, log, machine, named, run, service, status
 
-__all__ = ["account", "demo", "machine", "named", "run", "status"]
+__all__ = ["account", "demo", "log", "machine", "named", "run", "service", "status"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
@@ -56,6 +57,7 @@ class Run:
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
         self._supervision = Supervision(os.environ, time.monotonic)
+        self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
         self._recalls = False
 
@@ -74,7 +76,7 @@ class Run:
     def _turned(self, done: Callable[[], bool]) -> bool:
         """Take in that a turn is finished; tell whether it was the last."""
         if self._supervision.is_there:
-            self._supervision.turned(totals(overview(self.statuses.values())))
+            self._supervision.turned(totals(overview(self.statuses.values())), self._version)
         return done() or self._nothing_to_do()
 
     def for_ever(self) -> None:
