@@ -37,13 +37,16 @@ TimeoutAbortSec=2
 """
 """What nobody can wait for in a test; all else is as it is printed."""
 
-SCRIPT = """\
+BEGIN = """\
 exec >/out/log 2>&1
 say() { echo "$1=$2" >> /out/told; }
 property() { systemctl show vipsync --property "$1" --value; }
 reach() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 300 ] || { say missed "$1"; exit 1; }; sleep 0.1; done; }
 echo "vipsync:x:ACCOUNT:ACCOUNT::/var/lib/vipsync:/usr/sbin/nologin" >> /etc/passwd
 echo "vipsync:x:ACCOUNT:" >> /etc/group
+"""
+
+FACILITY = """\
 install -D -m 0600 /given/key /etc/vipsync/api_key
 install -D -m 0644 /given/vipsync.toml /etc/vipsync/vipsync.toml
 install -D -m 0644 /given/vipsync.service /etc/systemd/system/vipsync.service
@@ -76,6 +79,44 @@ journalctl -u vipsync -o cat --no-pager > /out/journal
 """
 
 
+PERSON = """\
+chmod go+x /root
+install -d -o vipsync -g vipsync -m 0700 /run/user/ACCOUNT /var/lib/vipsync
+install -D -m 0644 /given/manager.service /etc/systemd/system/manager.service
+systemctl daemon-reload
+systemctl start manager.service
+person() { setpriv --reuid ACCOUNT --regid ACCOUNT --clear-groups env -i PATH="$PATH" HOME=/var/lib/vipsync XDG_RUNTIME_DIR=/run/user/ACCOUNT "$@"; }
+vipsync() { person PYTHON -P -m vipsync --portal URL "$@"; }
+vipsync login < /given/key
+install -D -o vipsync -m 0644 /given/vipsync.toml /var/lib/vipsync/.config/vipsync/vipsync.toml
+vipsync service > /out/before
+vipsync service install > /out/install
+reach '[ -f /srv/share/group/one/outputs/*/a.mrui.tgz/a.txt ]'
+vipsync service > /out/running
+person systemctl --user show vipsync --property MainPID --value > /out/pid
+say enabled "$(person systemctl --user is-enabled vipsync)"
+vipsync service stop
+say result "$(person systemctl --user show vipsync --property Result --value)"
+code=0; vipsync service > /out/stopped || code=$?
+say code $code
+vipsync service start
+vipsync service uninstall
+say left "$(ls /var/lib/vipsync/.config/systemd/user)"
+code=0; person systemctl --user is-active vipsync || code=$?
+say active $code
+"""
+
+MANAGER = """\
+[Service]
+User=vipsync
+Type=notify
+Delegate=yes
+Environment=XDG_RUNTIME_DIR=/run/user/ACCOUNT HOME=/var/lib/vipsync
+ExecStart=/lib/systemd/systemd --user
+"""
+"""A person's own systemd, as a login would start it."""
+
+
 def skip_where_nothing_boots() -> None:
     """Skip where this machine cannot boot another systemd."""
     if sys.platform != "linux" or os.geteuid():
@@ -95,10 +136,13 @@ def printed_unit(tmp_path: Path, url: str) -> str:
     return said[said.index("[Unit]") :]
 
 
-def boot(tmp_path: Path) -> Mapping[str, str]:
-    """Boot this machine's own tree with the driver; return what it told."""
+def boot(tmp_path: Path, script: str, **files: str) -> Mapping[str, str]:
+    """Boot this machine's own tree, let a script run there with these files; return what it told."""
     given, out = tmp_path / "given", tmp_path / "out"
     out.mkdir()
+    files |= {"driver.service": DRIVER, "driver.sh": BEGIN + script, "key": KEY + "\n"}
+    for name, text in files.items():
+        (given / name).write_text(text.replace("ACCOUNT", str(ACCOUNT)))
     binds = [f"--bind-ro={path}" for path in {sys.base_prefix, sys.prefix, str(ROOT)}]
     binds += [f"--bind-ro={given}:/given", f"--bind={out}:/out"]
     binds += [f"--bind={tmp_path / 'share'}:/srv/share"]
@@ -119,36 +163,35 @@ def boot(tmp_path: Path) -> Mapping[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-@pytest.mark.timeout(300)
-def test_a_real_systemd_starts_watches_and_stops_the_service(tmp_path: Path) -> None:
-    """Results in seconds; back after a kill; a stopped process is given up; a good end; no key anywhere."""
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Make a session folder of the service's account, two levels below what its settings name."""
     skip_where_nothing_boots()
-    given, study = tmp_path / "given", tmp_path / "share" / "group" / "one"
-    given.mkdir()
+    study = tmp_path / "share" / "group" / "one"
+    (study / "inputs").mkdir(parents=True)
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "one"))
+    (study / "inputs" / "a.mrui").write_text("one")
+    for path in (tmp_path / "share", *(tmp_path / "share").rglob("*")):
+        os.chown(path, ACCOUNT, ACCOUNT)
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "vipsync.toml").write_text('folders = ["/srv/share"]\n')
+    return study
+
+
+def spoken(tmp_path: Path) -> str:
+    """Return what explains a failure."""
+    paths = (tmp_path / "console", tmp_path / "out/log", tmp_path / "out/journal")
+    return "".join(f"\n== {path}\n{path.read_text()}" for path in paths if path.exists())
+
+
+@pytest.mark.timeout(300)
+def test_a_real_systemd_starts_watches_and_stops_the_service(tmp_path: Path, study: Path) -> None:
+    """Results in seconds; back after a kill; a stopped process is given up; a good end; no key anywhere."""
     with serve(tmp_path / "host", key=KEY) as served:
-        (study / "inputs").mkdir(parents=True)
-        (study / "settings.toml").write_text(SETTINGS.replace("{name}", "one"))
-        (study / "inputs" / "a.mrui").write_text("one")
-        for path in (tmp_path / "share", *(tmp_path / "share").rglob("*")):
-            os.chown(path, ACCOUNT, ACCOUNT)
-        files = {
-            "vipsync.toml": 'folders = ["/srv/share"]\n',
-            "key": KEY + "\n",
-            "driver.service": DRIVER,
-            "driver.sh": SCRIPT.replace("ACCOUNT", str(ACCOUNT)),
-            "faster.conf": FASTER,
-        }
-        for name, text in files.items():
-            (given / name).write_text(text)
-        (given / "vipsync.service").write_text(printed_unit(tmp_path, served.url))
-        told = boot(tmp_path)
+        unit = {"vipsync.service": printed_unit(tmp_path, served.url), "faster.conf": FASTER}
+        told = boot(tmp_path, FACILITY, **unit)
         launches = served.launches()
-    log = "".join(
-        f"\n== {path}\n{path.read_text()}"
-        for path in (tmp_path / "out/log", tmp_path / "out/journal")
-        if path.exists()
-    )
-    assert told.get("result") == "success", f"{told}{log}"
+    assert told.get("result") == "success", f"{told}{spoken(tmp_path)}"
     assert (told["started"], told["state"], told["code"]) == ("active", "inactive", "0")
     assert told["account"] == str(ACCOUNT)
     assert re.fullmatch(r"1 folder: .* 1 of 1 case done\..* \(vipsync [\d.]+\)", told["status"])
@@ -161,6 +204,23 @@ def test_a_real_systemd_starts_watches_and_stops_the_service(tmp_path: Path) -> 
     for path in [*(tmp_path / "out").iterdir(), *(tmp_path / "share").rglob("*")]:
         if path.is_file():
             assert KEY.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.timeout(300)
+def test_a_persons_own_systemd_runs_what_they_install(tmp_path: Path, study: Path) -> None:
+    """Install, status, stop, start and uninstall, as they are called; what lingering is for is said."""
+    with serve(tmp_path / "host", key=KEY) as served:
+        script = PERSON.replace("PYTHON", sys.executable).replace("URL", served.url)
+        told = boot(tmp_path, script, **{"manager.service": MANAGER})
+    assert told.get("result") == "success", f"{told}{spoken(tmp_path)}"
+    said = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert "No service is installed" in said["before"]
+    assert "loginctl enable-linger" in said["install"]
+    assert said["running"].startswith("Running. 1 folder: ")
+    assert said["stopped"] == "Not running: `vipsync service start`.\n"
+    assert (told["enabled"], told["code"], told["left"]) == ("enabled", "3", "")
+    assert told["active"] != "0"
+    assert any((study / "outputs").glob("*/a.mrui.tgz/a.txt"))
 
 
 def test_the_printed_unit_is_in_order_and_confined(tmp_path: Path) -> None:
