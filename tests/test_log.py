@@ -90,9 +90,12 @@ def test_a_log_is_put_aside_before_it_grows_large(
     """Two older ones are kept; all three are shown, oldest first."""
     monkeypatch.setattr("vipsync.commands.foreground._LOG_SIZE", 400)
     study = served.study(a="one")
+    study.chmod(0o2775)
     assert call("run", "--once", study).code == 0
     kept = sorted(path.name for path in (study / ".vipsync").glob("vipsync.log*"))
     assert kept == ["vipsync.log", "vipsync.log.1", "vipsync.log.2"]
+    modes = {(study / ".vipsync" / name).stat().st_mode & 0o777 for name in kept}
+    assert modes == {0o664}  # whoever else is in the group of this folder goes on with them
     lines = call("log", study).out.splitlines()
     assert lines == sorted(lines, key=lambda line: line[:25])
     assert "Everything is here" in lines[-1]

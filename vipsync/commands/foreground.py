@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
@@ -154,6 +155,15 @@ class Run:
         self.loop.stop()
 
 
+class _Log(RotatingFileHandler):
+    """A log that is put aside before it grows large; the group of its folder can go on with each."""
+
+    def _open(self) -> TextIOWrapper:
+        file = super()._open()
+        share(Path(self.baseFilename))
+        return file
+
+
 class FolderLogs:
     """Write a small log into each folder that this process holds: of what is its own, and of all."""
 
@@ -172,10 +182,7 @@ class FolderLogs:
                 self._begin(root, session.folder.log)
 
     def _begin(self, root: Path, log: Path) -> None:
-        handler = RotatingFileHandler(
-            log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8"
-        )
-        share(log)
+        handler = _Log(log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8")
         handler.setLevel(logging.INFO)
         handler.addFilter(lambda _record: logs.folder() in (None, root))
         handler.setFormatter(logs.Lines(self._name))

@@ -217,40 +217,50 @@ def find_sessions(directory: Path) -> list[SessionFolder]:
 
     Raise NotASession where the directory cannot be read.
     """
+    return [SessionFolder(root) for root in find_roots(directory)]
+
+
+def find_roots(directory: Path) -> list[Path]:
+    """Return the roots of `find_sessions`: cheap, since a process that runs asks again and again."""
     here = SessionFolder(directory)
     try:
         if here.is_session():
-            return [here]
-        return list(_inside(here.root, here.root, MOST_LEVELS))
+            return [here.root]
+        top = str(here.root)
+        return [Path(root) for root in _inside(top, top, MOST_LEVELS)]
     except OSError as error:
         raise NotASession(
             f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
         ) from error
 
 
-def _inside(folder: Path, top: Path, levels: int) -> Iterator[SessionFolder]:
+def _inside(folder: str, top: str, levels: int) -> Iterator[str]:
     """Yield the sessions below a folder; one that cannot be read holds none for this account."""
     for path in _folders_in(folder, top):
-        session = SessionFolder(path)
-        with suppress(OSError):
-            if session.is_session():
-                yield session
-            elif levels > 1:
+        if _is_session(path):
+            yield path
+        elif levels > 1:
+            with suppress(OSError):
                 yield from _inside(path, top, levels - 1)
 
 
-def _folders_in(folder: Path, top: Path) -> list[Path]:
+def _is_session(path: str) -> bool:
+    """Tell what `SessionFolder.is_session` tells, without making Paths: they take most of the time."""
+    there = os.path.isfile(f"{path}/{SETTINGS}")  # noqa: PTH113
+    return there or os.path.isdir(f"{path}/{HIDDEN}")  # noqa: PTH112
+
+
+def _folders_in(folder: str, top: str) -> list[str]:
     """Return the folders in one, sorted; of links those of `top` alone, and only where they lead out of it."""
     with os.scandir(folder) as entries:
-        found = [Path(e.path) for e in entries if not e.name.startswith(".") and _is_own(e, top)]
-    return sorted(found)
+        return sorted(e.path for e in entries if not e.name.startswith(".") and _is_own(e, top))
 
 
-def _is_own(entry: os.DirEntry[str], top: Path) -> bool:
+def _is_own(entry: os.DirEntry[str], top: str) -> bool:
     if not entry.is_symlink():
         return entry.is_dir()
     path = Path(entry.path)
-    return path.parent == top and entry.is_dir() and not _lies_in(path, top)
+    return str(path.parent) == top and entry.is_dir() and not _lies_in(path, Path(top))
 
 
 def _lies_in(path: Path, top: Path) -> bool:

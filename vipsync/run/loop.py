@@ -18,7 +18,7 @@ from vipsync.act.perform import Stopped
 from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
-from vipsync.folder.folder import SessionFolder, find_sessions
+from vipsync.folder.folder import SessionFolder, find_roots
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
@@ -311,13 +311,14 @@ class Loop:
     def _search(self) -> None:
         for directory in self.directories:
             try:
-                found = find_sessions(directory)
+                found = find_roots(directory)
             except NotASession:
                 if not self.sessions:
                     raise
                 continue
-            for folder in found:
-                if folder.root not in self.sessions:
+            for root in found:
+                if root not in self.sessions:
+                    folder = SessionFolder(root)
                     self._let_place_before_go(folder)
                     self.add(folder)
 
