@@ -27,7 +27,7 @@ ROOMS = (
     "status.*",
     "station.*",
     "results.*",
-    "report.*",
+    "report.* service.*",
     "script.*",
     "page.*",
     "commands.*",
@@ -38,7 +38,7 @@ ROOMS = (
 PURE_ONES = """
     errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
     disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.job_log record.lifecycle
-    record.outcomes plan.* script.outcomes settings.policy status.failures status.privacy status.status status.words page.views
+    record.outcomes plan.* script.outcomes service.* settings.policy status.failures status.privacy status.status status.words page.views
     status.overview status.remembered status.results_table station.model station.plan
     results.crate results.facts results.html results.invocations results.page results.tables
 """
@@ -58,6 +58,7 @@ IMPURE = {
 ALLOWED = {
     ("model", "os", "stat_result"),  # a type
     ("status.results_table", "io", ""),  # a text in memory
+    ("service.windows", "subprocess", "list2cmdline"),  # how Windows quotes
 }
 ALLOWED_NAMES = {"PurePosixPath"}
 

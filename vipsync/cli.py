@@ -507,6 +507,32 @@ def page(context: Context, directories: tuple[Path, ...], address: str) -> int:
     return commands.page.page(context.reporter, directories, address)
 
 
+@vipsync.command("log", epilog=_examples("vipsync log my-study", "vipsync log -f"))
+@DIRECTORIES
+@click.option("-f", "--follow", is_flag=True, help="Show what comes, too, until Ctrl-C.")
+@click.pass_obj
+def log_command(context: Context, directories: tuple[Path, ...], *, follow: bool) -> int:
+    """Show what happened in folders, in the order of time."""
+    return commands.log.log(context, directories, follow=follow)
+
+
+SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
+
+
+@vipsync.command("service", epilog=_examples("vipsync service install", "vipsync service"))
+@click.argument("action", type=click.Choice(SERVICE), default="status")
+@click.option("--system", is_flag=True, help="Print the unit of a whole machine; change nothing.")
+@click.option("-f", "--follow", is_flag=True, help="With `log`: show what comes, too.")
+@click.pass_obj
+def service_command(context: Context, action: str, *, system: bool, follow: bool) -> int:
+    """Keep the folders of vipsync.toml in step from boot on: by systemd, launchd or Task Scheduler."""
+    if not system:
+        return commands.service.service(context, action, follow=follow)
+    if action != "install":
+        raise click.UsageError("--system goes with `install`, and only prints.")
+    return commands.service.print_system(context)
+
+
 @vipsync.command("demo", epilog=_examples("vipsync demo"))
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.pass_obj

@@ -10,9 +10,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from vipsync.commands import account, demo, machine, named, page, privacy, run, station, status
+    from vipsync.commands import (
+        account,
+        demo,
+        log,
+        machine,
+        named,
+        page,
+        privacy,
+        run,
+        service,
+        station,
+        status,
+    )
 
-__all__ = ["account", "demo", "machine", "named", "page", "privacy", "run", "station", "status"]
+__all__ = [
+    "account",
+    "demo",
+    "log",
+    "machine",
+    "named",
+    "page",
+    "privacy",
+    "run",
+    "service",
+    "station",
+    "status",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

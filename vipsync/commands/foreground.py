@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -70,6 +71,7 @@ class Run:
         self._logs = FolderLogs(reporter.name)
         self._transfers = TransferFiles(reporter.batches)
         self._supervision = Supervision(os.environ, time.monotonic)
+        self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
         self._recalls = False
         self._galleries: dict[Path, Gallery] = {}
@@ -90,7 +92,7 @@ class Run:
     def _turned(self, done: Callable[[], bool]) -> bool:
         """Take in that a turn is finished; tell whether it was the last."""
         if self._supervision.is_there:
-            self._supervision.turned(totals(overview(self.statuses.values())))
+            self._supervision.turned(totals(overview(self.statuses.values())), self._version)
         return (done() or self._nothing_to_do()) and self._is_made()
 
     def for_ever(self) -> None:
@@ -209,10 +211,12 @@ class Run:
 
 
 class _OwnLog(RotatingFileHandler):
-    """A log that follows no link, in a folder where others may write."""
+    """A log that follows no link, and with which the group of its folder can go on."""
 
     def _open(self) -> TextIOWrapper:
-        return TextIOWrapper(open_own(Path(self.baseFilename), "ab"), encoding=self.encoding)
+        file = TextIOWrapper(open_own(Path(self.baseFilename), "ab"), encoding=self.encoding)
+        share(Path(self.baseFilename))
+        return file
 
 
 def _keeper(
@@ -290,7 +294,6 @@ class FolderLogs:
 
     def _begin(self, root: Path, log: Path) -> None:
         handler = _OwnLog(log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8")
-        share(log)
         handler.setLevel(logging.INFO)
         handler.addFilter(lambda _record: logs.folder() in (None, root))
         handler.setFormatter(logs.Lines(self._name))

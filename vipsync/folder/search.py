@@ -1,4 +1,7 @@
-"""Find session folders and stations: a directory stands for those in it, down to four levels."""
+"""Find session folders and stations: a directory stands for those in it, down to four levels.
+
+Paths are texts here: a process that runs looks again and again, and making Paths takes most of the time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from vipsync.errors import NotASession
-from vipsync.folder.folder import SESSIONS, SessionFolder, is_station
+from vipsync.folder.folder import (
+    HIDDEN,
+    SESSIONS,
+    SETTINGS,
+    STATION_SETTINGS,
+    SessionFolder,
+    is_station,
+)
 
 MOST_LEVELS = 4
 """Levels below a named folder on which sessions are looked for."""
@@ -20,11 +30,17 @@ def find_stations(directory: Path) -> list[Path]:
     if is_station(root):
         return [root]
     with suppress(OSError):
-        return [path for path in _inside(root, root, MOST_LEVELS) if is_station(path)]
+        top = str(root)
+        return [Path(path) for path in _inside(top, top, MOST_LEVELS) if _is_station(path)]
     return []
 
 
 def find_sessions(directory: Path, *, of_stations: bool = True) -> list[SessionFolder]:
+    """Return the sessions of `find_roots`."""
+    return [SessionFolder(root) for root in find_roots(directory, of_stations=of_stations)]
+
+
+def find_roots(directory: Path, *, of_stations: bool = True) -> list[Path]:
     """Return the session that `directory` is, or those inside it, sorted by path; none lies in another.
 
     `of_stations`: those of stations too. Raise NotASession where the directory cannot be read.
@@ -32,49 +48,57 @@ def find_sessions(directory: Path, *, of_stations: bool = True) -> list[SessionF
     here = SessionFolder(directory)
     try:
         if is_station(here.root):
-            return _sessions_of(here.root) if of_stations else []
+            return list(_sessions_of(str(here.root))) if of_stations else []
         if here.is_session():
-            return [here]
-        inside = list(_inside(here.root, here.root, MOST_LEVELS))
+            return [here.root]
+        top = str(here.root)
+        inside = list(_inside(top, top, MOST_LEVELS))
     except OSError as error:
         raise NotASession(
             f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
         ) from error
-    own = [SessionFolder(path) for path in inside if not is_station(path)]
-    stations = [path for path in inside if is_station(path)] if of_stations else []
-    return [*own, *(session for station in stations for session in _sessions_of(station))]
+    stations = [path for path in inside if _is_station(path)]
+    own = [Path(path) for path in inside if path not in stations]
+    theirs = stations if of_stations else []
+    return [*own, *(root for station in theirs for root in _sessions_of(station))]
 
 
-def _sessions_of(station: Path) -> list[SessionFolder]:
-    try:
-        inside = sorted(p for p in (station / SESSIONS).iterdir() if p.is_dir())
-    except FileNotFoundError:
-        return []
-    return [s for s in map(SessionFolder, inside) if s.is_session() and s.root.name[0] != "."]
+def _sessions_of(station: str) -> Iterator[Path]:
+    sessions = f"{station}/{SESSIONS}"
+    with suppress(FileNotFoundError):
+        yield from (Path(path) for path in _folders_in(sessions, sessions) if _is_session(path))
 
 
-def _inside(folder: Path, top: Path, levels: int) -> Iterator[Path]:
+def _inside(folder: str, top: str, levels: int) -> Iterator[str]:
     """Yield the sessions and stations below a folder; one that cannot be read holds none for this account."""
     for path in _folders_in(folder, top):
-        with suppress(OSError):
-            if is_station(path) or SessionFolder(path).is_session():
-                yield path
-            elif levels > 1:
+        if _is_session(path) or _is_station(path):
+            yield path
+        elif levels > 1:
+            with suppress(OSError):
                 yield from _inside(path, top, levels - 1)
 
 
-def _folders_in(folder: Path, top: Path) -> list[Path]:
+def _is_station(path: str) -> bool:
+    return os.path.isfile(f"{path}/{STATION_SETTINGS}")  # noqa: PTH113
+
+
+def _is_session(path: str) -> bool:
+    there = os.path.isfile(f"{path}/{SETTINGS}")  # noqa: PTH113
+    return there or os.path.isdir(f"{path}/{HIDDEN}")  # noqa: PTH112
+
+
+def _folders_in(folder: str, top: str) -> list[str]:
     """Return the folders in one, sorted; of links those of `top` alone, and only where they lead out of it."""
     with os.scandir(folder) as entries:
-        found = [Path(e.path) for e in entries if not e.name.startswith(".") and _is_own(e, top)]
-    return sorted(found)
+        return sorted(e.path for e in entries if not e.name.startswith(".") and _is_own(e, top))
 
 
-def _is_own(entry: os.DirEntry[str], top: Path) -> bool:
+def _is_own(entry: os.DirEntry[str], top: str) -> bool:
     if not entry.is_symlink():
         return entry.is_dir()
     path = Path(entry.path)
-    return path.parent == top and entry.is_dir() and not _lies_in(path, top)
+    return str(path.parent) == top and entry.is_dir() and not _lies_in(path, Path(top))
 
 
 def _lies_in(path: Path, top: Path) -> bool:

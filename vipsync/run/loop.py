@@ -20,7 +20,7 @@ from vipsync.disk.scan import ChangedPaths
 from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.folder.search import find_sessions, find_stations
+from vipsync.folder.search import find_roots, find_stations
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
@@ -428,14 +428,15 @@ class Loop:
     def _search(self) -> None:
         for directory in self.directories:
             try:
-                found = find_sessions(directory, of_stations=self._new_keeper is None)
+                found = find_roots(directory, of_stations=self._new_keeper is None)
             except NotASession:
                 if not self.sessions and not self.keepers:
                     raise
                 continue
             self._find_stations(directory)
-            for folder in found:
-                if folder.root not in self.sessions:
+            for root in found:
+                if root not in self.sessions:
+                    folder = SessionFolder(root)
                     self._let_place_before_go(folder)
                     self.add(folder)
 

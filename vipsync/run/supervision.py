@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+_VERSION = "vipsync "
+
 _BEATS = 4
 """Signs of life within the time after which systemd gives a process up."""
 
@@ -28,10 +30,11 @@ class Supervision:
         """Tell whether somebody listens."""
         return bool(self._address)
 
-    def turned(self, sentence: str) -> None:
-        """Tell that a turn is finished, and what goes on."""
+    def turned(self, sentence: str, program: str = "") -> None:
+        """Tell that a turn is finished, what goes on, and which version it is that runs."""
         if not self.is_there:
             return
+        sentence = f"{sentence} ({_VERSION}{program})" if program else sentence
         lines, now = [], self._clock()
         if not self._ready:
             lines.append("READY=1")
@@ -54,6 +57,12 @@ class Supervision:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
             to.setblocking(False)  # a supervisor that is busy holds nobody up
             to.sendto("\n".join(lines).encode(), address)
+
+
+def version_in(status: str) -> str:
+    """Return the version of the process that said this of itself; empty where it did not."""
+    _, found, rest = status.rpartition(f"({_VERSION}")
+    return rest.removesuffix(")") if found else ""
 
 
 def _seconds_between_beats(environ: Mapping[str, str]) -> float:

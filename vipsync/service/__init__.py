@@ -1,0 +1,1 @@
+"""Files by which a system starts vipsync at boot, and starts it again: texts alone, nothing is touched."""
