@@ -229,8 +229,9 @@ class _Draft:
 
     def plan(self) -> StationPlan:
         """Go through all places, then through all studies with a session, the oldest first."""
-        for name, seen in self.view.places.items():
-            self._read(self.view.state.places[name], seen)
+        for place in self.ordered:
+            if place.id in self.view.places:
+                self._read(place, self.view.places[place.id])
         for place in self.ordered:
             if place.study in self.view.state.studies:
                 continue
@@ -468,7 +469,10 @@ class _Draft:
     ) -> None:
         """Follow a launch that was asked for, until VIP has an execution of it."""
         self.working.add(study.name)
-        if study.request in session.started:
+        requests = {request for request, _ in _launches(study)}
+        carried_out = requests <= session.answered
+        nothing_new = study.ran and carried_out and session.over and not session.code
+        if requests & session.started or nothing_new:
             self.rows.append(replace(study, stage=Stage.STARTED, ran=study.asked))
             return
         fresh = not moving and split(content) <= split(study.content)
@@ -484,7 +488,7 @@ class _Draft:
             self.rows.append(replace(study, stage=Stage.MADE))
         elif not fresh:
             self.rows.append(replace(study, content=content))
-        elif session.over and study.request in session.answered:
+        elif session.over and carried_out:
             self._report(study, StudyState.NEEDS, session.words, asks=True)
         else:
             self.waits = self.waits or not session.over
@@ -492,9 +496,10 @@ class _Draft:
 
     def _tell(self, study: Study, session: SessionSeen) -> None:
         """Leave the requests that a session has not carried out yet; the same ones after a crash."""
-        again = "rerun" if study.ran else "launch"
-        if study.asked > study.ran and study.request not in session.answered:
-            self._act(Action(Act.TELL, study.key, study.request, again))
+        if study.asked > study.ran:
+            for request, word in _launches(study):
+                if request not in session.answered:
+                    self._act(Action(Act.TELL, study.key, request, word))
         if study.pauses and study.pause_request not in session.answered:
             word = "pause" if study.pauses % 2 else "resume"
             self._act(Action(Act.TELL, study.key, study.pause_request, word))
@@ -537,6 +542,12 @@ class _Draft:
         since = study.ended_at or study.asked_at or study.found_at
         name = f"sessions/{study.name}"
         self.reports.append(StudyReport(study.name, state, reason, remedy, name, since, asks))
+
+
+def _launches(study: Study) -> tuple[tuple[str, str], ...]:
+    """Return the requests for a launch: of what is new, and after the first one of what has other files."""
+    new = (study.request, "launch")
+    return (new, (f"{study.request}-again", "rerun")) if study.ran else (new,)
 
 
 def _turn(study: Study) -> tuple[float, int]:
