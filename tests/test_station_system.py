@@ -199,6 +199,19 @@ def test_a_renamed_folder_is_the_same_study(bench: Bench) -> None:
     assert made.sessions() == ["S0001"]
 
 
+def test_a_folder_that_is_renamed_while_its_study_runs_is_followed(bench: Bench) -> None:
+    """The session looks into the folder under its new name, and its results arrive."""
+    bench.job_seconds = lambda _job: 3000.0
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.until(lambda: made.started() == ["S0001"])
+    made.rename("SMITH", "SMITH_JOHN")
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.states()["S0001"] is StudyState.DONE
+    assert "SMITH_JOHN" in (made.session("S0001").settings).read_text()
+
+
 @pytest.mark.parametrize("take", ['"point"', '"copy"'])
 def test_data_that_come_between_asking_and_the_start_wait(
     make_bench: Callable[..., Bench], take: str
@@ -339,6 +352,19 @@ def test_a_lost_table_halts(bench: Bench, tmp_path: Path) -> None:
     bench.run(3600)
     assert "nobody can tell which studies have run" in made.reasons()
     assert made.started() == ["S0001"]
+
+
+def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> None:
+    """A file may be called as its patient is: the table of studies is for everybody."""
+    bench.runner.work = lambda _job: 50
+    signal = TEMPLATE.replace('{ zip = "./", as = "study.zip" }', '"*.mrui"')
+    made = station(bench, template=signal)
+    made.write("EXAM1", {"SMITH.mrui": "1"})
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.NEEDS}
+    assert made.exit_code() == 3
+    assert "exit code 50" in made.reasons()
+    assert "SMITH" not in made.reasons() + (made.root / "STATION.txt").read_text()
 
 
 # kinds of data
