@@ -13,6 +13,7 @@ import pytest
 from boutiques.bosh import bosh
 
 from tests.lab.bench import Bench, Study
+from tests.lab.stations import Station, new_keeper
 from tests.lab.statuses import PIPELINES, states, status
 from vipsync.local import Job
 from vipsync.local.pipelines import mrs_spectrum
@@ -121,3 +122,38 @@ def test_every_rehearsal_runs_and_writes_its_outputs(
     assert ended.exit_code == 0
     assert ended.missing_files == []
     assert len(ended.output_files) == len(descriptor["output-files"])
+
+
+def test_the_example_station_makes_a_session_of_each_exam(
+    make_bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exams with the required signal run, each with its results in a session of its own."""
+    monkeypatch.setenv("VIPSYNC_DATA", str(tmp_path / "private"))
+    bench = make_bench(pipelines=(PIPELINES,))
+    bench.runner.work = spectrum
+    bench.new_keeper = new_keeper
+    export = tmp_path / "export"
+    export.mkdir()
+    root = shutil.copytree(EXAMPLES / "station", bench.root / "station")
+    text = (root / "station.toml").read_text()
+    (root / "station.toml").write_text(text.replace("/mnt/export", str(export)))
+    template = root / "template" / "settings.toml"
+    template.write_text(f'portal = "https://vip.test"\n{template.read_text()}')
+    bench.take(root)
+    made = Station(bench, root, export)
+    bench.run(10)
+    signal = (EXAMPLES / "signals" / "sub-01.mrui").read_bytes()
+    made.write("EXAM1", {"press.mrui": signal})
+    made.write("EXAM2", {"press.mrui": signal + b" ", "steam.mrui": signal})
+    made.write("EXAM3", {"steam.mrui": signal})
+    made.write("EXAM4", {"t1.ima": b"anatomy"})
+    bench.rest()
+    assert sorted(made.states().values()) == ["done", "done", "incomplete", "not ours"]
+    assert bench.executions() == [["press.mrui"], ["press.mrui", "steam.mrui"]]
+    assert made.session("S0001").result("press.mrui.tgz").is_dir()
+    made.write("EXAM1", {"late.mrui": signal + b"  "})
+    bench.rest()
+    made.ask("take-late", "S0001")
+    bench.rest()
+    assert bench.executions()[2:] == [["late.mrui"]]
+    assert made.states()["S0001"] == "done"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.lab.bench import Bench
-from tests.lab.stations import QUIET, Station, station
+from tests.lab.mounts import mount, unmount
+from tests.lab.stations import QUIET, TEMPLATE, Station, station
 from vipsync.station.plan import StudyState
 
 
@@ -82,6 +83,7 @@ def test_what_was_required_may_come_later(bench: Bench) -> None:
     made = station(bench, '[complete]\nrequire = ["*svs*", "t1/*"]\n')
     made.write("SMITH", SVS)
     bench.rest()
+    assert made.started() == []
     more(made)
     bench.rest()
     assert made.started() == ["S0001"]
@@ -197,6 +199,19 @@ def test_a_renamed_folder_is_the_same_study(bench: Bench) -> None:
     assert made.sessions() == ["S0001"]
 
 
+def test_a_folder_that_is_renamed_while_its_study_runs_is_followed(bench: Bench) -> None:
+    """The session looks into the folder under its new name, and its results arrive."""
+    bench.job_seconds = lambda _job: 3000.0
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.until(lambda: made.started() == ["S0001"])
+    made.rename("SMITH", "SMITH_JOHN")
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.states()["S0001"] is StudyState.DONE
+    assert "SMITH_JOHN" in (made.session("S0001").settings).read_text()
+
+
 @pytest.mark.parametrize("take", ['"point"', '"copy"'])
 def test_data_that_come_between_asking_and_the_start_wait(
     make_bench: Callable[..., Bench], take: str
@@ -227,18 +242,18 @@ def test_studies_start_oldest_first_and_a_person_moves_one_up(
 ) -> None:
     """With one slot each runs once, and VIP is clean at the end."""
     bench = make_bench(quota_user=1)
-    bench.job_seconds = lambda _job: 300.0
+    bench.job_seconds = lambda _job: 120.0
     made = station(bench)
-    for number in range(6):
+    for number in range(4):
         made.write(f"EXAM{number}", {"svs/1.rda": str(number)})
         bench.run(5)
-    bench.until(lambda: made.states().get("S0006") is StudyState.QUEUED)
-    made.ask("first", "S0006")
+    bench.until(lambda: made.states().get("S0004") is StudyState.QUEUED)
+    made.ask("first", "S0004")
     bench.rest()
     order = made.started()
-    assert sorted(order) == [f"S000{n}" for n in range(1, 7)]
-    assert order.index("S0006") <= 2
-    order.remove("S0006")
+    assert sorted(order) == [f"S000{n}" for n in range(1, 5)]
+    assert order.index("S0004") <= 2
+    order.remove("S0004")
     assert order == sorted(order)
     assert bench.sessions_on_vip() == []
 
@@ -271,6 +286,46 @@ def test_an_export_that_is_gone_or_empty_or_exchanged_halts(bench: Bench, tmp_pa
     assert made.exit_code() == 0
 
 
+def test_an_emptied_export_halts(bench: Bench) -> None:
+    """A server may have lost its disk behind a mount that stays as it is."""
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.rest()
+    made.drop("SMITH")
+    bench.rest()
+    assert "The export is empty, and studies were in it" in made.reasons()
+    made.write("DOE", {"svs/1.rda": "doe"})
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+    assert made.exit_code() == 0
+
+
+def test_another_disk_in_the_place_of_the_export_halts(bench: Bench) -> None:
+    """A real one, unmounted, and another one mounted in its place."""
+    made = station(bench, take='"copy"')
+    mount(made.export)
+    try:
+        made.write("SMITH", SVS)
+        bench.rest()
+        assert made.started() == ["S0001"]
+        mount(made.export)
+        try:
+            bench.run(60)
+            assert "The export is empty" in made.reasons()
+            made.write("OTHER", {"svs/1.rda": "other"})
+            bench.run(QUIET * 2)
+            assert "another folder than before" in made.reasons()
+            assert made.started() == ["S0001"]
+        finally:
+            unmount(made.export)
+        made.write("DOE", {"svs/1.rda": "doe"})
+        bench.rest()
+        assert made.started() == ["S0001", "S0002"]
+    finally:
+        bench.stop()
+        unmount(made.export)
+
+
 def test_an_export_is_only_read(bench: Bench) -> None:
     """No file of it is changed, made, linked or moved, in either way to take a study."""
     for take in ('"point"', '"copy"'):
@@ -299,7 +354,48 @@ def test_a_lost_table_halts(bench: Bench, tmp_path: Path) -> None:
     assert made.started() == ["S0001"]
 
 
+def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> None:
+    """A file may be called as its patient is: the table of studies is for everybody."""
+    bench.runner.work = lambda _job: 50
+    signal = TEMPLATE.replace('{ zip = "./", as = "study.zip" }', '"*.mrui"')
+    made = station(bench, template=signal)
+    made.write("EXAM1", {"SMITH.mrui": "1"})
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.NEEDS}
+    assert made.exit_code() == 3
+    assert "exit code 50" in made.reasons()
+    assert "SMITH" not in made.reasons() + (made.root / "STATION.txt").read_text()
+
+
 # kinds of data
+
+
+@pytest.mark.parametrize(
+    ("files", "signal"),
+    [
+        (
+            {"svs.rda": ">>> Begin of header <<<\nPatientName: SMITH\n>>> End of header <<<\n"},
+            '"*.rda"',
+        ),
+        (
+            {"svs.SPAR": "examination_name : DOE\n", "svs.SDAT": "\x00\x01"},
+            '{ zip = "./", as = "s.zip" }',
+        ),
+        ({"press.mrui": "signal", "water.mrui": "water"}, '"*.mrui"'),
+        ({"P01234.7": "GE"}, '"*.7"'),
+    ],
+    ids=["Siemens rda", "Philips SPAR and SDAT", "jMRUI", "GE P-file"],
+)
+def test_each_kind_of_spectroscopy_runs_in_a_folder_of_its_exam(
+    bench: Bench, files: dict[str, str], signal: str
+) -> None:
+    """Each file is a case, or all of them are packed; a second exam with the same names is another study."""
+    made = station(bench, template=TEMPLATE.replace('{ zip = "./", as = "study.zip" }', signal))
+    made.write("EXAM1", files)
+    made.write("EXAM2", {name: f"{text}2" for name, text in files.items()})
+    bench.rest()
+    assert sorted(made.started()) == ["S0001", "S0002"]
+    assert set(made.states().values()) == {StudyState.DONE}
 
 
 def test_a_lone_p_file_is_known_by_its_content(bench: Bench) -> None:
@@ -355,3 +451,22 @@ def test_no_name_of_the_export_reaches_vip_or_a_log(bench: Bench, caplog: Any) -
     everything = [*told, *names, *words, caplog.text, made.reasons(), *bench.vip_files()]
     everything += [str(e.submission) for e in bench.started()]
     assert not [text for text in everything if "SMITH" in text or "JOHN" in text]
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_two_hundred_studies_start_once_each_oldest_first(make_bench: Callable[..., Bench]) -> None:
+    """With one slot; VIP is clean at the end."""
+    bench = make_bench(quota_user=1)
+    made = station(bench)
+    for number in range(200):
+        made.write(f"EXAM{number:03}", {"svs/1.rda": str(number)})
+    bench.until(lambda: len(made.started()) > 3)
+    made.ask("first", "S0200")
+    bench.rest()
+    order = made.started()
+    assert len(order) == len(set(order)) == 200
+    assert order.index("S0200") < 10
+    order.remove("S0200")
+    assert order == sorted(order)
+    assert bench.sessions_on_vip() == []

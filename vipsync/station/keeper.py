@@ -11,11 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vipsync.disk.files import unreadable
-from vipsync.disk.scan import ChangedPaths, Identity, identity, network_file_system, scan_interval
+from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.model import FileState, replace
 from vipsync.plan.draft import Level
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import LaunchStatus
+from vipsync.run.dispatch import fault
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 from vipsync.station.backroom import Backroom
@@ -91,6 +93,7 @@ class Keeper:
         self._actions: dict[str, Action] = {}
         self._failed: dict[str, tuple[str, float]] = {}
         self._scan_at = 0.0
+        self._rested = 0.0
         self._healthy = False
         self._saved: FileState | None = None
         self._by_hand: frozenset[Path] = frozenset()
@@ -170,9 +173,17 @@ class Keeper:
             self.trouble = None
             self._steps(sessions)
         except VipsyncError as error:
-            self.trouble = error
-            self.due = now + TROUBLE_PAUSE
+            self._halt(error, now)
+        except OSError as error:  # what cannot be read is not known to be gone
+            self._halt(unreadable(self.root, error), now)
+        except Exception as error:  # one station's fault must not stop the others
+            logger.exception("a turn failed unexpectedly")
+            self._halt(fault(error), now)
         self._publish()
+
+    def _halt(self, error: VipsyncError, now: float) -> None:
+        self.trouble = error
+        self.due = now + TROUBLE_PAUSE
 
     def _steps(self, sessions: Mapping[Path, Reconciler]) -> None:
         """Plan until there is nothing more to do at once."""
@@ -252,11 +263,16 @@ class Keeper:
         self._healthy = healthy
         now = self._timing.clock()
         only: set[str] | None = set(self.plan.look) if self.plan else None
+        if survey.pins() != self.ledger.state.station.pins:
+            only = None
         for export, changed in hints.items():
             if export < 0:  # its own folder: settings and requests are read anyway
                 continue
             places = survey.hinted(export, changed)
             only = None if only is None or places is None else only | places
+        if only is None and now < self._rested:  # it was costly, and is asked for often
+            self._scan_at = min(self._scan_at, self._rested)
+            return
         if now >= self._scan_at:
             only = None
         if only is not None and not only:
@@ -265,9 +281,8 @@ class Keeper:
         if only is None:
             self._require_exports(survey)
             self._by_hand = self._asked_by_hand()
-            self._scan_at = self._timing.clock() + scan_interval(
-                survey.last_duration, healthy=healthy
-            )
+            now, cost = self._timing.clock(), survey.last_duration
+            self._scan_at, self._rested = now + scan_interval(cost, healthy=healthy), now + 4 * cost
         private = self._private
         if private and any(name not in private.places for name in survey.spots):
             private.places |= {n: str(spot.whole) for n, spot in survey.spots.items()}
@@ -276,7 +291,7 @@ class Keeper:
     def _require_exports(self, survey: Survey) -> None:
         """Raise FolderAbsent where an export is empty, or another one than before (S6)."""
         state = self.ledger.state
-        pins = tuple(map(_pin, map(identity, survey.exports)))
+        pins = survey.pins()
         known = list(state.places.values())
         there = [p for p in known if p.id in survey.seen]
         empty = [e for e in survey.exports if not any(e.iterdir())]
@@ -420,11 +435,17 @@ def session_seen(session: Reconciler) -> SessionSeen:
     status = status_of(session.snapshot, session.plan, "")
     asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
     words = f"{asking[0].subject}: {asking[0].text}" if asking else status.sentence
+    words = _without_files(words, session.snapshot) if asking else words
     started = {x.request for x in state.launches.values() if x.status is LaunchStatus.STARTED}
     return SessionSeen(
         frozenset(state.requests), frozenset(started), session.at_rest, status.exit_code, words
     )
 
 
-def _pin(which: Identity) -> str:
-    return f"{which.device}:{which.inode}"
+def _without_files(words: str, snapshot: Snapshot) -> str:
+    """Return words without names of files: scanners give them the names of patients."""
+    paths = {name for path in snapshot.files for name in (path, path.rpartition("/")[2])}
+    cases = {case.id for case in snapshot.cases.cases}
+    for name in sorted(paths | cases, key=len, reverse=True):
+        words = words.replace(name, "…")
+    return words

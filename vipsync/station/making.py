@@ -128,7 +128,7 @@ def _each_content_once(
     seen = set[str]()
     found = []
     for whole, files in sources:
-        contents = {name: content_of(path) for name, path in files}
+        contents = {name: content_of(path, name) for name, path in files}
         fresh = [(name, path) for name, path in files if contents[name] not in seen]
         seen.update(contents.values())
         if fresh:
@@ -219,7 +219,8 @@ def tell(folder: StationFolder, study: Study, request: str, word: str) -> None:
     if session.identity() is None:
         session.claim(new_id())
     if not (session.requests / f"{request}.json").exists():
-        session.ask(Request(request, Command(word)))
+        options = {"which": "outdated"} if word == Command.RERUN else {}
+        session.ask(Request(request, Command(word), options=options))
 
 
 def words_of(error: Exception) -> str:

@@ -229,8 +229,9 @@ class _Draft:
 
     def plan(self) -> StationPlan:
         """Go through all places, then through all studies with a session, the oldest first."""
-        for name, seen in self.view.places.items():
-            self._read(self.view.state.places[name], seen)
+        for place in self.ordered:
+            if place.id in self.view.places:
+                self._read(place, self.view.places[place.id])
         for place in self.ordered:
             if place.study in self.view.state.studies:
                 continue
@@ -301,7 +302,8 @@ class _Draft:
 
     def _standing(self, place: Place, seen: Seen) -> tuple[StudyState | None, str, str]:
         """Return how a place stands, why, and what a person can do; no state where it is complete."""
-        failed = self.view.failed.get(Action(Act.READ, place.id).key, "")
+        quiet = seen.quiet >= self._quiet(place)
+        failed = self.view.failed.get(Action(Act.READ, place.id).key, "") if quiet else ""
         found = place.contents
         if place.word == "skip":
             return StudyState.SKIPPED, "by a person", ""
@@ -316,7 +318,9 @@ class _Draft:
         if found.problem:
             return StudyState.HELD, found.problem, ""
         if same := self._same(place):
-            return StudyState.SAME, f"as {same}: it was exported again", ""
+            if same.home not in self.view.places:  # its folder has another name now
+                self.rows.append(replace(place, joined=same.key))
+            return StudyState.SAME, f"as {same.name}: it was exported again", ""
         if place.word == "complete":
             return (None, "", "") if not self._split(place) else self._held_split()
         return self._complete(place)
@@ -355,18 +359,17 @@ class _Draft:
     def _held_split() -> tuple[StudyState, str, str]:
         return StudyState.HELD, "it lies in several folders", 'Write take = "copy" in station.toml.'
 
-    def _same(self, place: Place) -> str:
+    def _same(self, place: Place) -> Study | None:
         """Return the study that has just the contents of a place which has no id of its own."""
         hashes = place.contents.hashes
         if place.study != place.id or not hashes:
-            return ""
+            return None
         for study in self.view.state.studies.values():
-            if study.content == hashes or (not study.content and study.filled == hashes):
-                return study.name
             home = self.view.state.places.get(study.home)
-            if home and home.id != place.id and home.contents.hashes == hashes:
-                return study.name
-        return ""
+            read = home.contents.hashes if home and home.id != place.id else ""
+            if hashes in (study.content, study.filled, read):
+                return study
+        return None
 
     def _places(self, key: str) -> list[Place]:
         """Return the places of a study that a person has not set aside."""
@@ -414,6 +417,9 @@ class _Draft:
                 self.rows.append(replace(study, stage=study.after_filling))
             case Stage.FILLED:
                 self._queue(study, places, moving, content)
+            case Stage.ASKED | Stage.STARTED if self._has_moved(study, places):
+                self._do(study, Action(Act.POINT, study.key, places=(places[0].id,)))
+                self.working.add(study.name)
             case Stage.ASKED:
                 self._asked(study, session, moving, content)
             case Stage.STARTED | Stage.ENDED:
@@ -435,7 +441,7 @@ class _Draft:
             self._report(study, StudyState.ARRIVING, "more data come")
         elif self.settings.copies and content != study.filled:
             self.rows.append(replace(study, stage=Stage.MADE))
-        elif not self.settings.copies and study.home not in {p.id for p in places}:
+        elif self._has_moved(study, places):
             self._do(study, Action(Act.POINT, study.key, places=(places[0].id,)))
         elif self._ahead(study):
             self._report(study, StudyState.QUEUED, f"{len(self._ahead(study))} before it")
@@ -443,6 +449,11 @@ class _Draft:
         else:
             asked = replace(study, stage=Stage.ASKED, asked=study.asked + 1, content=content)
             self.rows.append(replace(asked, asked_at=self.view.wall, word=""))
+
+    def _has_moved(self, study: Study, places: Sequence[Place]) -> bool:
+        """Tell whether the folder that a session looks into is gone, and its study is in another one."""
+        ids = {place.id for place in places}
+        return bool(ids) and not self.settings.copies and study.home not in ids
 
     def _ahead(self, study: Study) -> list[Study]:
         """Return the studies that start before this one."""
@@ -468,7 +479,10 @@ class _Draft:
     ) -> None:
         """Follow a launch that was asked for, until VIP has an execution of it."""
         self.working.add(study.name)
-        if study.request in session.started:
+        requests = {request for request, _ in _launches(study)}
+        carried_out = requests <= session.answered
+        nothing_new = study.ran and carried_out and session.over and not session.code
+        if requests & session.started or nothing_new:
             self.rows.append(replace(study, stage=Stage.STARTED, ran=study.asked))
             return
         fresh = not moving and split(content) <= split(study.content)
@@ -484,7 +498,7 @@ class _Draft:
             self.rows.append(replace(study, stage=Stage.MADE))
         elif not fresh:
             self.rows.append(replace(study, content=content))
-        elif session.over and study.request in session.answered:
+        elif session.over and carried_out:
             self._report(study, StudyState.NEEDS, session.words, asks=True)
         else:
             self.waits = self.waits or not session.over
@@ -492,9 +506,10 @@ class _Draft:
 
     def _tell(self, study: Study, session: SessionSeen) -> None:
         """Leave the requests that a session has not carried out yet; the same ones after a crash."""
-        again = "rerun" if study.ran else "launch"
-        if study.asked > study.ran and study.request not in session.answered:
-            self._act(Action(Act.TELL, study.key, study.request, again))
+        if study.asked > study.ran:
+            for request, word in _launches(study):
+                if request not in session.answered:
+                    self._act(Action(Act.TELL, study.key, request, word))
         if study.pauses and study.pause_request not in session.answered:
             word = "pause" if study.pauses % 2 else "resume"
             self._act(Action(Act.TELL, study.key, study.pause_request, word))
@@ -537,6 +552,12 @@ class _Draft:
         since = study.ended_at or study.asked_at or study.found_at
         name = f"sessions/{study.name}"
         self.reports.append(StudyReport(study.name, state, reason, remedy, name, since, asks))
+
+
+def _launches(study: Study) -> tuple[tuple[str, str], ...]:
+    """Return the requests for a launch: of what is new, and after the first one of what has other files."""
+    new = (study.request, "launch")
+    return (new, (f"{study.request}-again", "rerun")) if study.ran else (new,)
 
 
 def _turn(study: Study) -> tuple[float, int]:

@@ -83,7 +83,7 @@ def read_place(
     for name, path in files:
         stop()
         words[name] = None
-        hashes.add(content_of(path))
+        hashes.add(content_of(path, "" if lone else name))
         try:
             header = _header(path)
         except NoDicom:
@@ -113,13 +113,17 @@ def _by_itself(secret: bytes, place: str, hashes: set[str], *, lone: bool) -> st
     return hidden_name(secret, "content", *sorted(hashes)) if lone else place
 
 
-def content_of(path: Path) -> str:
-    """Return what tells a file's content from others; of DICOM without the header of its transfer."""
+def content_of(path: Path, name: str) -> str:
+    """Return what tells a file from others: its name in the study and its content.
+
+    DICOM is known by its data set alone: a receiver names files, and writes a header of its own.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(_MAGIC_AT + 16)
-            file.seek(_data_at(start))
-            digest = hashlib.sha256()
+            data_at = _data_at(start)
+            file.seek(data_at)
+            digest = hashlib.sha256(b"" if data_at else f"{name}\0".encode("utf-8", "replace"))
             while block := file.read(BLOCK):
                 digest.update(block)
     except OSError as error:

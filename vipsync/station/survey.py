@@ -150,7 +150,8 @@ class Survey:
                 return fingerprint(folders_below(spot.whole))
             return fingerprint([("", [(spot.whole.name, _state(spot.whole.lstat()))])])
         except OSError as error:
-            return Seen(_UNREADABLE, 0, 0, 0.0, 0.0, why(error))
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            return Seen(_UNREADABLE, 0, 0, 0.0, 0.0, "" if gone else why(error))
 
     # which places there are
 
@@ -194,20 +195,34 @@ class Survey:
         self.others = sum(not file.place for file in files.values())
         return spots
 
+    def pins(self) -> tuple[str, ...]:
+        """Return device and inode of each export; raise FolderAbsent where one is not there."""
+        return tuple(f"{at.device}:{at.inode}" for at in map(_identity, self.exports))
+
     # for those who read or copy
 
     def hinted(self, export: int, hints: Collection[str] | None) -> set[str] | None:
         """Return the places in which paths of an export lie; None: everything must be looked at."""
         if hints is None or self._pattern is None:
             return None
-        depth, found = self._pattern.text.count("/") + 1, set[str]()
+        root, depth, found = self.exports[export], self._pattern.text.count("/") + 1, set[str]()
         for hint in hints:
-            parts = hint.split("/")
-            name = self._place(self.exports[export], "/".join(parts[:depth]))
-            if name not in self.spots:
-                return None
+            path = "/".join(hint.split("/")[:depth])
+            if path.count("/") + 1 < depth:
+                return None  # a folder of places came or went
+            name = self._place(root, path)
+            if name not in self.spots and not self._is_place(root / path, path):
+                continue
+            self.spots.setdefault(name, Spot(root, path))
             found.add(name)
         return found
+
+    def _is_place(self, whole: Path, path: str) -> bool:
+        """Tell whether a path that is new in an export is a place."""
+        pattern = self._pattern
+        if pattern is None or whole.is_symlink() or not pattern.readings(nfc(path)):
+            return False
+        return whole.is_dir() if pattern.is_folder else whole.is_file()
 
     def files(self, name: str) -> list[tuple[str, Path]]:
         """Return the files of a place by their path in it, but for what half-done copies leave."""
@@ -267,7 +282,10 @@ def folders_below(root: Path) -> Iterator[tuple[str, list[tuple[str, _State]]]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
-                    info = entry.stat(follow_symlinks=False)
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # it went meanwhile, which the next look tells
                     state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
                     states.append((entry.name, state))
                 elif entry.is_dir(follow_symlinks=False):
