@@ -108,7 +108,8 @@ class Watched:
             before = self._places[1] if self._places else (root / "inputs", root / "outputs")
             self._places = (stamp, before)
             with suppress(VipsyncError):
-                self._places = (stamp, places(root, load(root)))
+                if self.folder.settings.is_file():
+                    self._places = (stamp, places(root, load(root)))
         return self._places[1]
 
 
@@ -186,11 +187,14 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _told(folder: SessionFolder, stamp: Stamp) -> Status | None:
-    return read_status(folder) if stamp and stamp[1] <= LARGEST else None
+    whole = stamp and stamp[1] <= LARGEST and folder.report.is_file()
+    return read_status(folder) if whole else None
 
 
 def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
     """Return what the process that works there last said of its transfers."""
+    if not folder.progress.is_file():
+        return ()
     try:
         with folder.progress.open("rb") as file:
             return _BATCHES.decode(file.read(_LARGEST_PROGRESS))
