@@ -101,7 +101,14 @@ def test_a_folder_in_which_nothing_ever_ran_says_so(tmp_path: Path) -> None:
     """There is no status yet."""
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "settings.toml").touch()
-    assert "vipsync has not run here yet" in Paged(tmp_path).get("/").text
+    page = Paged(tmp_path / "new")
+    page.enter()
+    assert "vipsync has not run here yet" in page.get("/").text
+    text = page.get(page.of(tmp_path / "new")).text
+    assert f"<code>vipsync run {tmp_path / 'new'}</code> starts it" in text
+    assert 'name="wish"' not in text
+    assert page.ask(tmp_path / "new", "pause").status_code == 409
+    assert files_below(tmp_path / "new") == {"settings.toml": b""}
 
 
 def test_a_folder_that_is_made_later_is_found_and_one_that_went_is_gone(

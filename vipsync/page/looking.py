@@ -203,5 +203,5 @@ def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
 
 
 def _unheard(folder: SessionFolder) -> Status:
-    name, sentence = folder.root.name, "vipsync has not run here yet."
+    name, sentence = folder.root.name, "vipsync has not run here yet: `vipsync run DIR` starts it."
     return Status(folder=str(folder.root), session=name, id="", phase="", sentence=sentence)
