@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from boutiques.bosh import bosh
 
 from tests.lab.bench import Bench, Study
+from tests.lab.browser import chromium
 from tests.lab.stations import Station, new_keeper
 from tests.lab.statuses import PIPELINES, states, status
 from vipsync.local import Job
@@ -157,3 +160,20 @@ def test_the_example_station_makes_a_session_of_each_exam(
     bench.rest()
     assert bench.executions()[2:] == [["late.mrui"]]
     assert made.states()["S0001"] == "done"
+
+
+@pytest.mark.timeout(300)
+def test_the_pictures_of_the_readme_are_made_by_their_script(tmp_path: Path) -> None:
+    """The same ones as those that lie there, in kind and size."""
+    with chromium():
+        pass  # else it is skipped
+    command = [sys.executable, str(EXAMPLES / "make_pictures.py"), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    shown = {path.name: path for path in (EXAMPLES / "pictures").iterdir()}
+    made = {path.name: path for path in tmp_path.iterdir()}
+    assert made.keys() == shown.keys() == {"page.png", "spectrum.svg"}
+    assert made["spectrum.svg"].read_text() == shown["spectrum.svg"].read_text()
+    width = slice(16, 20)  # of a PNG's first chunk
+    assert made["page.png"].read_bytes()[width] == shown["page.png"].read_bytes()[width]
+    readme = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    assert all(f"](examples/pictures/{name})" in readme for name in shown)

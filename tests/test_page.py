@@ -29,6 +29,7 @@ from vipsync.plan.standing import CaseState
 from vipsync.report.progress import Batch, Transfer
 from vipsync.status.failures import Failure
 from vipsync.status.publish import Publisher
+from vipsync.status.status import ExecutionReport
 
 FAILED = Failure(
     CaseState.FAILED,
@@ -100,7 +101,14 @@ def test_a_folder_in_which_nothing_ever_ran_says_so(tmp_path: Path) -> None:
     """There is no status yet."""
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "settings.toml").touch()
-    assert "vipsync has not run here yet" in Paged(tmp_path).get("/").text
+    page = Paged(tmp_path / "new")
+    page.enter()
+    assert "vipsync has not run here yet" in page.get("/").text
+    text = page.get(page.of(tmp_path / "new")).text
+    assert f"<code>vipsync run {tmp_path / 'new'}</code> starts it" in text
+    assert 'name="wish"' not in text
+    assert page.ask(tmp_path / "new", "pause").status_code == 409
+    assert files_below(tmp_path / "new") == {"settings.toml": b""}
 
 
 def test_a_folder_that_is_made_later_is_found_and_one_that_went_is_gone(
@@ -509,6 +517,21 @@ def test_a_status_of_others_making_breaks_nothing(page: Paged, study: Path) -> N
     for content in (b"", b"[]", b"{" * 100_000, b'{"folder": 1}', b"\xff" * 100):
         SessionFolder(study).report.write_bytes(content)
         assert page.get(page.of(study)).status_code == 200
+    SessionFolder(study).report.unlink()
+    for pipe in (
+        SessionFolder(study).report,
+        SessionFolder(study).progress,
+        study / "settings.toml",
+    ):
+        os.mkfifo(pipe)
+    assert page.get(page.of(study)).status_code == 200
+    SessionFolder(study).report.unlink()
+    lead = ExecutionReport("workflow-1", "Running", None, {"odd": 1}, "../inputs")
+    (study / "inputs").mkdir()
+    (study / "inputs" / "patient.svg").touch()
+    tell(study, report(study, executions=(lead,)))
+    for path in (page.of(study), page.of(study, "execution/workflow-1")):
+        assert "patient" not in page.get(path).text
     odd = report(study, counts={"odd": 3}, phase="odd", executions=(), since=1e30, written=-1e30)
     tell(study, odd)
     assert page.get(page.of(study)).status_code == 200
@@ -632,6 +655,7 @@ def test_each_start_has_a_token_of_its_own() -> None:
     assert all(link.startswith("http://[::1]:1/?token=") for link in links)
     assert Access("::1", 1).private
     assert ORIGIN.startswith("http://127.")
+    assert Access("0.0.0.0", 1).link.startswith(f"http://{socket.gethostname()}:1/")
 
 
 def test_the_command_prints_the_link_and_serves_until_it_is_interrupted(

@@ -234,10 +234,11 @@ def test_a_change_keeps_what_a_person_has_opened_and_where_the_keyboard_is(
     page.locator("#b-pause").focus()
     root = tmp_path / "needs-a-person"
     tell(root, report(root, [case("new")], sentence="All is well.", exit_code=3))
-    page.get_by_text("All is well.").wait_for()
+    page.locator("#head").get_by_text("All is well.").wait_for()
     assert page.get_by_role("button", name="Finish this session").is_visible()
     assert page.get_by_label("Words").input_value() == "sub"
     assert page.evaluate("document.activeElement.id") == "b-pause"
+    assert page.locator("#news").inner_text() == "All is well."
 
 
 def test_a_result_that_is_hostile_does_nothing(
@@ -300,7 +301,7 @@ def test_a_day_at_the_page(open_page: Callable[..., Page], tmp_path: Path) -> No
             broken.clear()
             page.get_by_role("button", name="Run failed again (1)").click()
             page.get_by_text("Running", exact=True).first.wait_for(timeout=60_000)
-            page.get_by_text("3 cases done").wait_for(timeout=60_000)
+            page.locator("#head").get_by_text("3 cases done").wait_for(timeout=60_000)
             page.locator("summary", has_text="Finish").click()
             page.get_by_role("button", name="Finish this session").click()
             page.get_by_text("Nothing of this session is on VIP.").wait_for(timeout=60_000)

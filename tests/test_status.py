@@ -15,9 +15,10 @@ from tests.lab.builders import (
     snapshot,
     there,
 )
-from vipsync.model import ExecutionStatus, Job, replace
+from vipsync import actions as do
+from vipsync.model import ExecutionStatus, Job, RelPath, replace
 from vipsync.plan.plan import plan
-from vipsync.rows import Row, Session
+from vipsync.rows import JobLog, Row, Session
 from vipsync.status.status import status_of
 
 AB = {"a.dat": "one", "b.dat": "three"}
@@ -97,3 +98,21 @@ def test_a_launch_that_asks_again_for_a_slot_is_queued(
     assert status.starting == starting
     assert ("Starting" in status.sentence) is bool(starting)
     assert ("queued" in status.sentence) is not bool(starting)
+
+
+def test_what_failed_is_told_with_its_log_where_that_is_on_its_way() -> None:
+    """Not twice, and not for longer than it is fetched: before and after, it asks for a person."""
+    failed = execution("e1", ExecutionStatus.EXECUTION_FAILED, jobs=(Job(1, "ERROR", 50),))
+    rows = (launched("a.dat", "one", execution_id="e1"), failed)
+    moment = snapshot(*READY, *rows, session=OPEN, files={"a.dat": "one"}, memory=memory())
+    before = status_of(moment, plan(moment), "/s")
+    assert (len(before.failures), before.exit_code) == (1, 3)
+    moment.memory.under_way.add(do.Key(do.FetchLogs, "e1 1"))
+    on_its_way = status_of(moment, plan(moment), "/s")
+    assert (on_its_way.failures, on_its_way.exit_code, on_its_way.hearing) == ((), 0, 1)
+    assert on_its_way.sentence == "Fetching the logs of 1 failed job."
+    moment.memory.under_way.clear()
+    log = JobLog("e1 1", (RelPath("e1/logs/job-1.stdout.txt"),), "no peak", ("reading", "no peak"))
+    moment.state.put([log])
+    (after,) = status_of(moment, plan(moment), "/s").failures
+    assert (after.reason, after.said) == ("no peak", ("reading", "no peak"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from vipsync.page.looking import Folders, Seen, Watched
 from vipsync.page.results import Shown, opened, results_in
 from vipsync.report.text import batch_text, paragraph, printable
 from vipsync.status import words
-from vipsync.status.status import count
+from vipsync.status.status import ExecutionReport, count
 
 PICTURES = 24
 """Pictures on a folder's page."""
@@ -68,14 +70,15 @@ def _shown(value: object) -> object:
 
 
 def _when(seconds: float) -> str:
-    try:
+    with suppress(ValueError, OverflowError, OSError):  # a status of others' making
         return words.when(seconds)
-    except (ValueError, OverflowError, OSError):  # a status of others' making
-        return ""
+    return ""
 
 
 def _iso(seconds: float) -> str:
-    return _when(seconds).replace(" UTC", "Z").replace(" ", "T")
+    with suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return ""
 
 
 def _without(sentence: str, need: views.Need) -> str:
@@ -83,7 +86,7 @@ def _without(sentence: str, need: views.Need) -> str:
     return sentence.removeprefix(f"{need}: ")
 
 
-def _coded(text: str, root: Path) -> Markup:
+def _coded(text: str, root: Path | str) -> Markup:
     """Return a text whose commands are set apart, and name this folder, so that they can be copied."""
     parts = [escape(paragraph(part)) for part in text.split("`")]
     for number in range(1, len(parts) - 1, 2):
@@ -163,7 +166,6 @@ class _Page:
     def _folder(self, key: str) -> str:
         (watched, seen), choice = self._one(key), _choice()
         newest = seen.status.executions[::-1]
-        pictures = [p for e in newest[:_NEWEST] for p in _pictures(watched, e.folder)]
         return self._rendered(
             "folder.html",
             seen=seen,
@@ -172,7 +174,7 @@ class _Page:
             choice=choice,
             cases=views.chosen_cases(seen.status, choice),
             executions=newest,
-            pictures=pictures[:PICTURES],
+            pictures=_pictures(watched, newest[:_NEWEST]),
         )
 
     def execution(self, key: str, id_: str) -> Any:
@@ -276,10 +278,14 @@ def _leave(watched: Watched, wish: views.Wish) -> None:
         abort(500, f"{error.message} {error.remedy}")
 
 
-def _pictures(watched: Watched, folder: str) -> list[Shown]:
-    if not folder:
-        return []
-    return [shown for shown in results_in(watched.outputs, folder)[0] if shown.is_picture]
+def _pictures(watched: Watched, executions: Iterable[ExecutionReport]) -> list[Shown]:
+    """Return pictures of the newest executions, looking no further than for what is shown."""
+    found: list[Shown] = []
+    for execution in executions:
+        if len(found) < PICTURES and execution.folder:
+            shown, _ = results_in(watched.outputs, execution.folder)
+            found += (one for one in shown if one.is_picture)
+    return found[:PICTURES]
 
 
 def _choice() -> views.Choice:

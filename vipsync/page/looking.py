@@ -109,7 +109,8 @@ class Watched:
             before = self._places[1] if self._places else (root / "inputs", root / "outputs")
             self._places = (stamp, before)
             with suppress(VipsyncError):
-                self._places = (stamp, places(root, load(root)))
+                if self.folder.settings.is_file():
+                    self._places = (stamp, places(root, load(root)))
         return self._places[1]
 
 
@@ -187,11 +188,14 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _told(folder: SessionFolder, stamp: Stamp) -> Status | None:
-    return read_status(folder) if stamp and stamp[1] <= LARGEST else None
+    whole = stamp and stamp[1] <= LARGEST and folder.report.is_file()
+    return read_status(folder) if whole else None
 
 
 def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
     """Return what the process that works there last said of its transfers."""
+    if not folder.progress.is_file():
+        return ()
     try:
         with folder.progress.open("rb") as file:
             return _BATCHES.decode(file.read(_LARGEST_PROGRESS))
@@ -200,5 +204,5 @@ def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
 
 
 def _unheard(folder: SessionFolder) -> Status:
-    name, sentence = folder.root.name, "vipsync has not run here yet."
+    name, sentence = folder.root.name, "vipsync has not run here yet: `vipsync run DIR` starts it."
     return Status(folder=str(folder.root), session=name, id="", phase="", sentence=sentence)

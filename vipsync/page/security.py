@@ -12,6 +12,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
+from functools import cache
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -66,7 +67,9 @@ class Access(Struct, frozen=True):
     @property
     def link(self) -> str:
         """The address with which a person may see everything, and ask."""
-        return f"{address_of(self.host, self.port)}/?token={self.token}"
+        everywhere = _is_address(self.host) and ipaddress.ip_address(self.host).is_unspecified
+        host = socket.gethostname() if everywhere else self.host
+        return f"{address_of(host, self.port)}/?token={self.token}"
 
     def is_token(self, text: str | None) -> bool:
         """Tell whether this is the token, in the same time whatever it is."""
@@ -83,7 +86,7 @@ class Access(Struct, frozen=True):
             return False
         if self.private:
             return name == "localhost" or is_loopback(name)
-        return _is_address(name) or name in {*map(str.lower, _own_names()), self.host.lower()}
+        return _is_address(name) or name in {*_own_names(), self.host.lower()}
 
 
 def from_elsewhere(headers: Headers, own: str) -> bool:
@@ -120,8 +123,9 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _own_names() -> set[str]:
-    return {socket.gethostname(), socket.getfqdn()}
+@cache  # to ask for them may take seconds
+def _own_names() -> frozenset[str]:
+    return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
 
 
 def _split(host: str) -> tuple[str, int]:

@@ -139,7 +139,9 @@ class Wish(Struct, frozen=True):
 
 
 def wishes(status: Status) -> tuple[Wish, ...]:
-    """Return what can be asked of a folder now."""
+    """Return what can be asked of a folder now: nothing where nothing ever ran."""
+    if not status.id:
+        return ()
     found = []
     if failed := _count(status, _RUN_AGAIN):
         label = f"Run failed again ({failed:,})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -38,12 +38,21 @@ class Failure(Struct, frozen=True):
 
 
 def failures(
-    cases: Iterable[CaseReport], logs: Mapping[str, JobLog], *, by_hand: bool
+    cases: Iterable[CaseReport],
+    logs: Mapping[str, JobLog],
+    hearing: Collection[str] = (),
+    *,
+    by_hand: bool,
 ) -> tuple[Failure, ...]:
-    """Return what went wrong; `by_hand`: nothing starts by itself in this folder."""
+    """Return what went wrong; `by_hand`: nothing starts by itself in this folder.
+
+    What failed in an execution of which a log is on its way (`hearing`) is told when it is here.
+    """
+    awaited = {key.rpartition(" ")[0] for key in hearing}
     groups: dict[tuple[CaseState, str], list[CaseReport]] = {}
     for case in cases:
-        if case.state in _STATES:
+        unheard = case.state is CaseState.FAILED and not case.logs and case.execution in awaited
+        if case.state in _STATES and not unheard:
             groups.setdefault((case.state, case.reason), []).append(case)
     said = {log.files[0]: log.said for log in logs.values() if log.files}
     return tuple(_failure(found, said, by_hand=by_hand) for found in groups.values())

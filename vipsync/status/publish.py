@@ -216,6 +216,7 @@ def troubled(
         starting=0,
         sending=0,
         fetching=0,
+        hearing=0,
         minutes_left=None,
         written=wall,
         exit_code=error.exit_code,

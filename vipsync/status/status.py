@@ -45,7 +45,7 @@ class Status(Struct, frozen=True):
 
     `version` is that of this shape: it grows where a key goes or means something else.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
-    launch that comes next; `files` and `size` (bytes) are what lies on VIP for this session, since
+    launch that comes next; `hearing`: failed jobs whose words are on their way; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
     """
 
@@ -62,6 +62,7 @@ class Status(Struct, frozen=True):
     starting: int = 0
     sending: int = 0
     fetching: int = 0
+    hearing: int = 0
     files: int = 0
     size: int = 0
     since: float | None = None
@@ -107,7 +108,10 @@ def status_of(
         for e in sorted(state.executions.values(), key=lambda e: (e.started or 0.0, e.id))
     )
     by_hand = snapshot.settings.launch.when == "manual"
-    failed = failures(cases, state.logs, by_hand=by_hand)
+    under_way = snapshot.memory.under_way
+    keys = {*(do.key(a) for a in plan.actions), *under_way}
+    hearing = frozenset(key.subject for key in under_way if key.kind is do.FetchLogs)
+    failed = failures(cases, state.logs, hearing, by_hand=by_hand)
     notices = (
         *plan.notices,
         *failure_notices(failed),
@@ -118,7 +122,6 @@ def status_of(
     )
     counts = Counter(str(case.state) for case in cases)
     on_vip = _on_vip(snapshot)
-    keys = {*(do.key(a) for a in plan.actions), *snapshot.memory.under_way}
     status = Status(
         folder=folder,
         session=session_name(snapshot),
@@ -133,6 +136,7 @@ def status_of(
         starting=_starting(plan, snapshot),
         sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
         fetching=sum(key.kind is do.FetchResult for key in keys),
+        hearing=len(hearing),
         files=len(on_vip),
         size=sum(r.size for r in on_vip),
         since=state.session.opened_at,
@@ -296,7 +300,9 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"{count(len(running), 'execution')} running{so_far}")
     if status.fetching:
         parts.append(f"fetching {count(status.fetching, 'result')}")
-    elif _results_to_come(snapshot):
+    if status.hearing:
+        parts.append(f"fetching the logs of {count(status.hearing, 'failed job')}")
+    elif not status.fetching and _results_to_come(snapshot):
         parts.append("results are to come")
     queued = status.counts.get(CaseState.QUEUED, 0)
     if queued and not (status.sending or status.starting):

@@ -20,6 +20,7 @@ function since(seconds) {
 function times() {
   for (const time of document.querySelectorAll("time")) {
     if (!time.title) time.title = time.textContent;
+    if (!time.dateTime) continue;
     const text = since(Math.max(0, (Date.now() - Date.parse(time.dateTime)) / 1000));
     if (time.textContent !== text) time.textContent = text;
   }
@@ -43,7 +44,14 @@ function takeOver(old, fresh) {
 
 const before = new Map();
 
+// For those who do not see the page change: what a folder says now.
+function announce(earlier) {
+  const sentence = document.querySelector("#head .sentence")?.textContent ?? "";
+  if (sentence !== earlier) document.getElementById("news").textContent = sentence;
+}
+
 function show(text) {
+  const earlier = document.querySelector("#head .sentence")?.textContent ?? "";
   const page = new DOMParser().parseFromString(text, "text/html");
   document.title = page.title;
   for (const fresh of page.querySelectorAll("[data-live]")) {
@@ -53,6 +61,7 @@ function show(text) {
     takeOver(old, fresh);
   }
   times();
+  announce(earlier);
 }
 
 // The answer to a page that is up to date comes when it is not any more, or after a while.
