@@ -8,9 +8,10 @@ import pytest
 
 from tests.lab.pipelines import CQUEST
 from vipsync.commands import init
+from vipsync.disk.own_files import OwnFiles
 from vipsync.errors import DiskError, FolderError, NotASession, SettingsError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import PORTAL, VipPath
+from vipsync.model import PORTAL, RelPath, VipPath
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Session, Stage
 from vipsync.settings.reading import load
@@ -62,9 +63,13 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
 def test_fresh_moves_and_deletes_nothing(tmp_path: Path) -> None:
     """Marker, backup and ledger are in old-1; results and inputs stay in their place."""
     folder = session(tmp_path / "study")
-    names = ("ON_VIP.txt", "STATUS.txt", "outputs/session_data.json", "outputs/results.csv")
+    exports = ("session_data.json", "results.csv", "index.html", "all-peaks.csv")
+    names = ("ON_VIP.txt", "STATUS.txt", *(f"outputs/{name}" for name in exports))
     for name in names:
         (folder.root / name).write_text(name)
+    own = OwnFiles(folder.root / "outputs", folder.own_files, folder.root)
+    own.write(RelPath("all-peaks.csv"), b"outputs/all-peaks.csv")
+    (folder.root / "outputs" / "all-mine.csv").write_text("somebody's")
     (folder.root / "outputs" / "1").mkdir()
     made = init.refresh(folder.root)
     aside = folder.hidden / "old-1"
@@ -73,6 +78,7 @@ def test_fresh_moves_and_deletes_nothing(tmp_path: Path) -> None:
         assert (aside / Path(name).name).read_text() == name
     assert (aside / "session.json").exists()
     assert (folder.root / "outputs" / "1").is_dir()
+    assert (folder.root / "outputs" / "all-mine.csv").exists()
     fresh = folder.identity()
     assert fresh is not None
     assert fresh.id != "first"

@@ -223,6 +223,24 @@ def test_a_browser_shows_every_picture_and_asks_nobody(
         assert words in text
 
 
+TRAP = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="document.title='acted'">
+<script>parent.document.title = 'acted'; fetch('http://127.0.0.1:9/x')</script>
+<image href="http://127.0.0.1:9/x.png" width="9" height="9"/><circle cx="4" cy="4" r="3"/></svg>"""
+
+
+def test_a_picture_that_would_act_does_nothing(browser: Any, tmp_path: Path) -> None:
+    """An SVG with scripts and addresses of its own is a picture, and asks nobody."""
+    case, seen = shown("a", "trap.svg")
+    (tmp_path / "run" / "a.tgz").mkdir(parents=True)
+    (tmp_path / "run" / "a.tgz" / "trap.svg").write_bytes(TRAP)
+    path = tmp_path / "index.html"
+    path.write_text(page(Facts("study", "https://vip.test", (case,)), seen), "utf-8")
+    tab, noted = opened(browser, path)
+    assert tab.evaluate("document.images[0].naturalWidth") > 0
+    assert tab.title() == "study: results"
+    assert all(url.startswith("file:") for url in noted["requests"])
+
+
 def test_every_link_leads_to_a_file_that_is_there(browser: Any, study: Study) -> None:
     """To results, tables, logs and crates."""
     tab, _ = opened(browser, study.root / "outputs" / "index.html")

@@ -11,7 +11,7 @@ from functools import partial
 from vipsync.cases.grouping import group_cases
 from vipsync.commands.check import worst
 from vipsync.commands.foreground import Run
-from vipsync.disk.files import make_folder
+from vipsync.disk.files import make_inside
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Request
@@ -145,7 +145,7 @@ class Asker:
 
 
 def _leave(folder: SessionFolder, request: Request) -> None:
-    make_folder(folder.requests)
+    make_inside(folder.requests, folder.root)
     folder.ask(request)
 
 

@@ -8,7 +8,7 @@ from heapq import merge
 from pathlib import Path
 
 from vipsync.commands.context import Context, meant, sessions_of
-from vipsync.disk.files import unreadable
+from vipsync.disk.files import opened_file, unreadable
 from vipsync.report.text import printable
 from vipsync.run.logs import STAMP
 
@@ -78,8 +78,8 @@ def _whole(folders: Sequence[Path]) -> Iterator[str]:
 def _lines(folder: Path) -> Iterator[str]:
     for name in _KEPT:
         try:
-            with (folder / name).open(encoding="utf-8", errors="replace") as file:
-                yield from (line.rstrip("\n") for line in file)
+            with opened_file(folder / name) as file:
+                yield from (line.decode("utf-8", "replace").rstrip("\n") for line in file)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -109,9 +109,9 @@ class Tail:
         if size == self._at:
             return
         try:
-            with self._path.open(encoding="utf-8", errors="replace") as file:
+            with opened_file(self._path) as file:
                 file.seek(self._at)
-                text = self._rest + file.read()
+                text = self._rest + file.read().decode("utf-8", "replace")
                 self._at = file.tell()
         except OSError:
             return

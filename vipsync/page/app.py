@@ -16,7 +16,7 @@ from flask import send_file as flask_send_file
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
-from vipsync.disk.files import make_folder
+from vipsync.disk.files import make_inside
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import new_request
 from vipsync.names import shell_word
@@ -272,7 +272,7 @@ def _leave(watched: Watched, wish: views.Wish) -> None:
     if any((r.command, dict(r.options)) == (wish.command, options) for r in folder.asked()):
         return
     try:
-        make_folder(folder.requests)
+        make_inside(folder.requests, folder.root)
         folder.ask(new_request(wish.command, (), options))
     except VipsyncError as error:
         abort(500, f"{error.message} {error.remedy}")

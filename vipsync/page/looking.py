@@ -12,6 +12,7 @@ from threading import BoundedSemaphore, Event, Lock
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from vipsync.disk.files import read_small
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import is_worked_in
@@ -194,11 +195,8 @@ def _told(folder: SessionFolder, stamp: Stamp) -> Status | None:
 
 def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
     """Return what the process that works there last said of its transfers."""
-    if not folder.progress.is_file():
-        return ()
     try:
-        with folder.progress.open("rb") as file:
-            return _BATCHES.decode(file.read(_LARGEST_PROGRESS))
+        return _BATCHES.decode(read_small(folder.progress, _LARGEST_PROGRESS))
     except (OSError, ValueError, RecursionError):
         return ()
 

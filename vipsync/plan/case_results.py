@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -29,23 +29,24 @@ def _by_name(paths: tuple[VipPath, ...]) -> Mapping[str, VipPath]:
 
 def cleaned_names(mine: LaunchedCase, launch: Launch) -> tuple[tuple[RelPath, str], ...]:
     """Return the own files of a case that VIP could not hold under their names, each with the name it got."""
-    return tuple(_cleaned(mine.own, {**launch.values, **_each(mine.values)}))
+    return tuple(
+        (path, sent)
+        for path, _ in mine.own
+        if (sent := _on_vip(path)) not in ("", path) and _was_sent(sent, mine, launch)
+    )
 
 
-def _each(values: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    return {name: (value,) for name, value in values.items()}
+def _on_vip(path: RelPath) -> str:
+    """Return the name that a file gets on VIP; "" where only a person can give it one."""
+    try:
+        return vip_relpath(path)
+    except NameRefused:
+        return ""
 
 
-def _cleaned(
-    own: Iterable[tuple[RelPath, str]], values: Mapping[str, tuple[str, ...]]
-) -> Iterator[tuple[RelPath, str]]:
-    for path, _ in own:
-        try:
-            sent = vip_relpath(path)
-        except NameRefused:  # it went under a name that a person gave it
-            continue
-        if sent != path and any(v.endswith(f"/{sent}") for some in values.values() for v in some):
-            yield path, sent
+def _was_sent(name: str, mine: LaunchedCase, launch: Launch) -> bool:
+    values = (v for some in (*launch.values.values(), mine.values.values()) for v in some)
+    return any(value.endswith(f"/{name}") for value in values)
 
 
 def last(path: str) -> str:

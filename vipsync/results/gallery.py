@@ -7,13 +7,14 @@ may be done in another. Nothing here is read back, but what is kept of each resu
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from vipsync.act.perform import Stopped
@@ -22,15 +23,13 @@ from vipsync.disk.own_files import OwnFiles
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import RelPath, replace
-from vipsync.plan.case_results import last
-from vipsync.plan.standing import CaseState
-from vipsync.record.digests import digest
 from vipsync.results import previews
-from vipsync.results.crate import DESCRIPTOR, METADATA, crate
 from vipsync.results.descriptions import Descriptions, tail
-from vipsync.results.facts import Description, Facts, File, Piece, Run, Shown, facts_of
+from vipsync.results.facts import Description, Facts, Piece, Shown, facts_of
+from vipsync.results.joining import JoinedTables, written_before
 from vipsync.results.page import FULL, Seen, page
-from vipsync.results.tables import Table, is_table, joined, shared_name, whole
+from vipsync.results.provenance import Crates
+from vipsync.rows import State
 from vipsync.run.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -43,8 +42,9 @@ PATIENCE = 20.0
 """Seconds after which a page is written although not every result was looked at."""
 
 LOG_LINES = 20
-_LARGEST_TABLE = 5_000_000
-_LARGEST_SUM = 64_000_000
+
+_FORM = "1"
+"""Changes when pages of before would lack something."""
 
 Later = Callable[[Callable[[], None]], object]
 
@@ -74,12 +74,11 @@ class Gallery:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._later, self._ended, self._stopping = later, ended, stopping
+        self._state: State | None = None
         self._basis: object = None
         self._at: float | None = None
-        self._made: dict[str, tuple[Run, ...]] = {}
-        self._tables: dict[Piece, tuple[File, ...]] = {}
-        self._unfinished = False
-        self._busy = False
+        self._tables, self._crates = JoinedTables(), Crates()
+        self._unfinished = self._busy = self._failed = False
 
     @property
     def is_done(self) -> bool:
@@ -97,12 +96,17 @@ class Gallery:
         snapshot, now = session.snapshot, session.timing.clock()
         if self._busy or snapshot is None or not session.is_open:
             return
+        if (
+            snapshot.state is not self._state
+        ):  # the ledger was opened anew: its versions start again
+            self._state, self._basis = snapshot.state, None
         basis = (snapshot.state.version, snapshot.outputs, own.root, own.foreign)
         whole = all(os.path.lexists(own.root / path) for path in (PAGE, *own.foreign))
         if basis == self._basis and whole and not self._unfinished:
             return
         early = self._at is not None and now < self._at + EVERY
-        if early and not (session.at_rest or self._unfinished):
+        at_once = (session.at_rest or self._unfinished) and not self._failed
+        if early and not at_once:
             return
         self._basis, self._at, self._busy = basis, now, True
         id_, wall = snapshot.state.session.id, session.timing.wall()
@@ -111,18 +115,19 @@ class Gallery:
 
     def _carry_out(self, order: Order) -> None:
         """Make all that an order is about; what goes wrong with it stops nothing else."""
+        failed, self._failed, finished = self._failed, False, True
         try:
-            self._unfinished = not self._make(order)
+            finished = self._make(order)
         except Stopped:
-            self._unfinished = False
+            pass
         except (VipsyncError, OSError) as error:
-            self._unfinished = False
-            logger.warning("the page of results could not be written: %s", type(error).__name__)
+            self._failed, self._basis = True, None  # it is tried again in a while
+            if not failed:
+                logger.warning("the page of results cannot be written: %s", type(error).__name__)
         except Exception:
-            self._unfinished = False
             logger.exception("the page of results could not be made")
         finally:
-            self._busy = False
+            self._unfinished, self._busy = not finished, False
             self._ended()
 
     def _stop(self) -> None:
@@ -134,112 +139,48 @@ class Gallery:
     def _make(self, order: Order) -> bool:
         """Write everything; tell whether every result was looked at."""
         facts, own = order.facts, order.own
-        if not facts.shown and not (own.root / PAGE).exists():
+        basis = _basis(facts)
+        shows_nothing = not (facts.shown or (own.root / PAGE).exists())
+        if shows_nothing or own.is_current(PAGE, basis):
             return True
         self._stop()
         kept = Descriptions(own.root, order.folder.previews, self._stop)
         pending = self._describe(order, kept)
         order.folder.require(order.id)
+        self._write(order, kept, pending, "" if pending else basis)
         if not pending:
             kept.forget_others(_pieces(facts))
-            self._forget_tables(facts)
-        tables = self._join(order) if not pending else _joined_before(own)
-        crates = frozenset(self._crates(order, kept, pending))
-        seen = replace(_seen(order, kept, pending), tables=tables, crates=crates)
-        own.write(PAGE, page(facts, seen).encode("utf-8", "replace"))
+            self._tables.forget_others(_pieces(facts))
         return not pending
 
     def _describe(self, order: Order, kept: Descriptions) -> frozenset[Piece]:
         """Look at each result once; return those for which there was no time."""
         until = order.clock() + PATIENCE
-        left = [piece for piece in _pieces(order.facts) if piece not in self._tables]
+        left = [piece for piece in _pieces(order.facts) if not self._tables.knows(piece)]
         for number, piece in enumerate(left):
             if order.clock() > until:
                 return frozenset(left[number:])
             self._stop()
-            found = kept.of(piece) or Description()
-            self._tables[piece] = tuple(f for f in found.files if is_table(f.path))
+            self._tables.learn(piece, kept.of(piece) or Description())
         return frozenset()
 
-    def _forget_tables(self, facts: Facts) -> None:
-        there = set(_pieces(facts))
-        self._tables = {piece: files for piece, files in self._tables.items() if piece in there}
+    def _write(
+        self, order: Order, kept: Descriptions, pending: frozenset[Piece], basis: str
+    ) -> None:
+        """Write tables and crates, then the page that leads to them."""
+        facts, own = order.facts, order.own
+        tables = (
+            written_before(own) if pending else self._tables.write(facts.shown, own, self._stop)
+        )
+        crates = frozenset(self._crates.write(facts, kept, pending, own, self._stop))
+        seen = replace(_seen(order, kept, pending), tables=tables, crates=crates)
+        own.write(PAGE, page(facts, seen).encode("utf-8", "replace"), basis)
 
-    # one table for all cases
 
-    def _join(self, order: Order) -> tuple[str, ...]:
-        """Write the tables that all cases which ended well have in common; take others away."""
-        written: list[str] = []
-        for name, files in sorted(self._alike(order.facts.shown).items()):
-            path = RelPath(f"all-{name}.csv")
-            basis = digest(sorted((case, file.sha256) for case, file in files.items()))
-            self._stop()
-            current = order.own.is_current(path, basis)
-            text = None if current else joined(dict(_read(order.own.root, files)))
-            if current or (text and order.own.write(path, text.encode(), basis)):
-                written.append(path)
-        for before in set(_joined_before(order.own)) - {*written}:
-            order.own.withdraw(RelPath(before))
-        return tuple(written)
-
-    def _alike(self, shown: Iterable[Shown]) -> dict[str, dict[str, File]]:
-        """Return, by their common name, the tables that every case has which ended well."""
-        good = [one for one in shown if one.state == CaseState.DONE]
-        found: defaultdict[str, dict[str, File]] = defaultdict(dict)
-        for one in good:
-            for name, file in self._named(one):
-                found[name][one.title] = file
-        return {
-            name: files
-            for name, files in found.items()
-            if len(files) == len({one.title for one in good}) > 1
-            and sum(file.size for file in files.values()) <= _LARGEST_SUM
-        }
-
-    def _named(self, shown: Shown) -> Iterator[tuple[str, File]]:
-        """Yield the tables of a case by what they share with those of others, if that is one alone."""
-        names = set(_names(shown))
-        tables: defaultdict[str, list[File]] = defaultdict(list)
-        for piece in shown.pieces:
-            for file in self._tables.get(piece, ()):
-                inside = file.path.removeprefix(f"{piece.local}/")
-                plain = inside if inside != file.path else last(file.path)
-                name = shared_name(plain, names) or shared_name(piece.output, ())
-                if name and file.size <= _LARGEST_TABLE:
-                    tables[name].append(file)
-        yield from ((name, files[0]) for name, files in tables.items() if len(files) == 1)
-
-    # where results came from
-
-    def _crates(self, order: Order, kept: Descriptions, pending: frozenset[Piece]) -> Iterator[str]:
-        """Write a crate into each results folder of which everything is here; yield those that have one."""
-        folders: defaultdict[str, list[Run]] = defaultdict(list)
-        for run in order.facts.runs:
-            folders[run.folder].append(run)
-        for folder, runs in folders.items():
-            path = RelPath(f"{folder}/{METADATA}")
-            there = (order.own.root / path).is_file()
-            whole = all(run.whole and not pending.intersection(run.pieces) for run in runs)
-            if whole and not (there and self._made.get(folder) == tuple(runs)):
-                self._stop()
-                there = self._crate(order, folder, runs, kept)
-                self._made[folder] = tuple(runs)
-            if there:
-                yield folder
-
-    def _crate(self, order: Order, folder: str, runs: list[Run], kept: Descriptions) -> bool:
-        own, target = order.own, RelPath(f"{folder}/{METADATA}")
-        pieces = [piece for run in runs for piece in run.pieces]
-        if not (own.root / folder).is_dir() or any(piece.local == target for piece in pieces):
-            return False
-        described = {piece: d for piece in pieces if (d := kept.of(piece))}
-        made = crate(order.facts, runs, described)
-        taken = {n for n, t in made.others.items() if not own.is_free(RelPath(f"{folder}/{n}"), t)}
-        if taken:
-            made = crate(order.facts, runs, described, frozenset(taken))
-        for name, text in made.others.items():
-            _write_beside(own, RelPath(f"{folder}/{name}"), text)
-        return own.write(target, made.metadata.encode())
+def _basis(facts: Facts) -> str:
+    """Return what a page rests on: equal facts give an equal page, but for the time in it."""
+    about = (_FORM, previews.possible(), facts)
+    return hashlib.sha256(msgspec.json.encode(about)).hexdigest()
 
 
 def _seen(order: Order, kept: Descriptions, pending: frozenset[Piece]) -> Seen:
@@ -265,24 +206,6 @@ def _pieces(facts: Facts) -> Iterator[Piece]:
     yield from dict.fromkeys([*shown, *(piece for run in facts.runs for piece in run.pieces)])
 
 
-def _names(shown: Shown) -> Iterator[str]:
-    """Yield how a case may be called in the names of its results."""
-    for text in (*shown.case.split("/"), *(last(sent) for _, sent in shown.sent_as)):
-        yield text
-        yield text.partition(".")[0]
-
-
-def _joined_before(own: OwnFiles) -> tuple[str, ...]:
-    names = (p for p in own.written() if p.startswith("all-") and p.endswith(".csv"))
-    return tuple(sorted(names))
-
-
-def _read(outputs: Path, files: Mapping[str, File]) -> Iterator[tuple[str, Table]]:
-    for case, file in files.items():
-        text = read_small(outputs / file.path, _LARGEST_TABLE).decode("utf-8-sig", "replace")
-        yield case, whole(file.path, text) or Table((), ())
-
-
 def _log_ends(outputs: Path, shown: Iterable[Shown]) -> Iterator[tuple[str, str]]:
     for one in shown:
         for log in one.logs:
@@ -301,11 +224,3 @@ def _reached(order: Order, name: str) -> str:
         content = base64.b64encode(read_small(order.folder.previews / name, LARGE)).decode()
         return f"data:image/png;base64,{content}"
     return ""
-
-
-def _write_beside(own: OwnFiles, path: RelPath, text: str) -> None:
-    """Write a file of a crate; of invocations, which come in hundreds and stay as they are, no record is kept."""
-    if last(path) == DESCRIPTOR:
-        own.write(path, text.encode())
-    elif not (own.root / path).exists():
-        own.write_new(path, text.encode())

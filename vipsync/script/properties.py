@@ -24,6 +24,7 @@ from vipsync.errors import (
 from vipsync.model import Descriptor, VipPath
 from vipsync.names import home_of
 from vipsync.record.backup import Backup
+from vipsync.results.gallery import Gallery
 from vipsync.script import checks
 from vipsync.script.account import Account
 from vipsync.script.backup import inventory, local_backup, owns_inputs, vip_backup, workflows_in
@@ -102,6 +103,7 @@ class SessionProperties:
         self._account = account or self.account_of_all
         self._restored = False
         self._own_inputs = True
+        self._gallery = Gallery()
         loud = self.verbose_by_default if verbose is None else verbose
         self._report = SessionReport(say, verbose=loud)
         unknown = others.keys() - _OTHERS

@@ -28,7 +28,6 @@ from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import REMOVED, Backup, kept_in_workflows, workflows_of
-from vipsync.results.gallery import Gallery
 from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
 from vipsync.script.backup import (
@@ -81,7 +80,7 @@ class SessionSteps(SessionProperties):
         with suppress(VipsyncError):
             step.look()
             own = OwnFiles(self.outputs, step.session.folder.own_files, step.session.folder.root)
-            Gallery().complete(step.session, own)
+            self._gallery.complete(step.session, own)
 
     def _catch_up(self, step: Step) -> None:
         """Take over what another program did with this session, and say where it is to be on VIP."""

@@ -6,7 +6,10 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from vipsync.disk.files import make_folder, write_atomic
+from msgspec import Struct
+
+from vipsync.disk.files import entered, make_inside, names_in, read_document
+from vipsync.errors import DiskError
 from vipsync.folder.folder import SESSIONS, STATION_SETTINGS, SessionFolder, new_id
 from vipsync.station.model import WORDS, Asked
 
@@ -33,27 +36,23 @@ class StationFolder:
         """Return the id of the station; give it one where it has none. Raise FolderCopied."""
         self.own.check_place()
         mine = self.own.identity() or self.own.claim(new_id())
-        make_folder(self.sessions)
+        make_inside(self.sessions, self.root)
         return mine.id
 
     # requests
 
     def ask(self, asked: Asked) -> None:
         """Leave a request for the process that holds the station."""
-        make_folder(self.own.requests)
+        make_inside(self.own.requests, self.root)
         document = json.dumps({"word": asked.word, "study": asked.study}).encode()
-        write_atomic(self.own.requests / f"{asked.id}.json", document)
+        self.own.write(self.own.requests / f"{asked.id}.json", document)
 
     def asked(self) -> tuple[Asked, ...]:
         """Return the requests, oldest first; what is none is left alone."""
-        found = []
-        for path in sorted(self.own.requests.glob("*.json")):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                document = json.loads(path.read_bytes())
-                asked = Asked(path.stem, str(document["word"]), str(document["study"]))
-                if asked.word in WORDS:
-                    found.append(asked)
-        return tuple(found)
+        with suppress(OSError, DiskError), entered(self.own.requests, self.root) as place:
+            names = names_in(place, ".json", _MOST_REQUESTS)
+            return tuple(filter(None, (_asked(place / name) for name in names)))
+        return ()
 
     def session(self, name: str) -> SessionFolder:
         """Return the session folder of a study."""
@@ -65,3 +64,21 @@ class StationFolder:
             return frozenset(path.name for path in self.sessions.iterdir())
         except FileNotFoundError:
             return frozenset()
+
+
+class _Wish(Struct, frozen=True):
+    """What a file of a request must hold: others can write one too."""
+
+    word: str
+    study: str
+
+
+_MOST_REQUESTS = 1000
+
+
+def _asked(path: Path) -> Asked | None:
+    """Read a request, None for what is none: its name is its id, whatever it says of itself."""
+    with suppress(OSError, ValueError):
+        wish = read_document(path, _Wish)
+        return Asked(path.stem, wish.word, wish.study) if wish.word in WORDS else None
+    return None

@@ -75,7 +75,8 @@ def make_session(folder: StationFolder, study: Study, text: str) -> None:
 
 def point(folder: StationFolder, study: Study, text: str) -> None:
     """Let a session look into the folder in which its study lies now."""
-    write_atomic(folder.session(study.name).settings, text.encode())
+    session = folder.session(study.name)
+    write_atomic(session.settings, text.encode(), folder.root)
 
 
 def fill(

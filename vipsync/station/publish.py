@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from vipsync.disk.files import write_atomic
+from vipsync.disk.files import LARGE, read_small
 from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.model import replace
@@ -136,9 +136,9 @@ def publish(folder: StationFolder, status: StationStatus, before: StationStatus 
     if same and before and status.written - before.written < EVERY:
         return
     try:
-        write_atomic(folder.text, station_text(status, socket.gethostname()).encode())
-        write_atomic(folder.table, station_csv(status).encode())
-        write_atomic(folder.report, msgspec.json.encode(status))
+        folder.own.write(folder.text, station_text(status, socket.gethostname()).encode())
+        folder.own.write(folder.table, station_csv(status).encode())
+        folder.own.write(folder.report, msgspec.json.encode(status))
     except (VipsyncError, OSError) as error:
         logger.warning("the state could not be written: %s", type(error).__name__)
 
@@ -146,6 +146,6 @@ def publish(folder: StationFolder, status: StationStatus, before: StationStatus 
 def read_report(folder: StationFolder) -> StationStatus | None:
     """Return what the process that holds the station last said of it."""
     try:
-        return msgspec.json.decode(folder.report.read_bytes(), type=StationStatus)
+        return msgspec.json.decode(read_small(folder.report, LARGE), type=StationStatus)
     except (OSError, ValueError, RecursionError):
         return None

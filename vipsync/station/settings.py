@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from msgspec import Struct, ValidationError, convert
 
 from vipsync.cases.patterns import compile_pattern
+from vipsync.disk.files import read_small
 from vipsync.errors import SettingsError
 from vipsync.model import Settings
 from vipsync.settings import toml_text
@@ -38,7 +39,7 @@ def load(root: Path) -> StationSettings:
     """Read the settings of a station; raise SettingsError with every mistake in them."""
     source = root / SOURCE
     try:
-        text = toml_text.decoded(source.read_bytes(), SOURCE)
+        text = toml_text.decoded(read_small(source), SOURCE)
     except OSError as error:
         raise SettingsError(f"{source}: cannot be read: {error.strerror}.") from None
     raw = toml_text.table(text, SOURCE)
@@ -182,7 +183,7 @@ def template_of(root: Path, settings: StationSettings) -> dict[str, object]:
     """Return what the template's settings.toml says; raise SettingsError where it is not valid."""
     source = root / settings.template / Settings.SOURCE
     try:
-        data = source.read_bytes()
+        data = read_small(source)
     except OSError as error:
         raise SettingsError(f"{source}: cannot be read: {error.strerror}.") from None
     parse(data, "template", str(source))
