@@ -177,6 +177,20 @@ def test_no_value_of_a_header_reaches_vip_in_a_name(told: Bench, place: str) -> 
     assert not [sign for sign in SIGNS if sign in said.lower()]
 
 
+def test_a_case_that_is_called_as_a_patient_is_not_named(told: Bench) -> None:
+    """Also where the case has only a part of a file's name, and of very many."""
+    study = told.study(settings=SETTINGS.replace("**/*.mrui", "{s}_svs.mrui"))
+    study.write({"OBrien_Zoe_svs.mrui": scans.rda(PatientName="OBrien^Zoé")})
+    study.write({f"b{n:03}-obrien.txt": "x" for n in range(250)})
+    told.rest()
+    said = (study.root / "STATUS.txt").read_text() + (
+        study.root / ".vipsync/status.json"
+    ).read_text()
+    assert "…: cannot be launched" in said
+    assert "zoe" not in said.lower()
+    assert leaks(told, "brien") == []
+
+
 def test_a_folder_that_is_called_as_a_patient_is_not_opened(told: Bench) -> None:
     """VIP does not even hear of the session; the sentence says what to do."""
     study = told.study("ZOE OBRIEN 1970", settings=SETTINGS)

@@ -36,6 +36,9 @@ JUDGING = "files are judged"
 LONGEST_HOLD = 300.0
 """Seconds for which files wait until all others are judged: a steady stream of new ones never ends."""
 
+FEW = 200
+"""Names up to which each is looked for in every other, at whatever place."""
+
 SHORTEST = 5
 """Letters and digits from which on a text of the settings can name somebody."""
 
@@ -67,10 +70,10 @@ class Gate:
         return names_digest(self.names)
 
     @cached_property
-    def _found_names(self) -> tuple[tuple[str, str], ...]:
+    def _found_names(self) -> Mapping[str, str]:
         """The names that hold an identity found in some file that is here, each with its field."""
         rows = (row for path, row in self.s.state.suspect.items() if self.holds(path, row))
-        return tuple({(name.casefold(), field) for row in rows for name, field in row.found.names})
+        return {name.casefold(): field for row in rows for name, field in row.found.names}
 
     def found(self, path: RelPath) -> Found | None:
         """Return what was found in a file as it is now, None where nobody has looked."""
@@ -141,17 +144,30 @@ class Gate:
         return f"not sent: {fields_text(found)}" if found else ""
 
     def names_somebody(self, name: str) -> str:
-        """Return the field whose value stands in a name, "" where none does."""
+        """Return the field whose value stands in a name or a path, "" where none does."""
         if not self.kept or self.tells or not self._found_names:
             return ""
-        small = name.casefold()
-        return next((field for found, field in self._found_names if found in small), "")
+        small, names = name.casefold(), self._found_names
+        for part in (small, *small.split("/")):
+            if part in names:
+                return names[part]
+        few = names.items() if len(names) <= FEW else ()
+        return next((field for found, field in few if found in small), "")
 
     def masked(self, text: str) -> str:
         """Return a text with a sign in place of each name that holds an identity."""
-        for name, _ in self._found_names if self.kept else ():
-            text = re.sub(re.escape(name), "…", text, flags=re.IGNORECASE)
-        return text
+        if not self.kept or not self._found_names:
+            return text
+        return self._naming.sub(
+            lambda found: "…" if found[0].casefold() in self._found_names else found[0], text
+        )
+
+    @cached_property
+    def _naming(self) -> re.Pattern[str]:
+        """What finds such names in a text; of very many, those alone that stand between blanks or signs."""
+        longest_first = sorted(self._found_names, key=len, reverse=True)
+        few = "|".join(map(re.escape, longest_first))
+        return re.compile(few if len(longest_first) <= FEW else r"[^/\s,;:()]+", re.IGNORECASE)
 
     def _bars(self, path: RelPath) -> bool:
         found, field = self.found(path) or Found(), self.names_somebody(path)

@@ -148,23 +148,28 @@ def status_of(
         privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
     )
-    told = replace(status, sentence=_sentence(status, snapshot), exit_code=exit_code(notices))
-    return _masked(told, Gate(snapshot)) if snapshot.state.suspect else told
+    shown = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
+    return replace(shown, sentence=_sentence(shown, snapshot), exit_code=exit_code(notices))
 
 
 def _masked(status: Status, gate: Gate) -> Status:
     """Return a status in which no name of a file or a case names somebody."""
+    hidden = {
+        case.id
+        for case in gate.s.cases.cases
+        if any(map(gate.names_somebody, (case.id, *case.own, *case.shared)))
+    }
+
+    def masked(text: str) -> str:
+        return "…" if text in hidden else gate.masked(text)
+
     return replace(
         status,
-        sentence=gate.masked(status.sentence),
-        cases=tuple(
-            replace(c, id=gate.masked(c.id), reason=gate.masked(c.reason)) for c in status.cases
-        ),
+        cases=tuple(replace(c, id=masked(c.id), reason=masked(c.reason)) for c in status.cases),
         notices=tuple(
-            replace(n, subject=gate.masked(n.subject), text=gate.masked(n.text))
-            for n in status.notices
+            replace(n, subject=masked(n.subject), text=masked(n.text)) for n in status.notices
         ),
-        unused=tuple((gate.masked(path), nearest) for path, nearest in status.unused),
+        unused=tuple((masked(path), nearest) for path, nearest in status.unused),
     )
 
 
