@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bench import Bench
-from vipsync.errors import FolderAbsent, FolderHeld
+from vipsync.errors import DiskError, FolderAbsent, FolderHeld
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import take
 
@@ -91,3 +91,14 @@ def test_a_ledger_that_was_replaced_is_not_written_on(bench: Bench) -> None:
     assert study.session.ledger is not held
     bench.rest()
     assert list(study.outputs()) == ["1/a.mrui.tgz/a.txt"]
+
+
+def test_a_ledger_that_lies_elsewhere_too_is_not_opened(tmp_path: Path) -> None:
+    """Its journal, which stays here, would be written into the file of somebody else."""
+    folder = SessionFolder(tmp_path / "study")
+    take(folder, "", lambda: 0.0).release()
+    (tmp_path / "theirs").write_bytes(folder.ledger.read_bytes())
+    folder.ledger.unlink()
+    folder.ledger.hardlink_to(tmp_path / "theirs")
+    with pytest.raises(DiskError, match="another name"):
+        take(folder, "", lambda: 0.0)

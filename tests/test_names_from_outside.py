@@ -136,14 +136,14 @@ def test_a_table_of_a_person_is_left_alone(bench: Bench, put: Callable[[Path], N
     bench.publish = Publisher().publish
     bench.rest()
     assert (path.lstat().st_ino, path.read_text() if path.is_file() else "") == before
-    assert "results.csv is not the table" in (study.root / "STATUS.txt").read_text()
+    assert "vipsync did not write this" in (study.root / "STATUS.txt").read_text()
     status = read_status(study.session.folder)
     assert status
     assert status.exit_code == 0
     path.rename(path.with_name("mine"))
     bench.run(30)
     assert path.read_text().startswith("case,inputs")
-    assert "is not the table" not in (study.root / "STATUS.txt").read_text()
+    assert "vipsync did not write this" not in (study.root / "STATUS.txt").read_text()
 
 
 def test_a_table_that_a_person_puts_in_the_place_of_ours_is_left_alone(bench: Bench) -> None:

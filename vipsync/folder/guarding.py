@@ -7,13 +7,15 @@ can remove it, and then a second process would launch everything once more.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vipsync.errors import FolderAbsent, FolderHeld
+from vipsync.disk.files import disk_error
+from vipsync.errors import DiskError, FolderAbsent, FolderHeld
 
 if sys.platform != "win32":
     import fcntl
@@ -34,12 +36,26 @@ def only_writer(ledger: Path) -> Iterator[None]:
     if sys.platform == "win32":  # what is open cannot be removed there
         yield
         return
-    handle = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
+        handle = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise disk_error(ledger, error) from error
+    try:
+        _refuse_second_name(handle, ledger)
         _lock(handle, ledger)
         yield
     finally:
         os.close(handle)
+
+
+def _refuse_second_name(handle: int, ledger: Path) -> None:
+    """Raise DiskError for a file that lies elsewhere too: SQLite would write a journal of here into it."""
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+        raise DiskError(
+            f"{ledger} is not vipsync's alone: the same file has another name.",
+            "Put a copy of it in its place; nothing is done until then.",
+        )
 
 
 def _lock(handle: int, ledger: Path) -> None:
