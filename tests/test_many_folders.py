@@ -158,3 +158,22 @@ def test_elsewhere_the_folders_of_the_machine_are_meant(
     assert call("pause").code == 2
     assert call("pause", "--yes").code == 0
     assert [paused(one), paused(two)] == [True, True]
+
+
+def test_a_change_of_the_machines_file_counts_while_it_runs(served: Served) -> None:
+    """A folder that is added is taken up, one that is taken out is let go; a mistake changes nothing."""
+    one, two = study(served, "share/a/one"), study(served, "elsewhere/two")
+    file = served.root / "config" / "vipsync" / "vipsync.toml"
+    of_the_machine(served, one.parent)
+    with served.process("--config", file, "run") as running:
+        wait_until(lambda: results(one) == ["a.txt"])
+        of_the_machine(served, one.parent, two.parent)
+        wait_until(lambda: results(two) == ["a.txt"])
+        of_the_machine(served, two.parent)
+        wait_until(lambda: not SessionFolder(one).is_held())
+        file.write_text("folders = 3\n")
+        wait_until(lambda: "must be a list" in (two / ".vipsync/vipsync.log").read_text())
+        (two / "inputs" / "b.mrui").write_text("two")
+        wait_until(lambda: results(two) == ["a.txt", "b.txt"])
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)

@@ -13,7 +13,7 @@ import pytest
 from tests.lab.served import Caller, Served, wait_until
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Kind
-from vipsync.run.supervision import Supervision
+from vipsync.run.supervision import Supervision, version_in
 
 
 class Systemd:
@@ -78,6 +78,14 @@ def test_a_watchdog_is_fed_by_finished_turns_alone(systemd: Systemd) -> None:
         supervision.turned("at work")
         now += 1
     assert systemd.hear() == ["READY=1", "WATCHDOG=1", "STATUS=at work", *["WATCHDOG=1"] * 3]
+
+
+def test_the_version_that_runs_is_told_and_read_back(systemd: Systemd) -> None:
+    """After an update the one that still runs is another than the one that is installed."""
+    Supervision(systemd.environ, lambda: 0.0).turned("1 folder: 1 at rest.", "0.1.0")
+    assert systemd.hear()[-1] == "STATUS=1 folder: 1 at rest. (vipsync 0.1.0)"
+    assert version_in("1 folder: 1 at rest. (vipsync 0.1.0)") == "0.1.0"
+    assert version_in("1 folder: 1 at rest.") == ""
 
 
 def test_a_watchdog_of_another_process_is_not_fed(systemd: Systemd) -> None:

@@ -86,6 +86,11 @@ def meant(context: Context, named: Sequence[Path]) -> list[Path]:
     return [around] if around else machine_folders(context)
 
 
+def means_the_machine(context: Context, named: Sequence[Path]) -> bool:
+    """Tell whether vipsync.toml says which folders a command is about."""
+    return not named and (context.config is not None or session_around(Path.cwd()) is None)
+
+
 def machine_folders(context: Context) -> list[Path]:
     """Return the folders of vipsync.toml; raise Unclear where it names none, or is not there."""
     file, folders = context.machine_file, folders_of(context.machine())

@@ -52,7 +52,9 @@ class Run:
         connect: Connect,
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
+        renamed: Callable[[], Sequence[Path] | None] = lambda: None,
     ) -> None:
+        self._named_now = renamed
         self.loop = Loop(
             directories,
             connect,
@@ -62,6 +64,7 @@ class Run:
             new_keeper=_keeper,
             told=self._told,
             gone=self._forget,
+            renamed=self._renamed,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
@@ -169,8 +172,15 @@ class Run:
         self._reporter.moved(key, now, size)
         self._transfers.tell()
 
+    def _renamed(self) -> Sequence[Path] | None:
+        """Return which folders are named now; None where they are as before."""
+        directories = self._named_now()
+        if directories is not None:
+            self._reporter.named(SessionFolder(directory).root for directory in directories)
+        return directories
+
     def _forget(self, root: Path) -> None:
-        """Say nothing more of a place that a session was moved from."""
+        """Say nothing more of a place that was let go."""
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)

@@ -1,7 +1,8 @@
-"""Look whether vipsync.toml is in order; changes nothing."""
+"""Look whether vipsync.toml is in order, and whether it was changed; changes nothing."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,37 @@ from vipsync.commands.check import worst
 from vipsync.commands.context import Context, machine_folders
 from vipsync.errors import VipsyncError
 from vipsync.folder.search import find_sessions
-from vipsync.model import MachineSettings
+from vipsync.model import FileState, MachineSettings
 from vipsync.settings.machine import urls_file
 from vipsync.status.status import Finding, count
+
+logger = logging.getLogger(__name__)
+
+
+class Renaming:
+    """The folders of vipsync.toml, whenever a person has changed it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._seen = context, _state(context.machine_file)
+
+    def __call__(self) -> list[Path] | None:
+        """Return the folders where the file is another one; None where it is not, or has a mistake."""
+        seen = _state(self._context.machine_file)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        try:
+            return machine_folders(self._context)
+        except VipsyncError as error:
+            logger.warning("%s What it said before counts.", error.message)
+            return None
+
+
+def _state(file: Path | None) -> FileState | None:
+    try:
+        return FileState.of(file.stat()) if file else None
+    except OSError:
+        return None
 
 
 def check_machine(context: Context) -> int:

@@ -16,8 +16,9 @@ from vipsync.commands.cases import (
     stand,
 )
 from vipsync.commands.check import worst
-from vipsync.commands.context import Context, meant
+from vipsync.commands.context import Context, means_the_machine, meant
 from vipsync.commands.foreground import Run
+from vipsync.commands.machine import Renaming
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
 from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
@@ -51,7 +52,8 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
         return worst(error.exit_code for error in missing.values())
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
-    work = Run(ordered, context.connect, context.reporter, context.overrides)
+    renamed = Renaming(context) if means_the_machine(context, named) else lambda: None
+    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed)
     if once:
         return worst(
             [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]

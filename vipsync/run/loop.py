@@ -105,6 +105,7 @@ class Loop:
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
         gone: Callable[[Path], object] = lambda _root: None,
+        renamed: Callable[[], Iterable[Path] | None] = lambda: None,
         pace: Callable[[], None] | None = None,
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
@@ -117,6 +118,7 @@ class Loop:
         self._accounts = Accounts(connect, self.timing, pace)
         self._overrides, self._environ = overrides, environ
         self._publish, self._moved, self._gone = publish, moved, gone
+        self._renamed = renamed
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
@@ -426,6 +428,8 @@ class Loop:
         self._search_at = began + pause
 
     def _search(self) -> None:
+        if (directories := self._renamed()) is not None:
+            self._keep_to(directories)
         for directory in self.directories:
             try:
                 found = find_roots(directory, of_stations=self._new_keeper is None)
@@ -450,15 +454,26 @@ class Loop:
         """Let go of the place that a session was moved from: a path that nothing is at any more."""
         for root, session in self.sessions.items():
             if session.id and not os.path.lexists(root) and session.id == _id_of(folder):
-                session.close()
-                self._gone(root)
-                if self._watching:
-                    self._watching.forget(root)
-                del self.sessions[root]
-                self._due.pop(root, None)
+                self._let_place_go(root)
                 with about(folder.root):
                     logger.info("moved here from %s", root)
                 return
+
+    def _keep_to(self, directories: Iterable[Path]) -> None:
+        """Keep what these directories are or hold from now on, and nothing else."""
+        self.directories = list(directories)
+        tops = [SessionFolder(directory).root for directory in self.directories]
+        for root in list(self.sessions):
+            if not any(root.is_relative_to(top) for top in tops):
+                self._let_place_go(root)
+
+    def _let_place_go(self, root: Path) -> None:
+        """Let a session go for good; what is under way for it is settled by whoever takes it next."""
+        self.sessions.pop(root).close()
+        self._gone(root)
+        if self._watching:
+            self._watching.forget(root)
+        self._due.pop(root, None)
 
     def add(
         self,

@@ -31,7 +31,7 @@ class Supervision:
         return bool(self._address)
 
     def turned(self, sentence: str, program: str = "") -> None:
-        """Tell that a turn is finished, what goes on, and which version it is that runs."""
+        """Tell that a turn is finished, what goes on, and which version of the program runs."""
         if not self.is_there:
             return
         sentence = f"{sentence} ({_VERSION}{program})" if program else sentence
