@@ -10,7 +10,7 @@ from typing import Any
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.pipelines import SPECTRUM
 from tests.lab.statuses import cases, states, status, table
-from vipsync.local import Job, Kind
+from vipsync.local import Job, JobResult, Kind
 from vipsync.model import RelPath
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
@@ -389,6 +389,21 @@ def test_what_failed_for_one_reason_is_said_once_with_its_last_lines(bench: Benc
     assert all((study.root / "outputs" / log).is_file() for log in failure.logs)
     assert f"  d: failed (exit code 50; outputs/{failure.logs[2]})" in text
     assert asked(study) == ["b"]
+
+
+def test_reasons_that_name_their_own_case_are_one(bench: Bench) -> None:
+    """It is said in the words of the first."""
+
+    def work(job: Job) -> JobResult:
+        said = f"{job.invocation['signal']}: no water peak found\n"
+        return JobResult(50, job.submitted, stdout=said.encode())
+
+    bench.runner.work = work
+    study = bench.study(settings=paired(bench), a="1", b="2")
+    bench.rest()
+    (failure,) = status(study).failures
+    assert failure.cases == ("a", "b")
+    assert failure.reason == "a.mrui: no water peak found"
 
 
 def test_what_to_do_about_a_failure_is_what_helps_in_this_folder(bench: Bench) -> None:

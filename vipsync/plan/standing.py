@@ -72,7 +72,8 @@ _TELLING = (
 )
 
 
-_NO_LOGS: Mapping[str, JobLog] = {}
+_Logs = Mapping[str, JobLog]
+_NO_LOGS: _Logs = {}
 _UNHEARD = JobLog("")
 _SHOWN = 3
 
@@ -156,7 +157,7 @@ def outcome(
     mine: LaunchedCase,
     launch: Launch,
     execution: Followed | None,
-    logs: Mapping[str, JobLog] = _NO_LOGS,
+    logs: _Logs = _NO_LOGS,
 ) -> Outcome:
     """Tell what became of a case in one launch, and why; `logs` have what failed jobs said.
 
@@ -173,11 +174,10 @@ def outcome(
     if execution.gone:
         return Outcome(CaseState.STOPPED, "the execution was deleted on VIP")
     jobs = [job for job in execution.jobs if mine.job in (0, job.number)]
-    said = {job.number: logs.get(log_key(execution.id, job.number), _UNHEARD) for job in jobs}
     exact = mine.job != 0 or len(launch.cases) == 1
     if execution.over:
-        return _end(execution, jobs, sorted(wanted - came), said, exact=exact)
-    return _so_far(jobs, said, exact=exact)
+        return _end(execution, jobs, sorted(wanted - came), logs, exact=exact)
+    return _so_far(execution, jobs, logs, exact=exact)
 
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
@@ -185,10 +185,7 @@ def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
     return frozenset(path.rsplit("/", 1)[-1] for path in paths)
 
 
-_Said = Mapping[int, JobLog]
-
-
-def _so_far(jobs: list[Job], said: _Said, *, exact: bool) -> Outcome:
+def _so_far(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) -> Outcome:
     """Tell where a case stands whose execution has not ended."""
     found = {job.state for job in jobs}
     if not jobs or found & {JobState.QUEUED, JobState.RUNNING}:
@@ -196,12 +193,12 @@ def _so_far(jobs: list[Job], said: _Said, *, exact: bool) -> Outcome:
     if JobState.HELD in found:
         return Outcome(CaseState.HELD, "VIP gave up on it; its support can release it")
     if JobState.FAILED in found and exact:
-        return _failure(jobs, said, exact=exact)
+        return _failure(execution, jobs, logs, exact=exact)
     return Outcome(CaseState.RUNNING)
 
 
 def _end(
-    execution: Followed, jobs: list[Job], lacking: list[str], said: _Said, *, exact: bool
+    execution: Followed, jobs: list[Job], lacking: list[str], logs: _Logs, *, exact: bool
 ) -> Outcome:
     """Tell how a case ended of which not every expected output came."""
     if execution.status is ExecutionStatus.KILLED:
@@ -211,7 +208,7 @@ def _end(
         why = f"the execution was stopped before any job began: {by}"
         return Outcome(CaseState.FAILED, why)
     if any(job.state is JobState.FAILED for job in jobs):
-        return _failure(jobs, said, exact=exact)
+        return _failure(execution, jobs, logs, exact=exact)
     if lacking:
         return Outcome(CaseState.INCOMPLETE, f"{', '.join(lacking)} did not come")
     if execution.status is ExecutionStatus.FINISHED:
@@ -219,18 +216,20 @@ def _end(
     return Outcome(CaseState.FAILED, f"the execution ended as {execution.status}")
 
 
-def _failure(jobs: list[Job], said: _Said, *, exact: bool) -> Outcome:
+def _failure(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) -> Outcome:
     """Say why jobs failed, in the application's words where they are known; which logs have more.
 
     Of several, one may be the case's own.
     """
     failed = [job for job in jobs if job.state is JobState.FAILED]
-    whys = dict.fromkeys(said[job.number].reason or _vip_says(job) for job in failed)
+    said = [logs.get(log_key(execution.id, job.number), _UNHEARD) for job in failed]
+    pairs = zip(said, failed, strict=True)
+    whys = dict.fromkeys(log.reason or _vip_says(job) for log, job in pairs)
     more = f"; and {len(whys) - _SHOWN} more" if len(whys) > _SHOWN else ""
     found = "; ".join([*whys][:_SHOWN]) + more
-    logs = [said[job.number].files[0] for job in failed if said[job.number].files]
+    files = [log.files[0] for log in said if log.files]
     reason = found if exact or len(whys) == 1 else f"one of these: {found}"
-    return Outcome(CaseState.FAILED, reason, tuple(logs[:_SHOWN]))
+    return Outcome(CaseState.FAILED, reason, tuple(files[:_SHOWN]))
 
 
 def _vip_says(job: Job) -> str:

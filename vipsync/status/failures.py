@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from vipsync.plan.draft import Level, Notice
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import JobLog
 
+_NAME = re.compile(r"\w(?:[\w.-]*\w)?")
 _STATES = (CaseState.HELD, CaseState.FAILED, CaseState.INCOMPLETE)
 
 
@@ -46,16 +48,26 @@ def failures(
 ) -> tuple[Failure, ...]:
     """Return what went wrong; `by_hand`: nothing starts by itself in this folder.
 
-    What failed in an execution of which a log is on its way (`hearing`) is told when it is here.
+    Reasons that differ by the names of their cases only are one. What failed in an execution of which a log is on its way (`hearing`) is told when it is here.
     """
     awaited = {key.rpartition(" ")[0] for key in hearing}
     groups: dict[tuple[CaseState, str], list[CaseReport]] = {}
     for case in cases:
         unheard = case.state is CaseState.FAILED and not case.logs and case.execution in awaited
         if case.state in _STATES and not unheard:
-            groups.setdefault((case.state, case.reason), []).append(case)
+            groups.setdefault((case.state, _alike(case)), []).append(case)
     said = {log.files[0]: log.said for log in logs.values() if log.files}
     return tuple(_failure(found, said, by_hand=by_hand) for found in groups.values())
+
+
+def _alike(case: CaseReport) -> str:
+    """Return a reason without the case's own name, which many applications begin with."""
+    name = case.id.rpartition("/")[2]
+    if name not in case.reason:
+        return case.reason
+    return _NAME.sub(
+        lambda found: "…" if f"{found[0]}.".startswith(f"{name}.") else found[0], case.reason
+    )
 
 
 def _failure(
