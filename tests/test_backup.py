@@ -9,8 +9,8 @@ import pytest
 
 from tests.lab.builders import CLOSED, INPUTS, OPEN, OUTPUTS, execution, launched, result
 from vipsync.model import ExecutionStatus, replace
+from vipsync.names import BACKUP
 from vipsync.record.backup import (
-    BACKUP,
     Backup,
     Places,
     exported,

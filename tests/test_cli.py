@@ -288,8 +288,8 @@ def test_check_names_the_setting_whose_folder_is_missing(
     elsewhere = SETTINGS.replace("[inputs]", f'[inputs]\n{key} = "../absent"')
     said = call("check", served.study(settings=elsewhere, a="one"))
     assert said.code == code
-    subject = "inputs" if key == "directory" else "share"
-    assert re.search(rf"^\W*{subject}\b.*absent", said.out, re.MULTILINE)
+    subject = r"inputs\b.*\[inputs\] directory" if key == "directory" else r"share\b.*absent"
+    assert re.search(rf"^\W*{subject}", said.out, re.MULTILINE)
     assert "pipeline" not in said.out
 
 

@@ -33,7 +33,7 @@ from vipsync.errors import (
 )
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind, User
-from vipsync.record.backup import BACKUP
+from vipsync.names import BACKUP
 from vipsync.run.reconciler import Work
 
 RESULT = {"1/a.mrui.tgz/a.txt": "spectrum/1 {'signal': 'a.mrui'}\n"}

@@ -142,6 +142,10 @@ def home_of(session_name: str) -> VipPath:
     return VipPath(f"{API_HOME}/{session_name}")
 
 
+BACKUP = "session_data.json"
+"""A session in vip-client's own format, beside its outputs here or in its folder on VIP."""
+
+
 def parent(path: VipPath) -> VipPath:
     """Return the folder on VIP in which `path` lies."""
     return VipPath(path.rpartition("/")[0] or "/")

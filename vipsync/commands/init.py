@@ -20,11 +20,9 @@ from vipsync.disk.own_files import OwnFiles
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
-from vipsync.names import shell_word
-from vipsync.record.backup import BACKUP, Backup, read_backup
+from vipsync.names import BACKUP, shell_word
+from vipsync.record.backup import Backup, read_backup
 from vipsync.record.ledger import read_state
-from vipsync.results.gallery import PAGE
-from vipsync.results.joining import written_before
 from vipsync.rows import Phase, Session
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
@@ -185,6 +183,9 @@ def _set_aside(folder: SessionFolder, outputs: Path) -> Path:
     number = next(n for n in range(1, len(taken) + 2) if f"old-{n}" not in taken)
     aside = folder.hidden / f"old-{number}"
     mine = [p for p in folder.hidden.iterdir() if p.name not in _KEPT_BY_FRESH | taken]
+    from vipsync.results.gallery import PAGE  # what is seldom needed loads much
+    from vipsync.results.joining import written_before
+
     tables = written_before(OwnFiles(outputs, folder.own_files, folder.root))
     exports = [outputs / name for name in (BACKUP, TABLE, PAGE, *tables)]
     others = (folder.marker, folder.root / STATUS, *exports)

@@ -37,6 +37,11 @@ def refuse_claimed(folder: SessionFolder, session_id: str) -> None:
 def note_claim(folder: SessionFolder, session_id: str) -> None:
     """Write down that this folder has this id; raise FolderCopied where another one has it."""
     refuse_claimed(folder, session_id)
+    take_claim(folder, session_id)
+
+
+def take_claim(folder: SessionFolder, session_id: str) -> None:
+    """Write down that this folder has this id, by a person's word, whoever had it before."""
     claim = _Claim(str(folder.root))
     if _read(session_id) != claim:
         with suppress(DiskError):  # a home that cannot be written keeps nobody from working

@@ -9,8 +9,8 @@ from msgspec import Struct, field
 
 from vipsync.disk.ignoring import IgnoreRules
 from vipsync.model import Settings
+from vipsync.names import BACKUP
 from vipsync.observe.in_force import InForce
-from vipsync.record.backup import BACKUP
 
 NEVER_SENT = (".DS_Store", "Thumbs.db", ".vipsync/", "/vip_outputs/")
 

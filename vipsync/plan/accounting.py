@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import VipPath
-from vipsync.names import parent, shell_word, vip_relpath
+from vipsync.names import BACKUP, parent, shell_word, vip_relpath
 from vipsync.plan.draft import NAME_TAKEN, Draft, Level
 from vipsync.plan.snapshot import Snapshot
-from vipsync.record.backup import BACKUP
 
 LOOKED = 600.0
 """Seconds for which a look at the session's folders on VIP counts."""
@@ -72,9 +71,17 @@ class _Known:
         session, state = s.state.session, s.state
         self._waived = session.waived or ()
         self._places = {session.id_folder}
+        if (
+            not session.marked
+        ):  # a script's data set may be elsewhere, and its inputs are no results
+            self._places.add(session.vip_input_dir)
         executions = (e.results_folder for e in state.executions.values())
         self._results = {folder for folder in executions if folder}
-        self._containers = {session.home, session.vip_input_dir, session.vip_output_dir}
+        self._containers = {
+            session.home,
+            session.vip_input_dir,
+            session.vip_output_dir,
+        } - self._places
         self._files = {
             *(VipPath(f"{folder}/{BACKUP}") for folder in (session.home, session.vip_output_dir)),
             *(row.vip for row in state.sent.values()),

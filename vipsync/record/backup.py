@@ -17,9 +17,9 @@ from msgspec.json import decode
 
 from vipsync.disk.files import LARGE, read_small
 from vipsync.model import ExecutionStatus, VipPath, replace
+from vipsync.names import BACKUP
 from vipsync.rows import Followed, LaunchStatus, Result, State
 
-BACKUP = "session_data.json"
 REMOVED = "Removed"
 START = "%Y/%m/%d %H:%M:%S"
 

@@ -18,9 +18,8 @@ from vipsync.client.vip_client import VipClient
 from vipsync.disk.files import LARGE, make_folder, read_small, write_atomic
 from vipsync.errors import DiskError, PropertyTypeError, PropertyValueError, VipsyncError
 from vipsync.model import replace
-from vipsync.names import API_HOME, home_of
+from vipsync.names import API_HOME, BACKUP, home_of
 from vipsync.record.backup import (
-    BACKUP,
     REMOVED,
     Backup,
     Workflow,

@@ -21,6 +21,7 @@ from vipsync.errors import (
     SettingsError,
     VipsyncError,
 )
+from vipsync.folder.claims import take_claim
 from vipsync.folder.folder import SessionFolder, is_id
 from vipsync.model import Settings, VipPath
 from vipsync.observe.data_set import Local
@@ -65,6 +66,7 @@ def recognise(folder: SessionFolder, account: Account, home: VipPath) -> None:
     if len(ids) == 1 and is_id(ids[0]):
         make_folder(folder.root)
         folder.claim(ids[0])
+        take_claim(folder, ids[0])
 
 
 # one step

@@ -181,7 +181,8 @@ class VipSession(VipClientNames):
         checks.check_given(self.given)
         checks.check_paths(self.given, self.descriptor(), self.data)
         if nb_runs > 0:
-            with self._held(inputs=self._has_local_inputs()) as step:
+            local = self.data.local
+            with self._held(inputs=local is not None and local.is_dir()) as step:
                 self._launch(step, nb_runs)
         return self
 
@@ -301,7 +302,7 @@ class VipSession(VipClientNames):
         """
         self._report.heading("FINISH")
         finish = FinishSettings(timeout=timeout, keep_input=keep_input, keep_output=keep_output)
-        with self._held(inputs=self._has_local_inputs(), finish=finish) as step:
+        with self._held(finish=finish) as step:
             running = self._take_by_name(step) if by_name else []
             step.run(partial(plans.plan_before_removal, target=step.target), lambda _s: False)
             running += [e.id for e in step.state.executions.values() if not (e.over or e.removed)]

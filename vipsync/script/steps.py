@@ -154,10 +154,6 @@ class SessionSteps(SessionProperties):
     def _is_on_vip(self, path: str) -> bool:
         return self.account.patiently(lambda: self.account.client.exists(path))
 
-    def _has_local_inputs(self) -> bool:
-        """Tell whether the data set is on this machine."""
-        return self.data.local is not None and self.data.local.is_dir()
-
     def _shares_inputs(self) -> bool:
         """Tell whether the inputs on VIP are those of another session."""
         return not self._own_inputs

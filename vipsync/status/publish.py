@@ -22,9 +22,9 @@ from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import RelPath, replace
+from vipsync.names import BACKUP
 from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
-    BACKUP,
     Backup,
     Places,
     exported,
