@@ -20,9 +20,11 @@ from tests.lab.full_disk import Disk, refusing_disk
 from tests.lab.mounts import small_disk
 from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import DiskError, VipsyncError
+from vipsync.folder.folder import SessionFolder
 from vipsync.rows import Phase
 from vipsync.run.reconciler import Reconciler
-from vipsync.status.publish import Publisher
+from vipsync.status.publish import Publisher, read_status
+from vipsync.status.reserve import spoken
 
 ALL_KINDS = SETTINGS + 'parameters = { zip = "basis/" }\n'
 SPACE_AFTER = 90.0
@@ -306,3 +308,34 @@ def test_words_that_have_no_place_do_not_end_the_run(bench: Bench) -> None:
     away.rename(outputs)
     bench.run(600)
     assert len(study.outputs()) == 2
+
+
+@needs_linux
+@pytest.mark.parametrize("moment", ["at rest", "at work"])
+def test_a_full_disk_is_said_by_status(bench: Bench, moment: str) -> None:
+    """Where not a byte can be written, `status` says what `run` says; once there is room, what is true."""
+    bench.root.mkdir(parents=True, exist_ok=True)
+    with small_disk(bench.root):
+        study, folder = bench.study(a="one"), SessionFolder(bench.root / "study")
+        bench.publish = Publisher().publish
+        if moment == "at rest":
+            bench.rest()
+        else:
+            bench.until(bench.executions)
+        assert spoken(folder) is None
+        study.write({"b.mrui": ""})
+        ballast = bench.root / "ballast"
+        assert _filled(ballast)
+        bench.run(60)
+        said = read_status(folder)
+        assert said
+        assert "full" in said.sentence
+        assert said.exit_code == 3
+        assert said.written > bench.clock.now() - 10
+        ballast.unlink()
+        bench.run(60)
+        said = read_status(folder)
+        assert said
+        assert "full" not in said.sentence
+        assert spoken(folder) is None
+        bench.close()

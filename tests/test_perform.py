@@ -28,6 +28,7 @@ from tests.lab.builders import (
 )
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
+from vipsync.client.wire import NAMELESS
 from vipsync.disk.ignoring import IgnoreRules
 from vipsync.disk.scan import Scanner
 from vipsync.errors import (
@@ -454,6 +455,13 @@ def test_a_list_at_its_limit_is_not_whole(bench: Acting, monkeypatch: pytest.Mon
     seen = bench.act(do.FindExecutions(f"vipsync-{ID}", 0.0))
     assert isinstance(seen, do.ExecutionsSeen)
     assert not seen.whole
+
+
+def test_a_list_with_a_nameless_execution_is_not_whole(bench: Acting) -> None:
+    """It may be the one that is looked for."""
+    listed = (0.0, (NAMELESS,))
+    seen = bench.act(do.FindExecutions(f"vipsync-{ID}", 0.0), executions=lambda _since: listed)
+    assert seen == do.ExecutionsSeen((), whole=False, at=0.0)
 
 
 def test_an_execution_is_polled_killed_and_forgotten(bench: Acting) -> None:

@@ -364,6 +364,8 @@ def is_plain_name(name: str) -> bool:
     """Say whether name can be one part of a path: no slash, no dots alone, no control character."""
     if name in {"", ".", ".."} or "/" in name:
         return False
+    if name.isascii():
+        return name.isprintable()
     return all(unicodedata.category(char) not in {"Cc", "Cs"} for char in name)
 
 

@@ -23,6 +23,7 @@ from vipsync.status.overview import name_below
 from vipsync.status.preview import preview
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.remembered import remembered
+from vipsync.status.reserve import spoken
 from vipsync.status.status import Finding, Status, exit_code, status_of
 from vipsync.status.why import why, why_result
 from vipsync.status.words import STALE, duration
@@ -154,7 +155,7 @@ def _status(folder: SessionFolder, context: Context) -> Told:
         return Told(troubled(folder, error, now), _last_wrote(None))
     recent = told is not None and 0 <= now - told.written < STALE
     held = is_worked_in(folder)
-    if told and (held or (recent and not _can_look(folder))):
+    if told and (held or (recent and (spoken(folder) or not _can_look(folder)))):
         return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
         looked = preview(folder, None, context.overrides)

@@ -21,6 +21,7 @@ from vipsync.disk.files import (
     clear,
     disk_error,
     entered,
+    holder,
     make_inside,
     names_in,
     read_document,
@@ -67,6 +68,7 @@ PLACES: Mapping[str, Literal["file", "folder"]] = {
     f"{HIDDEN}/ledger.sqlite-shm": "file",
     f"{HIDDEN}/ledger.sqlite-journal": "file",
     f"{HIDDEN}/status.json": "file",
+    f"{HIDDEN}/reserve": "file",
     f"{HIDDEN}/progress.json": "file",
     f"{HIDDEN}/own_files.json": "file",
     f"{HIDDEN}/previews": "folder",
@@ -153,6 +155,14 @@ def new_request(
     )
 
 
+_HALF_DONE = re.compile(
+    r"unpack-[0-9a-f]{16}|[0-9a-f]{24}-\d+\.((came|inside)\.)?(part|tree)"
+    r"|[\w-]{1,100}-\d+\.(stdout|stderr)",
+    re.ASCII,
+)
+"""What a transfer calls what is not complete yet (`act/results.py`, `disk/archive.py`)."""
+
+
 class SessionFolder:
     """One session folder on this machine."""
 
@@ -168,6 +178,7 @@ class SessionFolder:
         self.transfers = self.hidden / "transfers"
         self.log = self.hidden / "vipsync.log"
         self.report = self.hidden / "status.json"
+        self.reserve = self.hidden / "reserve"
         self.progress = self.hidden / "progress.json"
         self.own_files = self.hidden / "own_files.json"
         self.previews = self.hidden / "previews"
@@ -306,6 +317,15 @@ class SessionFolder:
         with suppress(OSError, DiskError), entered(self.transfers, self.root) as transfers:
             for path in transfers.iterdir():
                 if path.name not in keep or not path.is_file():
+                    with suppress(OSError):
+                        clear(path)
+
+    def clear_beside(self, outputs: Path, keep: Collection[str] = ()) -> None:
+        """Delete the same on the disk of outputs/, where that is another one; only what has our names."""
+        place = outputs / HIDDEN
+        with suppress(OSError, DiskError), entered(place, holder(outputs, self.root)) as beside:
+            for path in beside.iterdir():
+                if _HALF_DONE.fullmatch(path.name) and path.name not in keep:
                     with suppress(OSError):
                         clear(path)
 

@@ -91,7 +91,7 @@ def _company_comes(
     Only those that came within the window after the first one count, so that a steady stream of
     new files cannot put a launch off for ever.
     """
-    window = max(60.0, 10 * draft.s.settle)
+    window = max(45.0, 9 * draft.s.settle)
     ages = {case.id: draft.since(f"case {case.id}") for case in (*ready, *held_up, *settling)}
     oldest = max(ages[case.id] for case in ready)
     if any(oldest - ages[case.id] <= window for case in held_up):

@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -83,6 +84,7 @@ class Reconciler:
         self._basis: object = None
         self._id = ""
         self._root: Identity | None = None
+        self._cleared: Path | None = None
         self.planner = planner
         self._overrides, self._environ, self._data_set = overrides, environ, data_set
         self._stop, self._moved = stop, moved
@@ -116,7 +118,7 @@ class Reconciler:
         )
         self._hold, self.observer = take(self.folder, self._id, self.timing.wall), observer
         self._id, self._new = self._hold.id, self.ledger.state.is_new
-        self._root = identity(self.folder.root)
+        self._root, self._cleared = identity(self.folder.root), None
         before = self.memory  # threads may still be at work
         if not before.under_way:
             self.folder.clear_leftovers(keep=_unfinished(self.ledger.state))
@@ -212,6 +214,7 @@ class Reconciler:
             seen = self.observer.look(
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
+            self._clear_beside(self.observer.outputs)
             self.snapshot = replace(seen, first_in_queue=self.first_in_queue)
             if self.snapshot.marker:
                 self.memory.was_absent = False
@@ -246,6 +249,12 @@ class Reconciler:
         self._queue_up(self.memory.since.get(SLOT))
         self.queue.extend(self.plan.actions)
         self._confirm()
+
+    def _clear_beside(self, outputs: Path) -> None:
+        """Delete once what a killed process left half done on another disk, where outputs/ may lie."""
+        if self._cleared != outputs and not self.memory.under_way:
+            self._cleared = outputs
+            self.folder.clear_beside(outputs, keep=_unfinished(self.ledger.state))
 
     def _halt(self, error: FolderAbsent) -> None:
         """Let the folder go until it is there again."""
@@ -319,6 +328,7 @@ class Reconciler:
     def _after_decision(self, action: do.Decide) -> None:
         if self.ledger.state.session.phase is Phase.CLOSED and not self.memory.under_way:
             self.folder.clear_leftovers()
+            self._cleared = None
         for request in action.requests:
             self.folder.answered(request)
 

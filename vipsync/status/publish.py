@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +20,7 @@ from msgspec import Struct
 from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_atomic
 from vipsync.disk.own_files import OwnFiles
 from vipsync.disk.walk import printable
-from vipsync.errors import VipsyncError
+from vipsync.errors import DiskError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import RelPath, replace
 from vipsync.names import BACKUP
@@ -33,6 +34,7 @@ from vipsync.record.backup import (
     with_unknown_keys,
 )
 from vipsync.status.privacy import privacy_lines
+from vipsync.status.reserve import Reserve, Word, spoken
 from vipsync.status.results_table import is_results_table, results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
@@ -66,6 +68,7 @@ class Publisher:
         self._words: tuple[float, object] = (0.0, None)
         self.status: Status | None = None
         self._unwritten = False
+        self._reserve = Reserve()
         self._judged: tuple[object, ...] = ()
         self._privacy: tuple[str, ...] = ()
 
@@ -75,10 +78,14 @@ class Publisher:
         try:
             self._publish(session)
             self._unwritten = False
+            if session.is_open:
+                self._reserve.clear(session.folder)
         except (VipsyncError, OSError) as error:
             if not self._unwritten:  # said once: it may last as long as the disk is full
                 logger.warning("the state could not be written: %s", type(error).__name__)
             self._unwritten = True
+            if session.is_open or session.is_there:
+                self._reserve.say(session.folder, Word(session.timing.wall(), str(error)))
         return self.status
 
     def _status(self, session: Reconciler) -> Status | None:
@@ -121,9 +128,9 @@ class Publisher:
         now, (before, words) = status.written, self._words
         unchanged = _lasting(status) == words
         if not unchanged or now - before >= EVERY or now < before:
-            self._words = (now, _lasting(status))
             folder.write(folder.status, status_text(status, socket.gethostname()).encode())
             folder.write(folder.report, _json(status, indent=1).encode())
+            self._words = (now, _lasting(status))
 
     def _export(self, session: Reconciler, status: Status) -> None:
         observer = session.observer
@@ -225,10 +232,13 @@ def troubled(
 
 def read_status(folder: SessionFolder) -> Status | None:
     """Return what the process that holds the folder last said of it."""
-    try:
-        return msgspec.json.decode(read_small(folder.report, LARGE), type=Status)
-    except (OSError, ValueError, RecursionError):
-        return None
+    told = None
+    with suppress(OSError, ValueError, RecursionError):
+        told = msgspec.json.decode(read_small(folder.report, LARGE), type=Status)
+    word = spoken(folder)
+    if word and (told is None or word.at >= told.written):
+        return troubled(folder, DiskError(word.text), word.at, told)
+    return told
 
 
 def status_json(statuses: Sequence[Struct]) -> str:
