@@ -140,6 +140,15 @@ def test_a_case_that_failed_says_so_and_why(study: Study) -> None:
     assert "result" not in runs["fit/1 of sub-05.mrui"]
 
 
+def test_every_exit_code_is_told(study: Study) -> None:
+    """Also where VIP does not say which case a job was of."""
+    known = entities(one(study))
+    told = [known[ref["@id"]] for ref in known["./"]["additionalProperty"]]
+    codes = {e["name"]: e["value"] for e in told if "exit code" in e["name"]}
+    assert sorted(codes) == [f"exit code of job {n}" for n in range(1, 6)]
+    assert sorted(codes.values()) == [0, 0, 0, 50, 50]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the validator's own
 def test_a_crate_fulfils_what_its_profile_requires(
     study: Study, monkeypatch: pytest.MonkeyPatch

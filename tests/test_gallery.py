@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.bench import Bench, Study
 from tests.lab.findings import findings
+from tests.lab.full_disk import refusing_disk
 from tests.lab.served import Caller, Served
 from vipsync.disk.own_files import OwnFiles
 from vipsync.local import Job
@@ -179,6 +180,22 @@ def test_a_fault_on_the_page_stops_nothing_else(
     study.marker.unlink()
     bench.rest()
     assert study.bench.sessions_on_vip() == []
+
+
+def test_a_page_that_a_full_disk_refused_is_written_later(bench: Bench) -> None:
+    """Once there is room again; until then all else goes on, and nothing is tried without a pause."""
+    study = findings(bench, volumes=False)
+    with refusing_disk(study.root) as disk:
+        disk.refuses = lambda _number: "index.html" in disk.paths[-1]
+        bench.rest()
+        assert not page_of(study).exists()
+        assert len(list((study.root / "outputs").glob("*/*.pdf"))) == 3
+        assert 1 <= len(disk.refused) < 10
+        disk.refuses = lambda _number: False
+        bench.run(2 * EVERY)
+        study.notice()
+        bench.rest()
+    assert page_of(study).exists()
 
 
 def test_results_that_lie_elsewhere_have_their_volumes_in_the_page(

@@ -76,6 +76,7 @@ class _Making:
         self._names: defaultdict[str, list[str]] = defaultdict(list)
         self._parts: list[str] = []
         self._actions: list[str] = []
+        self._properties: list[str] = []
         self.others: dict[str, str] = {}
 
     def graph(self) -> list[Entity]:
@@ -116,7 +117,7 @@ class _Making:
             "publisher": {"@id": "https://vip.creatis.insa-lyon.fr"},
             "hasPart": _refs(self._parts),
             "mentions": _refs(self._actions),
-            "additionalProperty": {"@id": "#vipsync"},
+            "additionalProperty": _refs(["#vipsync", *self._properties]),
         }
 
     def _add(self, entity: Entity) -> str:
@@ -140,6 +141,9 @@ class _Making:
             mine = run.pieces if whole else pieces
             ids = [id_ for piece in mine for id_ in of_piece.get(piece, ())]
             self._action(run, tool, case, ids, descriptor)
+        known = {job.number for case in cases for job in _jobs(run, case)}
+        others = [job for job in run.execution.jobs if job.number not in known]
+        self._properties += self._exit_codes(run.execution.id, others)
 
     def _tool(self, run: Run) -> str:
         raw = _document(run.descriptor)

@@ -205,7 +205,7 @@ def _shown(runs: Iterable[Run], latest: Mapping[str, tuple[str, str]]) -> Iterab
         shown = [
             _case(case, pieces, logs.get(case.id, ()), run)
             for case, pieces in zip(run.launch.cases, run.of_cases, strict=True)
-            if latest[case.id] == (case.content, run.launch.request)
+            if latest.get(case.id) == (case.content, run.launch.request)
         ]
         yield from shown
         if shown:

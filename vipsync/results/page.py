@@ -280,9 +280,8 @@ article.wrong { border-left-color: var(--bad); }
 .state { border: 1px solid; border-radius: 1rem; color: var(--good); font-size: .8rem;
   font-weight: 400; margin-left: .6rem; padding: .1rem .6rem; }
 .wrong .state, .wrong .reason { color: var(--bad); }
-.pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
-  margin: .75rem 0; }
-figure { margin: 0; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; margin: .75rem 0; }
+figure { flex: 1 1 20rem; margin: 0; max-width: 36rem; }
 figure img { background: #fff; border: 1px solid var(--line); border-radius: .25rem; display: block;
   height: auto; max-height: 26rem; max-width: 100%; object-fit: contain; width: 100%; }
 pre { background: var(--tint); border-radius: .25rem; font-size: .82rem; margin: 0 0 .75rem;

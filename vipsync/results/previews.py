@@ -15,6 +15,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from vipsync.disk.files import share
+
 VOLUMES = (".nii", ".nii.gz")
 INSTALL = "pip install 'vipsync[preview]'"
 SECONDS = 30.0
@@ -50,6 +52,7 @@ def mosaic(
     try:
         drawn = _drawn(volume, fresh, seconds, stop)
         if drawn:
+            share(fresh)
             fresh.replace(target)
     finally:
         fresh.unlink(missing_ok=True)

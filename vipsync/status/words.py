@@ -68,7 +68,10 @@ def _lines(status: Status, host: str) -> Iterator[str]:
         yield f"Everything was last confirmed equal {when(status.confirmed)}."
     yield ""
     yield from details(status)
-    yield f"Results are in {status.folder}/outputs."
+    shown = (
+        "; open index.html there to look at them" if any(c.results for c in status.cases) else ""
+    )
+    yield f"Results are in {status.folder}/outputs{shown}."
     yield ""
     yield from CITE.splitlines()
 
