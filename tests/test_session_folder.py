@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bench import Bench, Study
+from tests.lab.scans import rda
 from vipsync import VipSession
 from vipsync.commands.init import adopt
 from vipsync.errors import FolderError, FolderHeld
@@ -170,3 +171,18 @@ def test_a_script_and_a_folder_exclude_each_other(
     with pytest.raises(FolderHeld):
         script().finish()
     assert json.loads(Path("outputs/session_data.json").read_text())["session_name"] == "study"
+
+
+def test_what_a_script_has_sent_is_judged_by_the_folder_that_it_lies_in(
+    bench: Bench, script: Callable[..., VipSession]
+) -> None:
+    """A script goes on where inputs name somebody; a run of the folder says which lie on VIP."""
+    study = started(bench, script)
+    bench.take(study.root)
+    bench.rest()
+    assert not study.says("on VIP, and would not be sent now")
+    bench.stop()
+    study.write({"c.mrui": rda(PatientName="Smith^John")})
+    script(session_name="study", input_dir="inputs").upload_inputs()
+    bench.rest()
+    assert study.says("1 file is on VIP, and would not be sent now: PatientName in 1 file.")

@@ -38,6 +38,16 @@ def test_inputs_that_name_somebody_are_told_in_one_line_and_go(
     assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
 
 
+def test_a_silent_session_warns_of_them(
+    scripts: Scripts, named: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would know otherwise; Python shows it on stderr where nobody listens."""
+    scripts.ready(verbose=False).upload_inputs()
+    (record,) = caplog.records
+    assert "1 file may name somebody: PatientID, PatientName in 1 file" in record.getMessage()
+    assert scripts.said == []
+
+
 def test_inputs_that_name_nobody_are_not_worth_a_word(scripts: Scripts) -> None:
     """And nothing is said of what nobody understands."""
     scripts.ready().upload_inputs()

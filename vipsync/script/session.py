@@ -141,7 +141,7 @@ class VipSession(VipClientNames):
             self._report.line(f"(!) {path} is left out: {CYCLE}.")
         refuse = self.privacy == checks.REFUSE
         step.run(plans.plan_judging, lambda _s: False)
-        self._say_naming(step.snapshot, refuse=refuse)
+        self._say_naming(step, refuse=refuse)
         upload = partial(plans.plan_upload, target=step.target, refuse=refuse)
         step.run(upload, lambda _s: False)
         self._places = plans.places(step.snapshot)

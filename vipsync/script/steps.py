@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +47,8 @@ from vipsync.script.inputs import launched, takes_files
 from vipsync.script.outcomes import failed_jobs
 from vipsync.script.properties import SessionProperties
 from vipsync.status.status import count
+
+logger = logging.getLogger(__name__)
 
 
 class SessionSteps(SessionProperties):
@@ -195,15 +198,21 @@ class SessionSteps(SessionProperties):
 
     # what is said of results and removals
 
-    def _say_naming(self, s: Snapshot, *, refuse: bool) -> None:
-        """Say which inputs name somebody; raise InputsRefused where they are not to go."""
+    def _say_naming(self, step: Step, *, refuse: bool) -> None:
+        """Say which inputs name somebody; raise InputsRefused where they are not to go.
+
+        Where they go, a run of the folder that they lie in judges anew what is on VIP.
+        """
+        s = step.snapshot
         found, gate = plans.naming(s), Gate(s)
         if not found:
             return
         text = fields_text(one.refused for one in found.values())
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
-            self._report.line(f"(!) {files}. VIP's terms ask that no input does.")
+            say = self._report.line if self.verbose else logger.warning
+            say(f"(!) {files}. VIP's terms ask that no input does.")
+            step.session.take_over([replace(step.state.session, gate=None)])
             return
         names = [gate.masked(path) for path in found]
         raise InputsRefused(
