@@ -87,7 +87,8 @@ class Told(NamedTuple):
 def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
     directories = meant(context, named)
-    found = [answer for directory in directories for answer in _statuses(directory, context)]
+    every = [told for directory in directories for told in _statuses(directory, context)]
+    found = list({told.status.folder: told for told in every}.values())  # one may lie in another
     if as_json:
         context.reporter.document(status_json([told.status for told in found]))
     elif in_full or len(found) == 1:
