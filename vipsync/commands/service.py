@@ -116,13 +116,13 @@ class Manager:
         return 0
 
 
-def call(*words: str) -> str:
+def call(*words: str, remedy: str = "") -> str:
     """Call a program of the system; raise VipsyncError with what it said where it failed."""
     done = ask(*words)
     if done.returncode:
         said = printable(" ".join((done.stderr or done.stdout).split()))
         line = " ".join(map(shell_word, words))
-        raise VipsyncError(f"`{line}` failed: {said or done.returncode}.")
+        raise VipsyncError(f"`{line}` failed: {said.rstrip('.') or done.returncode}.", remedy)
     return done.stdout
 
 
@@ -146,6 +146,7 @@ class Systemd(Manager):
         return Path(home) / "systemd" / "user" / systemd.UNIT
 
     def _install(self, program: Program) -> int:
+        _systemctl("daemon-reload")  # where there is none, nothing is written
         make_folder(self._unit.parent)
         write_atomic(self._unit, systemd.user_unit(program).encode())
         _systemctl("daemon-reload")
@@ -162,9 +163,11 @@ class Systemd(Manager):
     def _uninstall(self) -> int:
         if not self._unit.exists():
             return self._say("No service is installed for this account.")
-        _systemctl("disable", "--now", systemd.UNIT)
-        self._unit.unlink(missing_ok=True)
-        _systemctl("daemon-reload")
+        ask("systemctl", "--user", "disable", "--now", systemd.UNIT)
+        wanted = self._unit.parent / "default.target.wants" / systemd.UNIT
+        for path in (wanted, self._unit):  # also where no systemd runs that could do it
+            path.unlink(missing_ok=True)
+        ask("systemctl", "--user", "daemon-reload")
         return self._say(
             "Stopped, and will not start any more. Folders and settings are as they were."
         )
@@ -186,7 +189,8 @@ class Systemd(Manager):
         if found.get("LoadState") == "loaded":
             self._say("The service of this machine, for all accounts:")
             return self._tell(found, f"`sudo systemctl restart {NAME}`")
-        return self._say("No service is installed for this account: `vipsync service install`.")
+        self._say("No service is installed for this account: `vipsync service install`.")
+        return 3
 
     def _tell(self, found: Mapping[str, str], again: str) -> int:
         """Say how a service is, and how it starts again where an older version still runs."""
@@ -221,7 +225,11 @@ def _state(found: Mapping[str, str]) -> str:
 
 
 def _systemctl(*words: str) -> str:
-    return call("systemctl", "--user", *words)
+    remedy = (
+        "Your systemd is there once you have logged in as yourself, not by su or sudo; "
+        f"a machine that nobody logs in to takes `{NAME} service install --system`."
+    )
+    return call("systemctl", "--user", *words, remedy=remedy)
 
 
 def _lingers() -> bool:
