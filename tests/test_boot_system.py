@@ -61,6 +61,7 @@ tr '\\0' ' ' < /proc/$pid/cmdline > /out/cmdline
 tr '\\0' '\\n' < /proc/$pid/environ > /out/environ
 reach 'property StatusText | grep -q "1 of 1 case done"'
 say status "$(property StatusText)"
+HOME=/root PYTHON -P -m vipsync service > /out/seen
 kill -9 $pid
 reach '[ "$(property NRestarts)" = 1 ] && [ "$(property ActiveState)" = active ]'
 say killed "$(property Result)"
@@ -89,7 +90,7 @@ person() { setpriv --reuid ACCOUNT --regid ACCOUNT --clear-groups env -i PATH="$
 vipsync() { person PYTHON -P -m vipsync --portal URL "$@"; }
 vipsync login < /given/key
 install -D -o vipsync -m 0644 /given/vipsync.toml /var/lib/vipsync/.config/vipsync/vipsync.toml
-vipsync service > /out/before
+vipsync service > /out/before || true
 vipsync service install > /out/install
 reach '[ -f /srv/share/group/one/outputs/*/a.mrui.tgz/a.txt ]'
 vipsync service > /out/running
@@ -189,12 +190,13 @@ def test_a_real_systemd_starts_watches_and_stops_the_service(tmp_path: Path, stu
     """Results in seconds; back after a kill; a stopped process is given up; a good end; no key anywhere."""
     with serve(tmp_path / "host", key=KEY) as served:
         unit = {"vipsync.service": printed_unit(tmp_path, served.url), "faster.conf": FASTER}
-        told = boot(tmp_path, FACILITY, **unit)
+        told = boot(tmp_path, FACILITY.replace("PYTHON", sys.executable), **unit)
         launches = served.launches()
     assert told.get("result") == "success", f"{told}{spoken(tmp_path)}"
     assert (told["started"], told["state"], told["code"]) == ("active", "inactive", "0")
     assert told["account"] == str(ACCOUNT)
     assert re.fullmatch(r"1 folder: .* 1 of 1 case done\..* \(vipsync [\d.]+\)", told["status"])
+    assert "Running. 1 folder: " in (tmp_path / "out/seen").read_text()
     assert int(told["watchdog"]) >= 1
     assert launches == 2
     journal = (tmp_path / "out/journal").read_text()

@@ -89,6 +89,21 @@ def test_a_folder_that_is_moved_at_work_goes_on_in_its_new_place(bench: Bench) -
     assert bench.sessions_on_vip() == ["one"]
 
 
+def test_a_copy_that_appears_at_work_takes_nothing_over(bench: Bench) -> None:
+    """The place of before is still there: the copy is refused, the session goes on where it was."""
+    study = bench.study("group/one", a="one")
+    bench.loop.directories = [bench.root]
+    bench.rest()
+    session, copy = study.session, bench.root / "group" / "copy"
+    shutil.copytree(study.root, copy)
+    bench.until(lambda: copy in bench.loop.sessions)
+    bench.rest()
+    assert isinstance(Study(bench, copy).trouble(), FolderCopied)
+    assert study.session is session  # never let go meanwhile
+    assert session.is_open
+    assert study.trouble() is None
+
+
 def test_a_folder_that_only_vanished_stays_and_is_said_to(bench: Bench) -> None:
     """Nothing with its id turned up elsewhere: its disk may be gone, and somebody must know."""
     study = bench.study("group/one", a="one")

@@ -114,6 +114,16 @@ def test_cases_are_named_of_one_folder(call: Caller, served: Served) -> None:
     assert "Cases are named of one folder" in said.err
 
 
+def test_a_folder_that_is_named_twice_is_told_once(call: Caller, served: Served) -> None:
+    """As itself and as part of another one: it is the same session."""
+    one = study(served, "share/a/one")
+    study(served, "share/b/two")
+    share = served.root / "share"
+    assert call("run", "--once", share, one).code == 0
+    assert call("status", share, one).out.count("Everything is here") == 2
+    assert served.launches() == 2
+
+
 def test_a_request_reaches_those_that_run_and_those_that_do_not(
     call: Caller, served: Served
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -125,3 +126,35 @@ def test_what_needs_a_person_is_said_once_to_cron(call: Caller, served: Served) 
     assert (said.code, said.out) == (3, "")
     assert call("rerun", "--yes", study, "--failed").code == 0
     assert call("run", "--once", study).out == ""
+
+
+# without a systemd of one's own
+
+
+@pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is not installed")
+def test_where_no_systemd_answers_nothing_is_written(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under su or in a container: it is said what to do instead."""
+    for variable in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    config = served.root / "config" / "vipsync" / "vipsync.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f'folders = ["{served.root}"]\n')
+    said = call("--config", config, "service", "install")
+    assert said.code == 1
+    assert "`systemctl --user daemon-reload` failed: " in said.err
+    assert "service install --system" in said.err
+    assert not (served.root / "config" / "systemd").exists()
+    said = call("service")
+    assert (said.code, "No service is installed" in said.out) == (3, True)
+
+
+def test_a_facility_names_whole_paths(call: Caller, served: Served) -> None:
+    """`~` is another folder for the account of the service."""
+    config = served.root / "vipsync.toml"
+    config.write_text('folders = ["~/studies"]\n')
+    said = call("--config", config, "service", "install", "--system")
+    assert said.code == 1
+    assert "Write whole paths" in said.err
+    assert call("service", "start", "--system").code == 2

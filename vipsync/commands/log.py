@@ -31,8 +31,12 @@ def show(
     """Show the logs of the sessions that directories are or hold; `follow`: and what comes, for ever."""
     folders = [folder.log.parent for folder in sessions_of(directories)]
     tails = [Tail(folder / _KEPT[-1]) for folder in folders] if follow else []
-    for line in _whole(folders):
+    said = False
+    for line in in_order([_lines(folder) for folder in folders]):
+        said = True
         context.reporter.say(line)
+    if not said:
+        context.reporter.say("Nothing was logged yet: `vipsync run` does.", "dim")
     while tails:
         for line in in_order([tail.new() for tail in tails]):
             context.reporter.say(line)
@@ -69,10 +73,6 @@ def _utc(stamp: str) -> str:
         return datetime.fromisoformat(stamp).astimezone(UTC).isoformat()
     except ValueError:
         return stamp
-
-
-def _whole(folders: Sequence[Path]) -> Iterator[str]:
-    return in_order([_lines(folder) for folder in folders])
 
 
 def _lines(folder: Path) -> Iterator[str]:

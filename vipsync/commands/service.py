@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -116,13 +116,13 @@ class Manager:
         return 0
 
 
-def call(*words: str) -> str:
+def call(*words: str, remedy: str = "") -> str:
     """Call a program of the system; raise VipsyncError with what it said where it failed."""
     done = ask(*words)
     if done.returncode:
         said = printable(" ".join((done.stderr or done.stdout).split()))
         line = " ".join(map(shell_word, words))
-        raise VipsyncError(f"`{line}` failed: {said or done.returncode}.")
+        raise VipsyncError(f"`{line}` failed: {said.rstrip('.') or done.returncode}.", remedy)
     return done.stdout
 
 
@@ -146,6 +146,7 @@ class Systemd(Manager):
         return Path(home) / "systemd" / "user" / systemd.UNIT
 
     def _install(self, program: Program) -> int:
+        _systemctl("daemon-reload")  # where there is none, nothing is written
         make_folder(self._unit.parent)
         write_atomic(self._unit, systemd.user_unit(program).encode())
         _systemctl("daemon-reload")
@@ -162,9 +163,11 @@ class Systemd(Manager):
     def _uninstall(self) -> int:
         if not self._unit.exists():
             return self._say("No service is installed for this account.")
-        _systemctl("disable", "--now", systemd.UNIT)
-        self._unit.unlink(missing_ok=True)
-        _systemctl("daemon-reload")
+        ask("systemctl", "--user", "disable", "--now", systemd.UNIT)
+        wanted = self._unit.parent / "default.target.wants" / systemd.UNIT
+        for path in (wanted, self._unit):  # also where no systemd runs that could do it
+            path.unlink(missing_ok=True)
+        ask("systemctl", "--user", "daemon-reload")
         return self._say(
             "Stopped, and will not start any more. Folders and settings are as they were."
         )
@@ -180,27 +183,41 @@ class Systemd(Manager):
         )
 
     def _status(self) -> int:
-        if not self._unit.exists():
-            return self._say("No service is installed for this account: `vipsync service install`.")
-        text = _systemctl("show", systemd.UNIT, "--property", "ActiveState,Result,StatusText")
-        found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        if self._unit.exists():
+            return self._tell(_properties("--user"), "`vipsync service stop`, then `start`")
+        found = _properties("--system")
+        if found.get("LoadState") == "loaded":
+            self._say("The service of this machine, for all accounts:")
+            return self._tell(found, f"`sudo systemctl restart {NAME}`")
+        self._say("No service is installed for this account: `vipsync service install`.")
+        return 3
+
+    def _tell(self, found: Mapping[str, str], again: str) -> int:
+        """Say how a service is, and how it starts again where an older version still runs."""
         self._say(_state(found))
         running, installed = version_in(found.get("StatusText", "")), version(NAME)
         if running and running != installed:
-            self._say(
-                f"It runs as version {running}, and {installed} is installed: "
-                "`vipsync service stop`, then `vipsync service start`."
-            )
-        return 0 if found.get("ActiveState") in ("active", "activating") else 3
+            self._say(f"It runs as version {running}, and {installed} is installed: {again}.")
+        return 0 if found.get("ActiveState") in _UP else 3
 
     def _log(self, *, follow: bool) -> int:
         words = ["journalctl", "--user", "--unit", systemd.UNIT, "--no-pager"]
         return subprocess.run([*words, *(["--follow"] if follow else [])], check=False).returncode  # noqa: S603 - our own words
 
 
-def _state(found: dict[str, str]) -> str:
+_UP = ("active", "activating")
+_ASKED = "LoadState,ActiveState,Result,StatusText"
+
+
+def _properties(whose: str) -> dict[str, str]:
+    """Return what a systemd knows of the service; nothing where it cannot be asked."""
+    said = ask("systemctl", whose, "show", systemd.UNIT, "--property", _ASKED).stdout
+    return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+
+
+def _state(found: Mapping[str, str]) -> str:
     state, said = found.get("ActiveState", "unknown"), found.get("StatusText", "")
-    if state in ("active", "activating"):
+    if state in _UP:
         return f"Running. {printable(said)}".rstrip()
     if state == "failed":
         return f"It failed ({found.get('Result', '')}): `vipsync service log` says why."
@@ -208,7 +225,11 @@ def _state(found: dict[str, str]) -> str:
 
 
 def _systemctl(*words: str) -> str:
-    return call("systemctl", "--user", *words)
+    remedy = (
+        "Your systemd is there once you have logged in as yourself, not by su or sudo; "
+        f"a machine that nobody logs in to takes `{NAME} service install --system`."
+    )
+    return call("systemctl", "--user", *words, remedy=remedy)
 
 
 def _lingers() -> bool:

@@ -98,7 +98,8 @@ class Told(NamedTuple):
 def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
     directories = meant(context, named)
-    found = [answer for directory in directories for answer in _statuses(directory, context)]
+    every = [told for directory in directories for told in _statuses(directory, context)]
+    found = list({told.status.folder: told for told in every}.values())  # one may lie in another
     stations = [station.status_of_station(root) for d in directories for root in find_stations(d)]
     codes = [s.exit_code for s, _ in stations] + [told.status.exit_code for told in found]
     if as_json:

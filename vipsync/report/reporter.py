@@ -25,7 +25,7 @@ from vipsync.report.text import paragraph, printable
 from vipsync.run import logs
 from vipsync.status.overview import name_below, overview, table_lines, totals
 from vipsync.status.status import Status
-from vipsync.status.words import details
+from vipsync.status.words import details, duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -210,7 +210,7 @@ class Reporter:
             self._silent_since = now
             self._event(notice_text(outage))
         elif not outage and self._silent_since is not None:
-            self._event(f"VIP answers again, after {now - self._silent_since:.0f} s.")
+            self._event(f"VIP answers again, after {duration(now - self._silent_since)}.")
             self._silent_since = None
 
     def settle(self) -> None:
