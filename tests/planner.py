@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.lab.builders import HOME, ID, settings
 from tests.lab.fake_vip import Blob
-from tests.lab.simulation import SHAPES, Simulation
+from tests.lab.simulation import NAMED, SHAPES, Simulation
 from vipsync.model import Execution, ExecutionStatus, RelPath, Settings, VipPath
 from vipsync.names import parent
 from vipsync.plan.draft import Plan
@@ -26,7 +26,7 @@ from vipsync.rows import Phase, ResultStatus
 
 Planner = Callable[[Snapshot], Plan]
 
-CONTENTS = ("one", "two", "three")
+CONTENTS = ("one", "two", "three", "one", "two", "three", NAMED)
 FATES = ("refused", "lost", "late", "final", "crash", "crash before")
 LOOKS_TWICE = 0.005
 CHUNK = 250

@@ -15,7 +15,9 @@ PACKAGE = Path(__file__).parents[1] / "vipsync"
 
 ROOMS = (
     "errors model names rows actions",
-    "cases.* settings.* disk.* client.*",
+    "disk.*",
+    "privacy.*",
+    "cases.* settings.* client.*",
     "record.*",
     "folder.*",
     "act.*",
@@ -32,8 +34,10 @@ ROOMS = (
 """Modules may import from their own room and from those above it, without going in a circle."""
 
 PURE_ONES = """
-    errors model names rows actions cases.* record.digests record.lifecycle record.outcomes plan.* script.outcomes
-    status.status status.words status.remembered status.results_table station.model station.plan
+    errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
+    privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.lifecycle
+    record.outcomes plan.* script.outcomes settings.policy status.privacy status.status status.words
+    status.remembered status.results_table station.model station.plan
 """
 
 IMPURE = {

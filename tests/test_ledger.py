@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as sample
 from hypothesis import strategies as st
 
-from tests.lab.builders import CLOSED, ID, OPEN, execution, known, launched, result, sent
+from tests.lab.builders import CLOSED, ID, OPEN, checked, execution, known, launched, result, sent
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import ExpectedOutput, FileState, Job, replace
 from vipsync.record.ledger import Ledger, read_state
@@ -355,6 +355,7 @@ def test_every_kind_of_row_lives_together(ledger: Ledger, path: Path) -> None:
     rows: list[Row] = [
         OPEN,
         known("a.dat", "one"),
+        checked("a.dat", "one", refused=(("PatientName", 2),), names=(("smith", "PatientName"),)),
         sent("a.dat", "one"),
         launched("a.dat", "one"),
         execution(),

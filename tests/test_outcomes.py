@@ -39,11 +39,22 @@ from vipsync.errors import (
     TransferMismatch,
     Unreachable,
 )
-from vipsync.model import ExecutionStatus, Job, RelPath, RemoteEntry, VipPath, replace
+from vipsync.model import (
+    ExecutionStatus,
+    Job,
+    PrivacySettings,
+    RelPath,
+    RemoteEntry,
+    VipPath,
+    replace,
+)
+from vipsync.record.digests import names_digest
 from vipsync.record.outcomes import NOTHING, intent, record
 from vipsync.rows import (
     CachedPipeline,
     Changes,
+    Checked,
+    Found,
     LaunchStatus,
     Result,
     ResultStatus,
@@ -62,6 +73,9 @@ RUNNING, FINISHED, KILLED = (
 A, VIP_A = RelPath("a.dat"), VipPath(f"{INPUTS}/a.dat")
 SEND = do.SendFile(VIP_A, A, state_of("one"))
 HASH = do.HashFile(A, state_of("one"))
+FOUND = Found(refused=(("PatientName", 1),))
+INSPECT = do.Inspect(A, state_of("one"), "1 p", PrivacySettings(), ("study",))
+VERDICT = Checked(A, sha256("one"), "1 p", names_digest(("study",)), FOUND)
 LOOK = do.LookAtFolder(INPUTS)
 START = do.StartExecution(in_doubt("a.dat", "one"))
 FIND = do.FindExecutions("vipsync-s1", 0.0)
@@ -131,6 +145,20 @@ CASES = [
         HASH,
         do.FileHashed(sha256("one")),
         [known("a.dat", "one")],
+    ),
+    Case(
+        "judged and read at once: known, with the verdict",
+        [],
+        INSPECT,
+        do.FileInspected(sha256("one"), FOUND),
+        [known("a.dat", "one"), VERDICT],
+    ),
+    Case(
+        "judged, and read before: the verdict alone",
+        [known("a.dat", "one")],
+        replace(INSPECT, sha256=sha256("one")),
+        do.FileInspected(sha256("one"), FOUND),
+        [VERDICT],
     ),
     Case(
         "VIP took it: known, and to be looked at",

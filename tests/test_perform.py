@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lab import scans
 from tests.lab.acting import Acting
 from tests.lab.builders import (
     API,
@@ -26,6 +28,8 @@ from tests.lab.builders import (
 )
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
+from vipsync.disk.ignoring import IgnoreRules
+from vipsync.disk.scan import Scanner
 from vipsync.errors import (
     DiskError,
     GenericVipError,
@@ -42,12 +46,15 @@ from vipsync.model import (
     BLOCK,
     Execution,
     ExecutionStatus,
+    FileState,
     PackKind,
+    PrivacySettings,
     RelPath,
     RemoteEntry,
     VipPath,
     replace,
 )
+from vipsync.record.digests import members_digest
 from vipsync.rows import Changes, Launch
 
 LAUNCH = replace(launched("a.dat", "one"), pipeline_id="Echo/1")
@@ -207,6 +214,132 @@ def test_a_file_that_changes_while_it_is_sent_was_not_sent(bench: Acting) -> Non
     outcome = bench.act(action, moved=touch)
     assert isinstance(outcome, do.Failed)
     assert isinstance(outcome.error, LocalFileError)
+
+
+CONTENT = random.Random(7).randbytes(3 * BLOCK + 5)
+JUDGED = hashlib.sha256(CONTENT).hexdigest()
+
+
+def overwrite(path: Path, at: int) -> None:
+    """Change one byte of a file in place, and leave it its size and its time."""
+    info = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_what_was_not_judged_is_never_usable_on_vip(bench: Acting, before: int) -> None:
+    """Whenever a file changes after its verdict, VIP keeps nothing of what nobody has judged."""
+    path, blocks = bench.tools.inputs / "a.dat", iter(range(5))
+    action = replace(bench.send("a.dat", bench.input("a.dat", CONTENT)), sha256=JUDGED)
+    if before == 0:
+        overwrite(path, 0)
+
+    def change() -> None:
+        if next(blocks) + 1 == before:
+            overwrite(path, before * BLOCK)
+
+    failed = bench.act(action, stop=change)
+    assert isinstance(failed, do.Failed)
+    assert isinstance(failed.error, LocalFileError)
+    assert bench.vip.list_folder(INPUTS) == ()
+
+
+def test_another_content_in_the_same_state_is_not_sent(bench: Acting) -> None:
+    """The hash of what leaves decides, not what the file system shows."""
+    action = replace(bench.send("a.dat", bench.input("a.dat", CONTENT)), sha256="another")
+    assert isinstance(error(bench, action), LocalFileError)
+    assert bench.vip.list_folder(INPUTS) == ()
+
+
+def test_what_was_judged_is_sent(bench: Acting) -> None:
+    """The very bytes of the verdict arrive."""
+    action = replace(bench.send("a.dat", bench.input("a.dat", CONTENT)), sha256=JUDGED)
+    assert bench.act(action) == do.FileSent(JUDGED)
+
+
+def pack_of(bench: Acting, judged: bytes) -> do.SendPack:
+    """Return the action that packs raw/1.dcm, of which a content was judged."""
+    digest = members_digest([(RelPath("raw/1.dcm"), hashlib.sha256(judged).hexdigest())])
+    member = (RelPath("raw/1.dcm"), bench.input("raw/1.dcm", b"one"))
+    place = VipPath(f"{INPUTS}/raw.zip")
+    return do.SendPack(place, RelPath("raw"), PackKind.ZIP, (member,), digest=digest)
+
+
+def test_an_archive_of_other_members_than_were_judged_is_not_sent(bench: Acting) -> None:
+    """Nothing of it leaves, and nothing of it stays here."""
+    assert isinstance(error(bench, pack_of(bench, b"two")), LocalFileError)
+    assert bench.vip.list_folder(INPUTS) == ()
+    assert bench.left() == []
+    assert isinstance(bench.act(pack_of(bench, b"one")), do.PackSent)
+
+
+INSPECT = do.Inspect(RelPath("a.rda"), FileState(0, 0, 0, 0), "1 p", PrivacySettings(), ("study",))
+
+
+def test_a_file_is_judged_and_hashed_in_one_read(bench: Acting) -> None:
+    """Fields are named and counted; no value is in the outcome, and names with one are."""
+    content = scans.rda(PatientName="Smith^John", PatientBirthDate="19700131")
+    bench.input("smith_john/x.txt")
+    seen = Scanner(bench.tools.inputs, IgnoreRules([], [], "")).look()
+    action = replace(INSPECT, state=bench.input("a.rda", content))
+    outcome = bench.act(action, seen=seen)
+    assert isinstance(outcome, do.FileInspected)
+    assert outcome.sha256 == hashlib.sha256(content).hexdigest()
+    assert dict(outcome.found.refused) == {"PatientBirthDate": 1, "PatientName": 1}
+    assert outcome.found.names == (("smith_john", "PatientName"),)
+    assert not outcome.found.bare
+    assert "1970" not in repr(outcome)
+
+
+def test_pseudonyms_may_stand_in_names(bench: Acting) -> None:
+    """What the settings accept is refused nowhere, and nobody is named by it."""
+    content = scans.rda(PatientName="sub-0001")
+    policy = PrivacySettings(accept=(("PatientName", ("sub-*",)),))
+    action = replace(INSPECT, state=bench.input("a.rda", content), policy=policy)
+    outcome = bench.act(replace(action, names=("sub-0001",)))
+    assert isinstance(outcome, do.FileInspected)
+    assert (outcome.found.refused, outcome.found.names) == ((), ())
+
+
+def test_a_path_is_compared_with_whom_other_files_name(bench: Acting) -> None:
+    """Also of a file that came later, and holds nothing itself."""
+    bench.input("a.rda", scans.rda(PatientName="Smith^John"))
+    state = bench.input("SMITH_JOHN/b.txt", b"x")
+    action = replace(INSPECT, path=RelPath("SMITH_JOHN/b.txt"), state=state)
+    seen = Scanner(bench.tools.inputs, IgnoreRules([], [], "")).look()
+    clear, named = (
+        bench.act(replace(action, beside=beside), seen=seen) for beside in ((), (RelPath("a.rda"),))
+    )
+    assert isinstance(clear, do.FileInspected)
+    assert isinstance(named, do.FileInspected)
+    assert clear.found.refused == ()
+    assert named.found.refused == (("a part of PatientName in a path", 1),)
+    assert named.found.names == (("SMITH_JOHN", "PatientName"),)
+
+
+def test_what_may_be_in_a_header_may_be_in_no_name(bench: Acting) -> None:
+    """A reason to allow a field is none to call files by its value; that needs another one."""
+    action = replace(INSPECT, state=bench.input("a.rda", scans.rda(PatientName="Smith^John")))
+    named = replace(action, names=("smith_john",))
+    for allowed, names in (
+        ({"PatientName": "consent"}, (("smith_john", "PatientName"),)),
+        ({"PatientName": "consent", "a part of PatientName in a path": "consent"}, ()),
+    ):
+        outcome = bench.act(replace(named, policy=PrivacySettings(allow=tuple(allowed.items()))))
+        assert isinstance(outcome, do.FileInspected)
+        assert outcome.found.names == names
+
+
+def test_a_file_that_is_known_is_not_hashed_again(bench: Acting) -> None:
+    """Its hash belongs to this very state."""
+    action = replace(INSPECT, state=bench.input("a.rda", b"one"), sha256="known")
+    outcome = bench.act(action)
+    assert outcome == do.FileInspected("known", outcome.found)  # type: ignore[union-attr]
 
 
 def test_a_file_replaced_while_it_is_read_has_no_hash(bench: Acting) -> None:

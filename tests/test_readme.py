@@ -58,7 +58,8 @@ def test_every_setting_is_shown() -> None:
 
 def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in table.items():
-        yield from _keys(value, f"{key}.") if isinstance(value, dict) else [prefix + key]
+        section = isinstance(value, dict) and value
+        yield from _keys(value, f"{key}.") if section else [prefix + key]
 
 
 def _known(settings: Struct, prefix: str = "") -> Iterator[str]:

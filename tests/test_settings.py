@@ -22,6 +22,7 @@ from vipsync.model import (
     InputSetting,
     PackKind,
     PackSetting,
+    PrivacySettings,
     Settings,
 )
 from vipsync.settings.reading import load, parse, places
@@ -68,6 +69,13 @@ grace       = "1.5h"
 timeout     = 60
 keep_input  = true
 keep_output = true
+[privacy]
+accept = { PatientName = ["sub-*", "S[0-9]*"], PatientID = ["sub-*"] }
+allow  = { InstitutionName = "ethics 2026-12" }
+plain  = ["*.job0"]
+strict = true
+must_read = true
+off    = "phantoms only"
 """
 
 
@@ -95,7 +103,7 @@ def test_every_key_is_read() -> None:
     """A file that sets every key gives Settings in which none has its default."""
     settings = read(WHOLE)
     default = Settings(session_name="")
-    for section in ("inputs", "launch", "monitor", "outputs", "finish"):
+    for section in ("inputs", "launch", "monitor", "outputs", "finish", "privacy"):
         ours, theirs = getattr(settings, section), getattr(default, section)
         for name in ours.__struct_fields__:
             assert getattr(ours, name) != getattr(theirs, name), name
@@ -106,6 +114,14 @@ def test_every_key_is_read() -> None:
     assert settings.inputs.ignore == ("*.log", "old/")
     assert (settings.inputs.settle, settings.monitor.refresh_time) == (120.0, 0.5)
     assert (settings.finish.grace, settings.finish.timeout) == (5400.0, 60.0)
+    assert settings.privacy == PrivacySettings(
+        accept=(("PatientID", ("sub-*",)), ("PatientName", ("sub-*", "S[0-9]*"))),
+        allow=(("InstitutionName", "ethics 2026-12"),),
+        plain=("*.job0",),
+        strict=True,
+        must_read=True,
+        off="phantoms only",
+    )
 
 
 def test_input_settings_keep_their_types() -> None:
@@ -237,6 +253,17 @@ def test_syntax_errors_say_where_and_what_is_likely(text: str, words: list[str])
         ('[inputs]\nignore = ["[z-a]"]', ["matches nothing"]),
         ('[inputs]\nignore = ["!"]', ["matches nothing"]),
         ('[outputs]\nonly = ["#x"]', ["matches nothing", "begins with #"]),
+        ("[privacy]\noff = true", ["line 2: privacy.off: needs a reason", "STATUS.txt"]),
+        ('[privacy]\noff = "x"', ["privacy.off: needs a reason"]),
+        ("[privacy]\nallow = ['PatientName']", ["privacy.allow: must be a table of fields"]),
+        ('[privacy]\nallow = { PatientName = "" }', ["allow: PatientName needs a reason"]),
+        ('[privacy]\naccept = "sub-*"', ["privacy.accept: must be a table", '["sub-*"]']),
+        ('[privacy]\naccept = { PatientName = "x" }', ["PatientName needs a list of patterns"]),
+        ("[privacy]\naccept = { PatientName = [] }", ["PatientName needs a list of patterns"]),
+        ("[privacy]\naccept = { PatientName = ['*'] }", ["every value", "the reason"]),
+        ('[privacy]\nplain = "*.job0"', ["privacy.plain", "must be a list"]),
+        ('[privacy]\nstrict = "yes"', ["privacy.strict: must be true or false"]),
+        ("strict = true", ["strict belongs under [privacy]"]),
     ],
 )
 def test_wrong_keys_and_values_are_named(text: str, words: list[str]) -> None:
@@ -279,6 +306,16 @@ def test_tables_may_stand_in_lists(kind: PackKind) -> None:
     settings = read(f'[input_settings]\nx = [{{ {kind} = "a/" }}, {{ file = "b", as = "c" }}, 1]\n')
     expected: InputSetting = (PackSetting(kind, "a/"), FileSetting("b", "c"), 1)
     assert settings.input_settings["x"] == expected
+
+
+def test_a_pattern_of_wildcards_alone_accepts_nobody() -> None:
+    """It would let every value through without a reason."""
+    assert "every value" in refusal("[privacy]\naccept = { PatientName = ['sub-*', '?*'] }")
+
+
+def test_what_lets_every_value_through_needs_a_reason() -> None:
+    """It stands in STATUS.txt and beside the results."""
+    assert "needs a reason" in refusal('[privacy]\nallow = { PatientName = "…" }')
 
 
 def test_all_errors_are_told_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.scans import rda
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Kind
 from vipsync.model import RelPath
@@ -20,9 +21,10 @@ ignore = ["old/"]
 """
 
 
-def told(study: Study, path: str) -> list[str]:
+def told(study: Study, path: str, *, judges: bool = False) -> list[str]:
     """Return what is said of a file of inputs/."""
-    return list(why(preview(SessionFolder(study.root), None), RelPath(path)).lines)
+    looked = preview(SessionFolder(study.root), None, judges=judges)
+    return list(why(looked, RelPath(path)).lines)
 
 
 @pytest.fixture
@@ -68,8 +70,14 @@ def test_while_nobody_knows_whether_it_arrived(bench: Bench, study: Study) -> No
 def test_what_comes_next(study: Study) -> None:
     """Without a running vipsync, a new file is said to go up next."""
     study.write({"DONE": ""})
-    assert told(study, "a.mrui")[-1] == (
+    next_look = "It is looked at next for what names somebody, and sent if nothing does."
+    assert told(study, "a.mrui")[-1] == next_look
+    assert told(study, "a.mrui", judges=True)[-1] == (
         "It would be sent next, to /vip/Home/API/study/INPUTS/a.mrui."
+    )
+    study.write({"a.mrui": rda(PatientName="Smith^John")})
+    assert told(study, "a.mrui", judges=True)[-1] == (
+        "It may not go to VIP: PatientName in 1 file."
     )
 
 

@@ -15,11 +15,12 @@ from vipsync.model import (
     FileState,
     PackKind,
     Platform,
+    PrivacySettings,
     RelPath,
     RemoteEntry,
     VipPath,
 )
-from vipsync.rows import Changes, Followed, Launch, Session
+from vipsync.rows import Changes, Followed, Found, Launch, Session
 
 
 class Decide(Struct, frozen=True):
@@ -99,12 +100,32 @@ class HashFile(Struct, frozen=True):
     state: FileState
 
 
+class Inspect(Struct, frozen=True):
+    """Judge whether a local file that is in `state` may go to VIP, by what is in it and by its names.
+
+    `names` are those under which VIP would know it, beside its path; `gate` tells gate and policy from others.
+    `sha256`: its hash, where that is known for this very state. `beside`: files in which somebody was found.
+    """
+
+    path: RelPath
+    state: FileState
+    gate: str
+    policy: PrivacySettings
+    names: tuple[str, ...] = ()
+    sha256: str = ""
+    beside: tuple[RelPath, ...] = ()
+
+
 class SendFile(Struct, frozen=True):
-    """Send a local file that is in `state` to a place on VIP that nothing has used."""
+    """Send a local file that is in `state` to a place on VIP that nothing has used.
+
+    `sha256`: the content that may go there, and no other; "" where nobody has judged it.
+    """
 
     vip: VipPath
     path: RelPath
     state: FileState
+    sha256: str = ""
 
 
 class SendPack(Struct, frozen=True):
@@ -113,7 +134,8 @@ class SendPack(Struct, frozen=True):
     `bare`: they are named from the folder on, without its own name.
 
     The same members give the same bytes, so that a doubtful attempt is settled by trying again:
-    what lies there in the right size came from this very intent.
+    what lies there in the right size came from this very intent. `digest`: the contents of the members that may
+    go there, and no others; "" where nobody has judged them.
     """
 
     vip: VipPath
@@ -121,6 +143,7 @@ class SendPack(Struct, frozen=True):
     kind: PackKind
     members: tuple[tuple[RelPath, FileState], ...]
     bare: bool = False
+    digest: str = ""
 
     @property
     def state(self) -> FileState:
@@ -226,6 +249,7 @@ Action = (
     | MakeFolder
     | ClaimHome
     | HashFile
+    | Inspect
     | SendFile
     | SendPack
     | LookAtFolder
@@ -244,7 +268,10 @@ Action = (
 INLINE = (Decide, Open, WriteMarker, DeleteMarker, TakeLease, ReturnLease, DropLease)
 """Actions that are carried out at once, in order: what follows may rest on them."""
 
-LOCAL = (*INLINE, HashFile)
+READS = (HashFile, Inspect)
+"""Actions that only read a file of this machine."""
+
+LOCAL = (*INLINE, *READS)
 """Actions that need no answer from VIP."""
 
 
@@ -325,6 +352,13 @@ class FileHashed(Struct, frozen=True):
     sha256: str
 
 
+class FileInspected(Struct, frozen=True):
+    """What the privacy gate found in a file whose content has this hash."""
+
+    sha256: str
+    found: Found
+
+
 class FileSent(Struct, frozen=True):
     """VIP took the whole file; `sha256` is what was sent."""
 
@@ -402,6 +436,7 @@ Outcome = (
     | PipelineFetched
     | HomeSeen
     | FileHashed
+    | FileInspected
     | FileSent
     | PackSent
     | FolderSeen

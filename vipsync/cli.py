@@ -312,6 +312,15 @@ def why(context: Context, path: Path) -> int:
     return commands.status.why_path(context, path)
 
 
+@vipsync.command(epilog=_examples("vipsync privacy my-study"))
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.argument("path", metavar="[PATH]", required=False, type=click.Path(path_type=Path))
+@click.pass_obj
+def privacy(context: Context, directory: Path, path: Path | None) -> int:
+    """Show what in the inputs names somebody: the values too, on a terminal only."""
+    return commands.privacy.show(context, directory, path)
+
+
 @vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
 @click.argument("cases", metavar="[CASE]...", nargs=-1)

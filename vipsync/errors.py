@@ -8,6 +8,7 @@
     │   └── PropertyMissing (also AttributeError)     something that is needed was never set
     ├── InputsMissing (also FileNotFoundError)   a script names files that are not there
     ├── InputsUnreadable (also OSError)     what lies in a script's data set cannot be read
+    ├── InputsRefused (also ValueError)     inputs name somebody, and a script asked to refuse them
     ├── InputsThere (also FileExistsError)  a script's session has inputs of its own on VIP
     ├── ResultsMissing                      results that a script asked for are not on this machine
     ├── FolderError                         the session folder is not as it must be
@@ -104,6 +105,12 @@ class InputsMissing(VipsyncError, FileNotFoundError):
 
 class InputsUnreadable(VipsyncError, OSError):
     """Something in the data set of a script cannot be read."""
+
+    exit_code = 3
+
+
+class InputsRefused(VipsyncError, ValueError):
+    """Inputs name somebody, and a script asked that such inputs are not sent."""
 
     exit_code = 3
 

@@ -336,6 +336,22 @@ class FinishSettings(Struct, frozen=True):
     keep_output: bool = False
 
 
+class PrivacySettings(Struct, frozen=True):
+    """Section [privacy]: what goes to VIP although the gate would refuse it.
+
+    `accept` has for a field the patterns of values that are pseudonyms, `allow` the reason for which any value
+    may go, `plain` patterns of files that hold no identity by a person's word; `off` is the reason for looking at
+    nothing. `must_read`: other files that nobody can read are refused, rather than told.
+    """
+
+    accept: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    allow: tuple[tuple[str, str], ...] = ()
+    plain: tuple[str, ...] = ()
+    strict: bool = False
+    must_read: bool = False
+    off: str = ""
+
+
 class Settings(Struct, frozen=True):
     """settings.toml, validated. `session_name` and `portal` are always filled in."""
 
@@ -349,6 +365,7 @@ class Settings(Struct, frozen=True):
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     outputs: OutputsSettings = field(default_factory=OutputsSettings)
     finish: FinishSettings = field(default_factory=FinishSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
 
     SOURCE: ClassVar[str] = "settings.toml"
 

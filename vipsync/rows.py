@@ -66,8 +66,9 @@ class Session(Struct, frozen=True):
     means something. `removal_asked_at`: VIP was asked to remove the data, and they were not seen
     gone since (UTC s). `unanswered_at`: when a transfer last ended without a clear answer; VIP may go
     on with it (facts 3.5), even where a later one has succeeded (UTC s). `asked_for`: the statuses of
-    executions whose results a script wants here, joined by commas. `pinned`: device, inode and path of
-    an inputs folder that lies outside the session's, as far as they tell one from another.
+    executions whose results a script wants here, joined by commas. `gate`: the gate that has judged all that
+    lies on VIP. `pinned`: device, inode and path of an inputs folder that lies outside the session's, as far
+    as they tell one from another.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Session(Struct, frozen=True):
     unanswered_at: float | None = None
     asked_for: str | None = None
     pinned: str | None = None
+    gate: str | None = None
 
     @property
     def phase(self) -> Phase:
@@ -111,6 +113,36 @@ class Known(Struct, frozen=True):
     path: RelPath
     state: FileState
     sha256: str
+
+
+class Found(Struct, frozen=True):
+    """What the privacy gate found in one content under one policy: fields and counts, never a value.
+
+    `refused` may not go to VIP, `told` may. `unknown` is why the content was not understood, "" where it was.
+    `names` are parts of paths, or other names, that hold an identity found inside, each with its field. `bare`:
+    no field is filled at all, whatever the policy.
+    """
+
+    refused: tuple[tuple[str, int], ...] = ()
+    told: tuple[tuple[str, int], ...] = ()
+    unknown: str = ""
+    format: str = ""
+    unchecked: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    bare: bool = False
+
+
+class Checked(Struct, frozen=True):
+    """The verdict of the privacy gate on the file of this path with this very content.
+
+    `gate` tells versions of the gate and policies apart, `called` the names that were compared with the content.
+    """
+
+    path: RelPath
+    sha256: str
+    gate: str
+    called: str
+    found: Found
 
 
 class SendStatus(StrEnum):
@@ -175,7 +207,8 @@ class Launch(Struct, frozen=True):
     `name` is made from the session, the contents of the cases, the request and the run, so that
     another process recognises it on VIP. `values` is what is posted. `run` counts from 1 to `runs`.
     `shared` are the files that all cases use, with their hashes. `refusals`: how often in a row VIP
-    said no to these values for the moment (8000), and was proven not to have started it.
+    said no to these values for the moment (8000), and was proven not to have started it. `privacy`: what a person let
+    through the privacy gate by then, with the reasons.
     """
 
     name: str
@@ -193,6 +226,7 @@ class Launch(Struct, frozen=True):
     reason: str = ""
     shared: tuple[tuple[RelPath, str], ...] = ()
     refusals: int | None = None
+    privacy: str | None = None
 
 
 class Followed(Struct, frozen=True):
@@ -301,6 +335,7 @@ class DoneRequest(Struct, frozen=True):
 Row = (
     Session
     | Known
+    | Checked
     | Sent
     | Launch
     | Followed
@@ -352,11 +387,14 @@ def _folder(vip: VipPath) -> str:
 class State:
     """All rows of a ledger, by key. Only the ledger changes it; everybody else reads.
 
-    `version` counts the changes: equal versions of one state are equal.
+    `version` counts the changes: equal versions of one state are equal. `suspect` are the verdicts of `checked`
+    by which something may not go to VIP.
     """
 
     session: Session
     known: dict[RelPath, Known] = field(default_factory=dict)
+    checked: dict[RelPath, Checked] = field(default_factory=dict)
+    suspect: dict[RelPath, Checked] = field(default_factory=dict)
     sent: dict[VipPath, Sent] = field(default_factory=dict)
     launches: dict[str, Launch] = field(default_factory=dict)
     executions: dict[str, Followed] = field(default_factory=dict)
@@ -422,6 +460,11 @@ class State:
                     self.session = row
                 case Known():
                     self.known[row.path] = row
+                case Checked():
+                    self.checked[row.path] = row
+                    self.suspect.pop(row.path, None)
+                    if row.found.refused or row.found.names:
+                        self.suspect[row.path] = row
                 case Sent():
                     if self._index:
                         self._index.put(row, self.sent.get(row.vip))
@@ -447,6 +490,9 @@ class State:
         match row:
             case Known():
                 self.known.pop(row.path, None)
+            case Checked():
+                self.checked.pop(row.path, None)
+                self.suspect.pop(row.path, None)
             case Sent():
                 gone = self.sent.pop(row.vip, None)
                 if self._index and gone:

@@ -13,8 +13,12 @@ from tests.bench.rows import Row, place
 from tests.bench.server import Conditions, Server
 from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.model import FileState, RelPath, VipPath
+from vipsync.observe.observer import gate_version
+from vipsync.record.digests import names_digest
 from vipsync.record.ledger import Ledger
-from vipsync.rows import Changes, Known, SendStatus, Sent, Session
+from vipsync.rows import Changes, Checked, Found, Known, SendStatus, Sent, Session
+from vipsync.settings.policy import policy_of
+from vipsync.settings.reading import parse
 
 
 def planning(count: int) -> Row:
@@ -41,8 +45,11 @@ def cycling(root: Path, count: int) -> Row:
 
 
 def known_session(study: Path, count: int, settings: str = "") -> None:
-    """Make a session that was finished: each input is known, and went from VIP in the end."""
-    known, sent = [], []
+    """Make a session that was finished: each input is known, was judged, and went from VIP in the end."""
+    known, sent, checked = [], [], []
+    read = parse(settings.encode(), study.name)
+    gate = f"{gate_version()} {policy_of(read.privacy).fingerprint()[:24]}"
+    called = names_digest((read.session_name,))
     for number in range(count):
         path = RelPath(f"{number // 500:04}/{number}.dat")
         file = study / "inputs" / path
@@ -51,15 +58,18 @@ def known_session(study: Path, count: int, settings: str = "") -> None:
         file.touch()
         state, sha256 = FileState.of(file.stat()), f"{number:064}"
         known.append(Known(path, state, sha256))
+        checked.append(Checked(path, sha256, gate, called, TOLD))
         vip = VipPath(f"/vip/Home/API/study/INPUTS/{path}")
         sent.append(Sent(vip, path, state, SendStatus.REMOVED, sha256))
     (study / "settings.toml").write_text(settings)
     folder = SessionFolder(study)
     mine = folder.claim(new_id())
     ledger = Ledger(folder.ledger, Session(mine.id))
-    ledger.commit(Changes(put=(*known, *sent)))
+    ledger.commit(Changes(put=(*known, *checked, *sent)))
     ledger.close()
 
+
+TOLD = Found(told=(("InstitutionName", 1), ("StudyDate", 1)), unchecked=("faces", "pixels"))
 
 DROPPED = 15
 SETTLE = 1.0

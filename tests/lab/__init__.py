@@ -7,6 +7,7 @@ simulation    one folder, its process and that VIP on one clock; holds the promi
 bench         the embedded VIP, session folders and the loop over them, in process on one clock
 stations      a station on the bench, its export, and files as scanners write them
 dicom         DICOM files, and the programs that send and receive them
+scans         small files as scanners write them, with fields that a test fills
 acting        the embedded VIP and what one action needs
 scripts       the embedded VIP and the session of a script
 statuses      what a folder on the bench says of itself

@@ -21,6 +21,8 @@ from vipsync.model import (
     FileState,
     InputFile,
     Job,
+    PackKind,
+    PackSetting,
     Platform,
     RelPath,
     Request,
@@ -31,12 +33,15 @@ from vipsync.model import (
 from vipsync.plan.case_index import settings_digest
 from vipsync.plan.launching import execution_name
 from vipsync.plan.memory import PATIENCE, AccountMemory, Attempt, Listing, Memory
+from vipsync.plan.privacy import Gate
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
-from vipsync.record.digests import digest
+from vipsync.record.digests import digest, names_digest
 from vipsync.rows import (
     Changes,
+    Checked,
     Followed,
+    Found,
     Judged,
     Known,
     Launch,
@@ -55,6 +60,8 @@ from vipsync.rows import (
 
 NOW, WALL = 1000.0, 1_800_000_000.0
 ID, KEY = "s1", "k1"
+GATE = "1"
+"""The version of the privacy gate, where one is kept."""
 API = VipPath("/vip/Home/API")
 HOME = VipPath(f"{API}/study")
 INPUTS, OUTPUTS = VipPath(f"{HOME}/INPUTS"), VipPath(f"{HOME}/OUTPUTS")
@@ -64,6 +71,9 @@ PLATFORM = Platform("VIP", 1000)
 ONE = pipeline("One", "data:File", "out=[data].tgz")
 SETTINGS = Settings("study", ONE.pipeline_id, input_settings={"data": "*.dat"})
 UPLOAD_ONLY = Settings("study")
+ARCHIVE_SETTINGS = Settings(
+    "study", ONE.pipeline_id, input_settings={"data": PackSetting(PackKind.ZIP, "{s}/")}
+)
 
 CLOSED = Session(ID)
 OPENED = Session(
@@ -117,6 +127,14 @@ def sha256(content: str) -> str:
 def known(path: str, content: str) -> Known:
     """Return what is known of a file that was read."""
     return Known(RelPath(path), state_of(content), sha256(content))
+
+
+def checked(path: str, content: str, under: Settings | None = None, **found: Any) -> Checked:
+    """Return the verdict of this gate on a file; nothing in it names anybody unless `found` says so."""
+    gate = Gate(replace(snapshot(gate=GATE), settings=under or SETTINGS))
+    made = Found(**{"bare": not found, **found})
+    called = names_digest(gate.names)
+    return Checked(RelPath(path), sha256(content), gate.key, called, made)
 
 
 def sent(path: str, content: str, status: SendStatus = SendStatus.SENT, at: str = "") -> Sent:

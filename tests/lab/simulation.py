@@ -14,6 +14,7 @@ from itertools import groupby, product
 
 from tests.lab.builders import (
     CLOSED,
+    GATE,
     HOME,
     ID,
     ID_FOLDER,
@@ -59,13 +60,17 @@ from vipsync.plan.draft import Plan
 from vipsync.plan.memory import LONGEST_PAUSE, Attempt, Memory
 from vipsync.plan.plan import plan
 from vipsync.plan.snapshot import Snapshot
+from vipsync.record.digests import members_digest
 from vipsync.record.outcomes import intent, record
-from vipsync.rows import Phase, ResultStatus, Session, State
+from vipsync.rows import Found, Phase, ResultStatus, Session, State
 
 MOST_ROUNDS = 50
 """Plans after the last disturbance by which everything is at rest."""
 
 SETTLE = 5.0
+
+NAMED = "named"
+"""The content of a file that may not go: it names somebody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +278,7 @@ class Simulation:
             marker=self.marker,
             outputs=self.outputs,
             requests=tuple(self.requests.values()),
+            gate=GATE,
         )
 
     def rest(self) -> None:
@@ -492,6 +498,13 @@ class Simulation:
                 if self.here.get(action.path) != action.state:
                     return do.Failed(LocalFileError("it changed"))
                 return do.FileHashed(sha256(self.content[action.path]))
+            case do.Inspect():
+                if self.here.get(action.path) != action.state:
+                    return do.Failed(LocalFileError("it changed"))
+                content = self.content[action.path]
+                named = Found(refused=(("PatientName", 1),))
+                told = named if content == NAMED else Found(bare=True)
+                return do.FileInspected(sha256(content), told)
             case do.SendFile() | do.SendPack():
                 return self.send(action)
             case do.LookAtFolder():
@@ -544,7 +557,9 @@ class Simulation:
         if any(self.here.get(path) != state for path, state in states):
             return do.Failed(LocalFileError("it changed"))
         parts, size = self.blob(action)
+        assert not any(content == NAMED for _, content in parts), "sent what names somebody"
         if isinstance(action, do.SendFile):
+            assert action.sha256 == sha256(self.content[action.path]), "sent what nobody has judged"
             if action.vip in self.vip.files:  # it came late, after all (facts 3.5)
                 assert self.vip.files[action.vip] == (parts, size), (
                     f"{action.vip} has other content"
@@ -552,6 +567,8 @@ class Simulation:
                 return do.Failed(GenericVipError("there is a file of that name"))
             self.vip.store(action.vip, parts, size)
             return do.FileSent(sha256(self.content[action.path]))
+        contents = members_digest((RelPath(p), sha256(c)) for p, c in parts)
+        assert action.digest == contents, "sent what nobody has judged"
         if action.vip not in self.vip.files:
             self.vip.store(action.vip, parts, size)
         assert self.vip.files[action.vip] == (parts, size), "another archive lies there"
@@ -715,12 +732,15 @@ class Simulation:
         return {r.vip for r in rows if r.status is ResultStatus.REFUSED}
 
     def cases(self, *, settled: bool = False) -> set[Parts]:
-        """Return the complete cases that the files make; `settled`: of files that are quiet."""
+        """Return the complete cases that may go to VIP; `settled`: of files that are quiet."""
         files = self.content
         if settled:
             files = {p: c for p, c in files.items() if self.quiet_at.get(RelPath(p), 0) <= self.now}
         found = SHAPES[self.shape].cases(files)
-        return {tuple(sorted((path, files[path]) for path in own)) for own in found}
+        made = {tuple(sorted((path, files[path]) for path in own)) for own in found}
+        if files.get("ref.txt") == NAMED:
+            return set()
+        return {parts for parts in made if all(content != NAMED for _, content in parts)}
 
     def check_rest(self) -> None:
         """Hold what must be true when nothing can advance without a person or a new file."""
@@ -774,6 +794,7 @@ class Simulation:
         assert not gone, f"{gone} did not come back"
         if self.settings.inputs.upload == "all" or not SHAPES[self.shape].descriptor:
             unsent = self.content.items() - self.vip.ever - self.unsent
+            unsent = {(path, content) for path, content in unsent if content != NAMED}
             assert not unsent, f"{unsent} did not go up"
 
     def _check_launches(self) -> None:

@@ -10,8 +10,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, assert_never
 
@@ -41,6 +42,7 @@ from vipsync.folder.folder import ID_LINE, SessionFolder
 from vipsync.folder.sharing import return_lease, take_lease
 from vipsync.model import BLOCK, Execution, FileState, RelPath, RemoteEntry, VipPath
 from vipsync.names import inside, parent
+from vipsync.record.digests import members_digest
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +121,8 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
             return _claim(action, tools)
         case do.HashFile():
             return _hash(action, tools)
+        case do.Inspect():
+            return _inspect(action, tools)
         case do.SendFile():
             return _send(action, tools)
         case do.SendPack():
@@ -285,8 +289,31 @@ def _hash(action: do.HashFile, tools: Tools) -> do.FileHashed:
     return do.FileHashed(digest.hexdigest())
 
 
+def _inspect(action: do.Inspect, tools: Tools) -> do.FileInspected:
+    """Judge a file, and hash it in the same read where nobody has."""
+    from vipsync.act.inspecting import (
+        Beside,
+        inspected,
+    )  # readers of formats are loaded when needed
+
+    digest = hashlib.sha256()
+
+    def see(block: bytes) -> None:
+        tools.stop()
+        digest.update(block)
+
+    files: Mapping[RelPath, FileState] = tools.seen.files if tools.seen else {}
+    beside = Beside(files, partial(_local, tools))
+    with _opened(_local(tools, action.path), action.state) as file:
+        found = inspected(action, file, beside, None if action.sha256 else see)
+    return do.FileInspected(action.sha256 or digest.hexdigest(), found)
+
+
 def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
-    """Send a file and hash what left; a file that changed meanwhile was not sent."""
+    """Send a file and hash what left; a file that changed meanwhile was not sent.
+
+    The last block of another content than was judged does not leave: VIP keeps nothing of it then.
+    """
     key, size, gone = do.key(action), action.state.size, 0
 
     def on_block(block: bytes) -> None:
@@ -294,6 +321,8 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
         tools.stop()
         digest.update(block)
         gone += len(block)
+        if gone == size:
+            _as_judged(action.path, digest.hexdigest(), action.sha256)
         tools.moved(key, gone, size)
 
     with Digest() as digest, _opened(_local(tools, action.path), action.state) as file:
@@ -302,6 +331,14 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
         else:
             tools.vip.upload_empty(action.vip)
     return do.FileSent(digest.hexdigest())
+
+
+def _as_judged(path: RelPath, content: str, judged: str) -> None:
+    """Raise LocalFileError for another content than the one that may go."""
+    if judged and content != judged:
+        raise LocalFileError(
+            f"{path} is no longer what was looked at: it was not sent.", "It is looked at again."
+        )
 
 
 def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
@@ -321,6 +358,8 @@ def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
         hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
         for path, state in action.members:
             _unchanged(_local(tools, path), state)
+        content = members_digest((RelPath(base + n), h) for n, h in hashes.items())
+        _as_judged(action.folder, content, action.digest)
         size = archive.stat().st_size
         _deliver(action, archive, size, tools)
     finally:

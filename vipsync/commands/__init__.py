@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from vipsync.commands import account, demo, run, station, status
+    from vipsync.commands import account, demo, privacy, run, station, status
 
-__all__ = ["account", "demo", "run", "station", "status"]
+__all__ = ["account", "demo", "privacy", "run", "station", "status"]
 
 
 def __getattr__(name: str) -> ModuleType:

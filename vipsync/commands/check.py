@@ -10,13 +10,14 @@ from vipsync import actions as do
 from vipsync.cases.advice import PackingAdvice, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Settings
+from vipsync.model import Case, Settings, replace
 from vipsync.names import folder_words, home_of
 from vipsync.plan.draft import Level
-from vipsync.plan.sending import Send
+from vipsync.plan.privacy import PRIVACY, Gate, Send
 from vipsync.rows import Phase
 from vipsync.settings.reading import load
 from vipsync.status.preview import Preview, preview
+from vipsync.status.privacy import privacy_lines
 from vipsync.status.status import Finding, count
 from vipsync.status.words import duration, size
 
@@ -51,12 +52,32 @@ def check(
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
+    yield from _masked(looked, _looked_at(looked, client))
+
+
+def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     yield from _pipeline(looked)
     yield from _name(looked, client)
     yield from _files(looked)
     yield from _cases(looked)
     yield from _idle_rules(looked)
+    yield from _privacy(looked)
     yield from _notices(looked)
+
+
+def _masked(looked: Preview, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings in which no name of a file or a case names somebody."""
+    masked = Gate(looked.snapshot).masked
+    for found in findings:
+        details = tuple(map(masked, found.details))
+        yield replace(
+            found, subject=masked(found.subject), text=masked(found.text), details=details
+        )
+
+
+def _privacy(looked: Preview) -> Iterator[Finding]:
+    for line in privacy_lines(looked.snapshot):
+        yield Finding(PRIVACY, line)
 
 
 def _idle_rules(looked: Preview) -> Iterator[Finding]:
@@ -101,7 +122,7 @@ def _preview(
 ) -> tuple[Preview | None, VipsyncError | None]:
     """Return what can be seen, without VIP where that fails."""
     try:
-        return preview(folder, client, overrides), None
+        return preview(folder, client, overrides, judges=True), None
     except VipsyncError as error:
         if client is None:
             return None, error
@@ -124,9 +145,12 @@ def _pipeline(looked: Preview) -> Iterator[Finding]:
 def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     """Say whose the session's folder on VIP is, while nothing of this session is there."""
     session = looked.snapshot.state.session
+    name = looked.snapshot.settings.session_name
     if client is None or session.phase is not Phase.CLOSED:
         return
-    home = home_of(looked.snapshot.settings.session_name)
+    if Gate(looked.snapshot).names_somebody(name):
+        return  # to ask for it would tell VIP
+    home = home_of(name)
     try:
         taken = client.exists(home) and not is_ours(client, home, session.id)
     except VipsyncError as error:
@@ -228,6 +252,10 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 
 def planned(looked: Preview) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
+    yield from _masked(looked, _planned(looked))
+
+
+def _planned(looked: Preview) -> Iterator[Finding]:
     sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
     unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
     yield Finding("send", f"{sends_text(looked)}.", details=_some([*sends, *unread]))
@@ -282,6 +310,8 @@ def action_words(action: do.Action) -> str:
             return f"look into {action.folder} on VIP"
         case do.HashFile():
             return "read files whose content may have changed"
+        case do.Inspect():
+            return "look for identities in files that were not looked at"
         case do.Poll():
             return f"ask how {action.execution_id} is"
         case do.ListResults():

@@ -60,10 +60,10 @@ def plan_folders(context: Context, directory: Path) -> int:
         client, trouble = None, None
         try:
             client = context.connect(settings, settings.portal, "")[0]
-            looked = preview(folder, client, context.overrides)
+            looked = preview(folder, client, context.overrides, judges=True)
         except VipsyncError as error:
             trouble = error
-            looked = preview(folder, None, context.overrides)
+            looked = preview(folder, None, context.overrides, judges=True)
         context.reporter.say(str(folder.root), "bold")
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)

@@ -15,8 +15,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
+from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from vipsync.errors import ArchiveRefused, LocalFileError
 
@@ -72,8 +73,18 @@ class TarReader:
 
     def __init__(self, file: FileIO, stop: Callable[[], None] = nothing) -> None:
         self.packed_size = os.fstat(file.fileno()).st_size
-        self._source = _Source(_contents(file, stop))
+        self._read_from(_contents(file, stop))
 
+    @classmethod
+    def of(cls, blocks: Iterator[bytes]) -> Self:
+        """Return a reader of bytes that come in blocks and are not compressed."""
+        reader = cls.__new__(cls)
+        reader.packed_size = 0
+        reader._read_from(blocks)
+        return reader
+
+    def _read_from(self, blocks: Iterator[bytes]) -> None:
+        self._source = _Source(blocks)
         self._headers = _Headers(self._source)
 
     def members(self) -> Iterator[tarfile.TarInfo]:
@@ -215,6 +226,16 @@ def _file_blocks(file: FileIO, size: int, stop: Callable[[], None] = nothing) ->
     while block := read(file, size):
         stop()
         yield block
+
+
+def expanded(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield blocks unpacked if they are compressed; raise ArchiveRefused for what is damaged."""
+    first = next(blocks, b"")
+    together = chain((first,), blocks)
+    for prefix, make in _CODECS.items():
+        if first.startswith(prefix):
+            return _expanded(together, make, nothing)
+    return together
 
 
 class _Codec(Protocol):

@@ -9,6 +9,8 @@ import os
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -159,6 +161,7 @@ class Observer:
             windows=os.name == "nt",
             lender=self._lender(rules.lending, state),
             leases=leases(self.folder),
+            gate="" if settings.privacy.off else gate_version(),
         )
 
     def look_everywhere(self) -> None:
@@ -356,6 +359,14 @@ class Observer:
             stale = (p for p in (*seen.files, *seen.hidden) if seen.stale(p))
             found.update(dict.fromkeys(stale, float("inf")))
         return found
+
+
+@lru_cache(maxsize=1)
+def gate_version() -> str:
+    """Return what tells this version of the privacy gate, and what it can read, from others."""
+    from vipsync.privacy.inspecting import GATE_VERSION
+
+    return f"{GATE_VERSION}{'+dicom' if find_spec('pydicom') else ''}"
 
 
 def _folders(cases: CaseSet) -> frozenset[InputFolder | PackedFolder]:

@@ -5,15 +5,16 @@ PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
 from vipsync import actions as do
 from vipsync.errors import NameRefused
-from vipsync.model import ExecutionStatus, InputFile, Lease, VipPath, replace
+from vipsync.model import ExecutionStatus, InputFile, Lease, RelPath, VipPath, replace
 from vipsync.names import parent, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.memory import Memory
+from vipsync.plan.privacy import Gate
 from vipsync.plan.remote_folder import Target, claimed, home_at, look_at, say_unseen
 from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.results import plan_following, plan_results, wanted
@@ -23,6 +24,7 @@ from vipsync.plan.starting import plan_launch, settle_doubts
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import (
     Followed,
+    Found,
     Launch,
     LaunchStatus,
     Phase,
@@ -37,18 +39,45 @@ from vipsync.rows import (
 # upload
 
 
-def plan_upload(s: Snapshot, target: Target) -> Plan:
-    """Plan to bring every file of the data set to VIP in its content of now."""
+def plan_judging(s: Snapshot) -> Plan:
+    """Plan to look for what names somebody in each file that is to go to VIP."""
+    draft = Draft(s)
+    for _, action in _to_go(s, do.Inspect):
+        draft.add(action)
+    return draft.finished()
+
+
+def naming(s: Snapshot) -> dict[RelPath, Found]:
+    """Return the files that are to go to VIP and name somebody, with what was found in them."""
+    gate = Gate(s)
+    gate.lets(*(path for path, _ in _to_go(s, do.SendFile)))
+    return {path: gate.barred[path] for path in sorted(gate.barred)}
+
+
+def _to_go(s: Snapshot, kind: type[do.Action]) -> Iterator[tuple[RelPath, do.Action]]:
+    """Yield the files of the data set of which this is the next thing to do."""
+    places = InputPlaces(s, tells=True)
+    for path in s.files:
+        with suppress(NameRefused):
+            todo = places.place(InputFile(path)).todo
+            yield from ((path, action) for action in todo if isinstance(action, kind))
+
+
+def plan_upload(s: Snapshot, target: Target, *, refuse: bool = False) -> Plan:
+    """Plan to bring every file of the data set to VIP in its content of now, as it was judged.
+
+    `refuse`: not those that name somebody.
+    """
     draft = Draft(s)
     if s.files and claimed(draft, target):
-        places = InputPlaces(s)
+        places = InputPlaces(s, tells=not refuse)
         plan_sending(draft, [a for path in s.files for a in places.place(InputFile(path)).todo])
     return draft.finished()
 
 
 def unsent(s: Snapshot) -> list[str]:
     """Name the files of the data set that are not on VIP in their content of now."""
-    places = InputPlaces(s)
+    places = InputPlaces(s, tells=True)
     return [path for path in s.files if places.place(InputFile(path)).vip is None]
 
 

@@ -17,6 +17,7 @@ from vipsync.plan.sending import InputPlaces, held_back
 from vipsync.plan.starting import mark, runs_due, runs_to_come, settle_doubts, start
 from vipsync.record.digests import digest
 from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
+from vipsync.settings.policy import let_through
 
 LEASE_RENEWAL = 600.0
 """Seconds after which a lease on another session's inputs is written anew."""
@@ -30,6 +31,8 @@ def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[d
     held_up: list[Case] = []
     for case in index.wanted():
         if case.id in reading:
+            continue
+        if index.places.blocked(case.values.values()):
             continue
         missing = [a for value in case.values.values() for a in index.places.place(value).todo]
         todo += missing
@@ -148,6 +151,7 @@ def _launch(group: Group, index: CaseIndex, request: str) -> Launch:
         runs=s.settings.launch.nb_runs,
         at=s.wall,
         shared=tuple((path, index.places.sha256(path) or "") for path in group.cases[0].shared),
+        privacy=let_through(s.settings.privacy) or None,
     )
 
 

@@ -23,6 +23,7 @@ from vipsync.plan.finishing import (
 )
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.named_files import plan_looks
+from vipsync.plan.privacy import holds_up, plan_judging_the_rest, say_barred
 from vipsync.plan.remote_folder import doubt_closed, open_session, proven
 from vipsync.plan.removing import plan_removal
 from vipsync.plan.requests import plan_requests
@@ -63,6 +64,7 @@ def plan(snapshot: Snapshot) -> Plan:
         settle_doubts(draft)
     _follow(draft)
     plan_sending(draft, todo)
+    say_barred(draft, index.places.gate)
     return draft.finished()
 
 
@@ -181,21 +183,39 @@ def _plan_work(draft: Draft, index: CaseIndex) -> list[do.Action]:
         settle_doubts(draft)
         return []
     if session.phase is Phase.CLOSED:
-        learn = to_learn(index)
-        due = [c for c in index.wanted() if c.id not in learn and not index.places.unseen(c)]
-        uploads = to_upload(s, index.places)
-        unread = to_read_again(uploads, index.places)
-        if due or len(uploads) > len(unread):
-            open_session(draft)
-        elif s.marker:
-            doubt_closed(draft)
-        return [*learn.values(), *unread]
+        return _plan_opening(draft, index)
     if not proven(draft) or not session.owned:
         return []
+    if index.places.gate.names_somebody(session.session_name):
+        settle_doubts(draft)
+        return []
+    plan_judging_the_rest(draft, index.places.gate)
     todo: list[do.Action] = []
     if s.descriptor:
         todo += plan_cases(draft, index, s.descriptor)
     return todo + _rest_of_inputs(draft, index.places)
+
+
+def _plan_opening(draft: Draft, index: CaseIndex) -> list[do.Action]:
+    """Open the session for what may go to VIP; return what must be read to know whether anything may.
+
+    Its name tells VIP something too: so nothing is asked of VIP before the files were judged.
+    """
+    s, gate = draft.s, index.places.gate
+    learn, uploads = to_learn(index), to_upload(s, index.places)
+    due = [c for c in index.wanted() if c.id not in learn and not index.places.unseen(c)]
+    unread = to_read_again(uploads, index.places)
+    alone = set(uploads) - {action.path for action in unread}
+    judging = gate.unread((*(p for c in due for p in (*c.own, *c.shared)), *sorted(alone)))
+    wanted = [*filter(gate.lets_case, due), *filter(gate.lets, sorted(alone))]
+    waits = any(not draft.failing(a) for a in judging)
+    if holds_up(draft, judging=waits) or gate.names_somebody(s.settings.session_name):
+        pass
+    elif wanted:
+        open_session(draft)
+    elif s.marker:
+        doubt_closed(draft)
+    return [*learn.values(), *unread, *judging]
 
 
 def _rest_of_inputs(draft: Draft, places: InputPlaces) -> list[do.Action]:

@@ -14,6 +14,7 @@ from vipsync import actions as do
 from vipsync.model import VipPath, replace
 from vipsync.names import API_HOME, home_of
 from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.privacy import Gate
 from vipsync.plan.removing import closed
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
@@ -129,7 +130,8 @@ def open_session(draft: Draft) -> None:
     else:
         places = VipPath(f"{home}/INPUTS"), VipPath(f"{home}/OUTPUTS")
         target = Target(s.settings.session_name, s.settings.portal, *places)
-        draft.add(do.Open(_opened(session, target, seen, s.wall, marked=True)))
+        opened = _opened(session, target, seen, s.wall, marked=True)
+        draft.add(do.Open(replace(opened, gate=Gate(s).key) if s.gate else opened))
 
 
 def doubt_closed(draft: Draft) -> None:

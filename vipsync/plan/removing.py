@@ -10,8 +10,8 @@ from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.names import shell_word
 from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.privacy import SENDS
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
-from vipsync.plan.sending import SENDS
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import (

@@ -32,12 +32,10 @@ from vipsync.model import (
 from vipsync.names import parent, version_of, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
+from vipsync.plan.privacy import SENDS, Gate, Send, holds_up
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import STATES, members_digest, states_digest
 from vipsync.rows import SendStatus, Sent
-
-Send = do.SendFile | do.SendPack
-SENDS = (do.SendFile, do.SendPack)
 
 MOST_WRONG = 5
 """Times that VIP stores a file in a wrong size after which a person is told."""
@@ -63,10 +61,14 @@ class Placement(Struct, frozen=True):
 
 
 class InputPlaces:
-    """Find the place of every input value of one snapshot; remembers what it found."""
+    """Find the place of every input value of one snapshot; remembers what it found.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    `tells`: what the privacy gate would refuse goes all the same.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, tells: bool = False) -> None:
         self.s = snapshot
+        self.gate = Gate(snapshot, tells=tells)
         self._found: dict[InputValue, Placement] = {}
         self._below: defaultdict[VipPath, set[VipPath]] | None = None
         self._in_a_file: dict[VipPath, bool] = {}
@@ -74,10 +76,12 @@ class InputPlaces:
     def place(self, value: InputValue) -> Placement:
         """Say where a value is, or what brings it there."""
         if isinstance(value, Text):
-            return Placement(value.text)
+            return Placement(None if self.gate.names_somebody(value.text) else value.text)
         if value not in self._found:
             lender = self.s.lender
-            self._found[value] = self._borrow(value, lender) if lender else self._place(value)
+            self._found[value] = (
+                self._borrow(value, lender) if lender else self._judged(self._place(value))
+            )
         return self._found[value]
 
     def named(self, case: Case) -> tuple[VipPath, ...]:
@@ -95,9 +99,14 @@ class InputPlaces:
         return [path for path, there in places if there and path not in there[1].entries]
 
     def blocked(self, values: Iterable[InputValue]) -> bool:
-        """Tell whether one of these values waits for another session to send it."""
+        """Tell whether one of these values may not go, or waits for another session to send it."""
         places = map(self.place, values)
         return any(place.vip is None and not place.todo for place in places)
+
+    def refused(self, case: Case) -> str:
+        """Say why the privacy gate keeps a case from VIP, "" where it does not."""
+        why = self.gate.why_not(case)
+        return why if why and self.blocked(case.values.values()) else ""
 
     def sha256(self, path: RelPath) -> str | None:
         """Return the hash of a local file as it is now, or None where nobody knows it."""
@@ -109,6 +118,16 @@ class InputPlaces:
             return None
         lent = lender.files.get(path)
         return lent.sha256 if lent else lender.hashes.get(path)
+
+    def _judged(self, placed: Placement) -> Placement:
+        """Put what judges a file before its transfer; leave out what may not go, and what goes with it."""
+        if not self.gate.kept or not any(isinstance(a, SENDS) for a in placed.todo):
+            return placed
+        steps = [self.gate.before(a) if isinstance(a, SENDS) else (a,) for a in placed.todo]
+        todo = tuple(dict.fromkeys(action for step in steps for action in step))
+        if () in steps or any(isinstance(a, do.Inspect) for a in todo):
+            todo = tuple(a for a in todo if not isinstance(a, SENDS))
+        return Placement(None, todo)
 
     def _borrow(self, value: InputFile | InputFolder | PackedFolder, lender: Lender) -> Placement:
         """Return where the lender has a value on VIP; nothing is ever sent from here."""
@@ -303,7 +322,7 @@ def to_upload(snapshot: Snapshot, places: InputPlaces) -> list[RelPath]:
     ]
 
 
-def to_read_again(paths: Iterable[RelPath], places: InputPlaces) -> list[do.Action]:
+def to_read_again(paths: Iterable[RelPath], places: InputPlaces) -> list[do.HashFile]:
     """Return the hashes of files that were touched since they were known: only these can tell."""
     known, files = places.s.state.known, places.s.files
     return [
@@ -339,14 +358,19 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
     wanted = list(dict.fromkeys(todo))
     sends = [a for a in wanted if isinstance(a, SENDS)]
     busy = {parent(a.vip) for a in sends if not draft.failing(a)}
+    judging = False
     for action in wanted:
         match action:
             case do.HashFile():
                 draft.add(action)
+            case do.Inspect():
+                judging = draft.add(action) or judging
             case do.LookAtFolder() if action.path not in busy and _quiet(draft, action.path):
                 draft.add(action)
             case _:
                 pass
+    if holds_up(draft, judging=judging):
+        return
     spent = {_local(send): None for send in sends if _too_many(draft, send)}
     _say_spent(draft, list(spent))
     ready = _with_folders(draft, [send for send in sends if _local(send) not in spent])

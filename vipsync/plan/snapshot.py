@@ -53,7 +53,8 @@ class Snapshot(Struct, frozen=True):
     `conflict_copies` are files that sync tools made, and that are left out.
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
-    the session's folder on VIP may go, whatever id is in it.
+    the session's folder on VIP may go, whatever id is in it. `gate`: the version of the privacy gate that
+    judges what is sent, "" where none does.
     """
 
     now: float
@@ -78,6 +79,7 @@ class Snapshot(Struct, frozen=True):
     leases: tuple[Lease, ...] = ()
     first_in_queue: bool = True
     by_name: bool = False
+    gate: str = ""
 
     @property
     def may_have_cases(self) -> bool:

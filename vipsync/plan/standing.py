@@ -101,6 +101,8 @@ def _case(case: Case, index: CaseIndex) -> CaseReport:
             if snapshot.lender and index.places.blocked(case.values.values()):
                 words = f"waits until {snapshot.lender.folder} has sent its files"
                 return CaseReport(case.id, CaseState.WAITING, words)
+            if why := index.places.refused(case):
+                return CaseReport(case.id, CaseState.REFUSED, why)
             return CaseReport(case.id, CaseState.QUEUED)
 
 

@@ -37,6 +37,11 @@ def _named(path: RelPath, bare: RelPath | None) -> str:
     return path if bare is None else f"./{path.removeprefix(inside(bare))}"
 
 
+def names_digest(names: Iterable[str]) -> str:
+    """Return what tells one set of names from another."""
+    return _of_words(names)[:24]
+
+
 def _of_words(words: Iterable[str]) -> str:
     return hashlib.sha256("\0\0".join(sorted(words)).encode()).hexdigest()
 

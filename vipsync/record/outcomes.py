@@ -16,11 +16,12 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import FileState, RelPath, RemoteEntry, VipPath, replace
-from vipsync.record.digests import members_digest, states_digest
+from vipsync.record.digests import members_digest, names_digest, states_digest
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import (
     CachedPipeline,
     Changes,
+    Checked,
     Followed,
     Known,
     Launch,
@@ -78,6 +79,8 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
             return Changes(put=(action.session,))
         case do.HashFile(), do.FileHashed():
             return Changes(put=tuple(_hashed(action, outcome.sha256, state)))
+        case do.Inspect(), do.FileInspected():
+            return Changes(put=tuple(_inspected(action, outcome, state)))
         case do.SendFile(), do.FileSent():
             return Changes(put=tuple(_sent(action, outcome.sha256, wall)))
         case do.SendPack(), do.PackSent():
@@ -152,7 +155,14 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
             return NOTHING
 
 
-def _hashed(action: do.HashFile, sha256: str, state: State) -> Iterable[Row]:
+def _inspected(action: do.Inspect, outcome: do.FileInspected, state: State) -> Iterable[Row]:
+    if outcome.sha256 != action.sha256:
+        yield from _hashed(action, outcome.sha256, state)
+    called = names_digest(action.names)
+    yield Checked(action.path, outcome.sha256, action.gate, called, outcome.found)
+
+
+def _hashed(action: do.HashFile | do.Inspect, sha256: str, state: State) -> Iterable[Row]:
     """Know the content; a transfer of this very state whose end was unknown has it too."""
     yield Known(action.path, action.state, sha256)
     for row in state.sent_from(action.path):

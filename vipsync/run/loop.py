@@ -36,7 +36,7 @@ TROUBLE_PAUSE = 5.0
 SLEPT = 30.0
 """Seconds by which wall clock and monotonic clock part when a machine sleeps, or a clock is set."""
 
-NUMEROUS = (do.SendFile, do.FetchResult, do.HashFile, do.MakeFolder, do.LookAtFolder)
+NUMEROUS = (do.SendFile, do.FetchResult, *do.READS, do.MakeFolder, do.LookAtFolder)
 """Actions that come in numbers: the end of one is no reason to plan anew while others are queued."""
 
 

@@ -29,6 +29,7 @@ from vipsync.observe.observer import Observer
 from vipsync.plan.draft import Level, Plan
 from vipsync.plan.memory import SLOT, Memory
 from vipsync.plan.plan import plan
+from vipsync.plan.privacy import Gate
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.backup import read_backup
 from vipsync.record.ledger import Ledger
@@ -295,9 +296,14 @@ class Reconciler:
             raise
         self.memory.note(action, outcome, self.timing.clock(), self.timing.spread)
         if isinstance(outcome, do.Failed):
-            logger.info("%s: %s", printable(str(do.key(action))), type(outcome.error).__name__)
+            logger.info("%s: %s", self._named(do.key(action)), type(outcome.error).__name__)
         if isinstance(action, do.Decide):
             self._after_decision(action)
+
+    def _named(self, key: do.Key) -> str:
+        """Return what a log may say: no name that the privacy gate found to be somebody's."""
+        text = str(key)
+        return printable(Gate(self.snapshot).masked(text) if self.snapshot else text)
 
     def _after_decision(self, action: do.Decide) -> None:
         if self.ledger.state.session.phase is Phase.CLOSED and not self.memory.under_way:

@@ -49,6 +49,17 @@ def session_name(value: object) -> str:
     return text
 
 
+TELL, REFUSE = "tell", "refuse"
+"""What a session does with inputs that name somebody."""
+
+
+def privacy(value: object) -> str:
+    """Return what becomes of inputs that name somebody."""
+    if value not in (TELL, REFUSE):
+        raise PropertyValueError(f"`privacy` is {TELL!r} or {REFUSE!r}.")
+    return str(value)
+
+
 def pipeline_id(value: object) -> str:
     """Return a pipeline's identifier; whether it exists is asked elsewhere."""
     return _text("pipeline_id", value)

@@ -89,11 +89,13 @@ class SessionProperties:
         output_dir: str | os.PathLike[str] | None = None,
         verbose: bool | None = None,
         *,
+        privacy: str = checks.TELL,
         account: Account | None = None,
         say: Say | None = None,
         **others: object,
     ) -> None:
         """Set properties; a session that was saved in `output_dir` is resumed."""
+        self.privacy = checks.privacy(privacy)
         self.values: dict[str, object] = {}
         self._full: dict[str, Path] = {}
         self._places: dict[str, VipPath] = {}

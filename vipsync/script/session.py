@@ -50,6 +50,8 @@ class VipSession(VipClientNames):
     (default: None, those of the backup).
     `output_dir`: the folder of results and backup (default: None, `vip_outputs/<session_name>`).
     `verbose`: True says what each step does (default: None, as init() says).
+    `privacy`: "refuse" raises InputsRefused where inputs name somebody (default: "tell", which says
+    so and goes on).
     `account`: the Account under whose key the session runs (default: None, that of init()).
     `say`: is called with each text that is said (default: None, which prints it).
     `others`: `vip_input_dir`, `vip_output_dir`, `local_input_dir`, `local_output_dir`, `workflows`.
@@ -127,7 +129,11 @@ class VipSession(VipClientNames):
         checks.check_readable(step.seen, self.data, plans.unsent(snapshot))
         for path in checks.cycles(step.seen):
             self._report.line(f"(!) {path} is left out: {CYCLE}.")
-        step.run(partial(plans.plan_upload, target=step.target), lambda _s: False)
+        refuse = self.privacy == checks.REFUSE
+        step.run(plans.plan_judging, lambda _s: False)
+        self._say_naming(step.snapshot, refuse=refuse)
+        upload = partial(plans.plan_upload, target=step.target, refuse=refuse)
+        step.run(upload, lambda _s: False)
         self._places = plans.places(step.snapshot)
         if left := plans.unsent(step.snapshot):
             raise step.first_error() or LocalFileError(

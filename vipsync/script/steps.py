@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from vipsync.client.vip_client import LIST_LIMIT
-from vipsync.errors import PropertyMissing, PropertyValueError, ResultsMissing
+from vipsync.errors import InputsRefused, PropertyMissing, PropertyValueError, ResultsMissing
 from vipsync.model import Lease, Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
 from vipsync.plan.launching import execution_name
+from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name
 from vipsync.plan.snapshot import Snapshot
@@ -176,6 +177,22 @@ class SessionSteps(SessionProperties):
             self._report.line(f">> Session was saved in: {where}")
 
     # what is said of results and removals
+
+    def _say_naming(self, s: Snapshot, *, refuse: bool) -> None:
+        """Say which inputs name somebody; raise InputsRefused where they are not to go."""
+        found, gate = plans.naming(s), Gate(s)
+        if not found:
+            return
+        text = fields_text(one.refused for one in found.values())
+        files = f"{count(len(found), 'file')} may name somebody: {text}"
+        if not refuse:
+            self._report.line(f"(!) {files}. VIP's terms ask that no input does.")
+            return
+        names = [gate.masked(path) for path in found]
+        raise InputsRefused(
+            f"{files}. Nothing was sent. They are {some(names)}.",
+            "Take the values out of them, or call the session without privacy='refuse'.",
+        )
 
     def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
         """Say what came of a download; return what did not come."""

@@ -155,6 +155,60 @@ def _status(value: object) -> str:
     return names[text.lower()]
 
 
+# [privacy]: no message repeats a value, since it may be a name
+
+
+def _off(value: object) -> str:
+    return "" if value == "" else _reason(value, "needs")
+
+
+def _allowed(value: object) -> list[tuple[str, str]]:
+    """Return fields that may go with any value, each with its reason, sorted."""
+    table = _fields(value, 'InstitutionName = "ethics 2026-12"')
+    return [(name, _reason(reason, f"{name} needs")) for name, reason in sorted(table.items())]
+
+
+def _reason(value: object, key: str) -> str:
+    """Return why a person lets something through; a word that says nothing is no reason."""
+    text = value if isinstance(value, str) else ""
+    if sum(c.isalnum() for c in text) < _SHORTEST_REASON:
+        raise ValueError(f'{key} a reason in quotes, as "ethics 2026-12": it stands in STATUS.txt')
+    return text.strip()
+
+
+_SHORTEST_REASON = 3
+
+
+def _accepted(value: object) -> list[tuple[str, list[str]]]:
+    """Return fields with the patterns of values that are pseudonyms, sorted."""
+    table = _fields(value, 'PatientName = ["sub-*"]')
+    return [(name, _pseudonyms(name, patterns)) for name, patterns in sorted(table.items())]
+
+
+def _pseudonyms(name: str, value: object) -> list[str]:
+    patterns = [p for p in value if isinstance(p, str)] if isinstance(value, list) else []
+    if not patterns or patterns != value or not all(map(str.strip, patterns)):
+        raise ValueError(f'{name} needs a list of patterns, as ["sub-*", "S[0-9]*"]')
+    if any(not re.search(r"[^*?\s]", pattern) for pattern in patterns):
+        raise ValueError(
+            f"{name}: a pattern of * and ? alone accepts every value; "
+            f'where any may go, write allow = {{ {name} = "the reason" }}'
+        )
+    return patterns
+
+
+def _fields(value: object, example: str) -> Mapping[str, object]:
+    match value:
+        case dict():
+            return value
+        case _:
+            raise ValueError(f"must be a table of fields, as {{ {example} }}")
+
+
+def _names_of_files(value: object) -> list[str]:
+    return [_text(item) for item in _list(value)]
+
+
 CHECKS: Mapping[str, Callable[[object], object]] = {
     "pipeline_id": _pipeline_id,
     "session_name": _session_name,
@@ -174,6 +228,10 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "outputs.ignore": _patterns,
     "finish.grace": seconds,
     "finish.timeout": seconds,
+    "privacy.accept": _accepted,
+    "privacy.allow": _allowed,
+    "privacy.plain": _names_of_files,
+    "privacy.off": _off,
 }
 
 

@@ -51,6 +51,10 @@ _OTHERS = """
 # when = "manual"                # start cases only on `vipsync launch`
 # confirm_above = 500            # more jobs than this wait for `vipsync launch`
 
+[privacy]
+# accept = { PatientName = ["sub-*"] }   # values of headers that are pseudonyms here
+# allow = { InstitutionName = "ethics 2026-12" }   # fields that may go, with the reason
+
 [outputs]
 # unzip = false                  # keep archives packed
 

@@ -24,9 +24,11 @@ from vipsync.plan.draft import Plan
 from vipsync.plan.memory import Memory
 from vipsync.plan.named_files import looks
 from vipsync.plan.plan import plan
-from vipsync.plan.sending import SENDS, InputPlaces, Send, to_upload
+from vipsync.plan.privacy import SENDS, Send, on_vip
+from vipsync.plan.sending import InputPlaces, to_upload
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.ledger import read_state
+from vipsync.record.outcomes import record
 from vipsync.rows import CachedPipeline, Phase, Session, State
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 class Preview(Struct, frozen=True):
     """What the next cycles would do. `sends` are the files and archives that go up, biggest first.
 
-    `unread` are files that are read before it is known whether they go up: only their content tells.
+    `unread` are files that are read before it is known whether they go up: only their content tells; `unjudged`
+    those that the privacy gate has not looked at.
     `ignored_by` names the rule that leaves a path out, "" where none does; `idle_rules` those of a
     person that leave out none.
     """
@@ -45,6 +48,7 @@ class Preview(Struct, frozen=True):
     plan: Plan
     sends: tuple[Send, ...] = ()
     unread: tuple[RelPath, ...] = ()
+    unjudged: tuple[RelPath, ...] = ()
     cases: tuple[Case, ...] = ()
     groups: tuple[Group, ...] = ()
     ignored_by: Callable[[str], str] = lambda path: ""
@@ -87,13 +91,16 @@ def preview(
     client: VipClient | None,
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
+    *,
+    judges: bool = False,
 ) -> Preview:
     """Look at a folder as the next cycle would, with every file taken as quiet.
 
-    With a client, the pipeline's definition is read anew from VIP. Raise SettingsError for what is
+    With a client, the pipeline's definition is read anew from VIP. `judges`: files that the privacy gate has
+    not judged yet are read now. Raise SettingsError for what is
     wrong with the settings.
     """
-    state = _state(folder)
+    state = known_state(folder)
     observer = Observer(folder, overrides, environ, clock=time.monotonic)
     observer.read_settings(state)
     pipeline_id = observer.settings.pipeline_id if observer.settings else None
@@ -102,12 +109,29 @@ def preview(
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
     snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
+    if judges and snapshot.gate:
+        _judge(snapshot, folder, observer)
     if client:
         _look_on_vip(snapshot, client)
     made = Preview(
         snapshot, plan(snapshot), ignored_by=observer.ignored_by, idle_rules=observer.idle_rules
     )
     return _with_work(made)
+
+
+def _judge(snapshot: Snapshot, folder: SessionFolder, observer: Observer) -> None:
+    """Judge what would go to VIP and what is there; the verdicts are kept for this look alone."""
+    from vipsync.act.perform import Tools, act  # most looks need neither
+
+    tools = Tools(folder, observer.inputs, observer.outputs, None, observer.seen)
+    opened = replace(snapshot, state=_as_if_open(snapshot))
+    index = index_cases(opened)
+    todo = _todo((*index.new, *index.unknown), index.places)
+    there = index.places.gate.unread(on_vip(opened))
+    for action in dict.fromkeys((*todo, *there)):
+        if isinstance(action, do.Inspect):
+            outcome = act(action, tools)
+            snapshot.state.apply(record(action, outcome, snapshot.state, snapshot.wall))
 
 
 def _look_on_vip(snapshot: Snapshot, client: VipClient) -> None:
@@ -125,7 +149,7 @@ def _with_warnings(snapshot: Snapshot) -> CaseSet:
     return replace(found, warnings=(*found.warnings, *grouping_warnings(complete, descriptor)))
 
 
-def _state(folder: SessionFolder) -> State:
+def known_state(folder: SessionFolder) -> State:
     """Return what the ledger says; an empty one for a folder that was never run."""
     if folder.ledger.exists():
         return read_state(folder.ledger)
@@ -143,7 +167,8 @@ def _with_work(looked: Preview) -> Preview:
         return looked
     opened = replace(snapshot, state=_as_if_open(snapshot))
     index = index_cases(opened)
-    due = (case for case in (*index.new, *index.unknown) if not index.places.absent(case))
+    due = (c for c in (*index.new, *index.unknown) if not index.places.absent(c))
+    due = (case for case in due if not index.places.refused(case))
     cases = tuple(sorted(due, key=lambda case: case.id))
     most = snapshot.settings.launch.max_jobs
     todo = _todo(cases, index.places)
@@ -154,6 +179,7 @@ def _with_work(looked: Preview) -> Preview:
         groups=group_cases(cases, snapshot.descriptor, most) if snapshot.descriptor else (),
         sends=tuple(sorted(sends, key=lambda a: (-a.state.size, a.vip))),
         unread=tuple(sorted(a.path for a in todo if isinstance(a, do.HashFile))),
+        unjudged=tuple(sorted(a.path for a in todo if isinstance(a, do.Inspect))),
     )
 
 

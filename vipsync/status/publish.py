@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,13 @@ from vipsync.record.backup import (
     text_of,
     with_unknown_keys,
 )
+from vipsync.status.privacy import privacy_lines
 from vipsync.status.results_table import results_table
 from vipsync.status.status import Status, status_of
 from vipsync.status.words import status_text
 
 if TYPE_CHECKING:
+    from vipsync.plan.snapshot import Snapshot
     from vipsync.run.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -52,10 +55,12 @@ class Publisher:
         self._words: tuple[float, object] = (0.0, None)
         self.status: Status | None = None
         self._unwritten = False
+        self._judged: tuple[object, ...] = ()
+        self._privacy: tuple[str, ...] = ()
 
     def publish(self, session: Reconciler) -> Status | None:
         """Write what has changed; return the state of the folder, None where it is not there."""
-        self.status = _status(session, self.status)
+        self.status = self._status(session)
         try:
             self._publish(session)
             self._unwritten = False
@@ -64,6 +69,24 @@ class Publisher:
                 logger.warning("the state could not be written: %s", type(error).__name__)
             self._unwritten = True
         return self.status
+
+    def _status(self, session: Reconciler) -> Status | None:
+        if session.trouble:
+            known = self.status or (read_status(session.folder) if session.is_there else None)
+            return troubled(session.folder, session.trouble, session.timing.wall(), known)
+        if session.snapshot is None or session.plan is None:
+            return None
+        root = printable(str(session.folder.root))
+        privacy = self._judged_so_far(session.snapshot)
+        return status_of(session.snapshot, session.plan, root, session.confirmed, privacy=privacy)
+
+    def _judged_so_far(self, s: Snapshot) -> tuple[str, ...]:
+        """Return what the privacy gate has looked at; the last answer serves while that is the same."""
+        now = (s.files, s.settings, s.state, s.state.version)
+        same = len(self._judged) == len(now) and all(map(is_, now[:3], self._judged))
+        if not same or self._judged[3] != now[3]:
+            self._judged, self._privacy = now, tuple(privacy_lines(s))
+        return self._privacy
 
     def _publish(self, session: Reconciler) -> None:
         if self.status is None:
@@ -119,17 +142,8 @@ def _lasting(status: Status) -> object:
         status.unused,
         status.files,
         status.phase,
+        status.privacy,
     )
-
-
-def _status(session: Reconciler, before: Status | None) -> Status | None:
-    if session.trouble:
-        known = before or (read_status(session.folder) if session.is_there else None)
-        return troubled(session.folder, session.trouble, session.timing.wall(), known)
-    if session.snapshot is None or session.plan is None:
-        return None
-    root = printable(str(session.folder.root))
-    return status_of(session.snapshot, session.plan, root, session.confirmed)
 
 
 def troubled(

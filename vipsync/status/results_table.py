@@ -32,6 +32,7 @@ COLUMNS = (
     "status",
     "folder",
     "latest",
+    "privacy",
 )
 
 
@@ -94,6 +95,7 @@ def _row(
         stands,
         folders.get(launch.execution_id, ""),
         "yes" if last else "no",
+        launch.privacy or "",
     )
 
 

@@ -11,10 +11,12 @@ from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
+from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
+from vipsync.status.privacy import privacy_lines
 
 
 class ExecutionReport(Struct, frozen=True):
@@ -56,6 +58,7 @@ class Status(Struct, frozen=True):
     minutes_left: float | None = None
     exit_code: int = 0
     counts: Mapping[str, int] = {}
+    privacy: tuple[str, ...] = ()
 
 
 _AGAIN = {
@@ -74,8 +77,12 @@ def status_of(
     folder: str,
     confirmed: float | None = None,
     remembered: Iterable[Notice] = (),
+    privacy: tuple[str, ...] | None = None,
 ) -> Status:
-    """Return the state of a folder; `remembered` is what was said of it and this look cannot see."""
+    """Return the state of a folder; `remembered` is what was said of it and this look cannot see.
+
+    `privacy`: what the gate has looked at, where that is known already.
+    """
     state = snapshot.state
     index = index_cases(snapshot)
     cases = case_reports(snapshot, index)
@@ -116,9 +123,26 @@ def status_of(
         written=snapshot.wall,
         minutes_left=_minutes_left(state.executions.values(), snapshot.wall),
         counts=dict(counts),
+        privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
     )
-    sentence = _sentence(status, snapshot)
-    return replace(status, sentence=sentence, exit_code=exit_code(status.notices))
+    told = replace(status, sentence=_sentence(status, snapshot), exit_code=exit_code(notices))
+    return _masked(told, Gate(snapshot)) if snapshot.state.suspect else told
+
+
+def _masked(status: Status, gate: Gate) -> Status:
+    """Return a status in which no name of a file or a case names somebody."""
+    return replace(
+        status,
+        sentence=gate.masked(status.sentence),
+        cases=tuple(
+            replace(c, id=gate.masked(c.id), reason=gate.masked(c.reason)) for c in status.cases
+        ),
+        notices=tuple(
+            replace(n, subject=gate.masked(n.subject), text=gate.masked(n.text))
+            for n in status.notices
+        ),
+        unused=tuple((gate.masked(path), nearest) for path, nearest in status.unused),
+    )
 
 
 def _starting(plan: Plan, snapshot: Snapshot) -> int:

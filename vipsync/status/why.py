@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from vipsync.cases.patterns import compile_pattern
 from vipsync.model import Case, InputFile, InputFolder, InputValue, PackedFolder, RelPath
+from vipsync.plan.case_index import index_cases
+from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.standing import CaseReport
+from vipsync.plan.standing import CaseReport, case_reports
 from vipsync.rows import Result, ResultStatus, SendStatus, Sent
 from vipsync.status.preview import Preview, sources
-from vipsync.status.status import status_of
 from vipsync.status.words import when
 
 
@@ -39,7 +40,7 @@ def _lines(found: Preview, path: RelPath) -> Iterator[str]:
     )
     chosen = [(case, _chosen_by(case, path)) for case in snapshot.cases.cases]
     using = [(case, parameters) for case, parameters in chosen if parameters]
-    reports = {report.id: report for report in status_of(snapshot, found.plan, "").cases}
+    reports = {report.id: report for report in case_reports(snapshot, index_cases(snapshot))}
     for case, parameters in using:
         yield _case_line(case, path, parameters, reports[case.id])
     if not using and (inside or path in snapshot.files):
@@ -56,8 +57,18 @@ def _lines(found: Preview, path: RelPath) -> Iterator[str]:
     for send in found.sends:
         if path in sources(send):
             yield f"It would be sent next, to {send.vip}."
+    yield from _judged(found, path)
     if path in found.unread:
         yield "It was touched: it is read next, and sent if its content is new."
+
+
+def _judged(found: Preview, path: RelPath) -> Iterator[str]:
+    """Say what the privacy gate found in a file."""
+    gate = Gate(found.snapshot)
+    if path in found.unjudged:
+        yield "It is looked at next for what names somebody, and sent if nothing does."
+    elif path in found.snapshot.files and gate.kept and not gate.lets(path) and path in gate.barred:
+        yield f"It may not go to VIP: {fields_text([gate.barred[path].refused])}."
 
 
 def _seen(found: Preview, path: RelPath) -> str:

@@ -69,6 +69,7 @@ def details(status: Status) -> Iterator[str]:
     yield from _cases(status)
     yield from _executions(status)
     yield from _others(status)
+    yield from _privacy(status)
     yield from _on_vip(status)
 
 
@@ -131,6 +132,13 @@ def _others(status: Status) -> Iterator[str]:
     if len(status.unused) > 50:
         yield f"  … and {len(status.unused) - 50} more"
     yield ""
+
+
+def _privacy(status: Status) -> Iterator[str]:
+    if status.privacy:
+        yield "Privacy:"
+        yield from (f"  {line}" for line in status.privacy)
+        yield ""
 
 
 def _on_vip(status: Status) -> Iterator[str]:

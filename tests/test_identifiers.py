@@ -1,0 +1,98 @@
+"""Tests of the cross-check: a value is found in the spellings that people and programs give it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+import pytest
+
+from vipsync.privacy.findings import Finding, Inspection, Layer
+from vipsync.privacy.identifiers import Identifier, found_in, identifiers
+
+FIELDS = {
+    "PatientName": "SMITH^JOHN",
+    "PatientBirthDate": "19700131",
+    "PatientID": "1234567",
+    "OperatorsName": "Doe^Jane",
+    "ReferringPhysicianName": "Müller^Änne",
+    "ImageComments": "call the sister",
+}
+
+
+def known(fields: Mapping[str, str] = FIELDS) -> tuple[Identifier, ...]:
+    findings = tuple(Finding(Layer.FIELD, *item) for item in fields.items())
+    return identifiers(Inspection("", findings))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("SMITH_2024.dat", "PatientName"),
+        ("/opt/data/smith-j/1", "PatientName"),
+        ("JohnSmith", "PatientName"),
+        ("born 1970-01-31", "PatientBirthDate"),
+        ("born 31.01.1970", "PatientBirthDate"),
+        ("born 31/01/1970", "PatientBirthDate"),
+        ("01311970", "PatientBirthDate"),
+        ("id=1234567;", "PatientID"),
+        ("DOE_JANE.SPAR", "OperatorsName"),
+        ("Jane Doe", "OperatorsName"),
+        ("doe, jane", "OperatorsName"),
+        ("Dr MÜLLER", "ReferringPhysicianName"),
+        ("Call the Sister", "ImageComments"),
+    ],
+)
+def test_other_spellings(text: str, field: str) -> None:
+    """Case, order, signs and the encoding do not hide a value, neither in bytes nor in a name."""
+    for form in ("NFC", "NFD"):
+        assert found_in(known(), unicodedata.normalize(form, text)) == (field,)
+    for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
+        assert found_in(known(), b"\xff\0" + text.encode(encoding) + b"\0") == (field,), encoding
+
+
+@pytest.mark.parametrize("text", ["Muller", "MULLER_A"])
+def test_a_name_without_its_accents(text: str) -> None:
+    """Accents go where a name becomes the name of a file."""
+    assert found_in(known(), text) == ("ReferringPhysicianName",)
+    assert found_in(known(), text.encode()) == ("ReferringPhysicianName",)
+
+
+@pytest.mark.parametrize(
+    "text", ["smi th", "1970", "doe", "jane", "sister", "91234567890", "john", "1970-13-01", ""]
+)
+def test_what_is_not_the_value(text: str) -> None:
+    """Short parts, a number within a longer one, and single words of a comment say nothing."""
+    assert found_in(known(), text.encode()) == ()
+
+
+def test_a_number_is_found_in_utf_16_at_its_own_borders_only() -> None:
+    """Digits around it make another number, also where each takes two bytes."""
+    assert found_in(known(), "x1234567y".encode("utf-16-le")) == ("PatientID",)
+    assert found_in(known(), "0x91234567".encode("utf-16-le")) == ()
+    assert found_in(known(), "12345678".encode("utf-16-le")) == ()
+
+
+@pytest.mark.parametrize("value", ["", "ANONYMOUS", "00010101", "ID1", "^^", "Li^Wu"])
+def test_what_says_too_little_is_not_searched_for(value: str) -> None:
+    """A dummy or a short value would be found everywhere."""
+    assert known({"PatientName": value}) == ()
+
+
+def test_only_fields_that_name_somebody_are_searched_for() -> None:
+    """An institution stands in many places, and is told once."""
+    told = Finding(Layer.TOLD, "InstitutionName", "General Hospital")
+    assert identifiers(Inspection("", (told,))) == ()
+
+
+def test_no_value_is_in_what_is_printed() -> None:
+    """An identifier keeps its value to itself."""
+    assert "SMITH" not in repr(known())
+    assert "smith" not in repr(known())
+
+
+def test_another_script() -> None:
+    """Names in other scripts are found as they are written."""
+    ids = known({"PatientName": "Yamada^Tarou=山田^太郎"})
+    assert found_in(ids, "山田".encode()) == ("PatientName",)
+    assert found_in(ids, "/data/山田/1") == ("PatientName",)

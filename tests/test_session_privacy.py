@@ -1,0 +1,87 @@
+"""What a script's session says of inputs that name somebody, and how it refuses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.scans import rda
+from tests.lab.scripts import Scripts
+from vipsync.errors import InputsRefused
+
+NAMED = rda(PatientName="Smith^John", PatientID="4711-0815")
+
+
+def told(scripts: Scripts) -> list[str]:
+    """Return what was said of privacy."""
+    return [text for text in scripts.said if "name somebody" in text]
+
+
+@pytest.fixture
+def named(scripts: Scripts) -> Path:
+    """Put a file into the data set that names somebody."""
+    path = scripts.data / "a.mrui"
+    path.write_bytes(NAMED)
+    return path
+
+
+def test_inputs_that_name_somebody_are_told_in_one_line_and_go(
+    scripts: Scripts, named: Path
+) -> None:
+    """Fields and numbers, no value; the script goes on as it did with vip-client."""
+    scripts.ready().upload_inputs()
+    assert told(scripts) == [
+        "(!) 1 file may name somebody: PatientID, PatientName in 1 file. "
+        "VIP's terms ask that no input does."
+    ]
+    assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+
+
+def test_inputs_that_name_nobody_are_not_worth_a_word(scripts: Scripts) -> None:
+    """And nothing is said of what nobody understands."""
+    scripts.ready().upload_inputs()
+    assert told(scripts) == []
+
+
+def test_what_is_there_is_not_told_again(scripts: Scripts, named: Path) -> None:
+    """Only what goes up is looked at."""
+    session = scripts.ready().upload_inputs()
+    scripts.said.clear()
+    session.upload_inputs()
+    assert told(scripts) == []
+
+
+def test_a_strict_session_raises_before_anything_is_sent(scripts: Scripts, named: Path) -> None:
+    """With fields and files; VIP does not even hear of the session, and has no file of it."""
+    session = scripts.ready(privacy="refuse")
+    with pytest.raises(InputsRefused, match=r"PatientID, PatientName in 1 file.*a\.mrui") as caught:
+        session.run_session()
+    assert isinstance(caught.value, ValueError)
+    assert "b.mrui" not in str(caught.value)
+    assert scripts.changes() == []
+    assert scripts.on_vip() == []
+
+
+def test_no_value_is_in_the_error_also_where_it_is_a_name(scripts: Scripts) -> None:
+    """A file that is called as somebody is named by its place alone."""
+    (scripts.data / "smith_john").mkdir()
+    (scripts.data / "smith_john" / "a.mrui").write_bytes(NAMED)
+    with pytest.raises(InputsRefused) as caught:
+        scripts.ready(privacy="refuse").upload_inputs()
+    assert "a part of PatientName in a path" in str(caught.value)
+    assert "…/a.mrui" in str(caught.value)
+    assert "smith" not in str(caught.value).lower()
+
+
+def test_a_strict_session_sends_what_names_nobody(scripts: Scripts) -> None:
+    """Once the values are out of it, everything runs."""
+    (scripts.data / "a.mrui").write_bytes(rda())
+    scripts.ready(privacy="refuse").run_session()
+    assert len(scripts.started()) == 1
+
+
+def test_another_word_for_privacy_is_refused(scripts: Scripts) -> None:
+    """It would be taken for a protection that is none."""
+    with pytest.raises(ValueError, match="'tell' or 'refuse'"):
+        scripts.session(privacy="strict")

@@ -1,0 +1,331 @@
+"""What the privacy gate lets go to VIP, by the verdicts that the ledger holds.
+
+Nothing goes up without a verdict on these very bytes, nothing that was refused, and nothing whose
+name holds an identity that was found in a file. PURE: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+from vipsync import actions as do
+from vipsync.model import (
+    Case,
+    FileSetting,
+    PackSetting,
+    RelPath,
+    Settings,
+    Text,
+    replace,
+)
+from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.snapshot import Snapshot
+from vipsync.record.digests import members_digest, names_digest
+from vipsync.rows import Checked, Found, Phase, SendStatus
+from vipsync.settings.policy import policy_of
+
+Send = do.SendFile | do.SendPack
+SENDS = (do.SendFile, do.SendPack)
+
+JUDGING = "files are judged"
+"""The condition of a session in which files are being judged."""
+
+LONGEST_HOLD = 300.0
+"""Seconds for which files wait until all others are judged: a steady stream of new ones never ends."""
+
+SHORTEST = 5
+"""Letters and digits from which on a text of the settings can name somebody."""
+
+
+class Gate:
+    """Say of the files of one moment whether they may go to VIP, and what must be read to know.
+
+    `barred` are those that were asked about and may not, with why. `tells`: what would be refused
+    goes all the same, and is only told.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, tells: bool = False) -> None:
+        self.s, self.tells = snapshot, tells
+        self.kept = bool(snapshot.gate) and snapshot.lender is None
+        self.barred: dict[RelPath, Found] = {}
+
+    @cached_property
+    def key(self) -> str:
+        """What tells this gate and this policy from every other."""
+        return f"{self.s.gate} {policy_of(self.s.settings.privacy).fingerprint()[:24]}"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names under which VIP would know a file, beside its path."""
+        return (session_name(self.s), *_texts(self.s.settings))
+
+    @cached_property
+    def _called(self) -> str:
+        return names_digest(self.names)
+
+    @cached_property
+    def _found_names(self) -> tuple[tuple[str, str], ...]:
+        """The names that hold an identity found in some file that is here, each with its field."""
+        rows = (row for path, row in self.s.state.suspect.items() if self.holds(path, row))
+        return tuple({(name.casefold(), field) for row in rows for name, field in row.found.names})
+
+    def found(self, path: RelPath) -> Found | None:
+        """Return what was found in a file as it is now, None where nobody has looked."""
+        row = self.s.state.checked.get(path)
+        if row is None or row.called != self._called or not self.holds(path, row):
+            return None
+        return row.found
+
+    def holds(self, path: RelPath, row: Checked) -> bool:
+        """Tell whether a verdict is on the content of now, by this gate and policy; whatever the names."""
+        known = self.s.state.known.get(path)
+        if known is None or known.sha256 != row.sha256 or known.state != self.s.files.get(path):
+            return False
+        bare = row.found.bare and row.gate.partition(" ")[0] == self.s.gate
+        return bare or row.gate == self.key
+
+    def clear(self) -> Iterator[Found]:
+        """Yield what was found in each file that may go as it is now, in the quickest way there is."""
+        files, known, same = self.s.files, self.s.state.known, self.key
+        for path, row in self.s.state.checked.items() if self.kept else ():
+            if row.gate != same and not self.holds(path, row):
+                continue
+            now = known.get(path)
+            if now is None or now.sha256 != row.sha256 or now.state != files.get(path):
+                continue
+            if not row.found.refused and not self.names_somebody(path):
+                yield row.found
+
+    def inspect(self, path: RelPath) -> do.Inspect:
+        """Return the action that judges a file."""
+        state, known = self.s.files[path], self.s.state.known.get(path)
+        sha256 = known.sha256 if known and known.state == state else ""
+        policy, beside = self.s.settings.privacy, self._suspects
+        return do.Inspect(path, state, self.key, policy, self.names, sha256, beside)
+
+    @cached_property
+    def _suspects(self) -> tuple[RelPath, ...]:
+        """The files that are here and in which somebody was found."""
+        return tuple(p for p, row in self.s.state.suspect.items() if self.holds(p, row))
+
+    def unread(self, paths: Iterable[RelPath]) -> list[do.Inspect]:
+        """Return what judges those of these files that nobody has judged."""
+        if not self.kept:
+            return []
+        return [self.inspect(path) for path in dict.fromkeys(paths) if self.found(path) is None]
+
+    def lets(self, *paths: RelPath) -> bool:
+        """Tell whether all of these files were judged, and may go; remember those that may not."""
+        if not self.kept:
+            return True
+        return not [path for path in paths if self.found(path) is None or self._bars(path)]
+
+    def lets_case(self, case: Case) -> bool:
+        """Tell whether all files and all texts of a case may go."""
+        texts = (value.text for value in case.values.values() if isinstance(value, Text))
+        return self.lets(*case.own, *case.shared) and not any(map(self.names_somebody, texts))
+
+    def why_not(self, case: Case) -> str:
+        """Say which fields keep a case from VIP, "" where none does or nobody has looked yet."""
+        if not self.kept or not self.s.state.suspect:
+            return ""
+        files = (*case.own, *case.shared)
+        self.lets(*files)
+        found = [self.barred[path].refused for path in files if path in self.barred]
+        texts = (value.text for value in case.values.values() if isinstance(value, Text))
+        fields = filter(None, map(self.names_somebody, texts))
+        found += [((_part(field, "a parameter"), 1),) for field in fields]
+        return f"not sent: {fields_text(found)}" if found else ""
+
+    def names_somebody(self, name: str) -> str:
+        """Return the field whose value stands in a name, "" where none does."""
+        if not self.kept or self.tells or not self._found_names:
+            return ""
+        small = name.casefold()
+        return next((field for found, field in self._found_names if found in small), "")
+
+    def masked(self, text: str) -> str:
+        """Return a text with a sign in place of each name that holds an identity."""
+        for name, _ in self._found_names if self.kept else ():
+            text = re.sub(re.escape(name), "…", text, flags=re.IGNORECASE)
+        return text
+
+    def _bars(self, path: RelPath) -> bool:
+        found, field = self.found(path) or Found(), self.names_somebody(path)
+        if field:
+            found = replace(
+                found, refused=tuple({**dict(found.refused), _part(field, "a path"): 1}.items())
+            )
+        if found.refused:
+            self.barred[path] = found
+        return bool(found.refused) and not self.tells
+
+    def before(self, send: Send) -> tuple[do.Action, ...]:
+        """Return a transfer bound to the content that may go, or what must be read before it.
+
+        Nothing where it may not go.
+        """
+        paths = [send.path] if isinstance(send, do.SendFile) else [p for p, _ in send.members]
+        if unread := self.unread(paths):
+            return tuple(unread)
+        return (self._bound(send),) if self.lets(*paths) else ()
+
+    def _bound(self, send: Send) -> Send:
+        sha256 = {path: row.sha256 for path, row in self._rows(send)}
+        if isinstance(send, do.SendFile):
+            return replace(send, sha256=sha256[send.path])
+        return replace(send, digest=members_digest(sha256.items()))
+
+    def _rows(self, send: Send) -> Iterator[tuple[RelPath, Checked]]:
+        paths = [send.path] if isinstance(send, do.SendFile) else [p for p, _ in send.members]
+        return ((path, self.s.state.checked[path]) for path in paths)
+
+
+def holds_up(draft: Draft, *, judging: bool) -> bool:
+    """Tell whether the rest waits: what is found in one file may be in the name of another."""
+    return judging and draft.since(JUDGING) < LONGEST_HOLD
+
+
+def session_name(snapshot: Snapshot) -> str:
+    """Return the name of the session on VIP: the one it was opened with, else that of the settings."""
+    session = snapshot.state.session
+    pinned = session.session_name if session.phase is not Phase.CLOSED else ""
+    return pinned or snapshot.settings.session_name
+
+
+def _texts(settings: Settings) -> list[str]:
+    """Return the texts of [input_settings] that can name somebody: words, names of files, `as`."""
+    found = set()
+    for setting in settings.input_settings.values():
+        for item in setting if isinstance(setting, tuple) else (setting,):
+            match item:
+                case FileSetting():
+                    found |= {item.file, item.as_name}
+                case PackSetting():
+                    found.add(item.as_name or item.folder)
+                case str():
+                    found.add(item)
+                case _:
+                    pass
+    return sorted(text for text in found if sum(c.isalnum() for c in text) >= SHORTEST)
+
+
+# what was sent before it was judged
+
+
+def plan_judging_the_rest(draft: Draft, gate: Gate) -> None:
+    """Judge what lies on VIP already, once for each gate and policy: it is reported, never removed."""
+    s, session = draft.s, draft.s.state.session
+    if not gate.kept or session.gate == gate.key:
+        return
+    rows = ((path, s.state.checked.get(path)) for path in on_vip(s))
+    paths = [path for path, row in rows if row is None or not gate.holds(path, row)]
+    unread = [action for action in map(gate.inspect, paths) if not draft.hopeless(action)]
+    for action in unread:
+        draft.add(action)
+    if not unread:
+        decide(draft, "what is on VIP was looked at", replace(session, gate=gate.key))
+
+
+def on_vip(s: Snapshot, paths: Iterable[RelPath] | None = None) -> list[RelPath]:
+    """Return those of these files, of all by default, whose content lies on VIP, alone or packed."""
+    there = (SendStatus.SENT, SendStatus.ANSWERED)
+    sent: dict[str, set[str]] = {}
+    for row in s.state.sent.values():
+        if row.status in there:
+            sent.setdefault(row.path, set()).add(row.sha256)
+    return [path for path in (s.files if paths is None else paths) if _lies_in(sent, path, s)]
+
+
+def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
+    known = s.state.known.get(path)
+    if known is None or known.state != s.files.get(path):
+        return False
+    return known.sha256 in sent.get(path, ()) or any(folder in sent for folder in _above(path))
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+# words
+
+
+def _part(field: str, where: str) -> str:
+    """Say that a part of a field's value is in a name that VIP would get."""
+    return f"a part of {field} in {where}"
+
+
+def fields_text(found: Iterable[tuple[tuple[str, int], ...]]) -> str:
+    """Say which fields are filled in how many files: names and numbers, no value."""
+    files = Counter(field for one in found for field in dict.fromkeys(f for f, _ in one))
+    by_number: dict[int, list[str]] = {}
+    for field, number in sorted(files.items(), key=lambda item: (-item[1], item[0])):
+        by_number.setdefault(0 if " " in field else number, []).append(field)
+    elsewhere = by_number.pop(0, [])
+    fields = [f"{', '.join(some)} in {_count(number)}" for number, some in by_number.items()]
+    return "; ".join((*fields, *elsewhere))
+
+
+def _count(number: int) -> str:
+    return f"{number:,} file{'' if number == 1 else 's'}"
+
+
+PRIVACY = "privacy"
+"""Subject of what the gate says."""
+
+
+def say_barred(draft: Draft, gate: Gate) -> None:
+    """Say what is not sent, and what would not be sent today and lies on VIP."""
+    s = draft.s
+    if not gate.kept or gate.tells or s.state.session.phase in (Phase.FINISHING, Phase.REMOVING):
+        return
+    if field := gate.names_somebody(session_name(s)):
+        text = f"Nothing is sent: {_part(field, 'the name of the session')}."
+        remedy = "Write another session_name in settings.toml."
+        draft.notice(Level.PERSON, PRIVACY, text, remedy)
+    there = set(on_vip(s, s.state.suspect)) if s.state.suspect else set()
+    refused = _refused(gate)
+    stays = {path: found for path, found in refused.items() if path not in there}
+    if stays:
+        text = f"{_files(stays)} not sent: {_fields(stays)}."
+        draft.notice(Level.PERSON, PRIVACY, text, SEE)
+    went = {path: found for path, found in refused.items() if path in there}
+    if went:
+        text = f"{_files(went)} on VIP, and would not be sent now: {_fields(went)}."
+        remedy = f"Nothing is removed unasked; `vipsync finish DIR` removes all. {SEE}"
+        draft.notice(Level.PERSON, PRIVACY, text, remedy)
+
+
+SEE = "See the values: `vipsync privacy DIR`."
+
+
+def _refused(gate: Gate) -> dict[RelPath, Found]:
+    """Return what was refused of the files that settings use."""
+    state, used = gate.s.state, _used(gate.s)
+    if not state.suspect:
+        return {}
+    gate.lets(*used)
+    found = {p: row.found for p, row in state.suspect.items() if p in used and gate.holds(p, row)}
+    return {path: one for path, one in found.items() if one.refused} | gate.barred
+
+
+def _used(s: Snapshot) -> frozenset[RelPath]:
+    """Return the files that go to VIP, or went there, by the settings."""
+    if not s.state.suspect:
+        return frozenset()
+    if s.settings.inputs.upload == "all" or not s.settings.pipeline_id:
+        return frozenset(s.files)
+    return frozenset(path for case in s.cases.cases for path in (*case.own, *case.shared))
+
+
+def _files(found: Mapping[RelPath, Found]) -> str:
+    return "1 file is" if len(found) == 1 else f"{len(found):,} files are"
+
+
+def _fields(found: Mapping[RelPath, Found]) -> str:
+    return fields_text(one.refused for one in found.values())
