@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vipsync.commands import station
+from vipsync import commands
 from vipsync.commands.check import check, planned, worst
 from vipsync.commands.context import Context, sessions_of
 from vipsync.disk.walk import nfc
 from vipsync.errors import DiskError, FolderCopied, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder, find_sessions, find_stations
+from vipsync.folder.folder import SessionFolder, find_sessions, find_stations, is_station
 from vipsync.folder.holding import HostLease
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
@@ -25,7 +25,7 @@ from vipsync.status.words import STALE, duration
 
 def check_folders(context: Context, directory: Path) -> int:
     """Say whether a folder is in order."""
-    codes = [station.check(context, root) for root in find_stations(directory)]
+    codes = [commands.station.check(context, root) for root in find_stations(directory)]
     for folder in _own_sessions(directory, found=bool(codes)):
         findings = []
         context.reporter.say(str(folder.root), "bold")
@@ -53,7 +53,7 @@ def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
 
 def plan_folders(context: Context, directory: Path) -> int:
     """Say what the next cycle would do."""
-    codes = [station.check(context, root) for root in find_stations(directory)]
+    codes = [commands.station.check(context, root) for root in find_stations(directory)]
     for folder in _own_sessions(directory, found=bool(codes)):
         folder.refuse_copy()
         settings = load(folder.root, context.overrides)
@@ -77,7 +77,9 @@ def plan_folders(context: Context, directory: Path) -> int:
 def status(context: Context, directories: Sequence[Path], *, as_json: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
     found = [answer for directory in directories for answer in _statuses(directory, context)]
-    stations = [station.status_of_station(root) for d in directories for root in find_stations(d)]
+    stations = [
+        commands.station.status_of_station(root) for d in directories for root in find_stations(d)
+    ]
     codes = [s.exit_code for s, _ in stations] + [s.exit_code for s, _ in found]
     if as_json:
         context.reporter.document(status_json([s for s, _ in (*stations, *found)]))
@@ -85,7 +87,7 @@ def status(context: Context, directories: Sequence[Path], *, as_json: bool) -> i
     for number, (about, words) in enumerate(stations):
         if number:
             context.reporter.say()
-        station.show_status(context, about, words)
+        commands.station.show_status(context, about, words)
     for number, (told, note) in enumerate(found, len(stations)):
         if number:
             context.reporter.say()
@@ -152,7 +154,8 @@ def _can_look(folder: SessionFolder) -> bool:
 
 def why_path(context: Context, path: Path) -> int:
     """Say what is known of one file."""
-    if station.why(context, path):
+    here = Path.cwd()
+    if any(map(is_station, (here, *here.parents))) and commands.station.why(context, path):
         return 0
     folder = _session_above(path)
     settings = load(folder.root, context.overrides)
