@@ -268,7 +268,7 @@ def pack_of(bench: Acting, judged: bytes) -> do.SendPack:
     digest = members_digest([(RelPath("raw/1.dcm"), hashlib.sha256(judged).hexdigest())])
     member = (RelPath("raw/1.dcm"), bench.input("raw/1.dcm", b"one"))
     place = VipPath(f"{INPUTS}/raw.zip")
-    return do.SendPack(place, RelPath("raw"), PackKind.ZIP, (member,), digest)
+    return do.SendPack(place, RelPath("raw"), PackKind.ZIP, (member,), digest=digest)
 
 
 def test_an_archive_of_other_members_than_were_judged_is_not_sent(bench: Acting) -> None:

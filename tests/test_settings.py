@@ -74,6 +74,7 @@ accept = { PatientName = ["sub-*", "S[0-9]*"], PatientID = ["sub-*"] }
 allow  = { InstitutionName = "ethics 2026-12" }
 plain  = ["*.job0"]
 strict = true
+must_read = true
 off    = "phantoms only"
 """
 
@@ -118,6 +119,7 @@ def test_every_key_is_read() -> None:
         allow=(("InstitutionName", "ethics 2026-12"),),
         plain=("*.job0",),
         strict=True,
+        must_read=True,
         off="phantoms only",
     )
 

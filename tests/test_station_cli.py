@@ -23,6 +23,9 @@ signal = { zip = "./", as = "study.zip" }
 [inputs]
 settle = "100ms"
 
+[privacy]
+plain = ["*"]
+
 [monitor]
 refresh_time = "200ms"
 """

@@ -10,9 +10,18 @@ import pytest
 
 from tests.lab.bench import Bench
 from tests.lab.dicom import require_dcmtk, send, series
-from tests.lab.stations import QUIET, Station, station
+from tests.lab.stations import QUIET, TEMPLATE, Station
+from tests.lab.stations import station as any_station
 from vipsync.local import Job
 from vipsync.station.plan import StudyState
+
+NOBODY = TEMPLATE.replace('plain = ["*"]', 'off = "nobody is called so"')
+
+
+def station(bench: Bench, extra: str = "", **settings: str) -> Station:
+    """Make a station whose patients are made up, so that the gate has nothing to say."""
+    return any_station(bench, extra, NOBODY, **settings)
+
 
 UID = {"by": '"StudyInstanceUID"', "take": '"copy"'}
 COPY = {"take": '"copy"'}

@@ -374,7 +374,7 @@ def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> Non
     ("files", "signal"),
     [
         (
-            {"svs.rda": ">>> Begin of header <<<\nPatientName: SMITH\n>>> End of header <<<\n"},
+            {"svs.rda": ">>> Begin of header <<<\nPatientName: ANONYMOUS\n>>> End of header <<<\n"},
             '"*.rda"',
         ),
         (

@@ -390,13 +390,14 @@ class PrivacySettings(Struct, frozen=True):
 
     `accept` has for a field the patterns of values that are pseudonyms, `allow` the reason for which any value
     may go, `plain` patterns of files that hold no identity by a person's word; `off` is the reason for looking at
-    nothing.
+    nothing. `must_read`: other files that nobody can read are refused, rather than told.
     """
 
     accept: tuple[tuple[str, tuple[str, ...]], ...] = ()
     allow: tuple[tuple[str, str], ...] = ()
     plain: tuple[str, ...] = ()
     strict: bool = False
+    must_read: bool = False
     off: str = ""
 
 

@@ -21,6 +21,9 @@ portal = "https://vip.test"
 
 [input_settings]
 signal = { zip = "./", as = "study.zip" }
+
+[privacy]
+plain = ["*"]
 """
 
 QUIET = 600.0

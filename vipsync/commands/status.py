@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vipsync.commands import station
+from vipsync import commands
 from vipsync.commands.check import check, planned, worst
 from vipsync.commands.context import Context, folder_around, meant, session_around, sessions_of
 from vipsync.commands.machine import check_machine
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, is_station
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.report.text import printable
@@ -37,7 +37,7 @@ def check_folders(context: Context, directory: Path | None) -> int:
     place = directory or around
     if place is None:
         return check_machine(context)
-    codes = [station.check(context, root) for root in find_stations(place)]
+    codes = [commands.station.check(context, root) for root in find_stations(place)]
     for folder in _own_sessions(place, found=bool(codes)):
         findings = []
         context.reporter.say(str(folder.root), "bold")
@@ -66,7 +66,9 @@ def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
 def plan_folders(context: Context, directory: Path | None) -> int:
     """Say what the next cycle would do."""
     places = meant(context, [directory] if directory else [])
-    codes = [station.check(context, root) for place in places for root in find_stations(place)]
+    codes = [
+        commands.station.check(context, root) for place in places for root in find_stations(place)
+    ]
     for folder in [f for p in places for f in _own_sessions(p, found=bool(codes))]:
         folder.refuse_copy()
         settings = load(folder.root, context.overrides)
@@ -100,7 +102,9 @@ def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: b
     directories = meant(context, named)
     every = [told for directory in directories for told in _statuses(directory, context)]
     found = list({told.status.folder: told for told in every}.values())  # one may lie in another
-    stations = [station.status_of_station(root) for d in directories for root in find_stations(d)]
+    stations = [
+        commands.station.status_of_station(root) for d in directories for root in find_stations(d)
+    ]
     codes = [s.exit_code for s, _ in stations] + [told.status.exit_code for told in found]
     if as_json:
         told = [s for s, _ in stations] + [t.status for t in found]
@@ -109,7 +113,7 @@ def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: b
     for number, (about, words) in enumerate(stations):
         if number:
             context.reporter.say()
-        station.show_status(context, about, words)
+        commands.station.show_status(context, about, words)
     if stations and found:
         context.reporter.say()
     _show(context, directories, found, in_full=in_full)
@@ -191,7 +195,8 @@ def _can_look(folder: SessionFolder) -> bool:
 
 def why_path(context: Context, path: Path) -> int:
     """Say what is known of one file."""
-    if station.why(context, path):
+    here = Path.cwd()
+    if any(map(is_station, (here, *here.parents))) and commands.station.why(context, path):
         return 0
     folder = _session_above(path)
     settings = load(folder.root, context.overrides)

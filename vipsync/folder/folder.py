@@ -47,8 +47,6 @@ REQUESTS = "requests"
 STATION_SETTINGS = "station.toml"
 SESSIONS = "sessions"
 """The folder in a station that holds its sessions."""
-OF_STATION = "of-station"
-"""A file in the hidden folder that says: a station made this session, and nobody named its files."""
 LOCK_PATIENCE = 0.3
 """Seconds to wait for the lock: `is_held` of another process keeps it for a moment."""
 ID_LINE = "session id: "
@@ -269,10 +267,6 @@ class SessionFolder:
     def is_session(self) -> bool:
         """Tell whether there are settings, or there were."""
         return self.settings.is_file() or (self.hidden.is_dir() and not is_station(self.root))
-
-    def of_station(self) -> bool:
-        """Tell whether a station made this session: what nobody can read in it is not sent unseen."""
-        return (self.hidden / OF_STATION).is_file()
 
     # the lock
 

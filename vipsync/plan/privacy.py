@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from msgspec import Struct, structs
-
 from vipsync import actions as do
 from vipsync.model import (
     Case,
+    FileSetting,
+    PackSetting,
     RelPath,
     Settings,
     Text,
@@ -217,8 +217,15 @@ def _texts(settings: Settings) -> list[str]:
     found: set[str] = set()
     for setting in settings.input_settings.values():
         for item in setting if isinstance(setting, tuple) else (setting,):
-            parts = structs.astuple(item) if isinstance(item, Struct) else (item,)
-            found.update(part for part in parts if isinstance(part, str))
+            match item:
+                case FileSetting():
+                    found |= {item.file, item.as_name}
+                case PackSetting():
+                    found.add(item.as_name or item.folder)
+                case str():
+                    found.add(item)
+                case _:
+                    pass
     return sorted(text for text in found if sum(c.isalnum() for c in text) >= SHORTEST)
 
 

@@ -61,7 +61,8 @@ def judge(
         understood=not unread,
         reason=unread,
         not_checked=inspection.not_checked,
-        refuse_unread=(must_read or inspection.refuse_unread) and not policy.off,
+        refuse_unread=(must_read or policy.must_read or inspection.refuse_unread)
+        and not policy.off,
     )
 
 

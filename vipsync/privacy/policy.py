@@ -13,7 +13,8 @@ from typing import Self
 class PrivacyPolicy:
     """Say which values are pseudonyms, which fields may be filled, and which files are taken as read.
 
-    `accept` has patterns by field, `allow` a reason by field, `off` the reason for no gate at all.
+    `accept` has patterns by field, `allow` a reason by field, `off` the reason for no gate at all;
+    `must_read`: what is not understood is refused.
     """
 
     accept: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -21,6 +22,7 @@ class PrivacyPolicy:
     plain: tuple[str, ...] = ()
     strict: bool = False
     off: str = ""
+    must_read: bool = False
 
     @classmethod
     def of(

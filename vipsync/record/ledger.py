@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vipsync.errors import FolderError
+from vipsync.model import FileState, RelPath
 from vipsync.record.tables import Table, connect, disk_errors, how_to_read, make_file, reading
-from vipsync.rows import Changes, Row, Session, State
+from vipsync.rows import Changes, Found, Row, Session, State
 
 VERSION = 1
 """Raised when an earlier vipsync must no longer write here. A new column alone does it no harm."""
@@ -30,6 +31,17 @@ _BEFORE = {
     END"""
 }
 """What a column is made of where an earlier vipsync wrote the row; others are NULL there."""
+
+
+_SHARED = {
+    "path": RelPath,
+    "state": FileState,
+    "sha256": str,
+    "gate": str,
+    "called": str,
+    "found": Found,
+}
+"""Columns that hold the same values many times: none of them is ever changed."""
 
 
 class Ledger:
@@ -113,4 +125,4 @@ def _load(db: sqlite3.Connection, session: Session) -> State:
     return state
 
 
-_TABLES: dict[type[Row], Table[Row]] = {kind: Table(kind, _BEFORE) for kind in _ROWS}
+_TABLES: dict[type[Row], Table[Row]] = {kind: Table(kind, _BEFORE, _SHARED) for kind in _ROWS}

@@ -20,21 +20,10 @@ from msgspec import Struct
 
 from vipsync.disk.files import entered, open_own, require_file, share
 from vipsync.errors import DiskError, FolderError
-from vipsync.model import FileState, RelPath
-from vipsync.rows import Found
 
 R = TypeVar("R", bound=Struct)
 
 _PLAIN = (str, int, float, type(None))
-_SHARED = {
-    "path": RelPath,
-    "state": FileState,
-    "sha256": str,
-    "gate": str,
-    "called": str,
-    "found": Found,
-}
-"""Columns that hold the same values many times: none of them is ever changed."""
 
 
 def make_file(path: Path) -> None:
@@ -125,13 +114,23 @@ class Table(Generic[R]):
     """How one row class lies in SQLite.
 
     `before`: what a column is made of where an earlier vipsync wrote the row; others are NULL there.
+    `shared`: columns, with their type, that hold the same values many times.
     """
 
-    def __init__(self, kind: type[R], before: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[R],
+        before: Mapping[str, str] | None = None,
+        shared: Mapping[str, object] | None = None,
+    ) -> None:
         self.before = before or {}
+        same = shared or {}
         hints = get_type_hints(kind)
         self.kind: Callable[..., R] = kind
-        self.columns = [_column(name, hints[name]) for name in kind.__struct_fields__]
+        self.columns = [
+            _column(name, hints[name], shared=same.get(name) is hints[name])
+            for name in kind.__struct_fields__
+        ]
         self.name = kind.__name__
         names = ", ".join(f'"{c.name}"' for c in self.columns)
         marks = ", ".join("?" for _ in self.columns)
@@ -183,8 +182,7 @@ class Table(Generic[R]):
         return self.kind(*found)
 
 
-def _column(name: str, hint: Any) -> Column:
-    shared = _SHARED.get(name) is hint
+def _column(name: str, hint: Any, *, shared: bool) -> Column:
     union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     plain = {getattr(t, "__supertype__", t) for t in union}
     if plain <= {bool}:

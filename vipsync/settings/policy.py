@@ -9,7 +9,14 @@ from vipsync.privacy.policy import PrivacyPolicy
 def policy_of(settings: PrivacySettings) -> PrivacyPolicy:
     """Return the policy by which the gate judges."""
     plain = tuple(sorted(settings.plain))
-    return PrivacyPolicy(settings.accept, settings.allow, plain, settings.strict, settings.off)
+    return PrivacyPolicy(
+        settings.accept,
+        settings.allow,
+        plain,
+        settings.strict,
+        settings.off,
+        settings.must_read,
+    )
 
 
 def let_through(settings: PrivacySettings) -> str:

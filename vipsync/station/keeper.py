@@ -22,6 +22,7 @@ from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 from vipsync.station.backroom import Backroom
 from vipsync.station.folder import StationFolder
+from vipsync.station.gate import still_named
 from vipsync.station.ledger import StationLedger
 from vipsync.station.making import (
     Check,
@@ -61,11 +62,6 @@ REQUESTS_EVERY = 5.0
 _MOST_STEPS = 10_000
 
 
-def no_check(_study: Path, _made: Path) -> str:
-    """Find nothing in what a site's own tool has made."""
-    return ""
-
-
 class Keeper:
     """One station in a running process. `check` compares what `prepare` made with the study."""
 
@@ -74,7 +70,7 @@ class Keeper:
         root: Path,
         timing: Timing,
         backroom: Backroom,
-        check: Check = no_check,
+        check: Check = still_named,
         stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = StationFolder(root)

@@ -17,7 +17,7 @@ import tomli_w
 
 from vipsync.disk.files import disk_error, flush_folder, make_folder, write_atomic
 from vipsync.errors import FolderError, VipsyncError
-from vipsync.folder.folder import OF_STATION, SessionFolder, new_id
+from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.model import BLOCK, Command, Request
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import parse
@@ -26,7 +26,10 @@ from vipsync.station.model import StationSettings, Study
 from vipsync.station.reading import content_of
 from vipsync.station.settings import template_of
 
-Check = Callable[[Path, Path], str]
+Files = Sequence[tuple[str, Path]]
+"""Files of a place, each with its path in it."""
+
+Check = Callable[[Files, Path], str]
 """Compare what a site's own tool made with the study: return what would still name a person, or ""."""
 
 _HEAD = (
@@ -47,6 +50,7 @@ def session_settings(
         raw["outputs"] = outputs | {"directory": outputs["directory"].replace("{name}", name)}
     raw["launch"] = raw.get("launch", {}) | {"when": "manual"}
     raw["finish"] = {"after": settings.keep.finish} | raw.get("finish", {})
+    raw["privacy"] = {"must_read": True} | raw.get("privacy", {})
     if study:
         raw["inputs"] = raw.get("inputs", {}) | {"directory": str(study)}
     text = _HEAD + tomli_w.dumps(raw)
@@ -62,9 +66,8 @@ def make_session(folder: StationFolder, study: Study, text: str) -> None:
     fresh = folder.sessions / f".{study.name}.part"
     shutil.rmtree(fresh, ignore_errors=True)
     made = SessionFolder(fresh)
-    for path in (made.root / "inputs", made.root / "outputs", made.hidden):
+    for path in (made.root / "inputs", made.root / "outputs"):
         make_folder(path)
-    write_atomic(made.hidden / OF_STATION, f"{study.name}\n".encode())
     write_atomic(made.settings, text.encode())
     try:
         fresh.rename(place.root)
@@ -103,7 +106,7 @@ def fill(
             part = fresh if number == 1 else fresh / f"part-{number}"
             if settings.prepare:
                 _prepare(settings.prepare, whole, files, part, session, stop)
-                if problem := check(whole, part):
+                if problem := check(files, part):
                     raise FolderError(f"What [station] prepare made is not sent: {problem}.")
             else:
                 _copy(files, part, stop)
