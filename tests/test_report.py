@@ -267,7 +267,7 @@ def test_a_warning_of_the_log_has_no_traceback(capsys: pytest.CaptureFixture[str
     except ValueError:
         record.exc_info = sys.exc_info()
     Warnings(Reporter(), logging.WARNING).handle(record)
-    assert capsys.readouterr().err[25:] == "  warning: careful (vipsync.x)\n"
+    assert capsys.readouterr().err[25:] == "  warning: careful\n"
     assert record.exc_info is not None
 
 
@@ -276,7 +276,7 @@ def test_a_warning_names_the_folder_it_is_about(capsys: pytest.CaptureFixture[st
     record = logging.LogRecord("vipsync.x", logging.WARNING, "x.py", 1, "careful", None, None)
     with about(Path("studies/one")):
         Warnings(Reporter(), logging.WARNING).handle(record)
-    assert capsys.readouterr().err[25:] == "  one: warning: careful (vipsync.x)\n"
+    assert capsys.readouterr().err[25:] == "  one: warning: careful\n"
 
 
 def test_the_journal_is_given_no_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

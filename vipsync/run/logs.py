@@ -59,6 +59,7 @@ class Lines(logging.Formatter):
         time = f"{stamp(record.created)}{GAP}" if self._dated else ""
         who = f"{self._name(root)}: " if root else ""
         bad = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
-        place = "" if record.name == NEWS else f" ({record.name})"
+        for_people = bad or record.name == NEWS
+        place = "" if for_people else f" ({record.name})"
         words = " ".join(record.getMessage().split("\n"))
         return time + "".join(c if c.isprintable() else "?" for c in f"{who}{bad}{words}{place}")
