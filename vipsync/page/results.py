@@ -110,26 +110,34 @@ def opened(outputs: Path, path: str) -> tuple[BinaryIO, str, int] | None:
         file = _open_without_links(outputs.resolve(), found)
     except OSError:
         return None
-    info = os.fstat(file.fileno())
-    if not stat.S_ISREG(info.st_mode):
+    try:
+        return file, _kind(file, found.name), os.fstat(file.fileno()).st_size
+    except OSError:
         file.close()
         return None
-    return file, _kind(file, found.name), info.st_size
 
 
 def _open_without_links(root: Path, found: Path) -> FileIO:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if os.open not in os.supports_dir_fd:
-        return os.fdopen(os.open(found, flags), "rb", buffering=0)
+        return _regular(os.open(found, flags), found)
     *folders, name = found.relative_to(root).parts
     at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in folders:
             before, at = at, os.open(part, flags | os.O_DIRECTORY, dir_fd=at)
             os.close(before)
-        return os.fdopen(os.open(name, flags, dir_fd=at), "rb", buffering=0)
+        return _regular(os.open(name, flags, dir_fd=at), found)
     finally:
         os.close(at)
+
+
+def _regular(handle: int, found: Path) -> FileIO:
+    """Return an open file; raise OSError for a folder, a pipe or a device."""
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{found} is no file")
+    return os.fdopen(handle, "rb", buffering=0)
 
 
 def _kind(file: FileIO, name: str) -> str:
