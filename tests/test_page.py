@@ -683,3 +683,26 @@ def test_the_command_says_what_is_not_right(call: Caller, study: Path, tmp_path:
         patch.setitem(sys.modules, "vipsync.page.server", None)
         said = call("page", study)
     assert (said.code, "pip install 'vipsync[page]'" in said.err) == (1, True)
+
+
+def test_the_page_is_served_by_run_where_vipsync_toml_says_so(served: Served) -> None:
+    """Without a terminal the link with its token goes nowhere: output is kept in logs."""
+    study = served.study(a="one")
+    port = free_port()
+    machine = served.root / "machine.toml"
+    machine.write_text(f'folders = ["{study}"]\n[page]\naddress = "127.0.0.1:{port}"\n')
+    with served.process("--config", machine, "run") as process:
+        assert process.stdout
+        told = next(line for line in process.stdout if "The page" in line)
+        assert f"127.0.0.1:{port}" in told
+        assert "token" not in told
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+            assert b"study" in answer.read()
+        process.terminate()
+        process.wait(30)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

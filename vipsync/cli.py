@@ -499,12 +499,12 @@ def pipelines(context: Context, pattern: str) -> int:
 
 
 @vipsync.command(epilog=_examples("vipsync page my-study", "vipsync page studies/"))
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=DIRECTORY)
-@click.option("--address", default="127.0.0.1:8484", help="HOST:PORT; port 0 takes a free one.")
+@DIRECTORIES
+@click.option("--address", help="HOST:PORT (default: 127.0.0.1:8484); port 0 takes a free one.")
 @click.pass_obj
-def page(context: Context, directories: tuple[Path, ...], address: str) -> int:
+def page(context: Context, directories: tuple[Path, ...], address: str | None) -> int:
     """Show folders on a page in a browser, live; start and finish there what you like."""
-    return commands.page.page(context.reporter, directories, address)
+    return commands.page.page(context, directories, address)
 
 
 @vipsync.command("log", epilog=_examples("vipsync log my-study", "vipsync log -f"))

@@ -1,41 +1,68 @@
-"""`vipsync page`: serve a page of session folders to a browser."""
+"""`vipsync page`: serve a page of session folders to a browser; `run` can serve it too."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipsync.commands.context import sessions_of
+from vipsync.commands.context import Context, meant, sessions_of
 from vipsync.errors import VipsyncError
-from vipsync.report.reporter import Reporter
 
 if TYPE_CHECKING:
     from vipsync.page.security import Access
 
+ADDRESS = "127.0.0.1:8484"
 
-def page(reporter: Reporter, directories: Sequence[Path], address: str) -> int:
+
+def page(context: Context, named: Sequence[Path], address: str | None) -> int:
     """Serve a page of folders until it is interrupted."""
+    directories = meant(context, named)
+    sessions_of(directories)
+    with _served(directories, address or context.machine().page.address or ADDRESS) as access:
+        context.reporter.say(f"The page: {access.link}", "bold")
+        context.reporter.say("Who has this link can start and finish what is in these folders.")
+        _warn_of_others(context, access)
+        context.reporter.say("Ctrl-C stops it; the folders go on.")
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return 0
+
+
+@contextmanager
+def beside_run(context: Context, directories: Sequence[Path], address: str) -> Iterator[None]:
+    """Serve the page for as long as `run` works; the link that lets people ask goes to no log."""
+    with _served(directories, address) as access:
+        if context.asks:
+            context.reporter.say(f"The page: {access.link}", "bold")
+        else:
+            context.reporter.say(
+                f"The page: http://{address}; `vipsync page` makes a link to ask by."
+            )
+        _warn_of_others(context, access)
+        yield
+
+
+@contextmanager
+def _served(directories: Sequence[Path], address: str) -> Iterator[Access]:
     try:
-        from vipsync.page.server import serve
+        from vipsync.page.server import running
     except ModuleNotFoundError as error:
         raise VipsyncError(
             f"The page is not installed: {error.name} is missing.",
             "Install it with: pip install 'vipsync[page]'",
         ) from error
-    sessions_of(directories)
     logging.getLogger("waitress").setLevel(logging.ERROR)
+    with running(directories, address) as access:
+        yield access
 
-    def ready(access: Access) -> None:
-        reporter.say(f"The page: {access.link}", "bold")
-        reporter.say("Who has this link can start and finish what is in these folders.")
-        if not access.private:
-            reporter.warn(
-                "It can be called from other machines, and what passes is not encrypted: "
-                "use it in a network that you trust, or through an SSH tunnel."
-            )
-        reporter.say("Ctrl-C stops it; the folders go on.")
 
-    serve(directories, address, ready)
-    return 0
+def _warn_of_others(context: Context, access: Access) -> None:
+    if not access.private:
+        context.reporter.warn(
+            "It can be called from other machines, and what passes is not encrypted: "
+            "use it in a network that you trust, or through an SSH tunnel."
+        )

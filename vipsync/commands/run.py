@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from msgspec import Struct
 
+from vipsync import commands
 from vipsync.commands.cases import (
     Asker,
     changed_by,
@@ -62,7 +64,9 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
         context.reporter.say(
             "There is no session folder yet; one that is made later is found.", "dim"
         )
-    work.for_ever()
+    address = context.machine().page.address if means_the_machine(context, named) else ""
+    with commands.page.beside_run(context, directories, address) if address else nullcontext():
+        work.for_ever()
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,6 @@ _PATIENCE = 60
 _HEADERS = 16 * 1024
 _BODY = 64 * 1024
 _WAKE_SECONDS = 1.0
-
-
-def serve(
-    directories: Sequence[Path],
-    address: str = ADDRESS,
-    ready: Callable[[Access], None] = lambda _: None,
-) -> None:
-    """Serve the page of these folders until interrupted; `ready` is told first how to get in."""
-    with running(directories, address) as access, suppress(KeyboardInterrupt):
-        ready(access)
-        threading.Event().wait()
 
 
 @contextmanager
