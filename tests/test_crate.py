@@ -402,3 +402,26 @@ def test_each_execution_has_a_crate_of_its_own(study: Study) -> None:
 def test_a_descriptor_that_is_none_is_left_out(raw: str) -> None:
     """The crate then tells of the pipeline by its name alone."""
     assert descriptor_of(raw, "p/1") is None
+
+
+@pytest.mark.parametrize(
+    ("privacy", "value", "words"),
+    [
+        ("", "dicom", "nothing was let through"),
+        ('off = "phantoms only"', "off", "phantoms only"),
+        ('allow = { InstitutionName = "ethics 12" }', "dicom", "ethics 12"),
+    ],
+)
+def test_a_crate_tells_of_the_privacy_gate(
+    bench: Bench, privacy: str, value: str, words: str
+) -> None:
+    """Which one there was, what a person let through, and why."""
+    study = bench.study(settings=f"{SETTINGS}\n[privacy]\n{privacy}\n", a="one")
+    publisher = Publisher(Gallery())
+    bench.publish = publisher.publish
+    bench.rest()
+    gate = next(
+        e for e in entities(one(study)).values() if e.get("name") == "privacy gate of vipsync"
+    )
+    assert value in gate["value"]
+    assert words in gate["description"]

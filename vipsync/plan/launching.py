@@ -151,7 +151,7 @@ def _launch(group: Group, index: CaseIndex, request: str) -> Launch:
         runs=s.settings.launch.nb_runs,
         at=s.wall,
         shared=tuple((path, index.places.sha256(path) or "") for path in group.cases[0].shared),
-        privacy=let_through(s.settings.privacy) or None,
+        privacy=let_through(s.settings.privacy) if s.gate or s.settings.privacy.off else None,
     )
 
 

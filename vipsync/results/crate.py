@@ -129,6 +129,7 @@ class _Making:
 
     def _run(self, run: Run) -> None:
         tool = self._tool(run)
+        self._properties += self._gate(run)
         descriptor = descriptor_of(run.descriptor, run.execution.pipeline_id)
         of_piece = {piece: self._results(piece, run) for piece in run.pieces}
         cases = run.launch.cases if run.launch else ()
@@ -218,6 +219,19 @@ class _Making:
         if errors := _errors(run, case):
             action["error"] = errors
         self._actions.append(self._add(action))
+
+    def _gate(self, run: Run) -> Iterator[str]:
+        """Tell which privacy gate there was, and what a person let through it, with the reason."""
+        if run.launch and run.launch.privacy is not None:
+            yield self._add(
+                {
+                    "@id": f"#{run.execution.id}-privacy",
+                    "@type": "PropertyValue",
+                    "name": "privacy gate of vipsync",
+                    "value": self._facts.gate or "off",
+                    "description": run.launch.privacy or "nothing was let through",
+                }
+            )
 
     def _exit_codes(self, execution_id: str, jobs: Iterable[Job]) -> Iterator[str]:
         for job in jobs:

@@ -98,13 +98,14 @@ class Run(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """All that the page, the tables and the provenance of one session tell."""
+    """All that the page, the tables and the provenance of one session tell. `gate`: version of the privacy gate."""
 
     session: str
     portal: str
     shown: tuple[Shown, ...] = ()
     runs: tuple[Run, ...] = ()
     sent: Mapping[str, str] = {}
+    gate: str = ""
 
 
 def facts_of(snapshot: Snapshot) -> Facts:
@@ -116,6 +117,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
         portal=session.portal or snapshot.settings.portal,
         shown=tuple(_in_order(_shown(runs, _last_requests(state)))),
         runs=runs,
+        gate=snapshot.gate,
         sent={row.vip: row.sha256 for row in state.sent.values() if row.sha256},
     )
 
