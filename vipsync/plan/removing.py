@@ -179,6 +179,14 @@ def removal_targets(snapshot: Snapshot) -> tuple[VipPath, ...]:
     return tuple(p for keep, p in kept if not keep and p.startswith(f"{session.home}/"))
 
 
+def _comes_anew(draft: Draft) -> bool:
+    """Tell whether a result is on its way again that was here when VIP was first asked."""
+    attempts = draft.s.memory.attempts
+    open_ = (r for r in open_results(draft.s) if r.status is ResultStatus.WANTED)
+    keys = [do.Key(do.FetchResult, result.vip) for result in open_]
+    return any(key not in attempts or not attempts[key].lasts for key in keys)
+
+
 def _remove(draft: Draft) -> None:
     """Ask for each removal, look until it has happened, ask again after ten minutes."""
     s, memory, session = draft.s, draft.s.memory, draft.s.state.session
@@ -189,6 +197,8 @@ def _remove(draft: Draft) -> None:
     for target in targets:
         asked = removal_asked(s, target)
         if asked is None or s.now >= asked + ASK_AGAIN:
+            if session.stage is Stage.ASKED and _comes_anew(draft):
+                continue  # a list has shown another size than the one that is here
             if s.marker:
                 if session.stage is Stage.ASKED:
                     _say_marked(draft)
