@@ -37,7 +37,7 @@ PURE_ONES = """
     errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
     privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.lifecycle
     record.outcomes plan.* script.outcomes settings.policy status.privacy status.status status.words
-    status.remembered status.results_table station.model station.plan
+    status.remembered status.results_table station.model station.places station.plan station.steps
 """
 
 IMPURE = {
