@@ -13,7 +13,7 @@ from tests.lab.dicom import require_dcmtk, send, series
 from tests.lab.stations import QUIET, TEMPLATE, Station
 from tests.lab.stations import station as any_station
 from vipsync.local import Job
-from vipsync.station.plan import StudyState
+from vipsync.station.steps import StudyState
 
 NOBODY = TEMPLATE.replace('plain = ["*"]', 'off = "nobody is called so"')
 
@@ -159,6 +159,18 @@ def test_a_study_in_several_folders_is_one_where_it_is_copied(bench: Bench) -> N
     bench.run(300)
     series(made.export / "SMITH_1020", 1, 2)
     series(made.export / "SMITH_1020", 1, 1, images=(1,))
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert counts == [6]
+
+
+def test_what_is_required_may_lie_in_any_folder_of_a_study(bench: Bench) -> None:
+    """Nor is a series incomplete that came in two parts."""
+    made = station(bench, '[complete]\nrequire = ["*svs*", "*t1*"]\n', **COPY)
+    counts = archived(bench)
+    series(made.export / "SMITH_1015", 1, 1, images=(1, 3))
+    series(made.export / "SMITH_1020", 1, 1, images=(2,))
+    series(made.export / "SMITH_1020", 1, 2, text="t1")
     bench.rest()
     assert made.started() == ["S0001"]
     assert counts == [6]

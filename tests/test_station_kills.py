@@ -14,7 +14,7 @@ from tests.lab.effects import Fatal
 from tests.lab.stations import Station, station
 from tests.test_kills import Play, Step, Story
 from vipsync.station.ledger import read_station
-from vipsync.station.plan import StudyState
+from vipsync.station.steps import StudyState
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is a fork here")
 
@@ -62,7 +62,7 @@ def life(**settings: str) -> Callable[[Bench], list[Step]]:
         return [
             Step(arrive, come_to(made, StudyState.DONE, StudyState.DONE)),
             Step(late, come_to(made, StudyState.DONE, StudyState.HELD)),
-            Step(again, come_to(made, StudyState.DONE, StudyState.SAME, StudyState.DONE)),
+            Step(again, come_to(made, StudyState.DONE, StudyState.DONE)),
         ]
 
     return tell

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.bench import Bench
 from tests.lab.dicom import series
 from tests.lab.stations import TEMPLATE, Station, station
-from vipsync.station.plan import StudyState
+from vipsync.station.steps import StudyState
 
 GATED = TEMPLATE.partition("\n[privacy]")[0]
 NAMES = ("smith", "john", "doe", "jane")

@@ -13,7 +13,7 @@ import pytest
 from tests.lab.bench import Bench
 from tests.lab.mounts import mount, unmount
 from tests.lab.stations import QUIET, TEMPLATE, Station, station
-from vipsync.station.plan import StudyState
+from vipsync.station.steps import StudyState
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +137,37 @@ def test_a_person_can_skip_a_study(bench: Bench) -> None:
     bench.rest()
     assert list(made.states().values()) == [StudyState.SKIPPED]
     assert made.sessions() == []
+
+
+def test_a_study_that_is_skipped_before_it_starts_leaves_vip_clean(
+    make_bench: Callable[..., Bench],
+) -> None:
+    """Also where its files are on VIP already, and it waits for a slot."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 2000.0
+    made = station(bench)
+    made.write("FIRST", {"svs/1.rda": "zero"})
+    made.write("SMITH", SVS)
+    bench.until(lambda: len(bench.sessions_on_vip()) == 2)
+    made.ask("skip", "S0002")
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert made.states() == {"S0001": StudyState.DONE, "S0002": StudyState.SKIPPED}
+    assert bench.sessions_on_vip() == []
+
+
+def test_a_copy_runs_though_its_study_left_the_export(make_bench: Callable[..., Bench]) -> None:
+    """The queue may be longer than an export keeps its studies."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 2000.0
+    made = station(bench, take='"copy"')
+    for name in ("ONE", "TWO", "THREE"):
+        made.write(name, {"svs/1.rda": name})
+    bench.until(lambda: made.states().get("S0003") is StudyState.QUEUED)
+    made.drop("THREE")
+    bench.rest()
+    assert made.started() == ["S0001", "S0002", "S0003"]
+    assert set(made.states().values()) == {StudyState.DONE}
 
 
 # what comes later
@@ -378,7 +409,7 @@ def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> Non
             '"*.rda"',
         ),
         (
-            {"svs.SPAR": "examination_name : DOE\n", "svs.SDAT": "\x00\x01"},
+            {"svs.SPAR": "samples : 2048\n", "svs.SDAT": "\x00\x01"},
             '{ zip = "./", as = "s.zip" }',
         ),
         ({"press.mrui": "signal", "water.mrui": "water"}, '"*.mrui"'),

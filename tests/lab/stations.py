@@ -13,7 +13,7 @@ from vipsync.station.backroom import AtOnce
 from vipsync.station.folder import StationFolder
 from vipsync.station.keeper import Keeper
 from vipsync.station.model import Asked
-from vipsync.station.plan import StudyState
+from vipsync.station.steps import StudyState
 
 TEMPLATE = """\
 pipeline_id = "spectrum/1"

@@ -24,10 +24,10 @@ from vipsync.station.ledger import read_station
 from vipsync.station.making import session_settings
 from vipsync.station.model import Asked
 from vipsync.station.outlook import Outlook
-from vipsync.station.plan import ASKING, StudyReport, StudyState
 from vipsync.station.private import read_table
 from vipsync.station.publish import StationStatus, read_report, table_lines
 from vipsync.station.settings import load
+from vipsync.station.steps import ASKING, StudyReport, StudyState
 from vipsync.status.status import Finding
 from vipsync.status.words import STALE, duration
 
@@ -210,11 +210,20 @@ def say(context: Context, directory: Path, word: str, name: str) -> int:
     """Leave what a person says of a study for the process that holds the station."""
     folder = the_station(directory)
     _require_known(folder, name)
+    _refuse_late_skip(folder, word, name)
     folder.ask(Asked(f"{time.time():.6f}-{new_id()}", word, name))
     held = folder.own.is_held()
     run = f"`vipsync run {shell_word(folder.root)}` does it."
     context.reporter.say(f"{name}: {word}. " + ("It is done in a moment." if held else run))
     return 0
+
+
+def _refuse_late_skip(folder: StationFolder, word: str, name: str) -> None:
+    """Raise FolderError where a study is to be skipped that runs, or has run."""
+    studies = read_station(folder.ledger).studies.values() if word == "skip" else ()
+    if any(study.ran for study in studies if study.name == name):
+        place = shell_word(folder.session(name).root)
+        raise FolderError(f"{name} has started.", f"`vipsync cancel {place} --all` stops it.")
 
 
 def who(context: Context, directory: Path, name: str | None) -> int:

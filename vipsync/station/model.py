@@ -88,24 +88,29 @@ class Seen(Struct, frozen=True):
         return self.looked_at - self.changed_at
 
 
+class Series(Struct, frozen=True):
+    """The images of one DICOM series in a place, by their numbers; `announced` is how many a header says."""
+
+    id: str
+    name: str
+    numbers: tuple[int, ...] = ()
+    announced: int = 0
+
+
 class Contents(Struct, frozen=True):
     """What was read in a place that was quiet.
 
     `studies` are the studies in it; `person` tells persons apart, empty where no header has one.
     `hashes` are of its files' contents, `DIGEST` letters each, sorted. `words` are what patterns are
-    looked for in: paths inside the place and descriptions of series. `gaps` says which instances lack.
+    looked for in: paths inside the place and descriptions of series.
     """
 
     studies: tuple[str, ...] = ()
     person: str = ""
     hashes: str = ""
     words: tuple[str, ...] = ()
-    gaps: str = ""
+    series: tuple[Series, ...] = ()
     problem: str = ""
-
-    def holds_no_more_than(self, other: str) -> bool:
-        """Tell whether each content is among those of `other`."""
-        return split(self.hashes) <= split(other)
 
 
 def split(hashes: str) -> set[str]:
@@ -232,9 +237,9 @@ class Study(Struct, frozen=True):
     outcome: str = ""
 
     @property
-    def launched(self) -> bool:
-        """Tell whether VIP has had an execution of it."""
-        return self.ran > 0
+    def waits(self) -> bool:
+        """Tell whether its session was told to wait."""
+        return self.pauses % 2 == 1
 
     @property
     def after_filling(self) -> Stage:

@@ -11,10 +11,11 @@ from vipsync.model import replace
 from vipsync.station.folder import StationFolder
 from vipsync.station.ledger import read_station
 from vipsync.station.model import Stage, State, Station, StationSettings, View
-from vipsync.station.plan import Act, Action, StationPlan, plan_station
+from vipsync.station.plan import plan_station
 from vipsync.station.private import read_table
 from vipsync.station.reading import first_words, read_place
 from vipsync.station.settings import load
+from vipsync.station.steps import Act, Action, StationPlan
 from vipsync.station.survey import Survey
 
 _ROUNDS = 10_000

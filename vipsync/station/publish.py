@@ -17,13 +17,14 @@ from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.model import replace
 from vipsync.station.folder import StationFolder
-from vipsync.station.plan import StationPlan, StudyReport, StudyState
+from vipsync.station.steps import StationPlan, StudyReport, StudyState
 from vipsync.status.status import count
 from vipsync.status.words import STALE, when
 
 logger = logging.getLogger(__name__)
 
 EVERY = 300.0
+_SHOWN = 200
 COLUMNS = ("study", "state", "reason", "session", "since")
 _LAST = (
     StudyState.DONE,
@@ -105,14 +106,18 @@ def _lines(status: StationStatus, host: str) -> Iterator[str]:
 
 
 def table_lines(status: StationStatus) -> Iterator[str]:
-    """Return the table of studies, those that still go on first."""
-    reports = sorted(status.studies, key=lambda report: report.state in _LAST)
+    """Return the table of studies, those that still go on first; of many that are over, the last ones."""
+    going = [report for report in status.studies if report.state not in _LAST]
+    over = [report for report in status.studies if report.state in _LAST]
+    reports = [*going, *over[-_SHOWN:]]
     rows = [COLUMNS, *(_row(report) for report in reports)]
     widths = [max(len(row[at]) for row in rows) for at in (0, 1, 3, 4)]
     for study, state, reason, session, since in rows:
         cells = (study, state, session, since)
         aligned = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         yield f"{aligned}  {reason}".rstrip()
+    if len(over) > _SHOWN:
+        yield f"… and {len(over) - _SHOWN} more that are over: station.csv"
 
 
 def _row(report: StudyReport) -> tuple[str, str, str, str, str]:

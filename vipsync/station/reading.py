@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from vipsync.errors import FolderAbsent
 from vipsync.model import BLOCK
-from vipsync.station.model import DIGEST, Contents
+from vipsync.station.model import DIGEST, Contents, Series
 from vipsync.station.survey import hidden_name, person_key, study_key
 
 INSTALL = "pip install 'vipsync[dicom]'"
@@ -50,6 +50,7 @@ class Whose(Struct):
 
 
 class _Series(Struct):
+    name: str = ""
     numbers: set[int] = set()
     announced: int = 0
     words: set[str] = field(default_factory=set)
@@ -102,7 +103,15 @@ def read_place(
         person_key(secret, *sorted(whose.persons)),
         "".join(sorted(hashes)),
         tuple(words),
-        "; ".join(_gaps(series)),
+        tuple(
+            Series(
+                hidden_name(secret, "series", uid)[:DIGEST],
+                s.name,
+                tuple(sorted(s.numbers)),
+                s.announced,
+            )
+            for uid, s in series.items()
+        ),
         problem,
     )
     return contents, whose
@@ -163,6 +172,7 @@ def _take_in(header: Any, series: dict[str, _Series], whose: Whose) -> None:
     one.words.update(
         str(text) for tag in ("SeriesDescription", "ProtocolName") if (text := header.get(tag))
     )
+    one.name = f"series {_number(header.get('SeriesNumber')) or '?'}"
     if (number := _number(header.get("InstanceNumber"))) is not None:
         one.numbers.add(number)
     for tag in ("NumberOfSeriesRelatedInstances", "ImagesInAcquisition"):
@@ -181,19 +191,6 @@ def _number(value: object) -> int | None:
         return int(str(value))
     except ValueError:
         return None
-
-
-def _gaps(series: dict[str, _Series]) -> Iterator[str]:
-    for number, one in enumerate(series.values(), 1):
-        have = len(one.numbers)
-        if not have:
-            continue
-        lacking = max(one.numbers) - min(one.numbers) + 1 - have
-        name = next(iter(sorted(one.words)), f"series {number}")
-        if lacking:
-            yield f"{name}: {lacking} of its instances between the first and the last are missing"
-        elif one.announced > have:
-            yield f"{name}: {have} of {one.announced} announced instances are there"
 
 
 def _bruker(path: Path) -> str:
