@@ -45,6 +45,7 @@ class Run:
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
     ) -> None:
         self._named_now = renamed
+        self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
             directories,
             connect,
@@ -53,6 +54,7 @@ class Run:
             moved=reporter.moved,
             gone=self._forget,
             renamed=self._renamed,
+            looked=self._supervision.looked,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
@@ -60,7 +62,6 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
-        self._supervision = Supervision(os.environ, time.monotonic)
         self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
         self._recalls = False
