@@ -81,6 +81,19 @@ def test_a_watchdog_is_fed_by_finished_turns_alone(systemd: Systemd) -> None:
     assert systemd.hear() == ["READY=1", "WATCHDOG=1", "STATUS=at work", *["WATCHDOG=1"] * 3]
 
 
+def test_a_long_turn_over_many_folders_is_alive(systemd: Systemd) -> None:
+    """Each look that is finished is a sign of life; before the service is ready there is none to give."""
+    now = 0.0
+    supervision = Supervision({**systemd.environ, "WATCHDOG_USEC": "40000000"}, lambda: now)
+    supervision.looked()
+    assert systemd.hear() == []
+    supervision.turned("at work")
+    for _ in range(40):
+        supervision.looked()
+        now += 1
+    assert systemd.hear()[3:] == ["WATCHDOG=1"] * 3
+
+
 def test_the_version_that_runs_is_told_and_read_back(systemd: Systemd) -> None:
     """After an update the one that still runs is another than the one that is installed."""
     Supervision(systemd.environ, lambda: 0.0).turned("1 folder: 1 at rest.", "0.1.0")

@@ -55,6 +55,7 @@ class Run:
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
     ) -> None:
         self._named_now = renamed
+        self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
             directories,
             connect,
@@ -65,6 +66,7 @@ class Run:
             told=self._told,
             gone=self._forget,
             renamed=self._renamed,
+            looked=self._supervision.looked,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
@@ -73,7 +75,6 @@ class Run:
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
         self._transfers = TransferFiles(reporter.batches)
-        self._supervision = Supervision(os.environ, time.monotonic)
         self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
         self._recalls = False

@@ -106,6 +106,7 @@ class Loop:
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
         gone: Callable[[Path], object] = lambda _root: None,
         renamed: Callable[[], Iterable[Path] | None] = lambda: None,
+        looked: Callable[[], object] = lambda: None,
         pace: Callable[[], None] | None = None,
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
@@ -118,7 +119,7 @@ class Loop:
         self._accounts = Accounts(connect, self.timing, pace)
         self._overrides, self._environ = overrides, environ
         self._publish, self._moved, self._gone = publish, moved, gone
-        self._renamed = renamed
+        self._renamed, self._looked = renamed, looked
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
@@ -322,6 +323,7 @@ class Loop:
             self._watching.follow(session)
         now = self.timing.clock()
         self._due[root] = self._next_due(session, now, now - started)
+        self._looked()
 
     def healthy(self, root: Path) -> bool:
         """Tell whether events say all that happens in a session's places."""

@@ -1,6 +1,6 @@
 """Tell systemd how this process is, where it asks (sd_notify(3)): ready, alive, what it does, ending.
 
-A watchdog that is fed although nothing turns is none: it is told only of a turn that was finished.
+A watchdog that is fed although nothing turns is none: it is told only of looks and turns that are finished.
 """
 
 from __future__ import annotations
@@ -35,16 +35,24 @@ class Supervision:
         if not self.is_there:
             return
         sentence = f"{sentence} ({_VERSION}{program})" if program else sentence
-        lines, now = [], self._clock()
-        if not self._ready:
-            lines.append("READY=1")
-        if self._every and now >= self._beat + self._every:
-            lines.append("WATCHDOG=1")
-            self._beat = now
+        lines = [*([] if self._ready else ["READY=1"]), *self._life()]
         if sentence != self._said:
             lines.append(f"STATUS={sentence}")
         self._ready, self._said = True, sentence
         self._tell(lines)
+
+    def looked(self) -> None:
+        """Tell that the look at one folder is finished: a turn over many can take long."""
+        if self._ready:
+            self._tell(self._life())
+
+    def _life(self) -> list[str]:
+        """Return a sign of life where one is due."""
+        now = self._clock()
+        if not self._every or now < self._beat + self._every:
+            return []
+        self._beat = now
+        return ["WATCHDOG=1"]
 
     def stopping(self) -> None:
         """Tell that the end has begun."""
