@@ -40,7 +40,7 @@ def test_a_process_that_dies_after_the_record_was_written_leaves_a_file_that_is_
 ) -> None:
     """The old content still lies there: it is ours as well."""
 
-    def die(path: Path, _content: bytes) -> None:
+    def die(path: Path, _content: bytes, _below: Path | None = None) -> None:
         raise KeyboardInterrupt(path)
 
     own.write(PAGE, b"one")

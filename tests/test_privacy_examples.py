@@ -18,7 +18,7 @@ from tests.lab.served import ROOT
 PAGE = (ROOT / "examples/privacy/README.md").read_text("utf-8")
 RECIPES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 HERE = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-SIGNS = (b"smith", b"4711", b"19700131", b"house")
+SIGNS = (b"smith", b"A4711081", b"19700131", b"house")
 
 
 def block(title: str, language: str) -> str:

@@ -6,6 +6,7 @@ Whatever goes wrong on the way is written down at once in `wrongs`.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -206,6 +207,7 @@ def live_seed(seed: int, *, calm: bool = False) -> Told:
     story = invent(seed)
     memory = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="vipsync-soak-", dir=memory) as root:
+        os.environ["XDG_STATE_HOME"] = f"{root}/state"  # a story begins without what others left
         life = Life(Path(root), story, calm=calm)
         try:
             wrong = life.live().difference(right_end(story))
