@@ -533,6 +533,23 @@ def service_command(context: Context, action: str, *, system: bool, follow: bool
     return commands.service.print_system(context)
 
 
+@vipsync.command("sessions", epilog=_examples("vipsync sessions", "vipsync sessions --json"))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of sessions.")
+@click.pass_obj
+def sessions_command(context: Context, *, as_json: bool) -> int:
+    """Say what this account has on VIP, and which folder of this machine each session belongs to."""
+    return commands.sessions.sessions(context, as_json=as_json)
+
+
+@vipsync.command("remove", epilog=_examples("vipsync remove /vip/Home/API/my-study"))
+@click.argument("path")
+@SURE
+@click.pass_obj
+def remove_command(context: Context, path: str, *, yes: bool) -> int:
+    """Remove a session from VIP that has no folder any more; show first what goes."""
+    return commands.sessions.remove(context, path, sure=yes)
+
+
 @vipsync.command("demo", epilog=_examples("vipsync demo"))
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.pass_obj

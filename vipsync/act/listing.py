@@ -48,6 +48,13 @@ def list_results(
     return do.ResultsListed(tuple(found[path] for path in sorted(found)))
 
 
+def list_tree(top: VipPath, vip: VipClient) -> list[RemoteEntry]:
+    """List the files in a folder and below it; a folder that is not looked into is an odd entry."""
+    found: dict[VipPath, RemoteEntry] = {}
+    _walk(top, vip, lambda: None, found)
+    return [found[path] for path in sorted(found)]
+
+
 def _walk(
     top: VipPath, vip: VipClient, stop: Callable[[], None], found: dict[VipPath, RemoteEntry]
 ) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         privacy,
         run,
         service,
+        sessions,
         station,
         status,
     )
@@ -34,6 +35,7 @@ __all__ = [
     "privacy",
     "run",
     "service",
+    "sessions",
     "station",
     "status",
 ]

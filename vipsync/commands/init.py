@@ -142,7 +142,13 @@ def refresh(root: Path) -> Made:
     return Made(
         f"{folder.root} is a session of its own now, {fresh.id}; nothing was deleted.",
         (
-            *([f"What may be left of {left.home} on VIP nobody removes."] if left else []),
+            *(
+                [
+                    f"What may be left of {left.home} on VIP nobody removes; `vipsync sessions` shows it."
+                ]
+                if left
+                else []
+            ),
             f"What belonged to session {before.id} lies in {aside}.",
             f"Give it a session_name of its own in {folder.settings}, where it names one: "
             "a name on VIP belongs to one session.",

@@ -59,11 +59,20 @@ def _checked(context: Context) -> Iterator[Finding]:
         yield Finding("settings", error.message, error.remedy, error.exit_code)
         return
     yield Finding("settings", f"{context.machine_file} can be read.")
+    yield from _without_effect(context.machine())
     for folder in folders:
         yield _found(folder)
     file = urls_file(context.machine())
     if file and not file.is_file():
         yield Finding("notify.urls", f"{file} is not there.", "Make it, or mend its name.", 1)
+
+
+def _without_effect(settings: MachineSettings) -> Iterator[Finding]:
+    """Name the sections that are set, but that this version does not act on yet."""
+    for name, section in (("transfers", settings.transfers), ("notify", settings.notify)):
+        if section != type(section)():
+            text = f"[{name}] is read, but has no effect in this version."
+            yield Finding(name, text, "Do not rely on it yet.", 1)
 
 
 def _found(folder: Path) -> Finding:

@@ -15,7 +15,7 @@ from platformdirs import user_state_path
 
 from vipsync.disk.files import make_folder, read_document, write_atomic
 from vipsync.errors import DiskError, FolderAbsent
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, is_id
 
 
 class _Claim(Struct, frozen=True):
@@ -47,6 +47,14 @@ def take_claim(folder: SessionFolder, session_id: str) -> None:
         with suppress(DiskError):  # a home that cannot be written keeps nobody from working
             make_folder(_file(session_id).parent)
             write_atomic(_file(session_id), json.dumps({"path": claim.path}).encode())
+
+
+def claimed() -> dict[str, Path]:
+    """Return the folders of this machine by the ids that were written down for them, there or not."""
+    with suppress(OSError):
+        ids = [p.stem for p in _file("x").parent.glob("*.json") if is_id(p.stem)]
+        return {one: Path(claim.path) for one in ids if (claim := _read(one))}
+    return {}
 
 
 def _file(session_id: str) -> Path:

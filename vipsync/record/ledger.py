@@ -106,6 +106,14 @@ def read_state(path: Path) -> State:
             raise
 
 
+def read_session(path: Path) -> Session:
+    """Read the one row about the session itself; writes nothing beside the ledger."""
+    with disk_errors(path), closing(reading(path)) as db:
+        state, table = State(Session("")), _TABLES[Session]
+        state.put(table.row(values, {}) for values in db.execute(table.select(db)))
+        return state.session
+
+
 def _copied(path: Path, place: Path) -> Path:
     for suffix in ("", "-wal", "-journal"):
         with suppress(FileNotFoundError):

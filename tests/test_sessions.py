@@ -1,0 +1,235 @@
+"""`vipsync sessions` and `vipsync remove`: what lies on VIP, whose it is, and the way out where nobody has it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.served import Caller, Served, serve, wait_until
+from vipsync.client.vip_client import VipClient
+from vipsync.commands.context import Context
+from vipsync.commands.sessions import remove, seen_gone, session_path
+from vipsync.errors import NameTaken, Unclear
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Environment, VipPath
+from vipsync.report.reporter import Reporter
+from vipsync.status.belonging import Local, Owner, Place, owner
+
+HOME = "/vip/Home/API/study"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Return an embedded VIP that removes at once."""
+    with serve(tmp_path, removal_delay=0.0) as found:
+        yield found
+
+
+@pytest.fixture
+def study(call: Caller, served: Served) -> Path:
+    """Return a session folder whose data are on VIP."""
+    made = served.study(a="one")
+    assert call("run", "--once", made).code == 0
+    return made
+
+
+def on_vip(served: Served, name: str) -> Path:
+    """Put a session of vip-client on VIP: a file, and no id."""
+    home = served.world.root / "users/local_user/API" / name
+    (home / "INPUTS").mkdir(parents=True)
+    (home / "INPUTS" / "a.mrui").write_text("twelve bytes")
+    return home
+
+
+def test_a_session_without_its_folder_is_found_and_removed(
+    call: Caller, served: Served, study: Path
+) -> None:
+    """Its files are counted, the folder that it had is named, and VIP is empty in the end."""
+    shutil.rmtree(study)
+    said = call("sessions")
+    assert said.code == 0
+    assert f"its folder {study} is not there any more" in said.out
+    assert f"vipsync remove {HOME}" in said.out
+    said = call("remove", HOME, "--yes")
+    assert (said.code, served.on_vip()) == (0, [])
+    assert f"{HOME} is gone from VIP." in said.out
+    assert "no sessions on VIP" in call("sessions").out
+    assert call("remove", HOME, "--yes").code == 1
+
+
+def test_what_a_folder_has_is_not_removed(call: Caller, served: Served, study: Path) -> None:
+    """Nor where its ledger, or its id, was lost: settings are still there."""
+    (told,) = json.loads(call("sessions", "--json").out)
+    assert told["path"] == HOME
+    assert told["files"] >= 2
+    assert told["whole"]
+    assert told["owner"]["place"] == "here"
+    assert told["owner"]["folder"] == str(study)
+    assert told["owner"]["since"] > 0
+    for lost in ("ledger.sqlite", "session.json"):
+        said = call("remove", HOME, "--yes")
+        assert said.code == 3
+        assert f"belongs to {study}" in said.err
+        assert f"vipsync finish {study}" in said.err
+        (study / ".vipsync" / lost).unlink()
+    assert call("remove", HOME, "--yes").code == 3
+    assert served.on_vip() == ["study"]
+
+
+def test_a_folder_of_vipsync_toml_has_its_session_without_a_claim(
+    call: Caller, served: Served, study: Path
+) -> None:
+    """What this account has written down may be lost; a folder that is named is looked into."""
+    shutil.rmtree(served.root / "state")
+    assert "no folder on this machine" in call("sessions").out
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["{study.parent}"]')
+    assert f"belongs to {study}" in call("--config", config, "sessions").out
+    assert call("--config", config, "remove", HOME, "--yes").code == 3
+
+
+def test_the_current_folder_has_its_session(
+    call: Caller, served: Served, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It need not be named anywhere."""
+    shutil.rmtree(served.root / "state")
+    monkeypatch.chdir(study / "inputs")
+    assert f"belongs to {study}" in call("sessions").out
+
+
+def test_what_a_fresh_folder_has_left_may_go(call: Caller, served: Served, study: Path) -> None:
+    """Another id in the folder of that name: nobody else would remove it."""
+    folder = SessionFolder(study)
+    folder.claim("other")
+    folder.ledger.unlink()
+    assert call("remove", HOME, "--yes").code == 0
+    assert served.on_vip() == []
+
+
+def test_a_session_without_an_id_is_nobodys_here(call: Caller, served: Served) -> None:
+    """vip-client leaves none: it goes by a person's word alone, who is told that it may be elsewhere."""
+    on_vip(served, "theirs")
+    said = call("sessions")
+    assert "1 file, 12 bytes; no folder on this machine is known to have it" in said.out
+    assert call("remove", "/vip/Home/API/theirs").code == 2  # from a pipe nobody is asked
+    assert served.on_vip() == ["theirs"]
+    assert call("remove", "/vip/Home/API/theirs", "--yes").code == 0
+    assert served.on_vip() == []
+
+
+def test_a_session_without_an_id_may_be_of_a_folder_that_is_to_adopt_it(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings that name it are enough."""
+    on_vip(served, "study")
+    monkeypatch.chdir(served.study())
+    assert call("remove", HOME, "--yes").code == 3
+    assert served.on_vip() == ["study"]
+
+
+def test_a_name_with_odd_characters_is_shown_and_removed(call: Caller, served: Served) -> None:
+    """The line to copy is one word for a shell."""
+    name = "it's $HOME & é"
+    on_vip(served, name)
+    on_vip(served, "line\nend")
+    said = call("sessions")
+    assert "vipsync remove '/vip/Home/API/it'\"'\"'s $HOME & é'" in said.out
+    assert "look there on the portal" in said.err
+    assert call("remove", f"/vip/Home/API/{name}", "--yes").code == 0
+    assert served.on_vip() == ["line\nend"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "study",
+        "/vip/Home",
+        "/vip/Home/API",
+        "/vip/Home/API/",
+        "/vip/Home/API//",
+        "/vip/Home/API/a/b",
+        "/vip/Home/API/..",
+        "/vip/Home/API/./",
+        "/vip/Home/API/../Home",
+        "/vip/Lab (group)/a",
+    ],
+)
+def test_nothing_but_the_folder_of_a_session_is_removed(path: str) -> None:
+    """A path that leads elsewhere is refused before VIP is asked."""
+    with pytest.raises(Unclear):
+        session_path(path)
+
+
+def test_what_may_still_be_written_to_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An execution that runs with it is waited for, or stopped by a person; another one's is not."""
+    place = tmp_path / "slow"
+    place.mkdir()
+    with serve(place, seconds=600.0, removal_delay=0.0) as served:
+        call = Caller(served, monkeypatch, capsys)
+        on_vip(served, "study")
+        on_vip(served, "study-2")
+        with VipClient(served.url, served.key) as client:
+            values = {"signal": f"{HOME}/INPUTS/a.mrui"}
+            running = client.launch("one", "mrs-spectrum/1.0", values, f"{HOME}/OUTPUTS")
+            said = call("remove", HOME, "--yes")
+            assert said.code == 3
+            assert f"{running.id} may still run with {HOME}" in said.err
+            wait_until(lambda: bool(client.execution(running.id).input_values))
+            assert call("remove", HOME, "--yes").code == 3
+            assert call("remove", f"{HOME}-2", "--yes").code == 0
+            client.kill(running.id)
+        assert call("remove", HOME, "--yes").code == 0
+        assert served.on_vip() == []
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_person_is_asked_and_what_changed_meanwhile_stays(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """Another session may have come to that place since it was shown."""
+    home = on_vip(served, "study")
+
+    def agree() -> bool:
+        (home / "vipsync-other").mkdir()
+        return answer == "y"
+
+    for name, value in served.environ.items():
+        monkeypatch.setenv(name, value)
+    context = Context(Reporter(), Environment(served.environ), agree=agree)
+    if answer == "n":
+        assert remove(context, HOME, sure=False) == 0
+    else:
+        with pytest.raises(NameTaken, match="another session now"):
+            remove(context, HOME, sure=False)
+    context.connect.close()
+    assert served.on_vip() == ["study"]
+
+
+def test_whose_a_session_is() -> None:
+    """An id decides; a name does where there is no id."""
+    ours = Local(Path("/data/a"), "aaa", VipPath(HOME), 7.0)
+    place = VipPath(HOME)
+    assert owner(place, ("aaa",), [ours], {}) == Owner(Place.HERE, "/data/a", 7.0)
+    assert owner(place, (), [ours], {}).place is Place.HERE
+    assert owner(place, ("bbb",), [ours], {}).place is Place.UNKNOWN
+    assert owner(place, ("bbb",), [ours], {"bbb": Path("/gone")}) == Owner(Place.LOST, "/gone")
+    assert owner(VipPath(f"{HOME}-2"), (), [ours], {}).place is Place.UNKNOWN
+
+
+def test_a_removal_is_looked_for_more_and_more_rarely() -> None:
+    """What is gone ends the looking; what stays ends it when patience does."""
+    waits: list[float] = []
+    assert not seen_gone(lambda: False, waits.append, 30.0)
+    assert sum(waits) == 30.0
+    assert waits[:4] == [2.0, 2.0, 2.0, 3.0]
+    answers = iter([False, False, True])
+    waits.clear()
+    assert seen_gone(lambda: next(answers), waits.append)
+    assert waits == [2.0, 2.0]

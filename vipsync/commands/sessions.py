@@ -1,0 +1,238 @@
+"""What this account has on VIP, whose it is, and the way out for what no folder removes any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from vipsync.act.listing import list_tree
+from vipsync.client.vip_client import VipClient
+from vipsync.commands.context import Context, session_around
+from vipsync.errors import (
+    BadAnswer,
+    GenericVipError,
+    NameTaken,
+    NeverSent,
+    NotASession,
+    Unclear,
+    Unreachable,
+)
+from vipsync.folder.claims import claimed
+from vipsync.folder.search import find_roots
+from vipsync.model import RemoteEntry, VipPath
+from vipsync.names import API_HOME, shell_word
+from vipsync.plan.removing import ASK_AGAIN, LOOK_AGAIN, LOOK_LESS
+from vipsync.report.text import printable
+from vipsync.settings.machine import folders_of
+from vipsync.status.belonging import Local, Owner, Place, ids_in, local, owner
+from vipsync.status.status import count
+from vipsync.status.words import size, when
+
+NEEDS_PERSON = 3
+
+PATIENCE = 120.0
+"""Seconds that a command looks for a removal; it goes on at VIP without it."""
+
+
+class OnVip(Struct, frozen=True):
+    """A session on VIP. `whole`: every folder of it was looked into; `ids`: those that lie in it."""
+
+    path: VipPath
+    owner: Owner
+    files: int
+    size: int
+    whole: bool
+    ids: tuple[str, ...] = ()
+
+
+def sessions(context: Context, *, as_json: bool) -> int:
+    """List what lies on VIP, session by session."""
+    client = context.client()
+    folders, odd = _homes(client)
+    known = Known(context)
+    found = [_look(client, home, known) for home in folders]
+    if as_json:
+        context.reporter.document(msgspec.json.encode(found).decode())
+        return 0
+    for one in found:
+        context.reporter.say(printable(one.path), "bold")
+        context.reporter.say(f"  {_contents(one)}; {printable(_whose(one.owner))}")
+        if one.owner.place is not Place.HERE:
+            context.reporter.say(f"  vipsync remove {shell_word(one.path)}", "dim")
+    if odd:
+        context.reporter.warn(
+            f"In {API_HOME} are names that cannot be asked for ({odd:,}); look there on the portal."
+        )
+    if not found and not odd:
+        context.reporter.say(f"This account has no sessions on VIP ({context.portal_here}).")
+    return 0
+
+
+def remove(context: Context, path: str, *, sure: bool) -> int:
+    """Remove a session that has no folder here; say what goes, ask, and look until it is gone."""
+    home, client = session_path(path), context.client()
+    if home not in _homes(client)[0]:
+        raise NotASession(f"{home} is not on VIP.", "`vipsync sessions` lists what is there.")
+    found = _look(client, home, Known(context))
+    _refuse_in_use(found)
+    _refuse_running(client, home)
+    context.reporter.say(f"{printable(home)}: {_contents(found)}; {printable(_whose(found.owner))}")
+    if not sure and not context.asks:
+        raise Unclear("This removes it from VIP for good.", "Add --yes if that is meant.")
+    if not sure and not context.agree():
+        context.reporter.say("Nothing was changed.")
+        return 0
+    _refuse_changed(client, found, Known(context))
+    return _removed(context, client, home)
+
+
+def session_path(text: str) -> VipPath:
+    """Return the path of a session on VIP; raise Unclear for every other one."""
+    name = text.removeprefix(f"{API_HOME}/").removesuffix("/")
+    if not text.startswith(f"{API_HOME}/") or "/" in name or name in ("", ".", ".."):
+        raise Unclear(
+            f"{printable(text)} is not the folder of a session on VIP.",
+            f"Name {API_HOME}/NAME; `vipsync sessions` lists them.",
+        )
+    return VipPath(f"{API_HOME}/{name}")
+
+
+class Known:
+    """The folders of this machine that are known: claimed, of vipsync.toml, and around the current one."""
+
+    def __init__(self, context: Context) -> None:
+        """Look at them all."""
+        self._claims = claimed()
+        around = session_around(Path.cwd())
+        others = dict.fromkeys([*_named(context), *([around.root] if around else [])])
+        known = [(root, one) for one, root in self._claims.items()]
+        known += [(root, "") for root in others if root not in self._claims.values()]
+        looked = (local(root, context.portal_here, one) for root, one in known)
+        self._folders: list[Local] = [one for one in looked if one]
+
+    def owner(self, home: VipPath, ids: tuple[str, ...]) -> Owner:
+        """Return whose a session is."""
+        return owner(home, ids, self._folders, self._claims)
+
+
+def _named(context: Context) -> Iterator[Path]:
+    for folder in folders_of(context.machine()):
+        try:
+            yield from find_roots(folder)
+        except NotASession:
+            continue  # a disk that is not there: what it holds may be claimed
+
+
+def _homes(client: VipClient) -> tuple[list[VipPath], int]:
+    """Return the folders of sessions on VIP, and the number of entries that cannot be asked for."""
+    entries = _entries(client, VipPath(API_HOME))
+    return sorted(e.path for e in entries if e.is_folder and not e.odd), sum(
+        1 for e in entries if e.odd
+    )
+
+
+def _entries(client: VipClient, folder: VipPath) -> list[RemoteEntry]:
+    try:
+        return client.everything_in(folder)
+    except GenericVipError:
+        if client.exists(folder):
+            raise
+        return []
+
+
+def _look(client: VipClient, home: VipPath, known: Known) -> OnVip:
+    ids = ids_in(_entries(client, home))
+    files = list_tree(home, client)
+    whole = not any(entry.odd for entry in files)
+    number, total = len(files), sum(e.size for e in files if not e.odd)
+    return OnVip(home, known.owner(home, ids), number, total, whole, ids)
+
+
+def _contents(found: OnVip) -> str:
+    least = "" if found.whole else "at least "
+    return f"{least}{count(found.files, 'file')}, {size(found.size)}"
+
+
+def _whose(whose: Owner) -> str:
+    if whose.place is Place.HERE:
+        since = f", on VIP since {when(whose.since)}" if whose.since else ""
+        return f"belongs to {whose.folder}{since}"
+    if whose.place is Place.LOST:
+        return f"its folder {whose.folder} is not there any more, or is not mounted"
+    return "no folder on this machine is known to have it; it may be in use on another one"
+
+
+def _refuse_in_use(found: OnVip) -> None:
+    """Raise NameTaken where a folder of this machine has the session."""
+    if found.owner.place is Place.HERE:
+        raise NameTaken(
+            f"{printable(found.path)} belongs to {printable(found.owner.folder)}; nothing was removed.",
+            f"`vipsync finish {shell_word(found.owner.folder)}` brings the results here and removes it.",
+        )
+
+
+def _refuse_running(client: VipClient, home: VipPath) -> None:
+    """Raise NameTaken where an execution still reads or writes there."""
+    for one in client.executions():
+        if one.id and not one.status.ended and _touches(client, one.id, home):
+            raise NameTaken(
+                f"{one.id} may still run with {printable(home)}; nothing was removed.",
+                "Wait for its end, or stop it on the portal.",
+            )
+
+
+def _touches(client: VipClient, execution_id: str, home: VipPath) -> bool:
+    """Tell whether an execution may; a young one does not say yet what it has (facts 5.7)."""
+    values = client.execution(execution_id).input_values.values()
+    return not values or any(f"{home}/" in f"{value}/" for value in values)
+
+
+def _refuse_changed(client: VipClient, found: OnVip, known: Known) -> None:
+    """Raise NameTaken unless it is still what was shown: a person may take long to answer."""
+    ids = ids_in(_entries(client, found.path))
+    _refuse_in_use(msgspec.structs.replace(found, owner=known.owner(found.path, ids)))
+    if ids != found.ids:
+        raise NameTaken(
+            f"{printable(found.path)} is another session now; nothing was removed.",
+            "Call the command again, and look at what it shows.",
+        )
+
+
+def _removed(context: Context, client: VipClient, home: VipPath) -> int:
+    try:
+        client.delete(home)
+    except NeverSent:
+        raise
+    except (BadAnswer, GenericVipError, Unreachable):
+        context.reporter.warn("It is not known whether VIP took the removal; looking.")
+    if seen_gone(lambda: not client.exists(home), time.sleep):
+        context.reporter.say(f"{printable(home)} is gone from VIP.")
+        return 0
+    context.reporter.warn(
+        f"VIP has not removed {printable(home)} yet. Look with `vipsync sessions`; where it stays, "
+        f"ask again after {ASK_AGAIN / 60:.0f} minutes, not before."
+    )
+    return NEEDS_PERSON
+
+
+def seen_gone(
+    is_gone: Callable[[], bool], wait: Callable[[float], object], patience: float = PATIENCE
+) -> bool:
+    """Look whether a removal has happened, more and more rarely; raise what the first look raises."""
+    return any(_looks(is_gone, wait, patience))
+
+
+def _looks(
+    is_gone: Callable[[], bool], wait: Callable[[float], object], patience: float
+) -> Iterable[bool]:
+    yield is_gone()
+    passed = 0.0
+    while passed < patience:
+        pause = min(max(LOOK_AGAIN, passed / LOOK_LESS), patience - passed)
+        wait(pause)
+        passed += pause
+        yield is_gone()
