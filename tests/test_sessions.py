@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -203,12 +204,12 @@ def test_a_person_is_asked_and_what_changed_meanwhile_stays(
     for name, value in served.environ.items():
         monkeypatch.setenv(name, value)
     context = Context(Reporter(), Environment(served.environ), agree=agree)
-    if answer == "n":
-        assert remove(context, HOME, sure=False) == 0
-    else:
-        with pytest.raises(NameTaken, match="another session now"):
-            remove(context, HOME, sure=False)
-    context.connect.close()
+    with closing(context.connect):
+        if answer == "n":
+            assert remove(context, HOME, sure=False) == 0
+        else:
+            with pytest.raises(NameTaken, match="another session now"):
+                remove(context, HOME, sure=False)
     assert served.on_vip() == ["study"]
 
 
