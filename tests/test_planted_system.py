@@ -135,7 +135,7 @@ def pairs(places: Sequence[str], kinds: Sequence[Odd], every: int) -> list[Param
     ]
 
 
-@pytest.mark.parametrize(("pattern", "odd"), pairs(tuple(PLACES), ODD, 4))
+@pytest.mark.parametrize(("pattern", "odd"), pairs(tuple(PLACES), ODD, 16))
 def test_what_is_planted_hurts_nobody_else(
     bench: Bench, outside: Path, pattern: str, odd: Odd
 ) -> None:
@@ -161,7 +161,7 @@ def test_what_is_planted_hurts_nobody_else(
     pairs(
         [p for p in PLACES if not p.startswith("inputs")],
         [link_to_file, link_to_folder, link_to_nothing, pipe, broken],
-        3,
+        9,
     ),
 )
 def test_what_is_planted_before_the_first_look(

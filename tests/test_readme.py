@@ -124,5 +124,5 @@ def test_the_commands_for_contributors_are_those_of_ci() -> None:
     assert checks
     assert re.findall(r"^\| `(.+?)` \|", table, re.M) == [
         *checks,
-        ".venv/bin/pytest -q -n 3 --dist loadfile",
+        ".venv/bin/pytest -q -n 4 --dist loadfile",
     ]
