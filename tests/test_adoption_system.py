@@ -303,3 +303,17 @@ def test_an_id_written_into_another_folder_is_not_taken(bench: Bench) -> None:
     thief.marker.unlink()
     bench.run(2000)
     assert bench.sessions_on_vip() == ["study"]
+
+
+def test_a_folder_that_is_not_on_vip_holds_nothing_strange(bench: Bench) -> None:
+    """It is looked for once, and not again and again."""
+    study = bench.study(settings=f"{SETTINGS}\n[finish]\nkeep_input = true\n", a="one")
+    vip_session(bench)
+    shutil.rmtree(bench.home / "study" / "OUTPUTS")
+    backup(study)
+    bench.rest()
+    study.marker.unlink()
+    before = len(bench.world.requests)
+    bench.run(2000)
+    assert len(bench.world.requests) - before < 200
+    assert not study.says("nobody here knows")

@@ -30,6 +30,8 @@ def accounted(draft: Draft, targets: Iterable[VipPath]) -> bool:
     pending = list(targets)
     while pending:
         folder = pending.pop()
+        if folder in s.memory.missing:
+            continue
         listing = s.memory.listings.get(folder)
         if listing is None or s.now - listing.at >= LOOKED:
             looks.append(do.LookAtFolder(folder))
@@ -71,9 +73,7 @@ class _Known:
         session, state = s.state.session, s.state
         self._waived = session.waived or ()
         self._places = {session.id_folder}
-        if (
-            not session.marked
-        ):  # a script's data set may be elsewhere, and its inputs are no results
+        if not session.marked:  # a script's data set may be elsewhere, and is no result
             self._places.add(session.vip_input_dir)
         executions = (e.results_folder for e in state.executions.values())
         self._results = {folder for folder in executions if folder}
