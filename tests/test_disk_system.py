@@ -18,10 +18,10 @@ import pytest
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.full_disk import Disk, refusing_disk
 from tests.lab.mounts import small_disk
-from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import DiskError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.rows import Phase
+from vipsync.run.folder_logs import FolderLogs
 from vipsync.run.reconciler import Reconciler
 from vipsync.status.publish import Publisher, read_status
 from vipsync.status.reserve import spoken

@@ -14,12 +14,12 @@ import pytest
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.statuses import status
 from vipsync.actions import LookAtHome, Outcome
-from vipsync.commands.foreground import FolderLogs
 from vipsync.errors import FolderAbsent, FolderCopied
 from vipsync.local import DEFAULT_KEY, Kind, User
 from vipsync.local.faults import FOR_EVER
 from vipsync.rows import Phase
 from vipsync.run.dispatch import Done
+from vipsync.run.folder_logs import FolderLogs
 from vipsync.run.reconciler import Work
 from vipsync.status.publish import Publisher
 

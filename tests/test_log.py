@@ -88,7 +88,7 @@ def test_a_log_is_put_aside_before_it_grows_large(
     served: Served, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two older ones are kept; all three are shown, oldest first."""
-    monkeypatch.setattr("vipsync.commands.foreground._LOG_SIZE", 400)
+    monkeypatch.setattr("vipsync.run.folder_logs._LOG_SIZE", 400)
     study = served.study(a="one")
     study.chmod(0o2775)
     assert call("run", "--once", study).code == 0

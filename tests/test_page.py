@@ -16,7 +16,6 @@ import pytest
 from tests.lab.bench import Bench, files_below
 from tests.lab.pages import ORIGIN, PORT, Paged, asked, case, open_pages, report, tell
 from tests.lab.served import Caller, Served
-from vipsync.commands.foreground import TransferFiles
 from vipsync.errors import SettingsError
 from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.model import RelPath
@@ -27,6 +26,7 @@ from vipsync.page.server import parsed, running
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.standing import CaseState
 from vipsync.report.progress import Batch, Transfer
+from vipsync.report.transfer_files import TransferFiles
 from vipsync.status.failures import Failure
 from vipsync.status.publish import Publisher
 from vipsync.status.status import ExecutionReport

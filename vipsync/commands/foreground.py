@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
-import msgspec
-
 from vipsync import actions as do
 from vipsync.commands.check import worst
-from vipsync.disk.files import entered, open_own, share
-from vipsync.errors import DiskError, FolderHeld, NotASession
+from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
-from vipsync.report.progress import Batch
 from vipsync.report.reporter import Reporter
+from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
-from vipsync.run import logs
 from vipsync.run.account import Connect
+from vipsync.run.folder_logs import FolderLogs
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
@@ -38,8 +31,9 @@ from vipsync.status.overview import overview, totals
 from vipsync.status.publish import Publisher, read_status
 from vipsync.status.status import Status
 
-_LOG_SIZE = 1_000_000
-_LOGS_KEPT = 2
+INTERRUPTED = 130
+"""Exit code of what a signal has ended."""
+
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -221,113 +215,7 @@ class Run:
         self.loop.stop()
 
 
-class _OwnLog(RotatingFileHandler):
-    """A log that follows no link, and with which the group of its folder can go on."""
-
-    def _open(self) -> TextIOWrapper:
-        file = TextIOWrapper(open_own(Path(self.baseFilename), "ab"), encoding=self.encoding)
-        share(Path(self.baseFilename))
-        return file
-
-
 def _keeper(
     root: Path, timing: Timing, news: Callable[[], None], stop: Callable[[], None]
 ) -> Keeper:
     return Keeper(root, timing, Backroom(news), stop=stop)
-
-
-class TransferFiles:
-    """Write down for a page how far the transfers of each folder are: once a second, while there are any.
-
-    Nothing is lost with it, so it is not flushed, and a disk that does not take it is not complained of.
-    """
-
-    EVERY = 1.0
-
-    def __init__(
-        self, batches: Callable[[Path], list[Batch]], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._batches, self._clock = batches, clock
-        self._folders: dict[Path, SessionFolder] = {}
-        self._told_at = float("-inf")
-        self._lock = threading.Lock()
-
-    def follow(self, folder: SessionFolder, *, held: bool) -> None:
-        """Tell of a folder from now on, or no more; what is over is told no longer."""
-        with self._lock:
-            if held:
-                self._folders[folder.root] = folder
-            else:
-                self._folders.pop(folder.root, None)
-            if held and not self._batches(folder.root):
-                with suppress(DiskError):
-                    folder.remove(folder.progress)
-
-    def tell(self) -> None:
-        """Write how far all are; in the thread of a transfer, which waits for nobody."""
-        now = self._clock()
-        if now - self._told_at < self.EVERY or not self._lock.acquire(blocking=False):
-            return
-        try:
-            self._told_at = now
-            for root, folder in self._folders.items():
-                if batches := self._batches(root):
-                    _write(folder, msgspec.json.encode(batches))
-        finally:
-            self._lock.release()
-
-
-def _write(folder: SessionFolder, content: bytes) -> None:
-    with suppress(OSError), entered(folder.hidden, folder.root) as place:
-        fresh = place / f".{folder.progress.name}.tmp"
-        with open_own(fresh, "wb") as file:
-            file.write(content)
-        share(fresh)
-        fresh.replace(place / folder.progress.name)
-
-
-class FolderLogs:
-    """Write a small log into each folder that this process holds: of what is its own, and of all."""
-
-    def __init__(self, name: Callable[[Path], str]) -> None:
-        self._name = name
-        self._handlers: dict[Path, logging.Handler] = {}
-        self._logger = logging.getLogger("vipsync")
-
-    def follow(self, session: Reconciler) -> None:
-        """Begin the log of a folder that was taken, end that of one that was let go."""
-        root = session.folder.root
-        if not session.is_open:
-            self.end(root)
-        elif root not in self._handlers:
-            with suppress(OSError, DiskError):
-                self._begin(root, session.folder.log)
-
-    def _begin(self, root: Path, log: Path) -> None:
-        handler = _OwnLog(log, maxBytes=_LOG_SIZE, backupCount=_LOGS_KEPT, encoding="utf-8")
-        handler.setLevel(logging.INFO)
-        handler.addFilter(lambda _record: logs.folder() in (None, root))
-        handler.setFormatter(logs.Lines(self._name))
-        self._logger.addHandler(handler)
-        self._handlers[root] = handler
-
-    def end(self, root: Path) -> None:
-        """End the log of a folder, if it has one."""
-        handler = self._handlers.pop(root, None)
-        if handler:
-            self._logger.removeHandler(handler)
-            with suppress(OSError):  # a full disk takes no last line
-                handler.close()
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """End all logs at the end."""
-        try:
-            yield
-        finally:
-            for root in list(self._handlers):
-                self.end(root)
-
-
-INTERRUPTED = 130
-"""Exit code of what a signal has ended."""
