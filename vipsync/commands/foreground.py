@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -19,6 +19,7 @@ from types import FrameType
 import msgspec
 
 from vipsync import actions as do
+from vipsync.alerts.telling import Alerts
 from vipsync.commands.check import worst
 from vipsync.disk.files import entered, open_own, share
 from vipsync.errors import DiskError, FolderHeld, NotASession
@@ -53,7 +54,9 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        alerts: Alerts | None = None,
     ) -> None:
+        self._alerts = alerts
         self._named_now = renamed
         self.loop = Loop(
             directories,
@@ -85,10 +88,12 @@ class Run:
 
         What stops a service is how a service ends, and no interruption.
         """
-        with self._signals(), self._logs.kept(), self._making:
+        with self._signals(), self._logs.kept(), self._making, self._alerts or nullcontext():
             with self._reporter.live():
                 self.loop.run(lambda: self._turned(done))
             self._reporter.settle()
+            if self._alerts and not self._signalled:
+                self._alerts.flush()
         if self._signalled and not self._ended_by_service:
             raise KeyboardInterrupt
 
@@ -165,6 +170,8 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
+            if self._alerts and not isinstance(session.trouble, FolderHeld):
+                self._alerts.see(root, status, self._reporter.name(root))
         self._transfers.follow(session.folder, held=session.is_open)
 
     def _moved(self, key: do.Key, now: int, size: int) -> None:
@@ -184,6 +191,8 @@ class Run:
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)
+        if self._alerts:
+            self._alerts.leave(root)
         self._logs.end(root)
         self._reporter.forget(root)
 
