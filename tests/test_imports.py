@@ -27,6 +27,7 @@ ROOMS = (
     "status.*",
     "station.*",
     "results.*",
+    "alerts.*",
     "report.* service.*",
     "script.*",
     "page.*",
@@ -36,7 +37,7 @@ ROOMS = (
 """Modules may import from their own room and from those above it, without going in a circle."""
 
 PURE_ONES = """
-    errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
+    alerts.facts errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
     disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.job_log record.lifecycle
     record.outcomes plan.* script.outcomes service.* settings.policy status.failures status.privacy status.status status.words page.views
     status.overview status.remembered status.results_table station.model station.places station.plan station.steps

@@ -7,12 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
 from vipsync import actions as do
+from vipsync.alerts.telling import Alerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
@@ -47,7 +48,9 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        alerts: Alerts | None = None,
     ) -> None:
+        self._alerts = alerts
         self._named_now = renamed
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
@@ -80,10 +83,12 @@ class Run:
 
         What stops a service is how a service ends, and no interruption.
         """
-        with self._signals(), self._logs.kept(), self._making:
+        with self._signals(), self._logs.kept(), self._making, self._alerts or nullcontext():
             with self._reporter.live():
                 self.loop.run(lambda: self._turned(done))
             self._reporter.settle()
+            if self._alerts and not self._signalled:
+                self._alerts.flush()
         if self._signalled and not self._ended_by_service:
             raise KeyboardInterrupt
 
@@ -160,6 +165,8 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
+            if self._alerts and not isinstance(session.trouble, FolderHeld):
+                self._alerts.see(root, status, self._reporter.name(root))
         self._transfers.follow(session.folder, held=session.is_open)
 
     def _moved(self, key: do.Key, now: int, size: int) -> None:
@@ -179,6 +186,8 @@ class Run:
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)
+        if self._alerts:
+            self._alerts.leave(root)
         self._logs.end(root)
         self._reporter.forget(root)
 

@@ -22,6 +22,7 @@ from vipsync.commands.context import Context, means_the_machine, meant
 from vipsync.commands.foreground import Run
 from vipsync.commands.machine import Renaming
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
+from vipsync.commands.notify import alerts_of
 from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.folder.search import find_sessions, find_stations
@@ -54,8 +55,10 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
         return worst(error.exit_code for error in missing.values())
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
-    renamed = Renaming(context) if means_the_machine(context, named) else lambda: None
-    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed)
+    of_machine = means_the_machine(context, named)
+    renamed = Renaming(context) if of_machine else lambda: None
+    alerts = alerts_of(context) if of_machine else None
+    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed, alerts)
     if once:
         return worst(
             [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]
