@@ -2,69 +2,110 @@
 
 from __future__ import annotations
 
-import logging
+import importlib.util
 import os
-from collections.abc import Mapping
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+
+import msgspec
 
 from vipsync.alerts.facts import Message
+from vipsync.alerts.sending import NOT_UNDERSTOOD, TAKEN, Letter
 from vipsync.disk.files import opened_file
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.model import MachineSettings, NotifySettings, Secret
+from vipsync.results.previews import HANDED_ON
 from vipsync.settings.machine import urls_file
 
+SECONDS = 60.0
+"""Seconds after which a message that was not taken is given up."""
+
+_LOOK = 0.1
 _LONGEST = 65_536
-_LOUD = ("apprise", "urllib3", "requests")
-"""Loggers whose lines could hold an address."""
+_KIND = re.compile(r"[a-z][a-z0-9]{0,19}(?=://)")
+_WAY_OUT = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_ENVIRON = (*HANDED_ON, *_WAY_OUT, *map(str.lower, _WAY_OUT[:3]), "REQUESTS_CA_BUNDLE")
+_TROUBLES = {
+    TAKEN: "",
+    NOT_UNDERSTOOD: "this is no address that apprise understands.",
+    None: "it did not answer.",
+}
+_PROGRAM = (sys.executable, "-P", "-m", "vipsync.alerts.sending")
 
 
 class Receiver:
-    """One address; nothing that is raised or logged says which."""
+    """One address; nothing that is raised or logged says which. It is sent to by a process of its own."""
 
-    def __init__(self, url: Secret) -> None:
-        self._url = url
+    def __init__(self, url: Secret, number: int) -> None:
+        self._url, self._number = url, number
 
     @property
-    def kind(self) -> str:
-        """Return what kind of receiver it is, which is all that may be shown of it."""
-        return urlsplit(self._url.reveal()).scheme[:20] or "?"
+    def name(self) -> str:
+        """Say which one it is by its place in the list and its kind: no more of it may be shown."""
+        kind = _KIND.match(self._url.reveal().lower())
+        return f"{self._number} ({kind[0] if kind else '?'})"
 
-    def send(self, message: Message) -> bool:
-        """Send; tell whether it was taken. Waits for the network."""
-        from apprise import Apprise, AppriseAsset, NotifyFormat, PersistentStoreMode
+    def send(self, message: Message, give_up: Callable[[], bool] = lambda: False) -> str:
+        """Send; return why that was not possible, empty where the message was taken."""
+        code = self._ended(message, give_up)
+        return _TROUBLES.get(code, "it could not be reached, or did not take it.")
 
-        for name in _LOUD:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        asset = AppriseAsset(
-            app_id="vipsync", storage_mode=PersistentStoreMode.MEMORY, async_mode=False
-        )
-        to = Apprise(asset=asset)
-        try:
-            return to.add(self._url.reveal()) and bool(
-                to.notify(message.text, message.title, body_format=NotifyFormat.TEXT)
-            )
-        except Exception:  # a plugin of somebody else's: whatever it raises may hold the address
-            return False
+    def _ended(self, message: Message, give_up: Callable[[], bool]) -> int | None:
+        """Return the exit code of the process that sends; None where it does not end in time."""
+        letter = Letter(self._url.reveal(), message.title, message.text)
+        with subprocess.Popen(  # noqa: S603 - our own words; the address goes through a pipe
+            _PROGRAM,
+            env={name: os.environ[name] for name in _ENVIRON if name in os.environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        ) as process:
+            try:
+                _hand_over(process, msgspec.json.encode(letter))
+                return _code(process, give_up)
+            finally:
+                process.kill()
+
+
+def _hand_over(process: subprocess.Popen[bytes], letter: bytes) -> None:
+    with suppress(BrokenPipeError):  # it ended already: its exit code says so
+        if process.stdin:
+            process.stdin.write(letter)
+            process.stdin.close()
+
+
+def _code(process: subprocess.Popen[bytes], give_up: Callable[[], bool]) -> int | None:
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and not give_up():
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK)
+    return None
 
 
 def receivers(machine: MachineSettings, environ: Mapping[str, str]) -> list[Receiver]:
-    """Return where alerts go; none where the default variable is not set. Raise VipsyncError."""
-    file, variable = urls_file(machine), machine.notify.urls
-    text = _read(file) if file else Secret(environ.get(variable, ""))
-    lines = (line.strip() for line in text.reveal().splitlines())
-    urls = [Secret(w) for line in lines if not line.startswith("#") for w in line.split()]
-    if not urls and variable != NotifySettings().urls:
-        raise SettingsError(f"notify.urls: {file or variable} holds no address for alerts.")
+    """Return where alerts go; none where nobody asked for alerts. Raise VipsyncError."""
+    file = urls_file(machine)
+    text = _read(file) if file else Secret(environ.get(machine.notify.urls, ""))
+    lines = [line for line in text.reveal().splitlines() if not line.strip().startswith("#")]
+    urls = [Secret(word) for line in lines for word in line.split()]
+    if not urls and machine.notify != NotifySettings():
+        raise SettingsError(
+            f"notify.urls: {file or machine.notify.urls} holds no address for alerts.",
+            "Put one apprise address on each line of it.",
+        )
     if urls:
         _require_apprise()
-    return list(map(Receiver, urls))
+    return [Receiver(url, number) for number, url in enumerate(urls, 1)]
 
 
 def _require_apprise() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("apprise") is None:
+    if importlib.util.find_spec("apprise") is None:
         raise VipsyncError(
             "Alerts cannot be sent: apprise is missing.",
             "Install it with: pip install 'vipsync[notify]'",
@@ -76,11 +117,13 @@ def _read(path: Path) -> Secret:
     try:
         with opened_file(path) as file:
             info = os.fstat(file.fileno())
-            if os.name == "posix" and (info.st_mode & 0o077 or info.st_uid != os.geteuid()):
-                raise SettingsError(
-                    f"notify.urls: {path} is not yours alone, and is not used.",
-                    f"chmod 600 '{path}'",
-                )
-            return Secret(file.read(_LONGEST).decode("utf-8-sig", "replace"))
+            text = Secret(file.read(_LONGEST).decode("utf-8-sig", "replace"))
     except OSError as error:
-        raise SettingsError(f"notify.urls: {path} cannot be read: {error.strerror}.") from None
+        raise SettingsError(
+            f"notify.urls: {path} cannot be read: {error.strerror}.", "Make it, or mend its name."
+        ) from None
+    if os.name == "posix" and (info.st_mode & 0o077 or info.st_uid != os.geteuid()):
+        raise SettingsError(
+            f"notify.urls: {path} is not yours alone, and is not used.", f"chmod 600 '{path}'"
+        )
+    return text

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from vipsync import actions as do
+from vipsync.alerts.folders import FolderAlerts
 from vipsync.alerts.telling import Alerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
@@ -50,7 +51,7 @@ class Run:
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
         alerts: Alerts | None = None,
     ) -> None:
-        self._alerts = alerts
+        self._telling = alerts
         self._named_now = renamed
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
@@ -71,6 +72,7 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
+        self._alerts = FolderAlerts(alerts, reporter.name) if alerts else None
         self._transfers = TransferFiles(reporter.batches)
         self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
@@ -83,12 +85,10 @@ class Run:
 
         What stops a service is how a service ends, and no interruption.
         """
-        with self._signals(), self._logs.kept(), self._making, self._alerts or nullcontext():
+        with self._signals(), self._logs.kept(), self._making, self._telling or nullcontext():
             with self._reporter.live():
                 self.loop.run(lambda: self._turned(done))
             self._reporter.settle()
-            if self._alerts and not self._signalled:
-                self._alerts.flush()
         if self._signalled and not self._ended_by_service:
             raise KeyboardInterrupt
 
@@ -132,6 +132,8 @@ class Run:
         """Say what a station asks of a person."""
         if isinstance(keeper, Keeper) and keeper.status:
             self._reporter.station(keeper.status)
+            if self._alerts:
+                self._alerts.station(keeper)
 
     def _at_rest(self) -> bool:
         if not self.loop.sessions and not self.loop.keepers:
@@ -165,8 +167,9 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
-            if self._alerts and not isinstance(session.trouble, FolderHeld):
-                self._alerts.see(root, status, self._reporter.name(root))
+            if self._alerts:
+                station = next((k for k in self._keepers() if k.root in root.parents), None)
+                self._alerts.session(session, status, station)
         self._transfers.follow(session.folder, held=session.is_open)
 
     def _moved(self, key: do.Key, now: int, size: int) -> None:
@@ -187,7 +190,7 @@ class Run:
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)
         if self._alerts:
-            self._alerts.leave(root)
+            self._alerts.forget(root)
         self._logs.end(root)
         self._reporter.forget(root)
 
@@ -219,6 +222,8 @@ class Run:
             self._reporter.restore()
             os._exit(INTERRUPTED)
         self._signalled = True
+        if self._telling:
+            self._telling.stop()
         self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
         self._supervision.stopping()
         self.loop.stop()
