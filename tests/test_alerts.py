@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from tests.lab.bench import Bench
-from tests.lab.served import Caller, Served
+from tests.lab.served import Caller, Served, wait_until
 from tests.lab.stations import TEMPLATE, station
 from tests.lab.statuses import status as status_now
 from vipsync.alerts import receivers as going_out
@@ -396,6 +397,36 @@ def test_a_new_folder_without_an_id_is_the_same_once_it_has_one(tmp_path: Path) 
     assert to.titles == ["stopped"]
 
 
+def test_a_clock_that_is_set_back_delays_nothing(tmp_path: Path) -> None:
+    """It may be by years, on a machine whose battery is empty."""
+    to = Told()
+    to.down = True
+    teller = Teller(tmp_path, to)
+    teller.see(FAILED)
+    teller.after(900)
+    teller.after(-1e8)
+    teller.after(60)
+    to.down = False
+    teller.after(3600)
+    assert to.titles == ["1 case failed"]
+
+
+def test_what_is_over_before_a_receiver_is_back_is_not_told(tmp_path: Path) -> None:
+    """Nobody is to look for what is gone."""
+    to = Told()
+    to.down = True
+    teller = Teller(tmp_path, to)
+    teller.see(STOPPED)
+    teller.after(900)
+    teller.see(REST)
+    teller.see(replace(FAILED, id="id-two", folder="/s/two"), "two")
+    to.down = False
+    teller.after(9000)
+    assert [message.text for message in to.messages] == [
+        "two: 1 case failed\n\n`vipsync status` says more."
+    ]
+
+
 # what is worth it
 
 
@@ -561,3 +592,26 @@ def test_run_tells_of_the_folders_of_the_machine(call: Caller, served: Served, h
     assert (said.code, said.out) == (0, "1 (json): sent.\n2 (json): sent.\n")
     assert "a test" in http.bodies[-1]["title"]
     assert "hidden" not in call("--config", config, "notify").out
+
+
+@pytest.mark.nightly
+def test_a_service_that_was_killed_says_so_when_it_is_back(served: Served, http: Http) -> None:
+    """One that is told to stop, even twice, says nothing when it starts again."""
+    root = served.study("one", a="one")
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["{root}"]\n[notify]\non = ["stopped"]\nquiet = "1s"\n')
+    served.environ["VIPSYNC_NOTIFY"] = address(http)
+    ends = ([signal.SIGTERM], [signal.SIGINT, signal.SIGINT], [signal.SIGKILL], [signal.SIGTERM])
+    for number, end in enumerate(ends):
+        (root / "STATUS.txt").unlink(missing_ok=True)
+        with served.process("--config", config, "run") as process:
+            wait_until((root / "STATUS.txt").exists)
+            if number == len(ends) - 1:
+                assert http.bodies == []
+                wait_until(lambda: bool(http.bodies))
+            for one in end:
+                process.send_signal(one)
+                time.sleep(0.3)  # a person's pace
+            process.wait(30)
+    (body,) = http.bodies
+    assert "stopped without having been told to" in body["message"]

@@ -165,6 +165,7 @@ class Gathering:
     ) -> None:
         self._on, self._quiet, self._kept, self._began = on, quiet, kept, wall
         self._now: dict[str, tuple[str, Facts]] = {}
+        self._open: set[str] = set()
         self._inherited = kept.since is not None
         kept.doubts += kept.sending
         kept.sending = False
@@ -182,7 +183,10 @@ class Gathering:
             told[owner] = {fact.key: Known(fact.number) for fact in facts if fact.event == "done"}
         self._forget_over(told[owner], {fact.key for fact in facts}, wall)
         self._now[owner] = (name[:_LONGEST_NAME], facts)
-        if self.untold():
+        self._open.discard(owner)
+        if self._new(owner, facts):
+            self._open.add(owner)
+        if self._open:
             self._kept.since = wall if self._kept.since is None else self._kept.since
         elif not self._inherited:
             self._kept.since = None
@@ -200,24 +204,27 @@ class Gathering:
     def rename(self, before: str, owner: str) -> None:
         """Take what was told of a folder, before it was known which one it is, as told of it."""
         if before != owner:
-            self._now.pop(before, None)
+            self.leave(before)
             if (earlier := self._kept.told.pop(before, None)) is not None:
                 self._kept.told.setdefault(owner, earlier)
 
     def leave(self, owner: str) -> None:
         """Say nothing more of a folder that was let go."""
         self._now.pop(owner, None)
+        self._open.discard(owner)
 
     def due(self, wall: float) -> float | None:
         """Return when a message is to be sent (UTC s); None where there is nothing to tell."""
         if self._kept.since is None:
             return None
-        since = min(self._kept.since, wall)  # a clock can be set back
-        return max(since + self._quiet, min(self._began, wall) + SETTLES)
+        self._kept.since = min(self._kept.since, wall)  # a clock can be set back
+        self._began = min(self._began, wall)
+        return max(self._kept.since + self._quiet, self._began + SETTLES)
 
     def untold(self) -> News:
         """Return what is true and was not told yet."""
-        new = {owner: (name, self._new(owner, facts)) for owner, (name, facts) in self._now.items()}
+        now = {owner: self._now[owner] for owner in self._open}
+        new = {owner: (name, self._new(owner, facts)) for owner, (name, facts) in now.items()}
         return {owner: told for owner, told in new.items() if told[1]}
 
     def _new(self, owner: str, facts: Facts) -> Facts:
@@ -234,6 +241,7 @@ class Gathering:
         """Return what is to be sent now, which counts as told: who dies meanwhile tells nothing twice."""
         new = self.untold()
         self._mark(new, 1)
+        self._open.clear()
         self._kept.since, self._inherited = None, False
         self._kept.sending = bool(new)
         return new
@@ -245,6 +253,7 @@ class Gathering:
     def refused(self, new: News, wall: float) -> None:
         """Take in that what was sent has not arrived: it is still to be told."""
         self._mark(new, -1)
+        self._open |= new.keys() & self._now.keys()
         self._kept.since, self._kept.sending = wall - self._quiet, False
 
     def _mark(self, new: News, sign: int) -> None:

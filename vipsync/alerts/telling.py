@@ -71,7 +71,8 @@ class Post(Struct):
     def due(self, wall: float) -> float | None:
         """Return when to send; None where there is nothing to tell."""
         due = self.gathering.due(wall)
-        return None if due is None else max(due, min(self.not_before, wall + SELDOM))
+        self.not_before = min(self.not_before, wall + SELDOM)  # a clock can be set back
+        return None if due is None else max(due, self.not_before)
 
 
 class Alerts:
@@ -87,7 +88,7 @@ class Alerts:
         self._settings, self._to, self._path, self._wall = settings, to, memory, wall
         self._lock = threading.Lock()
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._owners: dict[Path, str] = {}
+        self._seen: dict[Path, tuple[str, str, Facts]] = {}
         self._posts: list[Post] = []
         self._memory = Memory()
         self._kept = b""
@@ -159,14 +160,15 @@ class Alerts:
 
     def see(self, root: Path, name: str, facts: Facts, known_id: str = "") -> None:
         """Take in what is true of a folder now; returns at once."""
-        if not self._active:
+        path = _digest(root)
+        owner = known_id or self._memory.ids.get(path, path)
+        seen = (owner, name, facts)
+        if not self._active or self._seen.get(root) == seen:
             return
+        self._seen[root] = seen
         with self._lock:
-            path = _digest(root)
-            owner = known_id or self._memory.ids.get(path, path)
             if known_id:
                 self._memory.ids[path] = known_id
-            self._owners[root] = owner
             for post in self._posts:
                 post.gathering.rename(path, owner)
                 post.gathering.see(owner, name, facts, self._wall())
@@ -174,10 +176,11 @@ class Alerts:
 
     def leave(self, root: Path) -> None:
         """Say nothing more of a folder that was let go."""
-        owner = self._owners.pop(root, "")
-        with self._lock:
-            for post in self._posts:
-                post.gathering.leave(owner)
+        if root in self._seen:
+            owner, _, _ = self._seen.pop(root)
+            with self._lock:
+                for post in self._posts:
+                    post.gathering.leave(owner)
 
     def _work(self) -> None:
         while not self._ending:
