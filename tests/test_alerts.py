@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from tests.lab import scans
 from tests.lab.bench import Bench
 from tests.lab.served import Caller, Served, wait_until
 from tests.lab.stations import TEMPLATE, station
@@ -503,6 +504,21 @@ def test_what_a_station_needs_is_told_once_by_the_one_who_knows(
     sent = "".join(message.text for message in to.messages)
     assert "SMITH" not in sent
     assert "/whole" not in sent
+
+
+def test_a_folder_that_is_called_as_a_patient_is_not_named(tmp_path: Path, bench: Bench) -> None:
+    """What the gate knows of a person leaves this machine by no way."""
+    study = bench.study("SMITH JOHN 1970")
+    study.write({"1.mrui": scans.rda(PatientName="Smith^John")})
+    bench.rest()
+    to = Told()
+    teller = Teller(tmp_path, to)
+    folders = FolderAlerts(teller.alerts, lambda root: f"group/{root.name}")
+    folders.session(study.session, status_now(study), None)
+    teller.after(900)
+    (message,) = to.messages
+    assert message.text.startswith("…: 2 things to decide")
+    assert "smith" not in message.text.casefold()
 
 
 # receivers that are down or slow

@@ -15,6 +15,9 @@ from vipsync.station.keeper import Keeper
 from vipsync.station.steps import StudyReport, StudyState
 from vipsync.status.status import Status
 
+HIDDEN = "…"
+"""What a folder is called that is named after somebody."""
+
 
 class FolderAlerts:
     """Alerts about places; `name` gives the name of one, and who works elsewhere is left to tell."""
@@ -28,11 +31,11 @@ class FolderAlerts:
         root, snapshot = session.folder.root, session.snapshot
         if isinstance(session.trouble, FolderHeld):
             return
-        name = self._called(root)
-        if snapshot and snapshot.state.suspect:
-            name = Gate(snapshot).masked(name)
+        named = (
+            snapshot and snapshot.state.suspect and Gate(snapshot).names_somebody(status.session)
+        )
         facts = facts_of(status, of_station=station is not None)
-        self._alerts.see(root, name, facts, status.id)
+        self._alerts.see(root, HIDDEN if named else self._called(root), facts, status.id)
         if station:
             self._studies[root] = status
             self.station(station)
