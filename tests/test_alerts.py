@@ -265,7 +265,7 @@ def test_the_process_that_sends_has_no_key_and_no_address_in_its_environment(
     assert b"a-key-of-vip" not in shown
 
 
-@pytest.mark.parametrize("url", ["Tigers99", "http://Tigers99@[::1", "Tigers-99://x"])
+@pytest.mark.parametrize("url", ["http://Tigers99@[::1", "Tigers-99://x", "json://Tigers99\udcff"])
 def test_an_address_with_a_mistake_is_shown_nowhere(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -568,6 +568,22 @@ def test_a_receiver_that_says_nothing_holds_neither_the_others_nor_the_end(
     teller.after(9000)
     assert again.titles == ["vipsync itself"]
     assert len(up.messages) == 1
+
+
+def test_a_fault_in_one_alert_ends_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it is: it is ours, and is logged."""
+
+    class Broken(Told):
+        def send(self, _message: Message, _give_up: Callable[[], bool]) -> str:
+            raise RuntimeError
+
+    up = Told()
+    with Alerts(QUIET, (Broken(), up), tmp_path / "alerts.json") as alerts:
+        alerts.see(Path("/s/one"), "one", facts_of(FAILED), "id-one")
+    assert up.titles == ["1 case failed"]
+    assert "an alert failed unexpectedly" in caplog.text
 
 
 # the command line

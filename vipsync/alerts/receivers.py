@@ -52,7 +52,13 @@ class Receiver:
 
     def send(self, message: Message, give_up: Callable[[], bool] = lambda: False) -> str:
         """Send; return why that was not possible, empty where the message was taken."""
-        code = self._ended(message, give_up)
+        try:
+            code = self._ended(message, give_up)
+        except (
+            OSError,
+            ValueError,
+        ):  # no process to be had, or bytes that are no text: say neither
+            return "it could not be sent to from this machine."
         return _TROUBLES.get(code, "it could not be reached, or did not take it.")
 
     def _ended(self, message: Message, give_up: Callable[[], bool]) -> int | None:

@@ -184,11 +184,18 @@ class Alerts:
 
     def _work(self) -> None:
         while not self._ending:
-            self._wait(self.turn())
+            self._wait(self._turned())
         if self._flushes:
-            self.turn(at_once=True)
+            self._turned(at_once=True)
         self._memory.running = False
         self._keep()
+
+    def _turned(self, *, at_once: bool = False) -> float | None:
+        try:
+            return self.turn(at_once=at_once)
+        except Exception:  # a fault in one alert must not end all that come after it
+            logger.exception("an alert failed unexpectedly")
+            return AGAIN
 
     def _wait(self, seconds: float | None) -> None:
         with suppress(Empty):
