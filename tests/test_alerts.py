@@ -586,7 +586,41 @@ def test_a_fault_in_one_alert_ends_no_other(
     assert "an alert failed unexpectedly" in caplog.text
 
 
+def test_a_disk_that_comes_soon_is_not_told(tmp_path: Path, bench: Bench) -> None:
+    """At a start a share may be mounted a little later; one that is away again a day after is new."""
+    to = Told()
+    teller = Teller(tmp_path, to)
+    folders = FolderAlerts(teller.alerts, lambda root: root.name)
+    folders.missing(bench.root, NotASession("It is not there."))
+    study = bench.study(a="one")
+    bench.rest()
+    folders.session(study.session, status_now(study), None)
+    teller.after(900)
+    assert to.titles == []
+    for _ in range(2):
+        folders.missing(bench.root, NotASession("It is not there."))
+        teller.after(900)
+        teller.end()
+        teller.start()
+        folders = FolderAlerts(teller.alerts, lambda root: root.name)
+        teller.now += FORGOTTEN_AFTER + 1
+    assert to.titles == ["stopped"] * 2
+
+
 # the command line
+
+
+def test_a_disk_that_is_not_there_is_told_once_however_often_it_is_looked_for(
+    call: Caller, served: Served, http: Http
+) -> None:
+    """A service that finds none of its folders is started again and again."""
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["{served.root}/not/there"]\n')
+    served.environ["VIPSYNC_NOTIFY"] = address(http)
+    for _ in range(2):
+        assert call("--config", config, "run").code == 1
+    (body,) = http.bodies
+    assert body["message"].startswith("there: stopped\n")
 
 
 def test_a_file_of_addresses_is_read_only_where_it_is_private(tmp_path: Path) -> None:

@@ -94,12 +94,17 @@ def facts_of_station(
 ) -> Facts:
     """Return what a station needs of a person; `told` are studies of which their session says it."""
     if trouble:
-        return frozenset({_fact("stopped", _shape(trouble))})
+        return stopped_by(trouble)
     return frozenset(
         _fact("person", study.name, study.state, _shape(study.reason))
         for study in studies
         if study.asks and study.name not in told
     )
+
+
+def stopped_by(trouble: str) -> Facts:
+    """Return that nothing goes on in a place, and why."""
+    return frozenset({_fact("stopped", _shape(trouble))})
 
 
 def crashed(times: int) -> Facts:
@@ -169,7 +174,13 @@ class Gathering:
         self._inherited = kept.since is not None
         kept.doubts += kept.sending
         kept.sending = False
+        self._take_for_over(wall)
         self.see_service(crashes, wall)
+
+    def _take_for_over(self, wall: float) -> None:
+        """Take what passes for over until it is seen again: nobody looked meanwhile."""
+        for told in self._kept.told.values():
+            self._forget_over(told, (), wall)
 
     def see_service(self, crashes: int, wall: float) -> None:
         """Take in how vipsync itself is."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from vipsync.alerts.facts import facts_of, facts_of_station
+from vipsync.alerts.facts import facts_of, facts_of_station, stopped_by
 from vipsync.alerts.telling import Alerts
 from vipsync.disk.walk import printable
-from vipsync.errors import FolderHeld
+from vipsync.errors import FolderHeld, VipsyncError
+from vipsync.folder.folder import SessionFolder
 from vipsync.plan.privacy import Gate
 from vipsync.run.reconciler import Reconciler
 from vipsync.station.keeper import Keeper
@@ -25,12 +26,24 @@ class FolderAlerts:
     def __init__(self, alerts: Alerts, name: Callable[[Path], str]) -> None:
         self._alerts, self._name = alerts, name
         self._studies: dict[Path, Status] = {}
+        self._missing: set[Path] = set()
+
+    def missing(self, directory: Path, error: VipsyncError) -> None:
+        """Take in that a folder that was named is not there, until a session is seen in it."""
+        root = SessionFolder(directory).root
+        self._missing.add(root)
+        self._alerts.see(root, self._called(root), stopped_by(str(error)))
+
+    def stop(self) -> None:
+        """Say that the end was asked for. May be called from a signal handler."""
+        self._alerts.stop()
 
     def session(self, session: Reconciler, status: Status, station: Keeper | None) -> None:
         """Take in how a session is, one of a `station` or not."""
         root, snapshot = session.folder.root, session.snapshot
         if isinstance(session.trouble, FolderHeld):
             return
+        self._found(root)
         named = (
             snapshot and snapshot.state.suspect and Gate(snapshot).names_somebody(status.session)
         )
@@ -39,6 +52,11 @@ class FolderAlerts:
         if station:
             self._studies[root] = status
             self.station(station)
+
+    def _found(self, root: Path) -> None:
+        for top in [top for top in self._missing if root.is_relative_to(top)]:
+            self._missing.remove(top)
+            self._alerts.see(top, self._called(top), frozenset())
 
     def station(self, keeper: Keeper) -> None:
         """Take in what a station needs of a person."""

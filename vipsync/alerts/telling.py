@@ -141,7 +141,7 @@ class Alerts:
         if not self._active:
             return
         self._flushes = not self._ending
-        if kind and not issubclass(kind, (KeyboardInterrupt, VipsyncError)):
+        if kind and issubclass(kind, Exception) and not issubclass(kind, VipsyncError):
             self._say_crash()
         self.stop()
         if self._thread.is_alive():

@@ -7,14 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
 from vipsync import actions as do
 from vipsync.alerts.folders import FolderAlerts
-from vipsync.alerts.telling import Alerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
@@ -49,9 +48,8 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
-        alerts: Alerts | None = None,
+        alerts: FolderAlerts | None = None,
     ) -> None:
-        self._telling = alerts
         self._named_now = renamed
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
@@ -72,7 +70,7 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
-        self._alerts = FolderAlerts(alerts, reporter.name) if alerts else None
+        self._alerts = alerts
         self._transfers = TransferFiles(reporter.batches)
         self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
@@ -85,7 +83,7 @@ class Run:
 
         What stops a service is how a service ends, and no interruption.
         """
-        with self._signals(), self._logs.kept(), self._making, self._telling or nullcontext():
+        with self._signals(), self._logs.kept(), self._making:
             with self._reporter.live():
                 self.loop.run(lambda: self._turned(done))
             self._reporter.settle()
@@ -222,8 +220,8 @@ class Run:
             self._reporter.restore()
             os._exit(INTERRUPTED)
         self._signalled = True
-        if self._telling:
-            self._telling.stop()
+        if self._alerts:
+            self._alerts.stop()
         self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
         self._supervision.stopping()
         self.loop.stop()
