@@ -23,6 +23,7 @@ from tests.lab.served import Caller, Served, wait_until
 from tests.lab.stations import TEMPLATE, station
 from tests.lab.statuses import status as status_now
 from vipsync.alerts import receivers as going_out
+from vipsync.alerts import telling
 from vipsync.alerts.facts import FORGOTTEN_AFTER, SETTLES, Message, facts_of
 from vipsync.alerts.folders import FolderAlerts
 from vipsync.alerts.receivers import Receiver, receivers
@@ -122,6 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
 def fine(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.end_headers()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the end wait for good receivers on a machine that is busy with tests."""
+    monkeypatch.setattr(telling, "PATIENCE", 60.0)
 
 
 @pytest.fixture
@@ -555,7 +562,7 @@ def test_a_receiver_that_says_nothing_holds_neither_the_others_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end waits for a little while; what was on its way may be lost, which is said at the next start."""
-    monkeypatch.setattr("vipsync.alerts.telling.PATIENCE", 0.5)
+    monkeypatch.setattr(telling, "PATIENCE", 0.5)
     up = Told()
     memory = tmp_path / "alerts.json"
     with deaf() as url, Alerts(QUIET, (Receiver(Secret(url), 1), up), memory) as alerts:
@@ -610,6 +617,7 @@ def test_a_disk_that_comes_soon_is_not_told(tmp_path: Path, bench: Bench) -> Non
 # the command line
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_disk_that_is_not_there_is_told_once_however_often_it_is_looked_for(
     call: Caller, served: Served, http: Http
 ) -> None:
@@ -638,6 +646,7 @@ def test_a_file_of_addresses_is_read_only_where_it_is_private(tmp_path: Path) ->
         receivers(machine, {})
 
 
+@pytest.mark.usefixtures("patient")
 def test_run_tells_of_the_folders_of_the_machine(call: Caller, served: Served, http: Http) -> None:
     """`run --once` sends what it found before it ends; `notify --test` says by kind where that goes."""
     served.study("one", a="one")
