@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from vipsync import actions as do
+from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
@@ -47,6 +48,7 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        alerts: FolderAlerts | None = None,
     ) -> None:
         self._named_now = renamed
         self._supervision = Supervision(os.environ, time.monotonic)
@@ -68,6 +70,7 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
+        self._alerts = alerts
         self._transfers = TransferFiles(reporter.batches)
         self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
@@ -127,6 +130,8 @@ class Run:
         """Say what a station asks of a person."""
         if isinstance(keeper, Keeper) and keeper.status:
             self._reporter.station(keeper.status)
+            if self._alerts:
+                self._alerts.station(keeper)
 
     def _at_rest(self) -> bool:
         if not self.loop.sessions and not self.loop.keepers:
@@ -160,6 +165,9 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
+            if self._alerts:
+                station = next((k for k in self._keepers() if k.root in root.parents), None)
+                self._alerts.session(session, status, station)
         self._transfers.follow(session.folder, held=session.is_open)
 
     def _moved(self, key: do.Key, now: int, size: int) -> None:
@@ -179,6 +187,8 @@ class Run:
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)
+        if self._alerts:
+            self._alerts.forget(root)
         self._logs.end(root)
         self._reporter.forget(root)
 
@@ -210,6 +220,8 @@ class Run:
             self._reporter.restore()
             os._exit(INTERRUPTED)
         self._signalled = True
+        if self._alerts:
+            self._alerts.stop()
         self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
         self._supervision.stopping()
         self.loop.stop()
