@@ -23,11 +23,13 @@ from vipsync.commands.check import worst
 from vipsync.disk.files import entered, open_own, share
 from vipsync.errors import DiskError, FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
+from vipsync.model import TransfersSettings
 from vipsync.report.progress import Batch
 from vipsync.report.reporter import Reporter
 from vipsync.results.gallery import Gallery
 from vipsync.run import logs
 from vipsync.run.account import Connect
+from vipsync.run.limits import UNLIMITED
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
@@ -53,6 +55,7 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        transfers: TransfersSettings | None = None,
     ) -> None:
         self._named_now = renamed
         self.loop = Loop(
@@ -65,6 +68,7 @@ class Run:
             told=self._told,
             gone=self._forget,
             renamed=self._renamed,
+            transfers=transfers or UNLIMITED,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
