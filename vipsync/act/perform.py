@@ -51,12 +51,17 @@ class Stopped(BaseException):
     """The program is to end: leave what is under way as it is, the next start goes on from there."""
 
 
+Ceiling = Callable[[int, Callable[[], None]], None]
+"""Waits until so many bytes may pass, and calls what raises where the program is to end."""
+
+
 class Tools(Struct, frozen=True):
     """What actions are carried out with. `stop` raises Stopped once the program is to end.
 
     `pace` waits until the next launch may start. `executions` gives the newest ones of the account, and
     when VIP was asked for them: after the given time (monotonic s). `moved` is told how many bytes of a transfer
-    have passed: key, bytes so far, bytes in all.
+    have passed: key, bytes so far, bytes in all. `may_send` and `may_come` wait until so many bytes may
+    pass, and call `stop` meanwhile.
     """
 
     folder: SessionFolder
@@ -69,6 +74,8 @@ class Tools(Struct, frozen=True):
     stop: Callable[[], None] = lambda: None
     pace: Callable[[], None] = lambda: None
     moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None
+    may_send: Ceiling = lambda _size, _stop: None
+    may_come: Ceiling = lambda _size, _stop: None
 
     @property
     def below(self) -> Path:
@@ -332,6 +339,7 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
     def on_block(block: bytes) -> None:
         nonlocal gone
         tools.stop()
+        tools.may_send(len(block), tools.stop)
         digest.update(block)
         gone += len(block)
         if gone == size:
@@ -393,6 +401,7 @@ def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> Non
         def on_block(block: bytes) -> None:
             nonlocal gone
             tools.stop()
+            tools.may_send(len(block), tools.stop)
             gone += len(block)
             tools.moved(key, gone, size)
 

@@ -53,6 +53,10 @@ class Bench(Protocol):
         """Take note of progress: key, bytes so far, bytes in all."""
 
     @property
+    def may_come(self) -> Callable[[int, Callable[[], None]], None]:
+        """Wait until so many bytes may come; calls `stop` meanwhile."""
+
+    @property
     def below(self) -> Path:
         """The folder from which on no link is followed on the way to outputs/."""
 
@@ -152,12 +156,19 @@ def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> No
     ):
         if download.coding:
             came = part.with_suffix(".came.part")
-            _save(download.blocks, came, "wb", bench, told)
+            _save(_paced(download.blocks, bench), came, "wb", bench, told)
             _take_encoded(action, came, part, download.coding, bench)
         elif download.size != action.size:  # before any of it fills the disk
             raise _other_size(action, download.size)
         else:
-            _save(download.blocks, part, "ab", bench, told)
+            _save(_paced(download.blocks, bench), part, "ab", bench, told)
+
+
+def _paced(blocks: Iterable[bytes], bench: Bench) -> Iterator[bytes]:
+    """Take no more from the line than the ceiling lets through."""
+    for block in blocks:
+        bench.may_come(len(block), bench.stop)
+        yield block
 
 
 def _save(

@@ -16,11 +16,13 @@ from vipsync import actions as do
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
+from vipsync.model import TransfersSettings
 from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
 from vipsync.run.account import Connect
 from vipsync.run.folder_logs import FolderLogs
+from vipsync.run.limits import UNLIMITED
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
@@ -47,6 +49,7 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        transfers: TransfersSettings | None = None,
     ) -> None:
         self._named_now = renamed
         self._supervision = Supervision(os.environ, time.monotonic)
@@ -61,6 +64,7 @@ class Run:
             gone=self._forget,
             renamed=self._renamed,
             looked=self._supervision.looked,
+            transfers=transfers or UNLIMITED,
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories

@@ -55,7 +55,14 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
     renamed = Renaming(context) if means_the_machine(context, named) else lambda: None
-    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed)
+    work = Run(
+        ordered,
+        context.connect,
+        context.reporter,
+        context.overrides,
+        renamed,
+        context.transfers(),
+    )
     if once:
         return worst(
             [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]
@@ -93,7 +100,13 @@ def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure:
 
 
 def _asker(context: Context, folders: Sequence[SessionFolder]) -> Asker:
-    return Asker(folders, context.connect, context.reporter, context.overrides)
+    return Asker(
+        folders,
+        context.connect,
+        context.reporter,
+        context.overrides,
+        transfers=context.transfers(),
+    )
 
 
 def finish(

@@ -117,9 +117,16 @@ class Dispatch:
     """What is under way, for the one thread that hands it out; `news` is set when something ends."""
 
     def __init__(
-        self, executor: Executor, clock: Callable[[], float], news: threading.Event
+        self,
+        executor: Executor,
+        clock: Callable[[], float],
+        news: threading.Event,
+        streams: int = MOST_TRANSFERS,
+        *,
+        paced: bool = False,
     ) -> None:
         self.news = news
+        self._streams, self._paced = streams, paced
         self._executor, self._clock = executor, clock
         self._under_way: set[_Errand] = set()
         self._ended: queue.SimpleQueue[tuple[_Errand, do.Outcome | None, float]]
@@ -139,10 +146,20 @@ class Dispatch:
         """Tell whether one more piece of work of this session may be under way."""
         if len(self._under_way) >= MOST_TRANSFERS + AHEAD:
             return False
+        if self._full and all(isinstance(action, TRANSFERS) for action in session.queue):
+            return False
         account = session.account
         if account is None or account.room >= MOST_TRANSFERS:
             return True
         return sum(errand.account is account for errand in self._under_way) < account.room
+
+    @property
+    def _full(self) -> bool:
+        """Tell whether no more transfers may be under way; all else may."""
+        if self._streams >= MOST_TRANSFERS:
+            return False
+        transfers = (isinstance(errand.work.action, TRANSFERS) for errand in self._under_way)
+        return sum(transfers) >= self._streams
 
     def hand_out(self, session: Reconciler) -> bool:
         """Start the next work of a session; False where it has none.
@@ -151,7 +168,7 @@ class Dispatch:
         no long tail remains; one from its end, so that small ones need not wait for all big ones.
         """
         first = 4 * sum(errand.first for errand in self._under_way) < 3 * MOST_TRANSFERS
-        work = session.next_work(from_end=not first)
+        work = session.next_work(from_end=not first, but=TRANSFERS if self._full else ())
         if work is None:
             return False
         account = session.account
@@ -175,7 +192,8 @@ class Dispatch:
             self._under_way.remove(errand)
             if outcome is None:
                 continue
-            strain = strained(errand.work.action, outcome, ended - errand.began)
+            taken = 0.0 if self._paced else ended - errand.began  # a ceiling is not the server's
+            strain = strained(errand.work.action, outcome, taken)
             if strain is not None and errand.account:
                 errand.account.window.note(errand.round, strained=strain)
             yield errand.work, outcome

@@ -21,9 +21,11 @@ from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.search import find_roots, find_stations
+from vipsync.model import TransfersSettings
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
+from vipsync.run.limits import UNLIMITED, Allowance
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.run.timing import Timing
@@ -110,6 +112,7 @@ class Loop:
         pace: Callable[[], None] | None = None,
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
+        transfers: TransfersSettings = UNLIMITED,
     ) -> None:
         self.keepers: dict[Path, Keeper] = {}
         self._new_keeper, self._told = new_keeper, told
@@ -122,7 +125,14 @@ class Loop:
         self._renamed, self._looked = renamed, looked
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
+        self.allowance = Allowance(transfers, self.timing)
+        self._dispatch = Dispatch(
+            executor or Workers(),
+            self.timing.clock,
+            self._wake,
+            self.allowance.streams,
+            paced=self.allowance.paced,
+        )
         clock = self.timing.clock
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
         self._due: dict[Path, float] = {}
@@ -492,6 +502,7 @@ class Loop:
             stop=self._check_stop,
             moved=self._moved,
             data_set=data_set,
+            allowance=self.allowance,
         )
         return self.sessions[folder.root]
 

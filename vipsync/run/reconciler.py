@@ -38,6 +38,7 @@ from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
 from vipsync.run.account import Access, Account, Accounts
+from vipsync.run.limits import UNLIMITED, Allowance
 from vipsync.run.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Reconciler:
         data_set: Local | None = None,
         stop: Callable[[], None] = lambda: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.folder = folder
         self.timing = timing or Timing()
@@ -88,6 +90,7 @@ class Reconciler:
         self.planner = planner
         self._overrides, self._environ, self._data_set = overrides, environ, data_set
         self._stop, self._moved = stop, moved
+        self._allowance = allowance or Allowance(UNLIMITED, self.timing)
         self._hold: Hold | None = None
         self.observer: Observer | None = None
 
@@ -215,7 +218,8 @@ class Reconciler:
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
             self._clear_beside(self.observer.outputs)
-            self.snapshot = replace(seen, first_in_queue=self.first_in_queue)
+            limits = self._allowance.look(self.observer.outputs)
+            self.snapshot = replace(seen, first_in_queue=self.first_in_queue, limits=limits)
             if self.snapshot.marker:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
@@ -269,13 +273,24 @@ class Reconciler:
         if all(n.level is Level.INFO for n in self.plan.notices):
             self.confirmed = self.snapshot.wall
 
-    def next_work(self, *, from_end: bool = False) -> Work | None:
+    def next_work(self, *, from_end: bool = False, but: tuple[type, ...] = ()) -> Work | None:
         """Write the intent of the next action down and return it, None where nothing is left.
+
+        What is of a kind in `but` stays in the queue.
 
         Decisions and the marker are done at once: what follows was planned without them. `from_end`:
         the last action comes next, unless it is one of these; the others have no order.
         """
         while self.queue:
+            if but and isinstance(self.queue[0], but):
+                found = next((a for a in self.queue if not isinstance(a, (*but, *do.INLINE))), None)
+                if found is None:
+                    return None
+                self.queue.remove(found)
+                self.queue.appendleft(found)
+                from_end = False
+            elif but:
+                from_end = False
             last = from_end and not isinstance(self.queue[-1], do.INLINE)
             action = self.queue.pop() if last else self.queue.popleft()
             if do.key(action) in self.memory.under_way:
@@ -382,6 +397,8 @@ class Reconciler:
             key_print=self._access.key_print,
             stop=self._stop,
             moved=self._moved,
+            may_send=self._allowance.upload,
+            may_come=self._allowance.download,
         )
         if account is None:
             return tools
@@ -406,6 +423,8 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.lender,
         s.leases,
         s.first_in_queue,
+        s.limits.sending,
+        s.limits.room > 0,
         s.state.version,
         s.memory.version,
         s.memory.account.version,
