@@ -1,4 +1,4 @@
-"""The limits of vipsync.toml over all folders: ceilings, hours, free disk."""
+"""The limits of vipsync.toml over all folders: ceilings, streams, hours, free disk, shares of accounts."""
 
 from __future__ import annotations
 
@@ -8,76 +8,98 @@ from pathlib import Path
 
 import pytest
 
-from vipsync.model import TransfersSettings
-from vipsync.run.limits import UNLIMITED, Allowance, Ceiling
+from tests.lab.bench import Bench, Study
+from tests.lab.statuses import status
+from tests.test_dispatch import AtOnce
+from vipsync import actions as do
+from vipsync.act.ceiling import Ceiling
+from vipsync.act.perform import Stopped
+from vipsync.local import ManualClock
+from vipsync.model import (
+    BLOCK,
+    MOST_TRANSFERS,
+    UNLIMITED,
+    FileState,
+    RelPath,
+    TransfersSettings,
+    VipPath,
+)
+from vipsync.run.dispatch import AHEAD, QUESTIONS, Done, Lanes, Workers, has_share
+from vipsync.run.limits import Allowance, Disk, disk_of
+from vipsync.run.reconciler import Work
 from vipsync.run.timing import Timing
 
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    @property
-    def timing(self) -> Timing:
-        return Timing(clock=lambda: self.now, wall=lambda: self.now, sleep=self.sleep)
+MINE, OTHER, THIRD = object(), object(), object()
 
 
 def _go_on() -> None:
     pass
 
 
-def test_a_ceiling_holds_over_half_a_minute() -> None:
-    """Blocks pass at the rate that was set, within five per cent."""
-    clock, passed = _Clock(), 0
-    ceiling = Ceiling(5e6, clock.timing)
-    while clock.now < 1030.0:
-        ceiling(2**20, _go_on)
-        passed += 2**20
-    assert passed == pytest.approx(150e6, rel=0.05)
+def _timing(clock: ManualClock) -> Timing:
+    return Timing(clock.now, clock.now, lambda: 0.5, clock.sleep)
+
+
+# ceilings
+
+
+@pytest.mark.parametrize("rate", [10e3, 200e3, 5e6, 300e6])
+def test_a_ceiling_holds_over_half_a_minute(rate: float) -> None:
+    """Pieces pass at the rate that was set, within five per cent, however slow it is."""
+    clock, passed = ManualClock(), 0
+    ceiling, began = Ceiling(rate, clock.now, clock.sleep), clock.now()
+    while clock.now() < began + 30.0:
+        ceiling(ceiling.piece, _go_on)
+        passed += ceiling.piece
+    assert passed == pytest.approx(30 * rate, rel=0.05)
+
+
+def test_no_connection_looks_dead_below_a_slow_ceiling() -> None:
+    """A piece passes in less than a second; without a ceiling, blocks are as large as ever."""
+    assert Ceiling(10e3).piece / 10e3 < 1.0
+    assert Ceiling(5e6).piece < 100_000
+    assert Ceiling().piece == BLOCK == Ceiling(1e9).piece
 
 
 def test_what_was_not_used_is_made_up_for_a_second_at_most() -> None:
     """An hour of silence is no right to a burst."""
-    clock = _Clock()
-    ceiling = Ceiling(1e6, clock.timing)
+    clock = ManualClock()
+    ceiling = Ceiling(1e6, clock.now, clock.sleep)
     clock.sleep(3600.0)
-    began = clock.now
+    began = clock.now()
     for _ in range(10):
         ceiling(1_000_000, _go_on)
-    assert clock.now - began == pytest.approx(9.0)
+    assert clock.now() - began == pytest.approx(9.0)
 
 
 def test_a_stop_ends_a_transfer_that_waits() -> None:
     """It does not wait for its turn."""
-    clock = _Clock()
-    ceiling = Ceiling(1e3, clock.timing)
+    clock = ManualClock()
+    ceiling, began = Ceiling(1e3, clock.now, clock.sleep), clock.now()
 
     def stop() -> None:
-        if clock.now > 1001.0:
-            raise InterruptedError
+        if clock.now() > began + 1.0:
+            raise Stopped
 
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Stopped):
         ceiling(1_000_000, stop)
-    assert clock.now < 1002.0
+    assert clock.now() < began + 2.0
 
 
 def test_transfers_share_a_ceiling_alike() -> None:
-    """Each gets one block in turn, whichever thread asks."""
-    ceiling, passed = Ceiling(4e6, Timing()), [0, 0, 0, 0]
+    """Each gets one piece in turn, whichever thread asks."""
+    ceiling, passed = Ceiling(4e6), [0, 0, 0, 0]
     done = threading.Event()
 
     def stop() -> None:
         if done.is_set():
-            raise InterruptedError
+            raise Stopped
 
     def transfer(number: int) -> None:
         while sum(passed) < 40:
             try:
                 ceiling(50_000, stop)
-            except InterruptedError:
+            except Stopped:
                 return
             passed[number] += 1
         done.set()
@@ -90,10 +112,135 @@ def test_transfers_share_a_ceiling_alike() -> None:
     assert max(passed) - min(passed) <= 2
 
 
+# lanes and shares
+
+
+SEND = do.SendFile(VipPath("/vip/Home/a"), RelPath("a"), FileState(1, 1, 1, 1))
+FETCH = do.FetchResult(VipPath("/vip/Home/b"), 1, RelPath("b"), True, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "up", "down", "both"),
+    [
+        (UNLIMITED, MOST_TRANSFERS + AHEAD, MOST_TRANSFERS + AHEAD, MOST_TRANSFERS + AHEAD),
+        (TransfersSettings(streams=3), 3, 3, 3),
+        (TransfersSettings(upload=5e6), 6, 8, 8),
+        (TransfersSettings(upload=100e3), 3, 8, 8),
+        (TransfersSettings(upload=10e3, download=10e3), 1, 1, 2),
+        (TransfersSettings(streams=2, upload=5e6), 1, 2, 2),
+        (TransfersSettings(streams=1, upload=5e6), 1, 1, 1),
+    ],
+)
+def test_what_is_slow_leaves_room_for_the_other_direction(
+    settings: TransfersSettings, up: int, down: int, both: int
+) -> None:
+    """Few transfers share a slow ceiling, and never all streams while there is more than one."""
+    lanes = Lanes(settings)
+
+    def most(*turn: do.Action) -> int:
+        under_way: list[do.Action] = []
+        while fits := [a for a in turn if not isinstance(a, lanes.closed(under_way))]:
+            under_way.append(fits[0])
+        return len(under_way)
+
+    assert (most(SEND), most(FETCH), most(SEND, FETCH)) == (up, down, both)
+
+
+@pytest.mark.parametrize(
+    ("others", "most", "gets"),
+    [
+        ([], 10, 10),
+        ([OTHER], 10, 8),
+        ([OTHER, THIRD], 10, 8),
+        ([OTHER], 8, 6),
+        ([OTHER], 2, 1),
+        ([OTHER], 1, 1),
+        ([object() for _ in range(20)], 8, 1),
+    ],
+)
+def test_an_account_leaves_each_other_one_its_share(
+    others: list[object], most: int, gets: int
+) -> None:
+    """However much it has to do: alone it has everything, with many others one thing at least."""
+    under_way: list[object] = []
+    while len(under_way) < most and has_share(MINE, [MINE, *others], under_way, most):  # type: ignore[list-item, arg-type]
+        under_way.append(MINE)
+    assert len(under_way) == gets
+
+
+class _Dripping:
+    """An executor in which what one portal is asked never ends."""
+
+    def __init__(self, drips: str) -> None:
+        self.drips, self.held = drips, list[Work]()
+        self._inner = AtOnce()
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Hold the work of one session for ever; carry the others' out."""
+        if work.session.folder.root.name == self.drips and isinstance(work.action, do.TRANSFERS):
+            self.held.append(work)
+        else:
+            self._inner.submit(work, done)
+            self._inner.carry_out()
+
+
+AT = 'pipeline_id = "spectrum/1"\nportal = "https://PORTAL.test"\n[input_settings]\nsignal = "*.mrui"\n'
+
+
+def test_a_portal_that_drips_keeps_nobody_else_waiting(bench: Bench) -> None:
+    """While none of its transfers ends, another portal's folder comes to its results."""
+    bench.executor = dripping = _Dripping("slow")
+    signals = {f"s{number:02}": "x" for number in range(30)}
+    for name in ("slow", "well"):
+        bench.study(name, AT.replace("PORTAL", name), **signals)
+    slow, well = bench.studies
+    bench.until(lambda: len(well.outputs()) >= len(signals))
+    assert len(dripping.held) == MOST_TRANSFERS - MOST_TRANSFERS // 4
+    assert not slow.outputs()
+
+
+def test_eight_transfers_run_at_once_and_questions_beside_them() -> None:
+    """Threads that all move files would leave nobody to ask how an execution is."""
+    workers, moving, release = Workers(), threading.Semaphore(0), threading.Event()
+    ended: list[str] = []
+    asked = threading.Event()
+
+    def work(action: do.Action, run: object) -> Work:
+        return _Work(action, run)  # type: ignore[return-value]
+
+    def move() -> do.Outcome:
+        moving.release()
+        release.wait(30)
+        return do.Done()
+
+    for _ in range(MOST_TRANSFERS + AHEAD):
+        workers.submit(work(SEND, move), lambda _work, _outcome: ended.append("moved"))
+    for _ in range(MOST_TRANSFERS):
+        assert moving.acquire(timeout=30)
+    for _ in range(QUESTIONS):
+        workers.submit(work(do.Poll("e"), do.Done), lambda _work, _outcome: asked.set())
+    assert asked.wait(30)
+    assert not moving.acquire(blocking=False)
+    release.set()
+    for _ in range(AHEAD):
+        assert moving.acquire(timeout=30)
+
+
+class _Work:
+    def __init__(self, action: do.Action, run: object) -> None:
+        self.action, self.run = action, run
+        self.session = self
+        self.folder = self
+        self.root = Path("study")
+
+
+# hours
+
+
 def _at(hours: tuple[int, int] | None, hour: int, minute: int = 0) -> Allowance:
     local = time.struct_time((2024, 1, 1, hour, minute, 0, 0, 1, 0))
     settings = TransfersSettings(hours=hours, free=0.0)
-    return Allowance(settings, _Clock().timing, lambda _wall: local)
+    return Allowance(settings, Timing(lambda: 1000.0), lambda _wall: local)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +248,10 @@ def _at(hours: tuple[int, int] | None, hour: int, minute: int = 0) -> Allowance:
 )
 def test_hours_may_pass_midnight(hour: int, sending: bool) -> None:
     """They begin with their first minute, and are over with their last."""
-    assert _at((19 * 60, 7 * 60), hour).look(Path()).sending is sending
+    allowance = _at((19 * 60, 7 * 60), hour)
+    assert allowance.look(Path()).sending is sending
+    assert allowance.take("x", SEND, Path()) is sending
+    assert allowance.take("y", FETCH, Path())
 
 
 def test_the_end_of_the_hours_is_looked_for_in_time() -> None:
@@ -110,17 +260,126 @@ def test_the_end_of_the_hours_is_looked_for_in_time() -> None:
     assert limits.changes_at == pytest.approx(1300.0)
 
 
-def test_a_disk_that_is_nearly_full_has_no_room(tmp_path: Path) -> None:
-    """What is to stay free is taken off."""
-    settings = TransfersSettings(free=0.05)
-    nearly = Allowance(settings, _Clock().timing, usage=lambda _path: (1000, 49))
-    assert nearly.look(tmp_path).room < 0
-    assert Allowance(settings, _Clock().timing).look(tmp_path / "not yet").room < float("inf")
+def test_nothing_is_sent_outside_the_hours_while_results_come(bench: Bench) -> None:
+    """What runs is followed, and its results come; new files wait, and it is said until when."""
+    study = bench.study(**{f"s{number:02}": "x" for number in range(3)})
+    bench.until(lambda: len(study.state.executions) == 1)
+    begin = _minute(bench, hours=3)
+    bench.transfers = TransfersSettings(hours=(begin, begin + 60), free=0.0)
+    bench.restart()
+    study.drop(late="a new signal")
+    sent = bench.count("PUT /path")
+    bench.rest()
+    assert len(study.outputs()) == 3
+    assert bench.count("PUT /path") == sent
+    assert study.says(f"Files wait until {begin // 60:02}:{begin % 60:02} to be sent")
+    assert status(study).exit_code == 0
+    assert "wait" in status(study).sentence
+    bench.run(3.2 * 3600)
+    assert len(study.outputs()) == 4
+    assert not study.says("Files wait")
+
+
+def test_no_transfer_begins_after_the_hours(bench: Bench) -> None:
+    """The plan that was made within them ends with them, whatever is left of it."""
+    bench.executor = executor = AtOnce()
+    end = _minute(bench) + 10
+    bench.transfers = TransfersSettings(hours=(0, end % 1440), free=0.0)
+    study = bench.study(**{f"s{number:02}": "x" for number in range(30)})
+
+    def some_left() -> bool:
+        executor.carry_out()
+        return len(bench.vip_inputs()) > 5
+
+    bench.until(some_left)
+    bench.clock.sleep(600.0)
+    executor.carry_out()
+    begun = len(bench.vip_inputs())
+    assert begun < 30
+    bench.run(1000.0)
+    executor.carry_out()
+    assert len(bench.vip_inputs()) == begun
+    assert study.says("Files wait")
+
+
+def _minute(bench: Bench, hours: int = 0) -> int:
+    now = time.gmtime(bench.clock.now() + hours * 3600)
+    return now.tm_hour * 60 + now.tm_min
+
+
+# free disk
+
+
+def test_a_disk_is_shared_by_all_folders() -> None:
+    """What is coming for one folder is no room for another on the same disk, until it has come."""
+    where = {"a": Disk(1, 1000, 200), "b": Disk(1, 1000, 200), "c": Disk(2, 1000, 200)}
+    allowance = Allowance(TransfersSettings(free=0.1), Timing(), disk=lambda path: where[path.name])
+    big = do.FetchResult(VipPath("/vip/Home/b"), 70, RelPath("b"), True, False)
+    assert allowance.take("one", big, Path("a"))
+    assert not allowance.take("two", big, Path("b"))
+    assert allowance.take("three", big, Path("c"))
+    assert allowance.look(Path("b")).room == 30
+    allowance.came("one", 20)
+    where["a"] = where["b"] = Disk(1, 1000, 150)
+    assert allowance.look(Path("b")).room == 30, "what came is no longer to come"
+    allowance.ended("one")
+    assert allowance.look(Path("b")).room == 50
+
+
+def test_the_disk_of_a_folder_that_is_not_there_yet_is_known(tmp_path: Path) -> None:
+    """It is the one on which outputs/ would lie; one that cannot be asked sets no limit."""
+    assert disk_of(tmp_path / "not" / "yet").device == tmp_path.stat().st_dev
+
+    def broken(_path: Path) -> Disk:
+        raise OSError
+
+    assert Allowance(TransfersSettings(), Timing(), disk=broken).look(tmp_path).room == float("inf")
+
+
+def test_below_five_per_cent_results_wait_and_come_when_there_is_room(bench: Bench) -> None:
+    """Two folders on one disk: it is said in both, sending goes on, and nothing is lost."""
+    full = Disk(1, 1_000_000, 49_000)
+    now = [full]
+    bench.disk, bench.transfers = (lambda _path: now[0]), TransfersSettings()
+    one, two = (bench.study(name, a="x", b="y") for name in ("one", "two"))
+    bench.rest()
+    for study in (one, two):
+        assert study.state.executions
+        assert not study.outputs()
+        assert study.says("5 % of the disk of outputs/ stay free")
+        assert status(study).exit_code == 3
+    now[0] = Disk(1, 1_000_000, 500_000)
+    bench.run(60.0)
+    bench.rest()
+    for study in (one, two):
+        assert len(study.outputs()) == 2
+        assert not study.says("stay free")
+        assert status(study).exit_code == 0
 
 
 def test_without_a_file_nothing_is_held_back(tmp_path: Path) -> None:
     """No hours, no ceiling, no share of the disk."""
-    limits = Allowance(UNLIMITED, _Clock().timing).look(tmp_path)
-    assert limits.sending
-    assert limits.room == float("inf")
-    assert not limits.upload
+    limits = Allowance(UNLIMITED, Timing()).look(tmp_path)
+    assert (limits.sending, limits.room, limits.changes_at) == (True, float("inf"), None)
+
+
+# what is said
+
+
+def test_what_slows_transfers_down_is_said_with_how_long_it_takes(bench: Bench) -> None:
+    """A ceiling and a number of streams, each with its place."""
+    bench.executor = AtOnce()
+    bench.transfers = TransfersSettings(streams=2, upload=10e3, free=0.0)
+    study = bench.study(**{f"s{number:02}": "x" * 150_000 for number in range(10)})
+    bench.until(lambda: _carried(bench, study, "send at most 10 kB/s (upload in vipsync.toml)"))
+    assert study.says("takes 2 min or more") or study.says("min or more")
+    assert study.says("At most 2 files are on the way at once")
+    assert status(study).exit_code == 0
+
+
+def _carried(bench: Bench, study: Study, words: str) -> bool:
+    assert isinstance(bench.executor, AtOnce)
+    if study.session.plan and study.says(words):
+        return True
+    bench.executor.carry_out()
+    return False

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Literal, Protocol
 
 from vipsync import actions as do
+from vipsync.act.ceiling import Ceiling
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
@@ -53,8 +54,8 @@ class Bench(Protocol):
         """Take note of progress: key, bytes so far, bytes in all."""
 
     @property
-    def may_come(self) -> Callable[[int, Callable[[], None]], None]:
-        """Wait until so many bytes may come; calls `stop` meanwhile."""
+    def down(self) -> Ceiling:
+        """How fast bytes may come, over all transfers."""
 
     @property
     def below(self) -> Path:
@@ -167,7 +168,7 @@ def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> No
 def _paced(blocks: Iterable[bytes], bench: Bench) -> Iterator[bytes]:
     """Take no more from the line than the ceiling lets through."""
     for block in blocks:
-        bench.may_come(len(block), bench.stop)
+        bench.down(len(block), bench.stop)
         yield block
 
 

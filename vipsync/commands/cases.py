@@ -14,7 +14,7 @@ from vipsync.commands.foreground import Run
 from vipsync.disk.files import make_inside
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Request, TransfersSettings
+from vipsync.model import UNLIMITED, Case, Request, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated
 from vipsync.plan.standing import CaseState, case_reports
@@ -46,7 +46,7 @@ class Asker:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        transfers: TransfersSettings | None = None,
+        transfers: Callable[[], TransfersSettings] = lambda: UNLIMITED,
     ) -> None:
         self._transfers = transfers
         self.folders = tuple(folders)
@@ -122,7 +122,7 @@ class Asker:
             self._connect,
             self._reporter,
             self._overrides,
-            transfers=self._transfers,
+            transfers=self._transfers(),
         )
         run.until(lambda: run.loop.at_rest() or _is_done(run, request, alone))
         elsewhere = run.loop.held_elsewhere()

@@ -11,7 +11,7 @@ from vipsync.client.connecting import Connector
 from vipsync.errors import NotASession, SettingsError, Unclear
 from vipsync.folder.folder import SessionFolder, is_station
 from vipsync.folder.search import find_sessions
-from vipsync.model import PORTAL, MachineSettings, Settings, TransfersSettings
+from vipsync.model import PORTAL, UNLIMITED, MachineSettings, Settings, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
 from vipsync.settings.keys import PORTAL_VARIABLE
@@ -61,10 +61,11 @@ class Context:
             return MachineSettings()
         return load_machine(file)
 
-    def transfers(self) -> TransfersSettings | None:
-        """Return the limits of vipsync.toml; None where there is no such file. Raise SettingsError."""
+    def transfers(self) -> TransfersSettings:
+        """Return the limits of vipsync.toml; none where there is no such file. Raise SettingsError."""
         file = self.machine_file
-        return self.machine().transfers if file and (self.config or file.exists()) else None
+        is_there = file is not None and (self.config or file.exists())
+        return self.machine().transfers if is_there else UNLIMITED
 
     @property
     def portal_here(self) -> str:

@@ -69,10 +69,9 @@ def _checked(context: Context) -> Iterator[Finding]:
 
 def _without_effect(settings: MachineSettings) -> Iterator[Finding]:
     """Name the sections that are set, but that this version does not act on yet."""
-    for name, section in (("transfers", settings.transfers), ("notify", settings.notify)):
-        if section != type(section)():
-            text = f"[{name}] is read, but has no effect in this version."
-            yield Finding(name, text, "Do not rely on it yet.", 1)
+    if settings.notify != type(settings.notify)():
+        text = "[notify] is read, but has no effect in this version."
+        yield Finding("notify", text, "Do not rely on it yet.", 1)
 
 
 def _found(folder: Path) -> Finding:

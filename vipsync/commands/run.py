@@ -105,7 +105,7 @@ def _asker(context: Context, folders: Sequence[SessionFolder]) -> Asker:
         context.connect,
         context.reporter,
         context.overrides,
-        transfers=context.transfers(),
+        transfers=context.transfers,
     )
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from vipsync.cases.values import ON_VIP
 from vipsync.model import (
-    MOST_TRANSFERS,
+    UNLIMITED,
     CaseSet,
     Descriptor,
     FileSetting,
@@ -24,6 +24,7 @@ from vipsync.model import (
     RelPath,
     Request,
     Settings,
+    TransfersSettings,
 )
 from vipsync.plan.memory import Memory
 from vipsync.rows import State
@@ -49,18 +50,13 @@ class Limits(Struct, frozen=True):
     """What holds over all folders of this machine now.
 
     `sending`: files may be sent, by the `hours`; `changes_at`: when to see whether they still may
-    (monotonic s). `room`: bytes of results that may come, before less than the share `free` of their
-    disk is free. `upload`, `download`: ceilings in bytes per second, 0: none. `streams`: transfers at once.
+    (monotonic s). `room`: bytes that may come onto the disk of outputs/, beside all that is coming.
     """
 
+    settings: TransfersSettings = UNLIMITED
     sending: bool = True
     changes_at: float | None = None
-    hours: str = ""
     room: float = float("inf")
-    free: float = 0.0
-    upload: float = 0.0
-    download: float = 0.0
-    streams: int = MOST_TRANSFERS
 
 
 class Snapshot(Struct, frozen=True):

@@ -1,97 +1,83 @@
-"""What [transfers] of vipsync.toml allows over all folders: ceilings, hours, streams, free disk."""
+"""What [transfers] of vipsync.toml allows over all folders now: by the clock, and on which disk."""
 
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
+from msgspec import Struct
+
+from vipsync import actions as do
+from vipsync.act.ceiling import Ceiling
 from vipsync.model import TransfersSettings
 from vipsync.plan.snapshot import Limits
 from vipsync.run.timing import Timing
 
-BURST = 1.0
-"""Seconds of a ceiling that may be made up for, after nothing was sent: 3 % of half a minute."""
-
-STOPS_WITHIN = 0.1
-"""Seconds after which a transfer that waits sees that the program is to end."""
-
 LOOK_AGAIN = 900.0
 """Seconds for which the local clock is believed to run evenly: it is set, and has a summer."""
-
-UNLIMITED = TransfersSettings(free=0.0)
-"""What holds where there is no vipsync.toml."""
 
 _DAY = 24 * 60
 
 
-class Ceiling:
-    """A token bucket that all transfers in one direction share, each block in the order of asking.
+class Disk(Struct, frozen=True):
+    """A file system: which one, its bytes, and those that are free."""
 
-    A transfer asks for one block at a time, so that all get the same.
-    """
+    device: int
+    size: int
+    free: int
 
-    def __init__(self, rate: float, timing: Timing) -> None:
-        self._rate, self._timing = rate, timing
-        self._next = timing.clock()
-        self._lock = threading.Lock()
 
-    def __call__(self, size: int, stop: Callable[[], None]) -> None:
-        """Return when so many bytes may pass; `stop` raises where they are not to pass at all."""
-        if not self._rate:
-            return
-        with self._lock:
-            oldest = self._timing.clock() - BURST
-            self._next = mine = max(self._next, oldest) + size / self._rate
-        while (left := mine - self._timing.clock()) > 0:
-            stop()
-            self._timing.sleep(min(left, STOPS_WITHIN))
+def disk_of(path: Path) -> Disk:
+    """Return the file system on which a folder lies, or would lie."""
+    there = next(p for p in (path, *path.parents) if p.exists())
+    usage = shutil.disk_usage(there)
+    return Disk(there.stat().st_dev, usage.total, usage.free)
 
 
 class Allowance:
-    """What is allowed now, in this process."""
+    """The limits of this process; the loop asks, and transfers tell in their threads how much is to come."""
 
     def __init__(
         self,
         settings: TransfersSettings,
         timing: Timing,
         local: Callable[[float], time.struct_time] = time.localtime,
-        usage: Callable[[Path], tuple[int, int]] | None = None,
+        disk: Callable[[Path], Disk] = disk_of,
     ) -> None:
         self.settings = settings
-        self.upload = Ceiling(settings.upload, timing)
-        self.download = Ceiling(settings.download, timing)
-        self._timing, self._local, self._usage = timing, local, usage or disk_usage
-
-    @property
-    def streams(self) -> int:
-        """How many transfers may run at once."""
-        return self.settings.streams
-
-    @property
-    def paced(self) -> bool:
-        """Tell whether a transfer may be slow for a reason that is not the server's."""
-        return bool(self.settings.upload or self.settings.download)
+        self.up = Ceiling(settings.upload, timing.clock, timing.sleep)
+        self.down = Ceiling(settings.download, timing.clock, timing.sleep)
+        self._timing, self._local, self._disk = timing, local, disk
+        self._to_come: dict[Hashable, tuple[int, int]] = {}
 
     def look(self, outputs: Path) -> Limits:
         """Return what is allowed now to a folder with these outputs."""
-        sending, change = self._sending()
-        settings = self.settings
-        return Limits(
-            sending=sending,
-            changes_at=change,
-            hours=_hours_text(settings.hours) if settings.hours else "",
-            room=self._room(outputs),
-            free=settings.free,
-            upload=settings.upload,
-            download=settings.download,
-            streams=settings.streams,
-        )
+        sending, change = self._hours()
+        return Limits(self.settings, sending, change, self._room(outputs)[1])
 
-    def _sending(self) -> tuple[bool, float | None]:
+    def take(self, whose: Hashable, action: do.Action, outputs: Path) -> bool:
+        """Tell whether an action may begin now; where it does, its bytes are no other's room."""
+        if isinstance(action, do.SENDS):
+            return self._hours()[0]
+        if not (isinstance(action, do.FetchResult) and self.settings.free):
+            return True
+        disk, room = self._room(outputs)
+        if action.size <= room:
+            self._to_come[whose] = (disk, action.size)
+        return action.size <= room
+
+    def came(self, whose: Hashable, left: int) -> None:
+        """Take in how many bytes of a result are still to come. May be called in any thread."""
+        if taken := self._to_come.get(whose):
+            self._to_come[whose] = (taken[0], left)
+
+    def ended(self, whose: Hashable) -> None:
+        """Take in that nothing more comes of it."""
+        self._to_come.pop(whose, None)
+
+    def _hours(self) -> tuple[bool, float | None]:
         """Tell whether files may be sent now, and when that is to be looked at again (monotonic s)."""
         if self.settings.hours is None:
             return True, None
@@ -102,21 +88,13 @@ class Allowance:
         left = ((end if sending else begin) - minute) % _DAY * 60
         return sending, self._timing.clock() + min(left, LOOK_AGAIN)
 
-    def _room(self, outputs: Path) -> float:
-        """Return the bytes that may come onto the disk of outputs/; what cannot be asked sets no limit."""
-        with suppress(OSError):
-            if self.settings.free:
-                total, free = self._usage(outputs)
-                return free - total * self.settings.free
-        return float("inf")
-
-
-def disk_usage(path: Path) -> tuple[int, int]:
-    """Return the bytes of a disk, and those free, on which a folder lies or would lie."""
-    there = next(p for p in (path, *path.parents) if p.exists())
-    usage = shutil.disk_usage(there)
-    return usage.total, usage.free
-
-
-def _hours_text(hours: tuple[int, int]) -> str:
-    return "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in hours)
+    def _room(self, outputs: Path) -> tuple[int, float]:
+        """Return a disk and the bytes that may come onto it; one that cannot be asked sets no limit."""
+        try:
+            disk = self._disk(outputs) if self.settings.free else Disk(0, 0, 0)
+        except OSError:
+            disk = Disk(0, 0, 0)
+        if not disk.size:  # what is mounted oddly says so, too
+            return disk.device, float("inf")
+        coming = sum(left for on, left in self._to_come.copy().values() if on == disk.device)
+        return disk.device, disk.free - disk.size * self.settings.free - coming
