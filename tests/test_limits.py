@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.lab.bench import Bench, Study
+from tests.lab.mounts import small_disk
+from tests.lab.served import SETTINGS as STUDY
+from tests.lab.served import Caller, Served
 from tests.lab.statuses import status
 from tests.test_dispatch import AtOnce
 from vipsync import actions as do
@@ -24,7 +29,7 @@ from vipsync.model import (
     TransfersSettings,
     VipPath,
 )
-from vipsync.run.dispatch import AHEAD, QUESTIONS, Done, Lanes, Workers, has_share
+from vipsync.run.dispatch import AHEAD, QUESTIONS, Done, Lanes, Serial, Workers, has_share
 from vipsync.run.limits import Allowance, Disk, disk_of
 from vipsync.run.reconciler import Work
 from vipsync.run.timing import Timing
@@ -264,7 +269,7 @@ def test_nothing_is_sent_outside_the_hours_while_results_come(bench: Bench) -> N
     """What runs is followed, and its results come; new files wait, and it is said until when."""
     study = bench.study(**{f"s{number:02}": "x" for number in range(3)})
     bench.until(lambda: len(study.state.executions) == 1)
-    begin = _minute(bench, hours=3)
+    begin = _minute(bench, hours=1)
     bench.transfers = TransfersSettings(hours=(begin, begin + 60), free=0.0)
     bench.restart()
     study.drop(late="a new signal")
@@ -275,7 +280,7 @@ def test_nothing_is_sent_outside_the_hours_while_results_come(bench: Bench) -> N
     assert study.says(f"Files wait until {begin // 60:02}:{begin % 60:02} to be sent")
     assert status(study).exit_code == 0
     assert "wait" in status(study).sentence
-    bench.run(3.2 * 3600)
+    bench.run(1.1 * 3600)
     assert len(study.outputs()) == 4
     assert not study.says("Files wait")
 
@@ -361,6 +366,94 @@ def test_without_a_file_nothing_is_held_back(tmp_path: Path) -> None:
     """No hours, no ceiling, no share of the disk."""
     limits = Allowance(UNLIMITED, Timing()).look(tmp_path)
     assert (limits.sending, limits.room, limits.changes_at) == (True, float("inf"), None)
+
+
+# two folders, the commands, and a VIP on a real port
+
+
+CONFIG = 'folders = ["{root}/share"]\n[transfers]\nfree = "{free}"\n'
+
+
+def _two(served: Served, free: str = "0%") -> tuple[list[Path], Path]:
+    """Make two folders, and the vipsync.toml that names them."""
+    names = ("one", "two")
+    studies = [
+        served.study(f"share/{name}", STUDY.replace("{name}", name), a="x") for name in names
+    ]
+    config = served.root / "vipsync.toml"
+    config.write_text(CONFIG.format(root=served.root, free=free))
+    return studies, config
+
+
+def _said(studies: Iterable[Path], words: str) -> list[bool]:
+    return [words in (study / "STATUS.txt").read_text() for study in studies]
+
+
+def _results(studies: Iterable[Path]) -> list[int]:
+    found = (study.glob("outputs/*/*") for study in studies)
+    return [sum(path.suffix != ".json" for path in paths) for paths in found]
+
+
+def test_the_hours_of_vipsync_toml_hold_for_all_its_folders(served: Served, call: Caller) -> None:
+    """Outside them nothing goes up, and STATUS.txt says when; without them it all goes."""
+    studies, config = _two(served)
+    begin = (time.localtime().tm_hour + 3) % 24
+    without = config.read_text()
+    config.write_text(f'{without}hours = "{begin:02}:00-{begin:02}:59"\n')
+    assert call("--config", config, "run", "--once").code == 0
+    assert served.launches() == 0
+    assert _said(studies, f"Files wait until {begin:02}:00 to be sent") == [True, True]
+    config.write_text(without)
+    assert call("--config", config, "run", "--once").code == 0
+    assert served.launches() == 2
+    assert _said(studies, "Files wait") == [False, False]
+
+
+def test_on_a_disk_that_is_nearly_full_results_wait_for_room(served: Served, call: Caller) -> None:
+    """A real disk at 3 % free: two folders' results stay on VIP, and come when it has room."""
+    disk = served.root / "share"
+    disk.mkdir()
+    with small_disk(disk, "128m"):
+        studies, config = _two(served, "5%")
+        filler = disk / "filler"
+        usage = disk_of(disk)
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, int(usage.free - 0.03 * usage.size))
+        assert call("--config", config, "run", "--once").code == 3
+        assert served.launches() == 2
+        assert _results(studies) == [0, 0]
+        assert _said(studies, "5 % of the disk of outputs/ stay free") == [True, True]
+        filler.unlink()
+        assert call("--config", config, "run", "--once").code == 0
+        assert min(_results(studies)) > 0
+        assert _said(studies, "stay free") == [False, False]
+
+
+class _Noting(Serial):
+    """Carries out work at once, and notes when files were on their way."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock, self.sent = clock, list[tuple[float, float]]()
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Carry one piece of work out."""
+        began = self.clock.now()
+        super().submit(work, done)
+        if isinstance(work.action, do.SENDS):
+            self.sent.append((began, self.clock.now()))
+
+
+def test_two_folders_share_one_ceiling(tmp_path: Path) -> None:
+    """What both send over more than half a minute is the ceiling's, within five per cent."""
+    bench = Bench(tmp_path, transfer_poll=0.0)
+    bench.executor = noting = _Noting(bench.clock)
+    bench.transfers = TransfersSettings(upload=100e3, free=0.0)
+    for name in ("one", "two"):
+        bench.study(name, **{f"s{number}": f"{number}" * 200_000 for number in range(10)})
+    bench.until(lambda: len(noting.sent) == 20)
+    (began, _), (_, ended) = noting.sent[0], noting.sent[-1]
+    assert ended - began == pytest.approx(20 * 200_000 / 100e3, rel=0.05)
+    bench.close()
 
 
 # what is said

@@ -17,6 +17,9 @@ STOPS_WITHIN = 0.1
 _PIECES = 64
 _SMALLEST = 4096
 
+_SHORTEST = 0.001
+"""Seconds for which nobody waits; what a clock cannot show would be waited for without end."""
+
 
 class Ceiling:
     """A token bucket: each transfer asks for one piece at a time, in turn, so that all get the same.
@@ -43,6 +46,6 @@ class Ceiling:
         with self._lock:
             mine = max(self._next, self._clock() - BURST) + size / self._rate
             self._next = mine
-        while (left := mine - self._clock()) > 0:
+        while (left := mine - self._clock()) > _SHORTEST:
             stop()
             self._sleep(min(left, STOPS_WITHIN))
