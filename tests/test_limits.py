@@ -91,30 +91,19 @@ def test_a_stop_ends_a_transfer_that_waits() -> None:
     assert clock.now() < began + 2.0
 
 
-def test_transfers_share_a_ceiling_alike() -> None:
-    """Each gets one piece in turn, whichever thread asks."""
-    ceiling, passed = Ceiling(4e6), [0, 0, 0, 0]
-    done = threading.Event()
+def test_pieces_pass_in_the_order_of_asking() -> None:
+    """Whoever asks gets its turn after those that asked before, and not after what they ask next."""
+    clock = ManualClock()
+    ceiling, began = Ceiling(1e6, clock.now, clock.sleep), clock.now()
 
     def stop() -> None:
-        if done.is_set():
-            raise Stopped
+        raise Stopped
 
-    def transfer(number: int) -> None:
-        while sum(passed) < 40:
-            try:
-                ceiling(50_000, stop)
-            except Stopped:
-                return
-            passed[number] += 1
-        done.set()
-
-    threads = [threading.Thread(target=transfer, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(passed) - min(passed) <= 2
+    for _ in range(3):
+        with pytest.raises(Stopped):
+            ceiling(100_000, stop)
+    ceiling(100_000, _go_on)
+    assert clock.now() - began == pytest.approx(0.4, abs=0.01)
 
 
 # lanes and shares
@@ -174,15 +163,15 @@ def test_an_account_leaves_each_other_one_its_share(
 
 
 class _Dripping:
-    """An executor in which what one portal is asked never ends."""
+    """An executor in which transfers of a kind never end for one folder."""
 
-    def __init__(self, drips: str) -> None:
-        self.drips, self.held = drips, list[Work]()
+    def __init__(self, drips: str, *kinds: type) -> None:
+        self.drips, self.kinds, self.held = drips, kinds, list[Work]()
         self._inner = AtOnce()
 
     def submit(self, work: Work, done: Done) -> None:
-        """Hold the work of one session for ever; carry the others' out."""
-        if work.session.folder.root.name == self.drips and isinstance(work.action, do.TRANSFERS):
+        """Hold such work for ever; carry all other out."""
+        if work.session.folder.root.name == self.drips and isinstance(work.action, self.kinds):
             self.held.append(work)
         else:
             self._inner.submit(work, done)
@@ -194,7 +183,7 @@ AT = 'pipeline_id = "spectrum/1"\nportal = "https://PORTAL.test"\n[input_setting
 
 def test_a_portal_that_drips_keeps_nobody_else_waiting(bench: Bench) -> None:
     """While none of its transfers ends, another portal's folder comes to its results."""
-    bench.executor = dripping = _Dripping("slow")
+    bench.executor = dripping = _Dripping("slow", *do.TRANSFERS)
     signals = {f"s{number:02}": "x" for number in range(30)}
     for name in ("slow", "well"):
         bench.study(name, AT.replace("PORTAL", name), **signals)
@@ -202,6 +191,40 @@ def test_a_portal_that_drips_keeps_nobody_else_waiting(bench: Bench) -> None:
     bench.until(lambda: len(well.outputs()) >= len(signals))
     assert len(dripping.held) == MOST_TRANSFERS - MOST_TRANSFERS // 4
     assert not slow.outputs()
+
+
+def test_slow_files_on_their_way_up_keep_no_result_waiting(bench: Bench) -> None:
+    """Below a ceiling, as many files as there are streams never leave nothing for what comes down."""
+    bench.executor = dripping = _Dripping("big", *do.SENDS)
+    bench.transfers = TransfersSettings(upload=5e6, free=0.0)
+    runs = bench.study("runs", a="x")
+    bench.until(lambda: runs.state.executions)
+    bench.study("big", **{f"s{number:02}": "x" for number in range(30)})
+    bench.until(runs.outputs)
+    assert len(dripping.held) == 6
+
+
+@pytest.mark.parametrize("upload", [0.0, 5e6])
+def test_small_files_need_not_wait_for_all_big_ones(bench: Bench, upload: float) -> None:
+    """Of four that are on their way up one is small, below a ceiling too."""
+    bench.executor = dripping = _Dripping("study", *do.SENDS)
+    bench.transfers = TransfersSettings(upload=upload, free=0.0)
+    bench.study(**{f"s{number:02}": "x" * number for number in range(1, 31)})
+    bench.until(lambda: len(dripping.held) >= 6)
+    sizes = [w.action.state.size for w in dripping.held if isinstance(w.action, do.SENDS)]
+    assert (30 in sizes, 1 in sizes) == (True, True)
+
+
+def test_nothing_overtakes_a_decision(bench: Bench) -> None:
+    """What cannot begin yet keeps back what was planned to follow a decision behind it."""
+    study = bench.study(a="x")
+    bench.rest()
+    session, planned = study.session, (FETCH, do.WriteMarker(), do.Poll("workflow"))
+    session.queue.extend(planned)
+    assert session.next_work(but=do.TRANSFERS) is None
+    assert tuple(session.queue) == planned
+    assert session.next_work(from_end=True, but=(do.Poll, *do.TRANSFERS)) is None
+    assert tuple(session.queue) == planned
 
 
 def test_eight_transfers_run_at_once_and_questions_beside_them() -> None:

@@ -162,6 +162,15 @@ class Lanes:
             (do.FetchResult,) if down >= self.down else ()
         )
 
+    def biggest_next(self, firsts: Sequence[do.Action], closed: tuple[type, ...]) -> bool:
+        """Tell whether the next comes from the beginning, as these did: three of four, and of each direction."""
+        lanes = ((do.TRANSFERS, self.most), (do.SENDS, self.up), ((do.FetchResult,), self.down))
+        return all(
+            4 * sum(isinstance(action, kinds) for action in firsts) < 3 * min(MOST_TRANSFERS, lane)
+            for kinds, lane in lanes
+            if lane > 3 and not set(closed).issuperset(kinds)
+        )
+
     def slow(self, action: do.Action) -> bool:
         """Tell whether a ceiling sets the pace of this transfer, and not the server."""
         sends = isinstance(action, do.SENDS)
@@ -237,7 +246,8 @@ class Dispatch:
         Of four, three come from the beginning of the queue, where the biggest transfers are, so that
         no long tail remains; one from its end, so that small ones need not wait for all big ones.
         """
-        first = 4 * sum(errand.first for errand in self._under_way) < 3 * MOST_TRANSFERS
+        firsts = [errand.work.action for errand in self._under_way if errand.first]
+        first = self._lanes.biggest_next(firsts, closed)
         work = session.next_work(from_end=not first, but=closed)
         if work is None:
             return False
