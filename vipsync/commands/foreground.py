@@ -17,11 +17,13 @@ from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
+from vipsync.model import UNLIMITED, TransfersSettings
 from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
 from vipsync.run.account import Connect
 from vipsync.run.folder_logs import FolderLogs
+from vipsync.run.limits import Allowance
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
@@ -49,8 +51,9 @@ class Run:
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
         alerts: FolderAlerts | None = None,
+        transfers: TransfersSettings = UNLIMITED,
     ) -> None:
-        self._named_now = renamed
+        self._named_now, timing = renamed, Timing()
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
             directories,
@@ -63,6 +66,8 @@ class Run:
             gone=self._forget,
             renamed=self._renamed,
             looked=self._supervision.looked,
+            timing=timing,
+            allowance=Allowance(transfers, timing),
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories

@@ -11,7 +11,7 @@ from vipsync.commands.check import worst
 from vipsync.commands.context import Context, machine_folders
 from vipsync.errors import VipsyncError
 from vipsync.folder.search import find_sessions
-from vipsync.model import FileState, MachineSettings, TransfersSettings
+from vipsync.model import FileState, MachineSettings
 from vipsync.status.status import Finding, count
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,6 @@ def _checked(context: Context) -> Iterator[Finding]:
         yield Finding("settings", error.message, error.remedy, error.exit_code)
         return
     yield Finding("settings", f"{context.machine_file} can be read.")
-    yield from _without_effect(context.machine())
     for folder in folders:
         yield _found(folder)
     yield from _alerts(context)
@@ -75,13 +74,6 @@ def _alerts(context: Context) -> Iterator[Finding]:
     if to:
         names = ", ".join(receiver.name for receiver in to)
         yield Finding("notify", f"alerts go to {names}.", "`vipsync notify --test` sends one.")
-
-
-def _without_effect(settings: MachineSettings) -> Iterator[Finding]:
-    """Name the sections that are set, but that this version does not act on yet."""
-    if settings.transfers != TransfersSettings():
-        text = "[transfers] is read, but has no effect in this version."
-        yield Finding("transfers", text, "Do not rely on it yet.", 1)
 
 
 def _found(folder: Path) -> Finding:

@@ -69,7 +69,15 @@ def _run(
     ordered = sorted(directories, key=lambda d: d in missing)
     of_machine = means_the_machine(context, named)
     renamed = Renaming(context) if of_machine else lambda: None
-    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed, alerts)
+    work = Run(
+        ordered,
+        context.connect,
+        context.reporter,
+        context.overrides,
+        renamed,
+        alerts,
+        context.transfers(),
+    )
     if once:
         return worst(
             [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]
@@ -107,7 +115,13 @@ def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure:
 
 
 def _asker(context: Context, folders: Sequence[SessionFolder]) -> Asker:
-    return Asker(folders, context.connect, context.reporter, context.overrides)
+    return Asker(
+        folders,
+        context.connect,
+        context.reporter,
+        context.overrides,
+        transfers=context.transfers,
+    )
 
 
 def finish(
