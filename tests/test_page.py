@@ -237,7 +237,7 @@ def test_a_button_leaves_the_request_that_its_command_leaves(
     (request,) = asked(study)
     assert (request.command, request.cases, dict(request.options)) == (command, (), options)
     text = page.get(page.of(study)).text
-    assert f"<code>vipsync run {study}</code> does it" in text
+    assert f"<code>vipsync run &#39;{study}&#39;</code> does it" in text
 
 
 def test_a_wish_that_is_not_offered_is_not_carried_out(page: Paged, study: Path) -> None:

@@ -79,18 +79,23 @@ class Paged:
         return self.get(f"/?token={self.access.token}")
 
     def ask(
-        self, root: Path, wish: str, form: Mapping[str, str] | None = None, **headers: str
+        self,
+        root: Path,
+        wish: str,
+        form: Mapping[str, str] | None = None,
+        what: str = "folder",
+        **headers: str,
     ) -> TestResponse:
         """Press a button, as a browser does; `form` and `headers` say what is not as it should be."""
         self.now += 10.0
         sent = {"Host": f"127.0.0.1:{PORT}", "Origin": ORIGIN}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = {"word": self.access.form_word, "wish": wish, **(form or {})}
-        return self.browser.post(f"/folder/{key_of(root)}/ask", data=data, headers=sent)
+        return self.browser.post(f"/{what}/{key_of(root)}/ask", data=data, headers=sent)
 
-    def of(self, root: Path, *parts: str) -> str:
-        """Return the address of something of a folder."""
-        return "/".join(("", "folder", key_of(root), *parts))
+    def of(self, root: Path, *parts: str, what: str = "folder") -> str:
+        """Return the address of something of a folder or station."""
+        return "/".join(("", what, key_of(root), *parts))
 
 
 def asked(root: Path) -> list[Request]:

@@ -110,7 +110,7 @@ async function ask(event) {
   }
   for (const part of form.querySelectorAll("details")) part.open = false;
   for (const button of form.querySelectorAll("button")) button.disabled = false;
-  before.delete("ask");
+  before.delete(form.closest("[data-live]")?.id);
   tag = null;
   look();
 }
