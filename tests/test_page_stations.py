@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.lab.bench import Bench
-from tests.lab.pages import Paged
+from tests.lab.pages import Paged, tell_station
 from tests.lab.stations import station
 from vipsync.page.looking import key_of
 from vipsync.station.folder import StationFolder
@@ -35,17 +34,9 @@ def told(tmp_path: Path) -> Path:
         StudyReport("3fa2c1", StudyState.INCOMPLETE, "*T1* did not come", can=("complete", "skip")),
         StudyReport("S0002", StudyState.HELD, "late", "Say so.", asks=True, can=("take-late",)),
     )
-    return tell(root, StationStatus(str(root), root.name, "Needs you: S0002.", reports, 1.8e9, 3))
-
-
-def tell(root: Path, status: StationStatus) -> Path:
-    """Write down what is said of a station, as the process that holds it does."""
-    folder = StationFolder(root)
-    folder.sessions.mkdir(parents=True, exist_ok=True)
-    folder.own.hidden.mkdir(exist_ok=True)
-    folder.settings.write_text(f'[station]\nexports = ["{root.parent}/export"]\n')
-    folder.report.write_bytes(msgspec.json.encode(status))
-    return root
+    return tell_station(
+        root, StationStatus(str(root), root.name, "Needs you: S0002.", reports, 1.8e9, 3)
+    )
 
 
 def entered(*roots: Path) -> Paged:
@@ -58,7 +49,7 @@ def entered(*roots: Path) -> Paged:
 def studies_on(page: Paged, root: Path, query: str = "") -> list[str]:
     """Return the studies of a station in the order in which the page has them."""
     text = page.get(page.of(root, what="station") + query).text
-    return re.findall(r'<tr><th scope="row">(?:<a [^>]*>)?(\w+)', text)
+    return re.findall(r'<tr [^>]*><th scope="row">(?:<a [^>]*>)?(\w+)', text)
 
 
 def buttons(page: Paged, root: Path) -> set[str]:
@@ -233,7 +224,7 @@ def test_hostile_words_of_a_station_are_words(tmp_path: Path, name: str) -> None
     root = tmp_path / "scanner"
     report = StudyReport(name, StudyState.HELD, name, name, f"sessions/{name}", 1e30, can=(name,))
     sentence = f"Stopped: {tmp_path}/export is not there. {name}"
-    tell(root, StationStatus(name, name, sentence, (report,)))
+    tell_station(root, StationStatus(name, name, sentence, (report,)))
     page = entered(root)
     for path in ("/", page.of(root, what="station")):
         text = page.get(path).text

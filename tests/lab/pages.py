@@ -17,6 +17,8 @@ from vipsync.page.looking import Folders, key_of
 from vipsync.page.security import Access
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
+from vipsync.station.folder import StationFolder
+from vipsync.station.steps import StationStatus
 from vipsync.status.status import ExecutionReport, Status
 
 PORT = 8484
@@ -54,6 +56,16 @@ def tell(root: Path, status: Status) -> Path:
     folder = SessionFolder(root)
     folder.requests.mkdir(parents=True, exist_ok=True)
     (root / "outputs").mkdir(exist_ok=True)
+    folder.report.write_bytes(msgspec.json.encode(status))
+    return root
+
+
+def tell_station(root: Path, status: StationStatus) -> Path:
+    """Write down what is said of a station, as the process that holds it does."""
+    folder = StationFolder(root)
+    folder.sessions.mkdir(parents=True, exist_ok=True)
+    folder.own.hidden.mkdir(exist_ok=True)
+    folder.settings.write_text(f'[station]\nexports = ["{root.parent}/export"]\n')
     folder.report.write_bytes(msgspec.json.encode(status))
     return root
 

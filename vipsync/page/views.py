@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -122,6 +122,18 @@ def tally_bar(found: Iterable[Tally]) -> tuple[Piece, ...]:
 def job_bar(execution: ExecutionReport) -> tuple[Piece, ...]:
     """Return how the jobs of an execution stand, as a bar."""
     return bar((_JOB_TONES.get(state, Tone.IDLE), n) for state, n in execution.jobs.items())
+
+
+def owners_of(status: Status, paths: Iterable[str]) -> dict[str, str]:
+    """Return the case of each file of results, by its path below outputs/."""
+    cases: dict[str, str] = {str(path): case.id for case in status.cases for path in case.results}
+    return {path: cases[place] for path in paths for place in _and_above(path) if place in cases}
+
+
+def _and_above(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def asking(status: Status) -> list[Notice]:

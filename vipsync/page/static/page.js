@@ -26,11 +26,23 @@ function times() {
   }
 }
 
+// The ids of what the keyboard is on, and of all around it: what was pressed may be gone afterwards.
+function path(part, top) {
+  const ids = [];
+  for (; part && part !== top; part = part.parentElement) if (part.id) ids.push(part.id);
+  return ids;
+}
+
+function focusOn(ids) {
+  const there = ids.map((id) => document.getElementById(id));
+  there.find((part) => part?.checkVisibility())?.focus({ preventScroll: true });
+}
+
 // What a person has opened, and where the keyboard is, stays as it is.
 function takeOver(old, fresh) {
   const open = new Map();
   for (const part of old.querySelectorAll("details[id]")) open.set(part.id, part.open);
-  const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
+  const focus = old.contains(document.activeElement) ? path(document.activeElement, old) : [];
   const scrolled = [...old.querySelectorAll(".scroll")].map((part) => part.scrollLeft);
   old.replaceChildren(...fresh.childNodes);
   for (const name of ["hidden", "class"])
@@ -39,7 +51,7 @@ function takeOver(old, fresh) {
   for (const part of old.querySelectorAll("details[id]"))
     if (open.has(part.id)) part.open = open.get(part.id);
   old.querySelectorAll(".scroll").forEach((part, n) => { part.scrollLeft = scrolled[n] || 0; });
-  if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  focusOn(focus);
 }
 
 const before = new Map();
@@ -98,6 +110,7 @@ async function ask(event) {
   if (form.method !== "post") return;
   event.preventDefault();
   const body = new URLSearchParams(new FormData(form, event.submitter));
+  const focus = path(event.submitter, form); // a button that is off has none
   for (const button of form.querySelectorAll("button")) button.disabled = true;
   try {
     const answer = await fetch(form.action, { method: "POST", body, cache: "no-store" });
@@ -110,6 +123,7 @@ async function ask(event) {
   }
   for (const part of form.querySelectorAll("details")) part.open = false;
   for (const button of form.querySelectorAll("button")) button.disabled = false;
+  focusOn(focus);
   before.delete(form.closest("[data-live]")?.id);
   tag = null;
   look();
