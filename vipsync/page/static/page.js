@@ -34,8 +34,10 @@ function path(part, top) {
 }
 
 function focusOn(ids) {
-  const there = ids.map((id) => document.getElementById(id));
-  there.find((part) => part?.checkVisibility())?.focus({ preventScroll: true });
+  for (const id of ids) {
+    document.getElementById(id)?.focus({ preventScroll: true });
+    if (document.activeElement.id === id) return; // what is hidden, or takes no focus, is passed over
+  }
 }
 
 // What a person has opened, and where the keyboard is, stays as it is.
