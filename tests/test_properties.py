@@ -25,7 +25,7 @@ from vipsync.rows import Changes, Phase, Stage
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "25"))
 """Worlds for each property; a night's run takes thousands."""
 
-WORLDS = 20_000
+WORLDS = 4_000
 """Worlds drawn by seeds in every run; `python -m tests.planner` lives a million."""
 
 FATES = st.lists(
