@@ -137,7 +137,7 @@ def test_a_new_file_starts_only_its_own_case(sim: Simulation, name: str) -> None
 
 @pytest.mark.timeout(1200)
 def test_random_worlds_keep_every_promise() -> None:
-    """Twenty thousand stories, disturbed on both sides, each come to rest in at most 50 rounds."""
+    """Thousands of stories, disturbed on both sides, each come to rest in at most 50 rounds."""
     found = list(planner.run(range(WORLDS), jobs=os.cpu_count() or 1))
     assert not found, "\n".join(["repeat one with `python -m tests.planner 1 SEED`:", *found])
 
