@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.lab.bench import Bench, Study
+from tests.lab.browser import chromium
 from tests.lab.findings import findings
 from vipsync.model import ExecutionStatus, RelPath
 from vipsync.results.facts import Description, Facts, File, Piece, Run, Shown
@@ -20,7 +21,6 @@ from vipsync.results.page import FULL, Seen, page
 from vipsync.results.tables import Table
 from vipsync.rows import Followed
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;"
 
 
@@ -167,24 +167,20 @@ def test_thousands_of_cases_are_a_list_after_the_first() -> None:
 # in a browser
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return a real browser."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
-@pytest.fixture
-def study(bench: Bench) -> Study:
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     """Return a session with spectra, PDFs, tables, volumes, and two jobs that failed."""
-    made = findings(bench)
-    bench.rest()
-    return made
+    with closing(Bench(tmp_path_factory.mktemp("results"))) as bench:
+        made = findings(bench)
+        bench.rest()
+        yield made
 
 
 def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> tuple[Any, Any]:
