@@ -147,6 +147,8 @@ def test_random_worlds_keep_every_promise() -> None:
     [
         pytest.param(455773, id="four executions in turn after one in doubt, then the end"),
         pytest.param(35604, id="a launch is asked for when there are no files any more"),
+        pytest.param(35640, id="what is cancelled waits for a file that may not go"),
+        pytest.param(90114, id="what is asked for waits for a file that may not go"),
     ],
 )
 def test_a_world_that_once_ended_badly_keeps_every_promise(seed: int) -> None:
