@@ -406,6 +406,19 @@ def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: 
     return _act(context, "cancel", words, which, sure=yes)
 
 
+@vipsync.command(epilog=_examples("vipsync forget my-study"))
+@click.argument("words", metavar="[DIR]... [RESULT]...", nargs=-1)
+@SURE
+@click.pass_obj
+def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
+    """Ask no more for results that you deleted here.
+
+    Only what VIP no longer has, either, is forgotten: all of it, or the results that you name.
+    """
+    named = commands.named.folders_and_cases(context, words)
+    return commands.run.forget(context, named, sure=yes)
+
+
 def _decide(
     context: Context, folders: tuple[Path, ...], command: str, done: str, *, sure: bool
 ) -> int:

@@ -580,6 +580,7 @@ class Command(StrEnum):
     CANCEL = "cancel"
     FINISH = "finish"
     KEEP = "finish --cancel"
+    FORGET = "forget"
 
 
 class Request(Struct, frozen=True):

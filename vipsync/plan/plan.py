@@ -21,6 +21,7 @@ from vipsync.plan.finishing import (
     plan_older_ledger,
     plan_set_aside,
 )
+from vipsync.plan.gone import say_gone
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.named_files import plan_looks
 from vipsync.plan.privacy import holds_up, plan_judging_the_rest, say_barred
@@ -45,6 +46,7 @@ def plan(snapshot: Snapshot) -> Plan:
     draft = Draft(snapshot)
     index = index_cases(snapshot)
     _say_troubles(draft, index)
+    say_gone(draft)
     todo = plan_requests(draft, index)
     plan_older_ledger(draft)
     if snapshot.settings_error:
