@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.lab.builders import (
@@ -16,12 +18,14 @@ from tests.lab.builders import (
     there,
 )
 from vipsync import actions as do
-from vipsync.model import ExecutionStatus, Job, RelPath, replace
+from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, replace
+from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.rows import JobLog, Row, Session
-from vipsync.status.status import status_of
+from vipsync.status.status import at_place, status_of
 
 AB = {"a.dat": "one", "b.dat": "three"}
+MANUAL = replace(snapshot().settings, launch=LaunchSettings("manual"))
 READY, READY_B = there("a.dat", "one"), there("b.dat", "three")
 JOBS = (Job(1, "COMPLETED", 0), Job(2, "RUNNING"), Job(3, "QUEUED"), Job(4, "RUNNING"))
 
@@ -81,6 +85,20 @@ def test_a_folder_whose_files_are_only_sent_says_how_many_are_on_vip(
         *rows, session=session, files=files, settings=UPLOAD_ONLY, memory=memory({"a.dat": 3})
     )
     assert status_of(moment, plan(moment), "/s").sentence.endswith(sentence)
+
+
+@pytest.mark.parametrize("folder", ["/data/my study", "/data/it's"])
+def test_advice_is_a_command_to_copy(folder: str) -> None:
+    """It names the folder, as a shell reads it, wherever it is given."""
+    moment = snapshot(files={"a.dat": "one"}, settings=MANUAL, memory=memory({"a.dat": 3}))
+    status = status_of(moment, plan(moment), folder)
+    command = f"`vipsync launch {shlex.quote(folder)}`"
+    assert command in status.sentence
+    assert [case.reason for case in status.cases] == [f"{command} starts it"]
+    told = Notice(Level.PERSON, "outputs", "See `vipsync why PATH`.", "`vipsync forget DIR`, DIR")
+    placed = at_place(told, folder)
+    assert placed.remedy == f"`vipsync forget {shlex.quote(folder)}`, DIR"
+    assert placed.text == told.text
 
 
 @pytest.mark.parametrize(("full_at", "starting"), [(None, 1), (NOW - 31, 0), (NOW - 3600, 0)])

@@ -21,6 +21,7 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.act.listing import list_results
 from vipsync.act.named_files import look_for_files
+from vipsync.act.pipeline import definition
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
@@ -112,7 +113,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.Decide():
             return do.Done()
         case do.FetchPipeline():
-            return do.PipelineFetched(json.dumps(tools.vip.descriptor(action.pipeline_id)))
+            return do.PipelineFetched(json.dumps(definition(tools.vip, action.pipeline_id)))
         case do.LookAtHome():
             return _look_at_home(action, tools)
         case do.Open() | do.WriteMarker():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vipsync.act.pipeline import nearest
 from vipsync.client.connection import portal_address
 from vipsync.client.vip_client import VipClient
 from vipsync.commands import init as commands_init
@@ -89,9 +90,11 @@ def pipelines(context: Context, pattern: str) -> int:
     part = pattern.lower()
     found = exact or [p for p in every if part in f"{p.pipeline_id} {p.name}".lower()]
     if not found:
+        near = nearest(pattern, (p.pipeline_id for p in every))
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise PipelineUnavailable(
             f"No pipeline of this account matches {pattern}.",
-            "`vipsync pipelines` lists them; others need a group, which you join on the portal.",
+            f"{hint}`vipsync pipelines` lists them; others need a group, which you join on the portal.",
         )
     if len(found) == 1:
         context.reporter.pipeline(commands_init.describe(client, found[0].pipeline_id))

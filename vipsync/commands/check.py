@@ -11,7 +11,7 @@ from vipsync.cases.advice import PackingAdvice, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Settings, replace
-from vipsync.names import folder_words, home_of
+from vipsync.names import folder_words, home_of, placed
 from vipsync.plan.draft import Level
 from vipsync.plan.privacy import PRIVACY, Gate, Send
 from vipsync.rows import Phase
@@ -52,7 +52,7 @@ def check(
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
-    yield from _masked(looked, _looked_at(looked, client))
+    yield from _masked(looked, _looked_at(looked, client), folder)
 
 
 def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
@@ -65,13 +65,18 @@ def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     yield from _notices(looked)
 
 
-def _masked(looked: Preview, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield findings in which no name of a file or a case names somebody."""
+def _masked(
+    looked: Preview, findings: Iterable[Finding], folder: SessionFolder
+) -> Iterator[Finding]:
+    """Yield findings in which no name of a file or a case names somebody, and advice names the folder."""
     masked = Gate(looked.snapshot).masked
     for found in findings:
-        details = tuple(map(masked, found.details))
         yield replace(
-            found, subject=masked(found.subject), text=masked(found.text), details=details
+            found,
+            subject=masked(found.subject),
+            text=placed(masked(found.text), folder.root),
+            remedy=placed(found.remedy, folder.root),
+            details=tuple(map(masked, found.details)),
         )
 
 
@@ -250,9 +255,9 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 # the plan
 
 
-def planned(looked: Preview) -> Iterator[Finding]:
+def planned(looked: Preview, folder: SessionFolder) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
-    yield from _masked(looked, _planned(looked))
+    yield from _masked(looked, _planned(looked), folder)
 
 
 def _planned(looked: Preview) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from vipsync.act.pipeline import definition
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.disk.own_files import OwnFiles
@@ -45,7 +46,7 @@ class Made(Struct, frozen=True):
 
 def describe(client: VipClient, pipeline_id: str) -> Descriptor:
     """Return a pipeline's definition as VIP gives it."""
-    return parse_descriptor(client.descriptor(pipeline_id), pipeline_id)
+    return parse_descriptor(definition(client, pipeline_id), pipeline_id)
 
 
 def create(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
@@ -92,7 +93,7 @@ def refuse_settings(folder: SessionFolder) -> None:
         raise FolderError(
             f"{folder.settings} is there already; nothing was changed.",
             f"Edit it, and ask `vipsync check {shell_word(folder.root)}`. "
-            "For a copied folder: `vipsync init --fresh DIR`.",
+            f"For a copied folder: `vipsync init --fresh {shell_word(folder.root)}`.",
         )
 
 

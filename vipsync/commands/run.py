@@ -26,6 +26,7 @@ from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
+from vipsync.names import placed
 from vipsync.plan.gone import forgotten
 from vipsync.report.text import printable
 from vipsync.rows import Phase
@@ -88,7 +89,9 @@ def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure:
     done = len(named.folders) - len(codes)
     if done:
         context.reporter.say(
-            f"{count(done, 'folder')}: {asked.done}" if named.several else asked.done
+            f"{count(done, 'folder')}: {asked.done}"
+            if named.several
+            else placed(asked.done, named.folders[0].root)
         )
     return worst(codes)
 

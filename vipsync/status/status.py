@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
+from vipsync.names import placed
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.privacy import Gate
@@ -148,8 +149,29 @@ def status_of(
         privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
     )
-    shown = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
-    return replace(shown, sentence=_sentence(shown, snapshot), exit_code=exit_code(notices))
+    masked = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
+    shown = _placed(masked)
+    sentence = placed(_sentence(shown, snapshot), folder)
+    return replace(shown, sentence=sentence, exit_code=exit_code(notices))
+
+
+def _placed(status: Status) -> Status:
+    """Return a status whose advice names the folder."""
+    return replace(
+        status,
+        notices=tuple(at_place(notice, status.folder) for notice in status.notices),
+        failures=tuple(replace(f, remedy=placed(f.remedy, status.folder)) for f in status.failures),
+        cases=tuple(
+            replace(c, reason=placed(c.reason, status.folder)) if "DIR" in c.reason else c
+            for c in status.cases
+        ),
+    )
+
+
+def at_place(notice: Notice, folder: object) -> Notice:
+    """Return a notice whose advice names the folder."""
+    text, remedy = placed(notice.text, folder), placed(notice.remedy, folder)
+    return replace(notice, text=text, remedy=remedy)
 
 
 def _masked(status: Status, gate: Gate) -> Status:
