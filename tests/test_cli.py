@@ -159,7 +159,7 @@ def test_a_copied_folder_is_said_to_be_one(call: Caller, served: Served) -> None
         assert said.code == 3
         assert f"{copy} is a copy of {study}" in said.out + said.err
         assert f"`vipsync init --fresh {copy}`" in said.out + said.err
-        assert "Delete ON_VIP.txt" not in said.out
+        assert "delete ON_VIP.txt" not in said.out
     assert tree(copy) == before
     assert call("status", study).code == 0
 
@@ -419,7 +419,7 @@ def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     assert call("run", "--once", study).code == 0
     asked = call("why", study / "inputs" / "a.mrui").out
     assert "Case a.mrui (signal): done" in asked
-    assert re.search(r"Sent 2\d{3}-.* UTC to /vip/Home/API/study/INPUTS/a\.mrui\.", asked)
+    assert re.search(r"Sent 2\d{3}-.* [A-Z]+ to /vip/Home/API/study/INPUTS/a\.mrui\.", asked)
     result = next((study / "outputs").glob("*/*.tgz/*"))
     assert "OUTPUTS" in call("why", result).out
     assert call("why", served.root / "elsewhere").code == 1

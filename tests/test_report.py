@@ -6,11 +6,12 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 from rich.console import Console
@@ -25,7 +26,7 @@ from vipsync.report.reporter import Reporter, Warnings
 from vipsync.report.stream import Stream
 from vipsync.run.logs import STAMP, Lines, about
 from vipsync.status.status import ExecutionReport, Finding, Status
-from vipsync.status.words import duration, status_text
+from vipsync.status.words import duration, status_text, when
 
 STATUS = Status(
     "/s",
@@ -64,7 +65,7 @@ def drawn(status: Status, *batches: Batch, width: int = 100) -> str:
 def test_the_picture_shows_transfers_executions_and_notices() -> None:
     """Size and speed, jobs by state, what needs a person, and the age of the last equal state."""
     picture = drawn(STATUS, BATCH)
-    assert "everything equal 12 s ago" in picture
+    assert "agreed with VIP 12 s ago" in picture
     assert "1 of 2 files" in picture
     assert "500.0 kB of 2.0 MB, 250.0 kB/s" in picture
     assert "scan.dat" in picture
@@ -85,8 +86,36 @@ def test_status_txt_keeps_notices_apart_from_the_time_it_was_written() -> None:
         "",
         "settings: 2 of 3 ran with older ones. Run them again.",
         "",
-        "Written 1970-01-01 00:00 UTC by vipsync on host.",
+        f"Written {when(STATUS.written)} by vipsync on host.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("Europe/Paris", "2026-07-01 14:00 CEST"), ("UTC", "2026-07-01 12:00 UTC")]
+)
+def test_times_are_those_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, zone: str, shown: str
+) -> None:
+    """With their zone, so that a colleague elsewhere is not misled."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        noon = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
+        text = status_text(replace(STATUS, written=noon), "host")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert f"Written {shown} by vipsync on host." in text
+
+
+@pytest.mark.parametrize(
+    "begun", [{"sending": 1}, {"fetching": 1}, {"since": 101.0}], ids=["sends", "fetches", "opened"]
+)
+def test_what_was_begun_since_is_not_said_to_agree_with_vip(begun: dict[str, Any]) -> None:
+    """What was confirmed is never older than what it speaks of."""
+    agreed = replace(STATUS, executions=(), sending=0, fetching=0, since=None)
+    assert "agreed with VIP" in status_text(agreed, "host")
+    assert "agreed with VIP" not in status_text(replace(agreed, **begun), "host")
 
 
 def test_the_picture_stays_within_a_narrow_terminal() -> None:

@@ -6,12 +6,14 @@ import shlex
 
 import pytest
 
+from tests.lab.bench import Bench, Study
 from tests.lab.builders import (
     CLOSED,
     NOW,
     OPEN,
     UPLOAD_ONLY,
     execution,
+    known,
     launched,
     memory,
     snapshot,
@@ -22,7 +24,8 @@ from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.rows import JobLog, Row, Session
-from vipsync.status.status import at_place, status_of
+from vipsync.status.status import Status, at_place, status_of
+from vipsync.status.words import status_text
 
 AB = {"a.dat": "one", "b.dat": "three"}
 MANUAL = replace(snapshot().settings, launch=LaunchSettings("manual"))
@@ -85,6 +88,59 @@ def test_a_folder_whose_files_are_only_sent_says_how_many_are_on_vip(
         *rows, session=session, files=files, settings=UPLOAD_ONLY, memory=memory({"a.dat": 3})
     )
     assert status_of(moment, plan(moment), "/s").sentence.endswith(sentence)
+
+
+def told(study: Study) -> Status:
+    """Return what is said of a folder now."""
+    session = study.session
+    assert session.snapshot
+    assert session.plan
+    return status_of(session.snapshot, session.plan, str(study.root))
+
+
+def test_everything_is_never_here_beside_what_is_not_in_order(bench: Bench) -> None:
+    """Files that no setting uses, results that were changed, inputs that went: each is said."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    assert told(study).sentence == "Everything is here: 2 cases done, 2 results; VIP is clean."
+    study.write({"notes.txt": "x"})
+    (study.root / "inputs/b.mrui").unlink()
+    study.result("a.txt").write_text("my own words")
+    study.notice()
+    bench.rest()
+    assert told(study).sentence == (
+        "1 case done, 2 results; no setting uses 1 file in inputs/; 1 result changed on this "
+        "machine; 1 input no longer in inputs/; VIP is clean."
+    )
+
+
+def test_the_marker_has_one_answer(bench: Bench) -> None:
+    """It may go at any time; where it is gone, what goes on is said, not that it is to be deleted."""
+    study = bench.study(a="one")
+    bench.rest()
+    assert "You may delete ON_VIP.txt at any time" in status_text(told(study), "host")
+    study.marker.unlink()
+    study.notice()
+    bench.until(lambda: "ON_VIP.txt" in {n.subject for n in study.notices})
+    text = status_text(told(study), "host")
+    assert f"ON_VIP.txt is gone: while `vipsync run {study.root}` runs," in text
+    assert "delete ON_VIP.txt" not in text
+
+
+def test_files_of_an_earlier_run_do_not_change_at_a_start() -> None:
+    """They are looked at a second time, and nothing is said of that; a new one is still changing."""
+    moment = snapshot(
+        known("a.dat", "one"),
+        files=AB,
+        unsettled={RelPath("a.dat"): NOW + 1, RelPath("b.dat"): NOW + 1},
+        memory=memory({"a.dat": 3}),
+    )
+    assert "1 file still changing" in status_of(moment, plan(moment), "/s").sentence
+    alone = replace(moment, files={RelPath("a.dat"): moment.files[RelPath("a.dat")]})
+    quiet = replace(alone, unsettled={RelPath("a.dat"): NOW + 1})
+    assert "still changing" not in status_of(quiet, plan(quiet), "/s").sentence
 
 
 @pytest.mark.parametrize("folder", ["/data/my study", "/data/it's"])

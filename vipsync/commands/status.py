@@ -174,7 +174,8 @@ def _status(folder: SessionFolder, context: Context) -> Told:
     if held is None:
         return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
     never = "" if folder.ledger.exists() else "has not run yet and "
-    return Told(fresh, f"vipsync {never}is not running in this folder.", idle=not held)
+    note = placed(f"vipsync {never}is not running here: `vipsync run DIR` starts it.", folder.root)
+    return Told(fresh, note, idle=not held)
 
 
 def _last_wrote(age: float | None) -> str:

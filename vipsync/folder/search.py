@@ -57,7 +57,8 @@ def find_roots(directory: Path, *, of_stations: bool = True) -> list[Path]:
     except OSError as error:
         raise NotASession(
             f"{directory} is not there.",
-            f"`vipsync init {shell_word(directory)}` makes a session folder.",
+            f"`vipsync init {shell_word(directory)}` makes a session folder. If it was deleted, "
+            "`vipsync sessions` shows what is left of it on VIP.",
         ) from error
     stations = [path for path in inside if _is_station(path)]
     own = [Path(path) for path in inside if path not in stations]

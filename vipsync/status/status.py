@@ -313,11 +313,13 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if "VIP" in waiting:
         parts.append("VIP does not answer now, and is asked again")
     if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
-        parts.append("the marker is gone, finishing starts soon")
+        parts.append("ON_VIP.txt is gone: results are awaited, then VIP's data are removed")
     if status.phase == Phase.REMOVING:
         parts.append("the data are being removed from VIP")
     elif status.phase == Phase.FINISHING:
-        parts.append("finishing")
+        parts.append(
+            "finishing: what runs and its results are awaited, then VIP's data are removed"
+        )
     if status.starting:
         parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
     if status.sending:
@@ -334,10 +336,19 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     queued = status.counts.get(CaseState.QUEUED, 0)
     if queued and not (status.sending or status.starting):
         parts.append(f"{count(queued, 'case')} queued")
-    if snapshot.unsettled:
-        parts.append(f"{count(len(snapshot.unsettled), 'file')} still changing")
+    if changing := _changing(snapshot):
+        parts.append(f"{count(changing, 'file')} still changing")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _changing(snapshot: Snapshot) -> int:
+    """Count the files that may be written to now: not those of an earlier run, only looked at once more."""
+    known = snapshot.state.known
+    return sum(
+        path not in known or known[path].state != snapshot.files.get(path)
+        for path in snapshot.unsettled
+    )
 
 
 def _results_to_come(snapshot: Snapshot) -> bool:
@@ -371,8 +382,11 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
         return f"Waiting for `vipsync launch DIR`: {count(by_hand, 'case')}."
     on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
     if done or here:
+        came = f"{count(done, 'case')} done, {count(here, 'result')}"
+        if but := _but(status, snapshot):
+            return f"{came}; {'; '.join(but)}; {on_vip}."
         every = "Everything else" if rest else "Everything"
-        return f"{every} is here: {count(done, 'case')} done, {count(here, 'result')}; {on_vip}."
+        return f"{every} is here: {came}; {on_vip}."
     if rest:
         return f"{on_vip[:1].upper()}{on_vip[1:]}."
     if not snapshot.files:
@@ -380,6 +394,23 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
     if not snapshot.settings.pipeline_id:
         return _uploaded(snapshot)
     return "Waiting for files in inputs/." if snapshot.descriptor else _UNREAD
+
+
+def _but(status: Status, snapshot: Snapshot) -> list[str]:
+    """Say what stands against it that everything is here, though nobody need do anything."""
+    s, found = snapshot, []
+    if status.unused:
+        found.append(f"no setting uses {count(len(status.unused), 'file')} in inputs/")
+    changed = sum(
+        r.status is ResultStatus.HERE and s.outputs.get(r.local, r.stamp) != r.stamp
+        for r in s.state.results.values()
+    )
+    if changed:
+        found.append(f"{count(changed, 'result')} changed on this machine")
+    ran = {path for x in s.state.launches.values() for case in x.cases for path, _ in case.own}
+    if away := sum(path not in s.files for path in ran):
+        found.append(f"{count(away, 'input')} no longer in inputs/")
+    return found
 
 
 _UNREAD = "The pipeline's definition was not read yet."
