@@ -83,8 +83,21 @@ def test_init_makes_a_folder_that_check_finds_in_order(call: Caller, served: Ser
     assert said.code == 0
     assert len(said.out.splitlines()) == 4
     assert 'signal = "*"' in (study / "settings.toml").read_text()
-    assert 'session_name = "new-study"' in (study / "settings.toml").read_text()
+    assert '\n# session_name = "my-study" ' in (study / "settings.toml").read_text()
     assert call("check", study).code == 0
+
+
+def test_init_takes_a_name_that_is_free_on_vip(call: Caller, served: Served) -> None:
+    """A folder of the same name elsewhere may have a session already; VIP is not told this name."""
+    (served.world.root / "users/local_user/API/study").mkdir(parents=True)
+    (served.world.root / "users/local_user/API/study-2").mkdir()
+    study = served.root / "elsewhere" / "study"
+    assert call("init", study, "--pipeline", "mrs-spectrum/1.0").code == 0
+    assert '\nsession_name = "study-3"\n' in (study / "settings.toml").read_text()
+    (study / "settings.toml").write_text(
+        (study / "settings.toml").read_text().replace("study-3", "study-2")
+    )
+    assert 'session_name = "study-2-2" in settings.toml is free' in call("check", study).out
 
 
 def test_init_never_overwrites_settings(call: Caller, served: Served) -> None:

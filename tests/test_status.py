@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from tests.lab.bench import Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.builders import (
     CLOSED,
     NOW,
@@ -114,6 +114,28 @@ def test_everything_is_never_here_beside_what_is_not_in_order(bench: Bench) -> N
         "1 case done, 2 results; no setting uses 1 file in inputs/; 1 result changed on this "
         "machine; 1 input no longer in inputs/; VIP is clean."
     )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files", "words"),
+    [
+        ("*.dat", ["sub/a.mrui", "sub/b.mrui", "x.log"], 'signal = "sub/*.mrui"'),
+        (
+            "inputs/*.mrui",
+            ["a.mrui"],
+            'begins with inputs/, but paths start inside inputs/: write signal = "*.mrui".',
+        ),
+    ],
+)
+def test_files_that_no_setting_uses_get_the_line_that_would(
+    bench: Bench, pattern: str, files: list[str], words: str
+) -> None:
+    """What is to be written can be copied."""
+    study = bench.study(settings=SETTINGS.replace("*.mrui", pattern))
+    study.write(dict.fromkeys(files, "x"))
+    bench.rest()
+    (notice,) = [n for n in study.notices if n.subject == "inputs"]
+    assert notice.text.endswith(words)
 
 
 def test_the_marker_has_one_answer(bench: Bench) -> None:

@@ -32,8 +32,9 @@ def init(context: Context, root: Path, pipeline_id: str | None, mode: str) -> in
         )
     else:
         commands_init.refuse_settings(SessionFolder(root))
-        descriptor = commands_init.describe(context.client(), pipeline_id) if pipeline_id else None
-        made = commands_init.create(root, descriptor, context.portal_here)
+        client = context.client() if pipeline_id else None
+        descriptor = commands_init.describe(client, pipeline_id) if client and pipeline_id else None
+        made = commands_init.create(root, descriptor, context.portal_here, client)
     context.reporter.say(made.text, "bold")
     for step in made.next_steps:
         context.reporter.say(f"  {step}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
-from vipsync.cases.advice import PackingAdvice, transfer_seconds
+from vipsync.cases.advice import PackingAdvice, line_for, starts_at_inputs, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Settings, replace
+from vipsync.model import Case, Settings, VipPath, replace
 from vipsync.names import folder_words, home_of, placed
 from vipsync.plan.draft import Level
 from vipsync.plan.privacy import PRIVACY, Gate, Send
@@ -165,9 +166,23 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         yield Finding(
             "session_name",
             f"{home} on VIP belongs to another session.",
-            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+            f'session_name = "{free_name(client, name)}" in settings.toml is free. `vipsync sessions` '
+            "shows whose the other is.",
             exit_code=3,
         )
+
+
+def free_name(client: VipClient, name: str) -> str:
+    """Return a name that no session has on VIP: this one, or this one with a number.
+
+    VIP is asked for all names, and not told this one: nobody knows yet whether it names somebody.
+    """
+    taken: set[str] = set()
+    with suppress(VipsyncError):  # a new account has no folder of sessions
+        above = VipPath(str(PurePosixPath(home_of(name)).parent))
+        taken = {PurePosixPath(e.path).name for e in client.list_folder(above, whole=True)}
+    tried = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+    return next(each for each in tried if each not in taken)
 
 
 def is_ours(client: VipClient, home: str, session_id: str) -> bool:
@@ -188,13 +203,24 @@ def _files(looked: Preview) -> Iterator[Finding]:
     yield Finding(
         "files",
         f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
-        "Compare their names with the patterns in settings.toml." if none_used else "",
+        _use_them(looked) if unused else "",
         exit_code=3 if none_used else 0,
         details=_some(
             f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
             for path, near in unused
         ),
     )
+
+
+def _use_them(looked: Preview) -> str:
+    """Say how files that no setting uses would be used."""
+    s = looked.snapshot
+    if wrong := starts_at_inputs(s.settings, s.files):
+        return wrong
+    line = Gate(s).masked(line_for([u.path for u in s.cases.unused], s.settings))
+    if line:
+        return f"This line of [input_settings] would use them: {line}"
+    return "Compare their names with the patterns in settings.toml."
 
 
 def _cases(looked: Preview) -> Iterator[Finding]:

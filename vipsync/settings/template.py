@@ -21,6 +21,9 @@ _HEAD = (
     "The settings of this session. Lines that begin with # are comments: vipsync does not read "
     "them. To use one that is a setting, remove its #. Ask `vipsync check` whether all is well."
 )
+_UNNAMED = (
+    '# session_name = "my-study"       # its name on VIP; without this, that of the folder',
+)
 _VALUES = """
 Values of the pipeline's parameters. A file is given as
   "name.txt"                     a file inside inputs/; for a folder, end with a /
@@ -64,12 +67,15 @@ _OTHERS = """
 
 
 def settings_text(descriptor: Descriptor | None, session_name: str, portal: str = PORTAL) -> str:
-    """Return a settings.toml for this pipeline, with what to fill in and why; None: no pipeline yet."""
+    """Return a settings.toml for this pipeline, with what to fill in and why; None: no pipeline yet.
+
+    Without `session_name`, that of the folder serves.
+    """
     lines = [
         *_comment(_HEAD),
         "",
         *_pipeline(descriptor),
-        _line("session_name", session_name),
+        *([_line("session_name", session_name)] if session_name else _UNNAMED),
         *([_line("portal", portal)] if portal != PORTAL else []),
         "",
         "[input_settings]",
