@@ -49,6 +49,9 @@ def test_help_shows_purpose_commands_example_and_exit_codes(call: Caller) -> Non
     for name in vipsync.commands:
         assert f"\n  {name} " in said
     assert len(vipsync.commands) == 24
+    assert [
+        name for name, c in vipsync.commands.items() if c.get_short_help_str(63)[-3:] == "..."
+    ] == []
     assert "Example:" in said
     assert "\n    130 " in said
 
