@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pytest
 from rich.console import Console
@@ -23,10 +24,13 @@ from vipsync.plan.draft import Level, Notice
 from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
-from vipsync.report.stream import Stream
+from vipsync.report.stream import Stream, folded
 from vipsync.run.logs import STAMP, Lines, about
 from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, status_text, when
+
+if TYPE_CHECKING:
+    from vipsync.run.reconciler import Reconciler
 
 STATUS = Status(
     "/s",
@@ -273,6 +277,34 @@ def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
     text = out.file.getvalue()
     assert "a line above" in text
     assert text.rindex("study") > text.rindex("a line above")
+
+
+def test_a_second_run_draws_no_lines_above_its_picture() -> None:
+    """What was held back until something began is in the picture."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    reporter, folder = Reporter(out), Path("/s")
+    before = Status("/s", "one", "", "", "Resting.")
+    reporter.recall(folder, before)
+    session = cast(
+        "Reconciler", SimpleNamespace(folder=SimpleNamespace(root=folder), is_open=False)
+    )
+    with reporter.live():
+        reporter.update(session, replace(before, sentence="2 files still changing."))
+        reporter.update(session, replace(before, sentence="Sending 1 file.", sending=1))
+    reporter.settle()
+    assert isinstance(out.file, io.StringIO)
+    assert "s: 2 files still changing." not in out.file.getvalue()
+    assert "Sending 1 file." in out.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_words_are_broken_at_words(width: int) -> None:
+    """A narrow terminal gets what is said whole; a path is never cut, a line that fits stays as it is."""
+    text = f"  Ask `vipsync check {'/data/x' * 9}`, then start it:\n  as it is"
+    lines = folded(text, width).split("\n")
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert all(len(line) <= width or len(line.split()) == 1 for line in lines)
+    assert lines[-1] == "  as it is"
 
 
 def test_a_picture_that_does_not_stay_leaves_nothing_behind() -> None:

@@ -236,6 +236,9 @@ def _cases(looked: Preview) -> Iterator[Finding]:
         f"{complete} of {len(cases)} complete.",
         details=(*_some(map(_waits, waiting)), *_names(cases)),
     )
+    if not (looked.executions or looked.sends or looked.unread):
+        yield Finding("next", "Nothing would be sent or started.")
+        return
     text = f"{count(looked.executions, 'execution')} with {count(looked.jobs, 'job')} would start"
     yield Finding("next", f"{text}; {sends_text(looked)}.")
 
