@@ -30,10 +30,11 @@ Values of the pipeline's parameters. A file is given as
   "/vip/…/name.txt"              a file that is already on VIP
   "signals/*.mrui"               a pattern: one case for each file that matches
   ["a.mrui", "b.mrui"]           a list: one case for each
-  "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in each line
+  "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in every line
   { zip = "{subject}/dicom/" }   a folder, packed before it is sent
   { zip = "./", as = "all.zip" } all of inputs/, packed under this name
-Where several of them vary, each combination is a job, unless they are paired.
+A case is one run of the pipeline. Where several parameters vary, each combination is a case;
+where the pipeline pairs them (it is said there), the first goes with the first, and so on.
 """
 _TYPES = {
     ParameterType.FILE: "a file",
@@ -48,18 +49,18 @@ _OTHERS = """
 [inputs]
 # directory = "inputs"           # may point elsewhere, e.g. at a scanner's export folder
 # ignore = ["*.log"]             # names that are never sent
-# ready = "{subject}/.done"      # a file whose presence says that a case is complete
+# ready = "{subject}/.done"      # wait for this file before a case starts; it is not sent
 
 [launch]
-# when = "manual"                # start cases only on `vipsync launch`
-# confirm_above = 500            # more jobs than this wait for `vipsync launch`
+# when = "manual"                # start a case only when you call `vipsync launch`
+# confirm_above = 500            # more jobs than this at once wait for `vipsync launch`
 
 [privacy]
-# accept = { PatientName = ["sub-*"] }   # values of headers that are pseudonyms here
-# allow = { InstitutionName = "ethics 2026-12" }   # fields that may go, with the reason
+# accept = { PatientName = ["sub-*"] }   # in headers, such values are pseudonyms, not names
+# allow = { InstitutionName = "ethics 2026-12" }   # a field that may be sent, and why
 
 [outputs]
-# unzip = false                  # keep archives packed
+# unzip = false                  # leave archives (.tgz and the like) packed
 
 [finish]
 # after = "download"             # remove the data on VIP as soon as every result is here
