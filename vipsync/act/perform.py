@@ -188,7 +188,7 @@ def _claim(action: do.ClaimHome, tools: Tools) -> do.Done:
     if _ids(tuple(others)) or (others and not action.named):
         raise NameTaken(
             f"{action.home} on VIP belongs to another session.",
-            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+            "`vipsync check DIR` says which session_name is free; `vipsync sessions` whose the other is.",
         )
     tools.vip.make_folder(action.path)
     return do.Done()
