@@ -737,7 +737,9 @@ def test_status_says_nothing_of_vip_that_is_not_known(call: Caller, served: Serv
     """A folder that never ran, or is not there, has no data there and no marker to delete."""
     study = served.study(settings="no toml", a="one")
     for directory in (study, served.root / "none"):
-        assert "VIP" not in call("status", directory).out
+        said = call("status", directory).out
+        assert "ON_VIP.txt" not in said
+        assert "On VIP" not in said
 
 
 def test_a_session_that_lost_its_settings_gets_them_back(call: Caller, served: Served) -> None:
