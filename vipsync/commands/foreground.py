@@ -18,6 +18,7 @@ from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import UNLIMITED, TransfersSettings
+from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
@@ -142,7 +143,8 @@ class Run:
         if not self.loop.sessions and not self.loop.keepers:
             where = ", ".join(map(str, self._directories))
             raise NotASession(
-                f"No session folder in {where}.", "`vipsync init DIR` makes a session folder."
+                f"No session folder in {where}.",
+                f"`vipsync init {shell_word(Path(self._directories[0]) / 'my-study')}` makes one.",
             )
         return self.loop.at_rest()
 
