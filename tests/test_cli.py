@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import pwd
 import re
 import shlex
@@ -72,8 +73,11 @@ def test_wrong_usage_ends_with_2(call: Caller) -> None:
 
 
 def test_the_version_is_shown(call: Caller) -> None:
-    """`--version` ends well."""
-    assert call("--version").out.startswith("vipsync, version 0.")
+    """`--version` names vipsync's version, Python's, and where settings lie."""
+    first, second = call("--version").out.splitlines()
+    assert first.startswith("vipsync, version 0.")
+    assert first.endswith(f"with Python {platform.python_version()}")
+    assert re.fullmatch(r"Your settings lie in /.+/vipsync", second)
 
 
 # init

@@ -174,6 +174,18 @@ def _examples(*lines: str) -> str:
     return "\n".join(("\b", "Example:", *(f"  {line}" for line in lines)))
 
 
+def _say_version(ctx: click.Context) -> NoReturn:
+    import platform
+    from importlib.metadata import version
+
+    from vipsync.settings.machine import machine_file
+
+    place = (file := machine_file()) and file.parent
+    click.echo(f"vipsync, version {version('vipsync')}, with Python {platform.python_version()}")
+    click.echo(f"Your settings lie in {place}" if place else "This account has no settings folder.")
+    ctx.exit()
+
+
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"{_examples(*FIRST_STEPS)}\n\n{EXIT_CODES}",
@@ -196,7 +208,14 @@ def _examples(*lines: str) -> str:
     help="A vipsync.toml, instead of the one in your configuration folder.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the log as well, on stderr.")
-@click.version_option(package_name="vipsync")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda ctx, _, asked: _say_version(ctx) if asked else None,
+    help="Show this version, Python's, and where settings lie.",
+)
 @click.pass_context
 def vipsync(
     ctx: click.Context,
