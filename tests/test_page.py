@@ -97,6 +97,21 @@ def test_a_folder_shows_why_jobs_failed_and_what_to_do(page: Paged, study: Path)
     assert page.get(address).data == log.read_bytes()
 
 
+def test_a_picture_is_called_by_its_case(page: Paged, study: Path) -> None:
+    """And by its path, also for who cannot see it; by its file where nobody knows whose it is."""
+    results = (RelPath("T1/a.mrui.tgz"),)
+    tell(study, report(study, [case("été 1.mrui", results=results), case("b")]))
+    result(study, "a.mrui.tgz/fit/s.svg")
+    result(study, "alone.svg")
+    for path in ("", "execution/workflow-1"):
+        text = page.get(page.of(study, path) if path else page.of(study)).text
+        assert "<strong>été 1.mrui</strong>" in text
+        assert re.findall(r'<img [^>]*alt="([^"]+)"', text) == [
+            "été 1.mrui: T1/a.mrui.tgz/fit/s.svg",
+            "alone.svg: T1/alone.svg",
+        ]
+
+
 def test_a_folder_in_which_nothing_ever_ran_says_so(tmp_path: Path) -> None:
     """There is no status yet."""
     (tmp_path / "new").mkdir()
@@ -237,7 +252,7 @@ def test_a_button_leaves_the_request_that_its_command_leaves(
     (request,) = asked(study)
     assert (request.command, request.cases, dict(request.options)) == (command, (), options)
     text = page.get(page.of(study)).text
-    assert f"<code>vipsync run {study}</code> does it" in text
+    assert f"<code>vipsync run &#39;{study}&#39;</code> does it" in text
 
 
 def test_a_wish_that_is_not_offered_is_not_carried_out(page: Paged, study: Path) -> None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.browser import chromium, serious, sideways
-from tests.lab.pages import asked, case, open_pages, report, tell
+from tests.lab.pages import asked, case, open_pages, report, tell, tell_station
 from tests.lab.served import SETTINGS, serve, wait_until
 from tests.lab.spectra import a_signal, spectra
 from vipsync.local import Job, JobResult
-from vipsync.model import RelPath
+from vipsync.model import RelPath, replace
 from vipsync.page.looking import key_of
 from vipsync.page.security import Access
 from vipsync.page.server import running
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.standing import CaseState
+from vipsync.station.folder import StationFolder
+from vipsync.station.steps import StationStatus, StudyReport, StudyState
 from vipsync.status.failures import Failure
 from vipsync.status.status import ExecutionReport
 
@@ -112,6 +114,26 @@ def rich(tmp_path: Path) -> Iterator[Access]:
         (LONG, CaseState.DONE),
     ):
         tell(tmp_path / name, report(tmp_path / name, [case("a", state), case("b")]))
+    studies = [
+        StudyReport(
+            f"{number:06x}",
+            state,
+            f"because {LONG}",
+            f"Do {LONG}.",
+            since=1.8e9,
+            can=("complete", "skip"),
+        )
+        for number, state in enumerate(StudyState)
+    ]
+    late = StudyReport(
+        "S0001", StudyState.HELD, "1 file came", "", "sessions/S0001", 1.8e9, asks=True
+    )
+    odd = (replace(late, can=("take-late", "merge")), *studies)
+    sentence = "Needs you: S0001: held: 1 file came"
+    tell_station(
+        tmp_path / "scanner",
+        StationStatus(str(tmp_path / "scanner"), "scanner", sentence, odd, 1.8e9, 3),
+    )
     with running([tmp_path], "127.0.0.1:0") as access:
         yield access
 
@@ -138,6 +160,11 @@ def test_nothing_is_cut_and_everybody_can_read_it(
     page.get_by_role("link", name="T1", exact=True).first.click()
     page.get_by_role("heading", name="Files").wait_for()
     found += _faults(page, "execution")
+    page.get_by_role("link", name="vipsync", exact=True).click()
+    page.get_by_role("link", name="scanner", exact=True).click()
+    page.get_by_role("heading", name="Studies").wait_for()
+    page.locator("summary", has_text="Skip").first.click()
+    found += _faults(page, "station")
     assert found == []
 
 
@@ -152,7 +179,7 @@ def _overlapping(page: Page) -> list[str]:
     found: list[str] = page.evaluate(
         """() => {
         const all = [...document.querySelectorAll("main section:not([hidden]), .card, button, .button, figure, .notice, h1, h2")];
-        const seen = all.map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.width && r.height);
+        const seen = all.filter((e) => e.checkVisibility()).map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.width && r.height);
         const found = [];
         for (const [a, p] of seen) for (const [b, q] of seen) {
           if (a === b || a.contains(b) || b.contains(a)) continue;
@@ -163,7 +190,7 @@ def _overlapping(page: Page) -> list[str]:
         }
         for (const part of document.querySelectorAll("p, h3, th, td, figcaption, li, pre")) {
           const r = part.getBoundingClientRect();
-          if (r.width && r.width < 60 && r.height > 150) found.push(`squeezed: ${part.outerHTML.slice(0, 80)}`);
+          if (part.checkVisibility() && r.width && r.width < 60 && r.height > 150) found.push(`squeezed: ${part.outerHTML.slice(0, 80)}`);
         }
         return found;
         }"""
@@ -192,6 +219,29 @@ def test_everything_works_by_keyboard(
     page.get_by_text("Asked: finish.").wait_for()
     root = tmp_path / "needs-a-person"
     assert [str(request.command) for request in asked(root)] == ["pause", "finish"]
+
+
+def test_a_study_is_started_and_skipped_by_keyboard(
+    open_page: Callable[..., Page], rich: Access, tmp_path: Path
+) -> None:
+    """What cannot be taken back asks twice; the row says what was asked, at once."""
+    page = open_page()
+    enter(page, rich)
+    _tab_to(page, "scanner")
+    page.keyboard.press("Enter")
+    page.get_by_text("live", exact=True).wait_for()
+    _tab_to(page, "Start as it is")
+    page.keyboard.press("Enter")
+    page.get_by_text("Asked: start as it is 000000.").wait_for()
+    assert "000000" in page.locator(":focus").inner_text()
+    _tab_to(page, "Skip …")
+    page.keyboard.press("Enter")
+    _tab_to(page, "Skip 000003")
+    page.keyboard.press("Space")
+    page.get_by_text("Asked: skip 000003.").wait_for()
+    assert "000003" in page.locator(":focus").inner_text()
+    said = StationFolder(tmp_path / "scanner").asked()
+    assert [(one.word, one.study) for one in said] == [("complete", "000000"), ("skip", "000003")]
 
 
 def _tab_to(page: Page, text: str) -> None:
@@ -256,7 +306,7 @@ def test_a_result_that_is_hostile_does_nothing(
     page.on("request", lambda request: paths.append(request.url))
     enter(page, rich)
     page.get_by_role("link", name="needs-a-person").click()
-    page.locator('img[alt="T1/evil.svg"]').scroll_into_view_if_needed()
+    page.locator('img[alt="evil.svg: T1/evil.svg"]').scroll_into_view_if_needed()
     page.get_by_role("link", name="T1", exact=True).first.click()
     page.get_by_role("link", name="T1/evil.txt").click()
     page.get_by_text("fetch").wait_for()

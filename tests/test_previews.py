@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,13 @@ def test_a_volume_becomes_a_picture(tmp_path: Path, shape: tuple[int, ...]) -> N
     assert (width, height) == (768, 576)
 
 
+def test_a_spectrum_is_drawn_in_the_same_process_of_its_own(tmp_path: Path) -> None:
+    """As a volume is."""
+    picture = drawn(tmp_path, voxel(), "svs.nii.gz")
+    assert picture is not None
+    assert struct.unpack(">II", picture[16:24]) == (768, 480)
+
+
 def test_left_is_left_however_the_volume_is_stored(tmp_path: Path) -> None:
     """The bright spot lies to the right in memory; the affine says which side that is."""
     import nibabel
@@ -58,6 +67,98 @@ def test_left_is_left_however_the_volume_is_stored(tmp_path: Path) -> None:
         tile = np.asarray(Image.open(tmp_path / f"{number}.png"))[:192, 384:576]
         sides.append("right" if tile[:, 96:].sum() > tile[:, :96].sum() else "left")
     assert sides == ["right", "left"]
+
+
+def voxel(
+    shape: tuple[int, ...] = (512,),
+    about: bytes = b"",
+    kind: str = "complex64",
+    unit: str = "sec",
+    **fields: Any,
+) -> bytes:
+    """Return NIfTI-MRS of one voxel with its only line at 2.01 ppm, each repetition with a phase of its own."""
+    import nibabel
+    import numpy as np
+
+    dwell, megahertz = 0.0005, 123.25
+    time = np.arange(shape[0]) * dwell
+    signal = np.exp(2j * np.pi * (4.65 - 2.01) * megahertz * time - 10 * time)
+    turned = np.exp(1j * np.arange(np.prod(shape[1:], dtype=int))).reshape(1, *shape[1:])
+    data = signal.reshape(-1, *(1 for _ in shape[1:])) * turned
+    data = data if kind == "complex64" else data.real
+    image = nibabel.Nifti2Image(data[None, None, None].astype(kind), np.eye(4))  # type: ignore[no-untyped-call]
+    scale = {"sec": 1, "msec": 1e3, "usec": 1e6}[unit]
+    header: Any = image.header
+    header.set_zooms((1, 1, 1, dwell * scale, *(1 for _ in shape[1:])))
+    header.set_xyzt_units("mm", unit)
+    told = {"SpectrometerFrequency": [megahertz], "ResonantNucleus": ["1H"], **fields}
+    extension = nibabel.nifti1.Nifti1Extension(44, about or json.dumps(told).encode())
+    image.header.extensions.append(extension)
+    return gzip.compress(image.to_bytes())
+
+
+def spectrum_of(tmp_path: Path, content: bytes) -> Path:
+    """Draw in this process, which is faster; return the picture."""
+    (tmp_path / "svs.nii.gz").write_bytes(content)
+    drawing.draw(str(tmp_path / "svs.nii.gz"), str(tmp_path / "svs.png"))
+    return tmp_path / "svs.png"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        voxel((512, 4, 40, 2), dim_5="DIM_COIL"),
+        voxel(unit="msec", SpectrometerFrequency=[123250000.0]),
+    ],
+    ids=["phases", "other units"],
+)
+def test_one_voxel_of_spectroscopy_becomes_a_spectrum(tmp_path: Path, content: bytes) -> None:
+    """Its line stands where its ppm says, which fall from left to right."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(spectrum_of(tmp_path, content)).convert("RGB")).astype(int)
+    blue = (pixels[45:420, :, 0] < 120) & (pixels[45:420, :, 2] > 150)
+    tops = np.where(blue.any(axis=0), blue.argmax(axis=0), 1000)
+    assert abs(int(tops.argmin()) - (20 + (5.2 - 2.01) / 5.0 * 728)) < 3
+
+
+def test_repetitions_are_averaged_with_their_phases(tmp_path: Path) -> None:
+    """Two that are opposed leave nothing to draw; as two coils they have a spectrum."""
+    assert spectrum_of(tmp_path, opposed(voxel((512, 2)))).exists()
+    with pytest.raises(ValueError, match="nothing that can be drawn"):
+        spectrum_of(tmp_path, opposed(voxel((512, 2), dim_5="DIM_DYN")))
+
+
+def opposed(content: bytes) -> bytes:
+    """Return a file whose second signal is the first one turned around."""
+    content, half = gzip.decompress(content), 512 * 8
+    first = struct.unpack(f"<{half // 4}f", content[-2 * half : -half])
+    second = struct.pack(f"<{half // 4}f", *(-value for value in first))
+    return gzip.compress(content[:-half] + second)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        voxel(about=b"{"),
+        voxel(about=b"[" * 100_000),
+        voxel(about=b"{}"),
+        voxel(SpectrometerFrequency=[0]),
+        voxel(SpectrometerFrequency=["inf"]),
+        voxel(kind="float32"),
+        voxel((1,)),
+    ],
+    ids=[
+        *("no-json", "deep-json", "no-frequency", "zero-frequency", "endless-frequency", "real"),
+        "one-point",
+    ],
+)
+def test_what_is_no_spectrum_is_not_drawn(tmp_path: Path, content: bytes) -> None:
+    """Whatever its extension says."""
+    with pytest.raises((ValueError, KeyError, ArithmeticError, RecursionError)):
+        spectrum_of(tmp_path, content)
+    assert not (tmp_path / "svs.png").exists()
 
 
 def huge() -> bytes:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.lab.bench import Bench, Study
-from tests.lab.browser import chromium
+from tests.lab.browser import chromium, serious
 from tests.lab.findings import findings
 from vipsync.model import ExecutionStatus, RelPath
 from vipsync.results.facts import Description, Facts, File, Piece, Run, Shown
@@ -146,6 +146,36 @@ def test_a_picture_that_is_too_large_is_a_link() -> None:
     assert "./run/a.tgz/s.png" in found.all("a", "href")
 
 
+def test_a_picture_is_called_by_its_case_and_its_file() -> None:
+    """Also for who cannot see it, and once where a result has no case but itself."""
+    case, seen = shown("sub-01.mrui", "fit/s.svg")
+    found = parsed(case, seen=seen)
+    assert "sub-01.mrui fit/s.svg" in found.text
+    assert found.all("img", "alt") == ["sub-01.mrui: fit/s.svg"]
+    piece = Piece(RelPath("run/s.svg"), "stamp")
+    alone = Description((File("run/s.svg", 10, "0" * 64),))
+    found = parsed(Shown("s.svg", pieces=(piece,)), seen=Seen(0.0, {piece: alone}))
+    assert found.all("img", "alt") == ["s.svg"]
+
+
+def test_a_volume_without_a_picture_is_named() -> None:
+    """With the reason, and a link."""
+    case, _ = shown("a")
+    (piece,) = case.pieces
+    found = Description((File("run/a.tgz/<b>.nii", 10, "0" * 64),), undrawn=("run/a.tgz/<b>.nii",))
+    page_ = parsed(case, seen=Seen(0.0, {piece: found}))
+    assert "<b>.nii: no picture, as it holds neither slices nor a spectrum" in page_.text
+
+
+def test_what_a_folder_with_the_name_of_an_archive_is_stands_there_once() -> None:
+    """And not at all where there is none."""
+    case, seen = shown("a", "s.svg")
+    words = "Folders named after an archive, like sub-01.tgz/, are its contents, already unpacked."
+    assert parsed(case, case, seen=seen).text.count(words) == 1
+    piece = Piece(RelPath("run/s.svg"), "stamp")
+    assert words not in parsed(Shown("s.svg", pieces=(piece,)), seen=Seen(0.0)).text
+
+
 def test_what_a_person_changed_and_what_is_not_looked_at_yet_is_said() -> None:
     """Neither is shown as a result."""
     case, _ = shown("a", "s.png")
@@ -176,8 +206,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    """Return a session with spectra, PDFs, tables, volumes, and two jobs that failed."""
-    with closing(Bench(tmp_path_factory.mktemp("results"))) as bench:
+    """Return a session with spectra, PDFs, tables, volumes, and two jobs that failed; it is only looked at."""
+    with closing(Bench(tmp_path_factory.mktemp("results") / "world")) as bench:
         made = findings(bench)
         bench.rest()
         yield made
@@ -209,6 +239,7 @@ def test_a_browser_shows_every_picture_and_asks_nobody(
     assert all(sizes)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert seen["complaints"] == []
+    assert tab.get_by_text("already unpacked").count() == 1
     assert all(url.startswith(study.root.as_uri()) for url in seen["requests"])
     heads = [head.inner_text() for head in tab.query_selector_all("article h2")]
     assert heads[:2] == ["sub-05.mrui failed", "sub-06.mrui failed"]
@@ -217,6 +248,13 @@ def test_a_browser_shows_every_picture_and_asks_nobody(
     text = tab.inner_text("body")
     for words in ("exit code 50", "NAA", "GPC+PCh", "été 1.mrui → ete_1.mrui", "3 done, 2 failed"):
         assert words in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_it(browser: Any, study: Study, scheme: str) -> None:
+    """Axe-core finds nothing serious: contrast, names of pictures, tables, what a keyboard reaches."""
+    tab, _ = opened(browser, study.root / "outputs" / "index.html", scheme=scheme)
+    assert serious(tab) == []
 
 
 TRAP = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="document.title='acted'">

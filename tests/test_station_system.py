@@ -182,7 +182,7 @@ def test_late_data_are_held_until_a_person_takes_them(bench: Bench, take: str) -
     more(made)
     bench.rest()
     assert made.states() == {"S0001": StudyState.HELD}
-    assert "1 files came after the launch" in made.reasons()
+    assert "1 file came after the launch" in made.reasons()
     assert made.exit_code() == 3
     assert made.started() == ["S0001"]
     made.ask("take-late", "S0001")

@@ -17,6 +17,8 @@ from vipsync.page.looking import Folders, key_of
 from vipsync.page.security import Access
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
+from vipsync.station.folder import StationFolder
+from vipsync.station.steps import StationStatus
 from vipsync.status.status import ExecutionReport, Status
 
 PORT = 8484
@@ -58,6 +60,16 @@ def tell(root: Path, status: Status) -> Path:
     return root
 
 
+def tell_station(root: Path, status: StationStatus) -> Path:
+    """Write down what is said of a station, as the process that holds it does."""
+    folder = StationFolder(root)
+    folder.sessions.mkdir(parents=True, exist_ok=True)
+    folder.own.hidden.mkdir(exist_ok=True)
+    folder.settings.write_text(f'[station]\nexports = ["{root.parent}/export"]\n')
+    folder.report.write_bytes(msgspec.json.encode(status))
+    return root
+
+
 class Paged:
     """The page of some folders, and a browser that came with the link or without."""
 
@@ -79,18 +91,23 @@ class Paged:
         return self.get(f"/?token={self.access.token}")
 
     def ask(
-        self, root: Path, wish: str, form: Mapping[str, str] | None = None, **headers: str
+        self,
+        root: Path,
+        wish: str,
+        form: Mapping[str, str] | None = None,
+        what: str = "folder",
+        **headers: str,
     ) -> TestResponse:
         """Press a button, as a browser does; `form` and `headers` say what is not as it should be."""
         self.now += 10.0
         sent = {"Host": f"127.0.0.1:{PORT}", "Origin": ORIGIN}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = {"word": self.access.form_word, "wish": wish, **(form or {})}
-        return self.browser.post(f"/folder/{key_of(root)}/ask", data=data, headers=sent)
+        return self.browser.post(f"/{what}/{key_of(root)}/ask", data=data, headers=sent)
 
-    def of(self, root: Path, *parts: str) -> str:
-        """Return the address of something of a folder."""
-        return "/".join(("", "folder", key_of(root), *parts))
+    def of(self, root: Path, *parts: str, what: str = "folder") -> str:
+        """Return the address of something of a folder or station."""
+        return "/".join(("", what, key_of(root), *parts))
 
 
 def asked(root: Path) -> list[Request]:

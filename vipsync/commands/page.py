@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vipsync.commands.context import Context, meant, sessions_of
 from vipsync.errors import VipsyncError
+from vipsync.folder.search import find_stations
 
 if TYPE_CHECKING:
     from vipsync.page.security import Access
@@ -21,7 +22,7 @@ ADDRESS = "127.0.0.1:8484"
 def page(context: Context, named: Sequence[Path], address: str | None) -> int:
     """Serve a page of folders until it is interrupted."""
     directories = meant(context, named)
-    sessions_of(directories)
+    sessions_of([directory for directory in directories if not find_stations(directory)])
     with _served(directories, address or context.machine().page.address or ADDRESS) as access:
         context.reporter.say(f"The page: {access.link}", "bold")
         context.reporter.say("Who has this link can start and finish what is in these folders.")

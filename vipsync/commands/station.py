@@ -25,9 +25,9 @@ from vipsync.station.making import session_settings
 from vipsync.station.model import Asked
 from vipsync.station.outlook import Outlook
 from vipsync.station.private import read_table
-from vipsync.station.publish import StationStatus, read_report, table_lines
+from vipsync.station.publish import read_report, table_lines
 from vipsync.station.settings import load
-from vipsync.station.steps import ASKING, StudyReport, StudyState
+from vipsync.station.steps import ASKING, StationStatus, StudyReport, StudyState
 from vipsync.status.status import Finding
 from vipsync.status.words import STALE, duration
 

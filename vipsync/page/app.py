@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,14 @@ from werkzeug.exceptions import HTTPException
 
 from vipsync.disk.files import make_inside
 from vipsync.errors import VipsyncError
-from vipsync.folder.folder import new_request
+from vipsync.folder.folder import new_id, new_request
 from vipsync.names import shell_word
-from vipsync.page import security, views
-from vipsync.page.looking import Folders, Seen, Watched
+from vipsync.page import security, studies, views
+from vipsync.page.looking import Folders, Seen, SeenStation, Watched
 from vipsync.page.results import Shown, opened, results_in
 from vipsync.report.text import batch_text, paragraph, printable
+from vipsync.station.model import Asked
+from vipsync.station.steps import StudyReport
 from vipsync.status import words
 from vipsync.status.status import ExecutionReport, count
 
@@ -33,6 +36,8 @@ PICTURES = 24
 LONGEST_WAIT = 25.0
 """Seconds for which a page may wait for a change."""
 
+_GONE = "There is no such folder any more."
+_LATE = "This is not to be done any more: the folder has changed meanwhile."
 _NEWEST = 8
 _BODY = 64 * 1024
 _INLINE = ("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf")
@@ -47,7 +52,10 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     app.jinja_env.filters.update(
         size=words.size, when=_when, iso=_iso, slug=_slug, coded=_coded, without=_without
     )
-    app.jinja_env.globals.update(v=views, count=count, some=words.some, moved=batch_text)
+    app.jinja_env.globals.update(
+        v=views, st=studies, count=count, some=words.some, moved=batch_text
+    )
+    app.jinja_env.globals.update(tally=_tally, is_station=_is_station)
     page = _Page(folders, access)
     app.before_request(page.guard)
     app.after_request(_with_headers)
@@ -58,10 +66,28 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
         ("/folder/<key>/execution/<id_>", page.execution, "GET"),
         ("/folder/<key>/file/<path:path>", page.file, "GET"),
         ("/folder/<key>/ask", page.ask, "POST"),
+        ("/station/<key>", page.station, "GET"),
+        ("/station/<key>/ask", page.say, "POST"),
     )
     for rule, view, method in rules:
         app.add_url_rule(rule, view.__name__, view, methods=[method])
     return app
+
+
+def _is_station(seen: Seen | SeenStation) -> bool:
+    return isinstance(seen, SeenStation)
+
+
+def _need_of(seen: Seen | SeenStation) -> views.Need:
+    if isinstance(seen, SeenStation):
+        return studies.need_of(seen.status)
+    return views.need_of(seen.status)
+
+
+def _tally(seen: Seen | SeenStation) -> tuple[views.Tally, ...]:
+    if isinstance(seen, SeenStation):
+        return studies.tally(seen.status)
+    return views.tally(seen.status)
 
 
 def _shown(value: object) -> object:
@@ -147,47 +173,60 @@ class _Page:
 
     def overview(self) -> Any:
         """Show all folders, those that need a person first."""
-        return self._unless_known(
-            lambda: [s.version for s in self._folders.seen().values()], self._overview
-        )
+        return self._unless_known(lambda: [s.version for s in self._folders.seen()], self._overview)
 
     def _overview(self) -> str:
-        seen = self._folders.seen().values()
-        groups: dict[views.Need, list[Seen]] = {need: [] for need in views.Need}
-        for found in sorted(seen, key=lambda s: (s.status.session.casefold(), s.key)):
-            groups[views.need_of(found.status)].append(found)
-        plain = {s.key: w.plain for s in seen if (w := self._folders.watched(s.key))}
-        return self._rendered("overview.html", groups=groups, several=len(seen), plain=plain)
+        seen = self._folders.seen()
+        groups: dict[views.Need, list[Seen | SeenStation]] = {need: [] for need in views.Need}
+        for found in sorted(seen, key=lambda s: (s.name.casefold(), s.watched.key)):
+            groups[_need_of(found)].append(found)
+        return self._rendered(
+            "overview.html", groups=groups, stations=any(map(_is_station, seen)), several=len(seen)
+        )
 
     def folder(self, key: str) -> Any:
         """Show one folder."""
-        return self._unless_known(lambda: self._one(key)[1].version, partial(self._folder, key))
+        return self._unless_known(lambda: self._session(key).version, partial(self._folder, key))
 
     def _folder(self, key: str) -> str:
-        (watched, seen), choice = self._one(key), _choice()
+        seen, choice = self._session(key), _choice()
         newest = seen.status.executions[::-1]
         return self._rendered(
             "folder.html",
             seen=seen,
             status=seen.status,
-            plain=watched.plain,
+            plain=seen.watched.plain,
             choice=choice,
             cases=views.chosen_cases(seen.status, choice),
             executions=newest,
-            pictures=_pictures(watched, newest[:_NEWEST]),
+            pictures=_pictures(seen.watched, newest[:_NEWEST]),
+        )
+
+    def station(self, key: str) -> Any:
+        """Show one station with its studies."""
+        return self._unless_known(lambda: self._station(key).version, partial(self._studies, key))
+
+    def _studies(self, key: str) -> str:
+        seen, choice = self._station(key), _choice()
+        return self._rendered(
+            "station.html",
+            seen=seen,
+            status=seen.status,
+            plain=seen.watched.plain,
+            choice=choice,
+            studies=studies.chosen(seen.status, choice),
         )
 
     def execution(self, key: str, id_: str) -> Any:
         """Show the results of one execution."""
-        watched, seen = self._one(key)
+        seen = self._session(key)
         found = next((e for e in seen.status.executions if e.id == id_), None) or abort(404)
-        files, more = results_in(watched.outputs, found.folder)
+        files, more = results_in(seen.watched.outputs, found.folder)
         return self._rendered("execution.html", seen=seen, execution=found, files=files, more=more)
 
     def file(self, key: str, path: str) -> Any:
         """Give a result out: as what it is where that can do no harm, else to be kept."""
-        watched, _ = self._one(key)
-        file, kind, size = opened(watched.outputs, path) or abort(404)
+        file, kind, size = opened(self._session(key).watched.outputs, path) or abort(404)
         response = flask_send_file(
             file,
             mimetype=kind,
@@ -203,11 +242,13 @@ class _Page:
         response.headers["Content-Security-Policy"] = security.FILE_POLICY
         return response
 
-    def _one(self, key: str) -> tuple[Watched, Seen]:
-        seen, watched = self._folders.seen().get(key), self._folders.watched(key)
-        if seen is None or watched is None:
-            abort(404, "There is no such folder any more.")
-        return watched, seen
+    def _session(self, key: str) -> Seen:
+        seen = self._folders.one(key)
+        return seen if isinstance(seen, Seen) else abort(404, _GONE)
+
+    def _station(self, key: str) -> SeenStation:
+        seen = self._folders.one(key)
+        return seen if isinstance(seen, SeenStation) else abort(404, _GONE)
 
     def _rendered(self, name: str, **found: Any) -> str:
         return render_template(
@@ -236,16 +277,33 @@ class _Page:
 
     def ask(self, key: str) -> Any:
         """Leave a request in a folder, as a command does."""
-        if not self._may_ask():
-            abort(403, "To ask for this, open the page with the link that `vipsync page` printed.")
-        watched, seen = self._one(key)
+        self._refuse_others()
+        seen = self._session(key)
         name = request.form.get("wish", "")
         wish = next((w for w in views.wishes(seen.status) if w.name == name), None)
         if wish is None:
-            abort(409, "This is not to be done any more: the folder has changed meanwhile.")
-        _leave(watched, wish)
+            abort(409, _LATE)
+        with _told():
+            _leave(seen.watched, wish)
         self._folders.seen(now=True)
         return redirect(url_for("folder", key=key), 303)
+
+    def say(self, key: str) -> Any:
+        """Leave what a person says of a study, as `vipsync station` does."""
+        self._refuse_others()
+        seen = self._station(key)
+        word, _, name = request.form.get("wish", "").partition(" ")
+        report = next((r for r in seen.status.studies if r.name == name), None)
+        if report is None or word not in report.can:
+            abort(409, _LATE)
+        with _told():
+            _say(seen, word, report)
+        self._folders.seen(now=True)
+        return redirect(url_for("station", key=key), 303)
+
+    def _refuse_others(self) -> None:
+        if not self._may_ask():
+            abort(403, "To ask for this, open the page with the link that `vipsync page` printed.")
 
     def _may_ask(self) -> bool:
         own = request.host_url.rstrip("/")
@@ -271,9 +329,22 @@ def _leave(watched: Watched, wish: views.Wish) -> None:
     folder, options = watched.folder, dict(wish.options)
     if any((r.command, dict(r.options)) == (wish.command, options) for r in folder.asked()):
         return
+    make_inside(folder.requests, folder.root)
+    folder.ask(new_request(wish.command, (), options))
+
+
+def _say(seen: SeenStation, word: str, report: StudyReport) -> None:
+    """Leave a word; one that stands already is enough."""
+    folder = seen.watched.folder
+    if not any((a.word, a.study) == (word, report.name) for a in folder.asked()):
+        folder.ask(Asked(f"{time.time():.6f}-{new_id()}", word, report.name))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say to who has asked why a request cannot be left."""
     try:
-        make_inside(folder.requests, folder.root)
-        folder.ask(new_request(wish.command, (), options))
+        yield
     except VipsyncError as error:
         abort(500, f"{error.message} {error.remedy}")
 

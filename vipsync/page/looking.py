@@ -1,10 +1,10 @@
-"""Look at session folders for the page: cheaply, again and again, from several threads."""
+"""Look at session folders and stations for the page: cheaply, again and again, from several threads."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Event, Lock
@@ -16,10 +16,15 @@ from vipsync.disk.files import read_small
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import is_worked_in
-from vipsync.folder.search import find_sessions
+from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
 from vipsync.report.progress import Batch
 from vipsync.settings.reading import load, places
+from vipsync.station import settings as station_settings
+from vipsync.station.folder import StationFolder
+from vipsync.station.model import Asked
+from vipsync.station.publish import read_report
+from vipsync.station.steps import StationStatus
 from vipsync.status.publish import read_status
 from vipsync.status.status import Status
 
@@ -39,6 +44,7 @@ _BATCHES = Decoder(tuple[Batch, ...])
 _LARGEST_PROGRESS = 1024 * 1024
 _FIND_EVERY = 5.0
 _HIDDEN_PLACE = "[the inputs folder]"
+_HIDDEN_EXPORT = "[the export]"
 
 Stamp = tuple[int, int, int] | None
 
@@ -50,14 +56,38 @@ class Seen(Struct, frozen=True):
     Equal versions are equal.
     """
 
-    key: str
-    folder: SessionFolder
+    watched: Watched
     status: Status
     held: bool | None
     asked: tuple[Request, ...]
     transfers: tuple[Batch, ...]
     ever: bool
     version: tuple[object, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        return self.status.session
+
+
+class SeenStation(Struct, frozen=True):
+    """What lies in a station's folder, as `Seen` says it of a session's."""
+
+    watched: WatchedStation
+    status: StationStatus
+    held: bool | None
+    asked: tuple[Asked, ...]
+    ever: bool
+    version: tuple[object, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        return self.status.station
+
+    def session(self, name: str) -> str:
+        """Return what stands for the session of a study in an address."""
+        return key_of(self.watched.root / name)
 
 
 def key_of(root: Path) -> str:
@@ -66,15 +96,17 @@ def key_of(root: Path) -> str:
 
 
 class Watched:
-    """One session folder; its status is read anew when it was written anew."""
+    """One session folder; its status is read anew when it was written anew. `station` is the one that has made it."""
 
-    def __init__(self, folder: SessionFolder) -> None:
-        self.folder, self.key = folder, key_of(folder.root)
+    def __init__(self, folder: SessionFolder, station: WatchedStation | None = None) -> None:
+        self.folder, self.key, self.station = folder, key_of(folder.root), station
+        self.root = folder.root
         self._stamp: Stamp = None
         self._status: Status | None = None
         self._requests: Stamp = None
         self._asked: tuple[Request, ...] = ()
         self._held: bool | None = None
+        self._moves = False
         self._places: tuple[Stamp, tuple[Path, Path]] | None = None
 
     def look(self, *, whole: bool) -> Seen:
@@ -87,10 +119,20 @@ class Watched:
             self._requests, self._asked = requests, self.folder.asked() if requests else ()
         if whole:
             self._held = is_worked_in(self.folder)
+            self._moves = bool(self._held)
+            if (
+                self.station and not self._held
+            ):  # it takes this one up when something is asked of it
+                self._held = is_worked_in(self.station.folder.own)
         status, ever = self._status or _unheard(self.folder), self._status is not None
-        moving = _moving(self.folder) if self._held else ()
+        moving = _moving(self.folder) if self._moves else ()
         version = (self.key, stamp, self._held, tuple(r.id for r in self._asked), moving)
-        return Seen(self.key, self.folder, status, self._held, self._asked, moving, ever, version)
+        return Seen(self, status, self._held, self._asked, moving, ever, version)
+
+    @property
+    def runs_by(self) -> Path:
+        """The folder that `vipsync run` must name for something to be done here."""
+        return self.station.root if self.station else self.root
 
     @property
     def outputs(self) -> Path:
@@ -115,16 +157,67 @@ class Watched:
         return self._places[1]
 
 
+class WatchedStation:
+    """One station; its status is read anew when it was written anew."""
+
+    station = None
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        return self.root.name
+
+    def __init__(self, folder: StationFolder) -> None:
+        self.folder, self.key, self.root = folder, key_of(folder.root), folder.root
+        self._stamp: Stamp = None
+        self._status: StationStatus | None = None
+        self._held: bool | None = None
+        self._exports: tuple[Stamp, tuple[str, ...]] | None = None
+
+    def look(self, *, whole: bool) -> SeenStation:
+        """Return what lies there now; `whole`: also whether a process works there."""
+        stamp = _stamp(self.folder.report)
+        if stamp != self._stamp:
+            self._status, self._stamp = read_report(self.folder) or self._status, stamp
+        if whole:
+            self._held = is_worked_in(self.folder.own)
+        asked, ever = self.folder.asked(), self._status is not None
+        status = self._status or StationStatus(str(self.root), self.root.name, _UNHEARD)
+        version = (self.key, stamp, self._held, tuple(a.id for a in asked))
+        return SeenStation(self, status, self._held, asked, ever, version)
+
+    def plain(self, text: str) -> str:
+        """Return text without the paths of its exports."""
+        for export in self._where():
+            text = text.replace(export, _HIDDEN_EXPORT)
+        return text
+
+    def _where(self) -> tuple[str, ...]:
+        """Return where its exports lie; while settings are broken, where they were."""
+        stamp = _stamp(self.folder.settings)
+        if self._exports is None or self._exports[0] != stamp:
+            before = self._exports[1] if self._exports else ()
+            self._exports = (stamp, before)
+            with suppress(VipsyncError):
+                found = station_settings.load(self.folder.root).exports
+                self._exports = (stamp, tuple(sorted(found, key=len, reverse=True)))
+        return self._exports[1]
+
+
 class Folders:
-    """The session folders that directories are or hold; those made later are found."""
+    """The session folders and stations that directories are or hold; those made later are found.
+
+    Sessions of stations may be hundreds: they are looked at while somebody has their page open.
+    """
 
     def __init__(
         self, directories: Sequence[Path], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._directories, self._clock = directories, clock
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, Watched | WatchedStation] = {}
+        self._wanted: set[str] = set()
         self._found_at = self._looked_at = self._whole_at = float("-inf")
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Seen | SeenStation] = {}
         self._lock, self._ended = Lock(), Event()
         self._waiting = BoundedSemaphore(WAITING)
 
@@ -148,36 +241,56 @@ class Folders:
             self._waiting.release()
         return True
 
-    def seen(self, *, now: bool = False) -> dict[str, Seen]:
-        """Return what lies in all folders, by key; `now`: not what was seen a moment ago."""
+    def seen(self, *, now: bool = False) -> list[Seen | SeenStation]:
+        """Return what lies in all stations, and in all folders but theirs; `now`: not what was seen a moment ago."""
         with self._lock:
-            at = self._clock()
-            if now or at - self._looked_at >= FRESH:
-                whole = self._find(at) or now or at - self._whole_at >= WHOLE
-                found = self._watched.items()
-                self._seen = {key: watched.look(whole=whole) for key, watched in found}
-                self._looked_at, self._whole_at = at, at if whole else self._whole_at
-            return self._seen
+            self._look(now=now)
+            return [seen for seen in self._seen.values() if seen.watched.station is None]
 
-    def watched(self, key: str) -> Watched | None:
-        """Return one folder."""
-        self.seen()
-        return self._watched.get(key)
+    def one(self, key: str) -> Seen | SeenStation | None:
+        """Return one folder or station, those of stations too."""
+        with self._lock:
+            self._look()
+            self._wanted.add(key)
+            if key not in self._watched and (watched := self._of_a_station(key)):
+                self._watched[key], self._seen[key] = watched, watched.look(whole=True)
+            return self._seen.get(key)
+
+    def _look(self, *, now: bool = False) -> None:
+        at = self._clock()
+        if now or at - self._looked_at >= FRESH:
+            whole = self._find(at) or now or at - self._whole_at >= WHOLE
+            found = self._watched.items()
+            self._seen = {key: watched.look(whole=whole) for key, watched in found}
+            self._looked_at, self._whole_at = at, at if whole else self._whole_at
 
     def _find(self, at: float) -> bool:
         """Look for folders that came or went, once in a while; tell whether that was done now."""
         if at - self._found_at < _FIND_EVERY:
             return False
         self._found_at = at
-        found = {key_of(f.root): f for f in _sessions(self._directories)}
-        self._watched = {k: self._watched.get(k) or Watched(f) for k, f in found.items()}
+        found = {w.key: self._watched.get(w.key) or w for w in self._all()}
+        still = {k: w for k, w in self._watched.items() if w.station and k in self._wanted}
+        self._wanted.clear()
+        there = {k: w for k, w in still.items() if w.root.is_dir()}
+        self._watched = {**found, **there}
         return True
 
+    def _all(self) -> Iterator[Watched | WatchedStation]:
+        """Return all stations, and all folders but theirs."""
+        for directory in self._directories:
+            with suppress(VipsyncError):
+                yield from map(Watched, find_sessions(directory, of_stations=False))
+            yield from (WatchedStation(StationFolder(root)) for root in find_stations(directory))
 
-def _sessions(directories: Iterable[Path]) -> Iterable[SessionFolder]:
-    for directory in directories:
-        with suppress(VipsyncError):
-            yield from find_sessions(directory)
+    def _of_a_station(self, key: str) -> Watched | None:
+        """Return the session of a station that goes by a key."""
+        for station in [w for w in self._watched.values() if isinstance(w, WatchedStation)]:
+            with suppress(VipsyncError):
+                for folder in find_sessions(station.root):
+                    if key_of(folder.root) == key:
+                        return Watched(folder, station)
+        return None
 
 
 def _stamp(path: Path) -> Stamp:
@@ -201,6 +314,9 @@ def _moving(folder: SessionFolder) -> tuple[Batch, ...]:
         return ()
 
 
+_UNHEARD = "vipsync has not run here yet: `vipsync run DIR` starts it."
+
+
 def _unheard(folder: SessionFolder) -> Status:
-    name, sentence = folder.root.name, "vipsync has not run here yet: `vipsync run DIR` starts it."
-    return Status(folder=str(folder.root), session=name, id="", phase="", sentence=sentence)
+    name = folder.root.name
+    return Status(folder=str(folder.root), session=name, id="", phase="", sentence=_UNHEARD)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ from vipsync.rows import Phase
 from vipsync.status.status import ExecutionReport, Status, is_over
 
 ROWS = 100
-"""Cases on one page."""
+"""Cases or studies on one page."""
 
 
 class Need(StrEnum):
@@ -80,6 +81,19 @@ def is_paused(status: Status) -> bool:
     return any(n.subject == "paused" for n in status.notices)
 
 
+class Tally(Struct, frozen=True):
+    """How many cases or studies are in a state."""
+
+    state: str
+    number: int
+    tone: Tone
+
+
+def tally(status: Status) -> tuple[Tally, ...]:
+    """Return how the cases of a folder stand."""
+    return tuple(Tally(s, n, tone_of(s)) for s, n in sorted(status.counts.items()) if n)
+
+
 class Piece(Struct, frozen=True):
     """One part of a bar, in hundredths."""
 
@@ -100,14 +114,26 @@ def bar(counts: Iterable[tuple[Tone, int]]) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def case_bar(status: Status) -> tuple[Piece, ...]:
-    """Return how the cases of a folder stand, as a bar."""
-    return bar((tone_of(state), n) for state, n in status.counts.items())
+def tally_bar(found: Iterable[Tally]) -> tuple[Piece, ...]:
+    """Return how cases or studies stand, as a bar."""
+    return bar((one.tone, one.number) for one in found)
 
 
 def job_bar(execution: ExecutionReport) -> tuple[Piece, ...]:
     """Return how the jobs of an execution stand, as a bar."""
     return bar((_JOB_TONES.get(state, Tone.IDLE), n) for state, n in execution.jobs.items())
+
+
+def owners_of(status: Status, paths: Iterable[str]) -> dict[str, str]:
+    """Return the case of each file of results, by its path below outputs/."""
+    cases: dict[str, str] = {str(path): case.id for case in status.cases for path in case.results}
+    return {path: cases[place] for path in paths for place in _and_above(path) if place in cases}
+
+
+def _and_above(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def asking(status: Status) -> list[Notice]:
@@ -179,7 +205,7 @@ def asked_words(request: Request) -> str:
 
 
 class Choice(Struct, frozen=True):
-    """Which cases are shown, and in which order."""
+    """Which cases or studies are shown, and in which order."""
 
     words: str = ""
     state: str = ""
@@ -187,32 +213,38 @@ class Choice(Struct, frozen=True):
     down: bool = False
     page: int = 1
 
+    def takes(self, state: str, text: str) -> bool:
+        """Tell whether a case or study in this state, of which this is told, is to be shown."""
+        words = self.words.casefold().split()
+        text = text.casefold() if words else ""
+        return self.state in ("", state) and all(word in text for word in words)
 
-class Cases(Struct, frozen=True):
-    """The cases on one page, of so many that fit."""
 
-    rows: Sequence[CaseReport]
+Row = TypeVar("Row")
+
+
+class Rows(Struct, Generic[Row], frozen=True):
+    """The cases or studies on one page, of so many that fit."""
+
+    rows: Sequence[Row]
     fitting: int
     page: int
     pages: int
 
 
-def chosen_cases(status: Status, choice: Choice) -> Cases:
+def rows_of(found: Sequence[Row], page: int) -> Rows[Row]:
+    """Return those of a page; of the last one where there are not so many."""
+    pages = max(1, -(-len(found) // ROWS))
+    page = min(max(1, page), pages)
+    return Rows(found[(page - 1) * ROWS : page * ROWS], len(found), page, pages)
+
+
+def chosen_cases(status: Status, choice: Choice) -> Rows[CaseReport]:
     """Return the cases that a person wants to see."""
-    words = choice.words.casefold().split()
-    found = [c for c in status.cases if _fits(c, words, choice.state)]
+    found = [c for c in status.cases if choice.takes(c.state, f"{c.id} {c.reason} {c.folder}")]
     keys = {
         "state": lambda c: (_ORDER[c.state], c.id),
         "execution": lambda c: (c.folder, c.id),
     }
     found.sort(key=keys.get(choice.sort, lambda c: c.id), reverse=choice.down)
-    pages = max(1, -(-len(found) // ROWS))
-    page = min(max(1, choice.page), pages)
-    return Cases(found[(page - 1) * ROWS : page * ROWS], len(found), page, pages)
-
-
-def _fits(case: CaseReport, words: Iterable[str], state: str) -> bool:
-    if state and case.state != state:
-        return False
-    text = f"{case.id} {case.reason} {case.folder}".casefold()
-    return all(word in text for word in words)
+    return rows_of(found, choice.page)

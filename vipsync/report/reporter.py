@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vipsync.plan.draft import Notice
     from vipsync.report.progress import Batch
     from vipsync.run.reconciler import Reconciler
-    from vipsync.station.publish import StationStatus
+    from vipsync.station.steps import StationStatus
     from vipsync.status.status import Finding
 
 news_log = logging.getLogger(logs.NEWS)

@@ -34,7 +34,7 @@ MOST_MOSAICS = 6
 _HEAD = 256 * 1024
 """Bytes of a table of which its first rows are taken."""
 
-_FORM = "1"
+_FORM = "2"
 """Changes when a description of before would lack something."""
 
 
@@ -77,11 +77,14 @@ class Descriptions:
         files = tuple(self._file(path) for path in found)
         tables = [p for p in found if is_table(p.name)][:MOST_TABLES]
         volumes = [p for p in found if previews.is_volume(p.name)]
+        drawn = tuple(self._mosaics(volumes[:MOST_MOSAICS], self._key(piece)))
+        tried = [self._below(p) for p in volumes[:MOST_MOSAICS]] if self._pictures else []
         made = Description(
             files,
             tuple((self._below(p), t) for p in tables if (t := beginning(p.name, _head(p)))),
-            tuple(self._mosaics(volumes[:MOST_MOSAICS], self._key(piece))),
+            drawn,
             len(volumes),
+            tuple(path for path in tried if path not in dict(drawn)),
         )
         return made if stamp(place) == piece.stamp else None
 

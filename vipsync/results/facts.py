@@ -50,12 +50,16 @@ class File(Struct, frozen=True):
 
 
 class Description(Struct, frozen=True):
-    """What is in one result. `mosaics` are pictures of volumes, by the names of their files."""
+    """What is in one result. `mosaics` are pictures of volumes, by the names of their files.
+
+    `undrawn` are those of which no picture could be made.
+    """
 
     files: tuple[File, ...] = ()
     tables: tuple[tuple[str, Table], ...] = ()
     mosaics: tuple[tuple[str, str], ...] = ()
     volumes: int = 0
+    undrawn: tuple[str, ...] = ()
 
 
 class Shown(Struct, frozen=True):

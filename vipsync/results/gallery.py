@@ -43,7 +43,7 @@ PATIENCE = 20.0
 
 LOG_LINES = 20
 
-_FORM = "1"
+_FORM = "2"
 """Changes when pages of before would lack something."""
 
 Later = Callable[[Callable[[], None]], object]

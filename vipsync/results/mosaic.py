@@ -1,4 +1,4 @@
-"""Draw slices of a NIfTI volume: `python -m vipsync.results.mosaic VOLUME PICTURE`.
+"""Draw slices of a NIfTI volume, or its spectrum: `python -m vipsync.results.mosaic VOLUME PICTURE`.
 
 A program of its own with limits, for files from outside; it fails where it can draw nothing.
 Its libraries are the extra `preview`.
@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from vipsync.results.spectrum import draw_spectrum, is_spectrum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +32,13 @@ SIDE = 256
 _PLACES = (0.35, 0.45, 0.55, 0.65)
 
 
-def limit() -> None:
+def limit(memory: int = MEMORY) -> None:
     """Let this process have no more than it needs, where the system can hold it to that."""
     with suppress(ImportError):
         import resource
 
         for kind, most in (
-            (resource.RLIMIT_AS, MEMORY),
+            (resource.RLIMIT_AS, memory),
             (resource.RLIMIT_FSIZE, PICTURE),
             (resource.RLIMIT_CPU, SECONDS),
         ):
@@ -45,10 +47,15 @@ def limit() -> None:
 
 
 def draw(volume: str, picture: str) -> None:
-    """Draw slices of a volume into a PNG; raise whatever is wrong with it."""
+    """Draw slices of a volume, or the spectrum of one voxel, into a PNG; raise whatever is wrong with it."""
+    import nibabel
     from PIL import Image
 
-    read, zooms = _read(volume)
+    image: Any = nibabel.load(volume)
+    if is_spectrum(image):
+        draw_spectrum(image, picture)
+        return
+    read, zooms = _read(image)
     low, high = _window(read)
     tiles = [_tile(plane, step, low, high) for plane, step in _planes(read, zooms)]
     sheet = Image.new("L", (len(tiles) // 3 * TILE, 3 * TILE))
@@ -59,13 +66,12 @@ def draw(volume: str, picture: str) -> None:
     sheet.save(picture, "PNG", optimize=True)
 
 
-def _read(path: str) -> tuple[Volume, tuple[float, ...]]:
+def _read(image: Any) -> tuple[Volume, tuple[float, ...]]:
     """Return the first volume, coarse enough, seen from the right side, and the size of its voxels."""
     import nibabel
     import numpy as np
 
     nib: Any = nibabel  # half of it has types
-    image = nib.load(path)
     shape = image.shape
     if len(shape) < 3 or max(shape[:3]) < 4:
         raise ValueError("not a volume")

@@ -78,7 +78,15 @@ def _head(facts: Facts, seen: Seen) -> Html:
         element("p", _counts(facts.shown), class_="counts"),
         tables,
         element("p", seen.hint, class_="note") if seen.hint else Html(""),
+        *_unpacked(facts.shown[:FULL]),
     )
+
+
+def _unpacked(shown: Iterable[Shown]) -> Iterator[Html]:
+    """Say once what a folder with the name of an archive is."""
+    if any(piece.unpacked for one in shown for piece in one.pieces):
+        words = ("Folders named after an archive, like ", element("code", "sub-01.tgz/"))
+        yield element("p", *words, ", are its contents, already unpacked.", class_="note")
 
 
 def _counts(shown: Iterable[Shown]) -> str:
@@ -111,6 +119,7 @@ def _case(shown: Shown, seen: Seen) -> Html:
         *(_log(log, seen) for log in shown.logs),
         element("div", *pictures, class_="pictures") if pictures else Html(""),
         element("div", *tables, class_="tables") if tables else Html(""),
+        *_undrawn(found for _, found in described),
         element("p", *_separated(files), class_="files") if files else Html(""),
         class_="wrong" if shown.went_wrong else "well",
     )
@@ -136,19 +145,28 @@ def _pictures(shown: Shown, seen: Seen) -> Iterator[Html]:
             continue
         for file in found.files:
             if file.path.lower().endswith(PICTURES) and file.size <= LARGEST_PICTURE:
-                yield _figure(address(file.path), file.path)
+                yield _figure(address(file.path), file.path, piece, shown)
         for volume, name in found.mosaics:
             if name in seen.thumbnails:
-                yield _figure(seen.thumbnails[name], volume)
+                yield _figure(seen.thumbnails[name], volume, piece, shown)
 
 
-def _figure(source: str, path: str) -> Html:
-    image = element("img", src=source, alt=last(path), loading="lazy", decoding="async")
-    return element(
-        "figure",
-        element("a", image, href=address(path)),
-        element("figcaption", last(path)),
-    )
+def _figure(source: str, path: str, piece: Piece, shown: Shown) -> Html:
+    """Return a picture with the case that it is of, and the file."""
+    name = _below(path, piece.local) if piece.unpacked else last(path)
+    words = name if name == shown.title else f"{shown.title}: {name}"
+    image = element("img", src=source, alt=words, loading="lazy", decoding="async")
+    case = element("strong", shown.title)
+    told = (case,) if name == shown.title else (case, " ", name)
+    return element("figure", element("a", image, href=address(path)), element("figcaption", *told))
+
+
+def _undrawn(described: Iterable[Description | None]) -> Iterator[Html]:
+    paths = [path for found in described if found for path in found.undrawn]
+    if paths:
+        names = _separated(element("a", last(path), href=address(path)) for path in paths)
+        why = ": no picture, as it holds neither slices nor a spectrum that can be drawn"
+        yield element("p", *names, why, class_="note")
 
 
 def _table(path: str, table: Table) -> Html:
@@ -197,8 +215,11 @@ def _sum(found: Description) -> int:
 
 
 def _link(path: str, below: str = "") -> Html:
-    name = str(PurePosixPath(path).relative_to(below)) if below else last(path)
-    return element("a", name, href=address(path))
+    return element("a", _below(path, below) if below else last(path), href=address(path))
+
+
+def _below(path: str, folder: str) -> str:
+    return str(PurePosixPath(path).relative_to(folder))
 
 
 # beside the cases

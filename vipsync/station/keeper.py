@@ -44,10 +44,10 @@ from vipsync.station.model import (
 )
 from vipsync.station.plan import plan_station
 from vipsync.station.private import Table, open_table, refuse_rivals
-from vipsync.station.publish import StationStatus, publish, station_status, troubled
+from vipsync.station.publish import publish, station_status, troubled
 from vipsync.station.reading import Whose, first_words, read_place
 from vipsync.station.settings import load
-from vipsync.station.steps import Act, Action, StationPlan
+from vipsync.station.steps import Act, Action, StationPlan, StationStatus
 from vipsync.station.survey import Survey
 from vipsync.status.status import status_of
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from vipsync.station.model import Place, Seen, Series, Study, View
 from vipsync.station.steps import Act, Action, StudyState
+from vipsync.status.status import count
 
 TWINS = 3600.0
 """Seconds within which two studies of one person are taken for one: the console was rebooted."""
@@ -25,11 +26,12 @@ STARTS = ("complete", "first", "merge")
 
 
 class Standing(Struct, frozen=True):
-    """How a place stands, why, and what a person can do about it."""
+    """How a place stands, why, and what a person can do about it; `can`: by which words."""
 
     state: StudyState
     reason: str = ""
     remedy: str = ""
+    can: tuple[str, ...] = ()
 
 
 class Places:
@@ -74,22 +76,26 @@ class Places:
         quiet = seen.quiet >= self.quiet_for(place)
         failed = self.view.failed.get(Action(Act.READ, place.id).key, "") if quiet else ""
         if place.word == "skip":
-            return Standing(StudyState.SKIPPED, "by a person")
+            return Standing(StudyState.SKIPPED, "by a person", can=("first",))
         if seen.problem or failed:
-            return Standing(StudyState.HELD, f"it cannot be read: {seen.problem or failed}")
+            words = f"it cannot be read: {seen.problem or failed}"
+            return Standing(StudyState.HELD, words, can=("skip",))
         if self.is_before(place):
-            return Standing(StudyState.BEFORE, "it lay there when the station was made")
+            words = "it lay there when the station was made"
+            return Standing(StudyState.BEFORE, words, can=("first",))
         if place.read != seen.print:
-            return Standing(StudyState.ARRIVING, f"{seen.files} files so far")
+            can = ("skip",) if place.word == "complete" else ("complete", "skip")
+            return Standing(StudyState.ARRIVING, f"{count(seen.files, 'file')} so far", can=can)
         return None
 
     def _read(self, place: Place) -> Standing | None:
         """Say how a place stands by what was read in it, and in the others of its study."""
         accept = self.view.settings.accept
         if accept and not _matches(self._words(place), accept) and place.word != "complete":
-            return Standing(StudyState.NOT_OURS, f"nothing in it matches {', '.join(accept)}")
+            words = f"nothing in it matches {', '.join(accept)}"
+            return Standing(StudyState.NOT_OURS, words, can=("complete",))
         if place.contents.problem:
-            return Standing(StudyState.HELD, place.contents.problem)
+            return Standing(StudyState.HELD, place.contents.problem, can=("skip",))
         if place.word == "complete":
             return self._spread(place)
         if same := self.same(place):
@@ -104,12 +110,15 @@ class Places:
         lacks = [r for r in complete.require if not _matches(words, r.split("|"))]
         if complete.ready and not _matches(words, [complete.ready]):
             lacks.append(complete.ready)
-        say = f"`vipsync station complete DIR {place.handle}` starts it as it is."
         if lacks:
-            return Standing(StudyState.INCOMPLETE, f"{', '.join(lacks)} did not come", say)
+            return self._lacking(place, f"{', '.join(lacks)} did not come")
         found = (s for one in self.of(place.study) or [place] for s in one.contents.series)
         lacking = "; ".join(gaps(found)) if complete.instances else ""
-        return Standing(StudyState.INCOMPLETE, lacking, say) if lacking else None
+        return self._lacking(place, lacking) if lacking else None
+
+    def _lacking(self, place: Place, words: str) -> Standing:
+        say = f"`vipsync station complete DIR {place.handle}` starts it as it is."
+        return Standing(StudyState.INCOMPLETE, words, say, ("complete", "skip"))
 
     def _doubtful(self, place: Place) -> Standing | None:
         """Hold what only a person can tell: two studies that may be one."""
@@ -118,13 +127,15 @@ class Places:
         merge = f"`vipsync station merge DIR {place.handle}`"
         if len(place.contents.studies) > 1:
             words = f"{len(place.contents.studies)} studies lie in it"
-            return Standing(StudyState.HELD, words, f"{merge} takes them for one.")
+            say = f"{merge} takes them for one."
+            return Standing(StudyState.HELD, words, say, ("merge", "skip"))
         if twin := self.twin(place):
             other = self.view.state.studies.get(twin.study)
             name = other.name if other else twin.handle
             words = f"{name} is another study of the same person, of the same hour"
             apart = f"`vipsync station complete DIR {place.handle}` keeps them apart."
-            return Standing(StudyState.HELD, words, f"{merge} joins them, {apart}")
+            say, can = f"{merge} joins them, {apart}", ("merge", "complete", "skip")
+            return Standing(StudyState.HELD, words, say, can)
         return None
 
     def _spread(self, place: Place) -> Standing | None:
@@ -132,7 +143,7 @@ class Places:
         if len(self.of(place.study)) <= 1 or self.view.settings.copies:
             return None
         advice = 'Write take = "copy" in station.toml.'
-        return Standing(StudyState.HELD, "it lies in several folders", advice)
+        return Standing(StudyState.HELD, "it lies in several folders", advice, ("skip",))
 
     def same(self, place: Place) -> Study | None:
         """Return the study that has just the contents of a place which has no id of its own."""

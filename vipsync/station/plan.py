@@ -24,6 +24,7 @@ from vipsync.station.model import (
 )
 from vipsync.station.places import Places, Standing
 from vipsync.station.steps import Act, Action, StationPlan, StudyReport, StudyState
+from vipsync.status.status import count
 
 WAITING_FOR_VIP = 1
 """Sessions that were asked to start and have no execution yet: one more would overtake the oldest."""
@@ -187,9 +188,16 @@ class _Draft:
         return left <= 0
 
     def _report_place(self, place: Place, how: Standing, *, asks: bool) -> None:
-        since = place.changed_at
         self.reports.append(
-            StudyReport(place.handle, how.state, how.reason, how.remedy, since=since, asks=asks)
+            StudyReport(
+                place.handle,
+                how.state,
+                how.reason,
+                how.remedy,
+                since=place.changed_at,
+                asks=asks,
+                can=how.can,
+            )
         )
 
     def _name(self, place: Place) -> None:
@@ -370,9 +378,9 @@ class _Draft:
 
     def _report_started(self, study: Study, session: SessionSeen, late: int) -> None:
         if late:
-            words = f"{late} files came after the launch"
+            words = f"{count(late, 'file')} came after the launch"
             remedy = f"`vipsync station take-late DIR {study.name}` runs it again with them."
-            self._report(study, StudyState.HELD, words, remedy, asks=True)
+            self._report(study, StudyState.HELD, words, remedy, asks=True, can=("take-late",))
         elif study.stage is Stage.ENDED:
             self._report(study, StudyState.DONE, study.outcome)
         elif session.over or session.code:
@@ -382,11 +390,25 @@ class _Draft:
             self._report(study, StudyState.RUNNING, session.words)
 
     def _report(
-        self, study: Study, state: StudyState, reason: str, remedy: str = "", *, asks: bool = False
+        self,
+        study: Study,
+        state: StudyState,
+        reason: str,
+        remedy: str = "",
+        *,
+        asks: bool = False,
+        can: tuple[str, ...] = (),
     ) -> None:
         since = study.ended_at or study.asked_at or study.found_at
-        name = f"sessions/{study.name}"
-        self.reports.append(StudyReport(study.name, state, reason, remedy, name, since, asks))
+        name, can = f"sessions/{study.name}", can or _can(study, state)
+        self.reports.append(StudyReport(study.name, state, reason, remedy, name, since, asks, can))
+
+
+def _can(study: Study, state: StudyState) -> tuple[str, ...]:
+    """Return what a person may say of a study that has not run: what has is left to its session."""
+    if study.ran or study.stage in (Stage.STARTED, Stage.ENDED) or study.word == "skip":
+        return ()
+    return ("first", "skip") if state is StudyState.QUEUED else ("skip",)
 
 
 def _launches(study: Study) -> tuple[tuple[str, str], ...]:

@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
 
 from vipsync.disk.files import LARGE, read_small
 from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.model import replace
 from vipsync.station.folder import StationFolder
-from vipsync.station.steps import StationPlan, StudyReport, StudyState
+from vipsync.station.steps import StationPlan, StationStatus, StudyReport, StudyState
 from vipsync.status.status import count
 from vipsync.status.words import STALE, when
 
@@ -33,17 +32,6 @@ _LAST = (
     StudyState.SKIPPED,
     StudyState.GONE,
 )
-
-
-class StationStatus(Struct, frozen=True):
-    """Everything that STATION.txt, the terminal and `status --json` tell of a station. Times in UTC s."""
-
-    folder: str
-    station: str
-    sentence: str
-    studies: tuple[StudyReport, ...] = ()
-    written: float = 0.0
-    exit_code: int = 0
 
 
 def station_status(folder: StationFolder, plan: StationPlan, wall: float) -> StationStatus:

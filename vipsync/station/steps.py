@@ -57,7 +57,10 @@ ASKING = (StudyState.HELD, StudyState.NEEDS)
 
 
 class StudyReport(Struct, frozen=True):
-    """One study or place: its name, or the handle of one that has none yet. `since` in UTC seconds."""
+    """One study or place: its name, or the handle of one that has none yet. `since` in UTC seconds.
+
+    `can`: what a person may say of it now, of `WORDS`.
+    """
 
     name: str
     state: StudyState
@@ -66,6 +69,18 @@ class StudyReport(Struct, frozen=True):
     session: str = ""
     since: float = 0.0
     asks: bool = False
+    can: tuple[str, ...] = ()
+
+
+class StationStatus(Struct, frozen=True):
+    """Everything that STATION.txt, the terminal and `status --json` tell of a station. Times in UTC s."""
+
+    folder: str
+    station: str
+    sentence: str
+    studies: tuple[StudyReport, ...] = ()
+    written: float = 0.0
+    exit_code: int = 0
 
 
 class StationPlan(Struct, frozen=True):

@@ -26,11 +26,25 @@ function times() {
   }
 }
 
+// The ids of what the keyboard is on, and of all around it: what was pressed may be gone afterwards.
+function path(part, top) {
+  const ids = [];
+  for (; part && part !== top; part = part.parentElement) if (part.id) ids.push(part.id);
+  return ids;
+}
+
+function focusOn(ids) {
+  for (const id of ids) {
+    document.getElementById(id)?.focus({ preventScroll: true });
+    if (document.activeElement.id === id) return; // what is hidden, or takes no focus, is passed over
+  }
+}
+
 // What a person has opened, and where the keyboard is, stays as it is.
 function takeOver(old, fresh) {
   const open = new Map();
   for (const part of old.querySelectorAll("details[id]")) open.set(part.id, part.open);
-  const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
+  const focus = old.contains(document.activeElement) ? path(document.activeElement, old) : [];
   const scrolled = [...old.querySelectorAll(".scroll")].map((part) => part.scrollLeft);
   old.replaceChildren(...fresh.childNodes);
   for (const name of ["hidden", "class"])
@@ -39,7 +53,7 @@ function takeOver(old, fresh) {
   for (const part of old.querySelectorAll("details[id]"))
     if (open.has(part.id)) part.open = open.get(part.id);
   old.querySelectorAll(".scroll").forEach((part, n) => { part.scrollLeft = scrolled[n] || 0; });
-  if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  focusOn(focus);
 }
 
 const before = new Map();
@@ -98,6 +112,7 @@ async function ask(event) {
   if (form.method !== "post") return;
   event.preventDefault();
   const body = new URLSearchParams(new FormData(form, event.submitter));
+  const focus = path(event.submitter, form); // a button that is off has none
   for (const button of form.querySelectorAll("button")) button.disabled = true;
   try {
     const answer = await fetch(form.action, { method: "POST", body, cache: "no-store" });
@@ -110,7 +125,8 @@ async function ask(event) {
   }
   for (const part of form.querySelectorAll("details")) part.open = false;
   for (const button of form.querySelectorAll("button")) button.disabled = false;
-  before.delete("ask");
+  focusOn(focus);
+  before.delete(form.closest("[data-live]")?.id);
   tag = null;
   look();
 }
