@@ -106,7 +106,7 @@ def test_a_tool_that_leaves_a_name_is_found_out(bench: Bench, caplog: Any, tmp_p
     command = f'["{sys.executable}", "{script}", "{{study}}", "{{inputs}}"]'
     made = station(bench, template=GATED, prepare=command)
     series(made.export / "SMITH_JOHN", 1, 1)
-    bench.run(1500)
+    bench.run(900)
     assert made.states() == {"S0001": StudyState.HELD}
     assert "PatientName" in made.reasons()
     assert made.started() == []
