@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -24,6 +25,10 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 if "VIPSYNC_EXAMPLES" not in os.environ:
     settings.load_profile("repeatable")
 
+# Each worker, and each process of a test, would compile all of it anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The processes of a test must hear an interrupt also where a shell runs all this in the background.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,6 +41,29 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 _MEMORY = Path("/dev/shm")
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# What takes longest begins first: else one worker has it alone at the end.
+_LONGEST = [
+    "test_guards",
+    "test_soak",
+    "test_background",
+    "test_kills",
+    "test_properties",
+    "test_handover",
+    "test_page_browser",
+    "test_cli",
+    "test_station_system",
+    "test_disk_system",
+    "test_hostile_system",
+    "test_gallery",
+    "test_group_system",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    order = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture

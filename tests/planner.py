@@ -209,14 +209,14 @@ class RandomRun:
     def _launch(self) -> None:
         self._quietly()
         if self.sim.state.session.phase in (Phase.OPEN, Phase.CLOSED):
-            self.sim.by_hand |= self.sim.cases()
+            self.sim.by_hand |= self.sim.complete()
             self.sim.ask("launch")
             self._rest()
 
     def _rerun(self) -> None:
         self._quietly()
         if self.sim.state.session.phase is Phase.OPEN:
-            self.sim.reruns.update(self.sim.cases() & self.sim.vip.launches().keys())
+            self.sim.reruns.update(self.sim.complete() & self.sim.vip.launches().keys())
             self.sim.ask("rerun")
             self._rest()
 

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.lab import somebody
 from tests.lab.mounts import read_only
 from tests.lab.served import Answer, Served, serve, wait_until
 
@@ -51,11 +52,10 @@ def add(study: Path, name: str) -> None:
 
 def said(served: Served, who: str, umask: str, *command: object) -> Answer:
     """Return what a command says to an account."""
-    with served.process(who, umask, *command, module="tests.lab.somebody") as process:
-        out, err = process.communicate(timeout=60)
-    assert "fault" not in err, err
-    assert "Traceback" not in err, err
-    return Answer(process.returncode, out, err)
+    answer = somebody.said(served, who, umask, *command)
+    assert "fault" not in answer.err, answer.err
+    assert "Traceback" not in answer.err, answer.err
+    return answer
 
 
 def look(
@@ -82,7 +82,7 @@ def test_accounts_of_a_group_take_turns(served: Served, mode: int, umask: str) -
         add(study, name)
         assert said(served, who, umask, "run", "--once", study).code == 0
         assert len(list((study / "outputs").glob("*/*.tgz/*.txt"))) == number
-    with served.process(ONE, umask, "run", study, module="tests.lab.somebody"):
+    with somebody.process(served, ONE, umask, "run", study):
         wait_until(lambda: "vipsync runs here" in said(served, TWO, umask, "status", study).out)
         assert said(served, TWO, umask, "pause", study).code == 0
     assert said(served, TWO, umask, "resume", study).code == 0  # what a killed one left is taken up
@@ -95,11 +95,11 @@ def test_accounts_of_a_group_take_turns(served: Served, mode: int, umask: str) -
 def test_readers_are_told_all_and_change_nothing(served: Served, mode: int, umask: str) -> None:
     """While it runs, after it was killed, and after it ended well."""
     study = shared(served, mode)
-    with served.process(ONE, umask, "run", study, module="tests.lab.somebody") as process:
+    with somebody.process(served, ONE, umask, "run", study) as process:
         wait_until(lambda: list((study / "outputs").glob("*/*.tgz")) != [])
         during = look(served, study, READER, ("status", "plan"))
         process.kill()
-        process.wait()
+        process.join()
     for commands in (LOOKS, ("status", "why")):
         before = tree(study)
         found = look(served, study, READER, commands)
@@ -115,10 +115,10 @@ def test_readers_are_told_all_and_change_nothing(served: Served, mode: int, umas
 def test_a_disk_that_is_read_only_can_be_asked(served: Served, who: str, *, killed: bool) -> None:
     """Whatever the last run left beside the ledger."""
     study = shared(served, 0o755)
-    with served.process(ONE, "022", "run", study, module="tests.lab.somebody") as process:
+    with somebody.process(served, ONE, "022", "run", study) as process:
         wait_until(lambda: list((study / "outputs").glob("*/*.tgz")) != [])
         (process.kill if killed else process.terminate)()
-        process.wait()
+        process.join()
     with ExitStack() as stack:
         stack.enter_context(read_only(study))
         found = look(served, study, who)

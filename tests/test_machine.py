@@ -72,6 +72,10 @@ def test_alerts_go_where_a_variable_or_a_file_says() -> None:
         ("[transfers]\nstreams = 9", r"line 2: transfers.streams: 9 must .* from 1 to 8"),
         ('[transfers]\nupload = "20Mb/s"', r'upload: "20Mb/s" is no speed: write "500 kB/s"'),
         ('[transfers]\nupload = "0 MB/s"', r'upload: "0 MB/s" is no speed'),
+        (
+            '[transfers]\nupload = "9 kB/s"',
+            r'upload: "9 kB/s" is so slow that VIP gives up: at least "10 kB/s"',
+        ),
         ("[transfers]\ndownload = 5", r"download: 5 is no speed"),
         ('[transfers]\nhours = "24:00-07:00"', r'hours: .* write "19:00-07:00"'),
         ('[transfers]\nhours = "7:00-07:00"', r"hours: .* begin when they end"),

@@ -25,7 +25,7 @@ from vipsync.rows import Changes, Phase, Stage
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "25"))
 """Worlds for each property; a night's run takes thousands."""
 
-WORLDS = 20_000
+WORLDS = 4_000
 """Worlds drawn by seeds in every run; `python -m tests.planner` lives a million."""
 
 FATES = st.lists(
@@ -137,7 +137,7 @@ def test_a_new_file_starts_only_its_own_case(sim: Simulation, name: str) -> None
 
 @pytest.mark.timeout(1200)
 def test_random_worlds_keep_every_promise() -> None:
-    """Twenty thousand stories, disturbed on both sides, each come to rest in at most 50 rounds."""
+    """Thousands of stories, disturbed on both sides, each come to rest in at most 50 rounds."""
     found = list(planner.run(range(WORLDS), jobs=os.cpu_count() or 1))
     assert not found, "\n".join(["repeat one with `python -m tests.planner 1 SEED`:", *found])
 
@@ -147,6 +147,8 @@ def test_random_worlds_keep_every_promise() -> None:
     [
         pytest.param(455773, id="four executions in turn after one in doubt, then the end"),
         pytest.param(35604, id="a launch is asked for when there are no files any more"),
+        pytest.param(35640, id="what is cancelled waits for a file that may not go"),
+        pytest.param(90114, id="what is asked for waits for a file that may not go"),
     ],
 )
 def test_a_world_that_once_ended_badly_keeps_every_promise(seed: int) -> None:

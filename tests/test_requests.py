@@ -37,14 +37,14 @@ def _purpose(method: str, path: str) -> str:
 def test_a_first_upload_a_quiet_hour_and_one_new_file(bench: Bench) -> None:
     """One request for each file and folder, one list of each folder; none at rest; two for a new file."""
     study = bench.study(settings=ONLY_SENT)
-    study.write({f"f{number % 50:02}/{number}.dat": f"x{number}" for number in range(1000)})
+    study.write({f"f{number % 10:02}/{number}.dat": f"x{number}" for number in range(100)})
     bench.rest()
     assert (
         asked(bench)
         == {
-            "file": 1000,
-            "new folder": 54,  # the 50, INPUTS, the session's, its id, and API, which was not there yet
-            "list of sizes": 50,  # a stored file can have a wrong size, and only a list tells (facts 3.5)
+            "file": 100,
+            "new folder": 14,  # the 10, INPUTS, the session's, its id, and API, which was not there yet
+            "list of sizes": 10,  # a stored file can have a wrong size, and only a list tells (facts 3.5)
             "whose is the folder": 7,  # platform, folder, the one above; again once it was made
             "executions": 1,  # an older copy of this folder may have started some
         }

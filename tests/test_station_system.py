@@ -139,7 +139,8 @@ def test_a_study_is_kept_until_all_is_made_of_its_results(bench: Bench) -> None:
     pending: list[Callable[[], None]] = []
 
     def publish(session: Reconciler) -> None:
-        later, _ = list(pending), pending.clear()
+        later = list(pending)
+        pending.clear()
         for make in later:
             make()
         root = session.folder.root
@@ -178,7 +179,7 @@ def test_a_study_that_is_skipped_before_it_starts_leaves_vip_clean(
 ) -> None:
     """Also where its files are on VIP already, and it waits for a slot."""
     bench = make_bench(quota_user=1)
-    bench.job_seconds = lambda _job: 2000.0
+    bench.job_seconds = lambda _job: 300.0
     made = station(bench)
     made.write("FIRST", {"svs/1.rda": "zero"})
     made.write("SMITH", SVS)
@@ -193,7 +194,7 @@ def test_a_study_that_is_skipped_before_it_starts_leaves_vip_clean(
 def test_a_copy_runs_though_its_study_left_the_export(make_bench: Callable[..., Bench]) -> None:
     """The queue may be longer than an export keeps its studies."""
     bench = make_bench(quota_user=1)
-    bench.job_seconds = lambda _job: 2000.0
+    bench.job_seconds = lambda _job: 300.0
     made = station(bench, take='"copy"')
     for name in ("ONE", "TWO", "THREE"):
         made.write(name, {"svs/1.rda": name})
@@ -266,7 +267,7 @@ def test_a_renamed_folder_is_the_same_study(bench: Bench) -> None:
 
 def test_a_folder_that_is_renamed_while_its_study_runs_is_followed(bench: Bench) -> None:
     """The session looks into the folder under its new name, and its results arrive."""
-    bench.job_seconds = lambda _job: 3000.0
+    bench.job_seconds = lambda _job: 600.0
     made = station(bench)
     made.write("SMITH", SVS)
     bench.until(lambda: made.started() == ["S0001"])
@@ -283,7 +284,7 @@ def test_data_that_come_between_asking_and_the_start_wait(
 ) -> None:
     """The session is told to wait; once the study is whole again it starts, with all of it."""
     bench = make_bench(quota_user=1)
-    bench.job_seconds = lambda _job: 5000.0
+    bench.job_seconds = lambda _job: 900.0
     made = station(bench, take=take)
     made.write("FIRST", {"svs/1.rda": "zero"})
     made.write("SMITH", SVS)

@@ -274,6 +274,11 @@ READS = (HashFile, Inspect)
 LOCAL = (*INLINE, *READS)
 """Actions that need no answer from VIP."""
 
+SENDS = (SendFile, SendPack)
+"""Actions that send what is in files."""
+
+TRANSFERS = (*SENDS, FetchResult)
+"""Actions that move files in either direction."""
 
 ENGINE = (FetchPipeline, StartExecution, FindExecutions, Poll, Kill)
 """Actions that VIP's engine answers; the others need its storage. Each may be down alone."""

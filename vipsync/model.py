@@ -436,6 +436,10 @@ class TransfersSettings(Struct, frozen=True):
     free: float = 0.05
 
 
+UNLIMITED = TransfersSettings(free=0.0)
+"""What holds where there is no vipsync.toml."""
+
+
 NotifyEvent = Literal["person", "failed", "done", "stopped"]
 
 

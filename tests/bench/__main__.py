@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import folders, privacy, rows
+from tests.bench import folders, limits, privacy, rows
 from tests.bench.rows import Row
 
 WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
@@ -25,6 +25,9 @@ WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "plan": lambda _root: [folders.planning(n) for n in (10_000, 100_000, 1_000_000)],
     "inspect": lambda root: [privacy.headers(root, 10_000)],
     "search": lambda root: [privacy.searching(root)],
+    "ceiling": limits.ceilings,
+    "hours": lambda root: [limits.hours(root)],
+    "full-disk": lambda root: [limits.full_disk(root)],
     "start": rows.starting,
 }
 

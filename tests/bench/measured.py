@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,12 +92,21 @@ class Living:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
+def account(folder: Path) -> dict[str, str]:
+    """Return the key, and the portal that it is meant for: the one of the session folders below."""
+    settings = min(folder.rglob("settings.toml"))
+    return {
+        "VIP_API_KEY": KEY,
+        "VIP_PORTAL_URL": tomllib.loads(settings.read_text()).get("portal", ""),
+    }
+
+
 @contextmanager
-def keeping(folder: Path) -> Iterator[Living]:
+def keeping(folder: Path, *options: str) -> Iterator[Living]:
     """Keep a session folder, or those inside a directory, in step."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "vipsync", "run", str(folder)],
-        env={**os.environ, "VIP_API_KEY": KEY},
+        [sys.executable, "-m", "vipsync", *options, "run", str(folder)],
+        env={**os.environ, **account(folder)},
         stdout=subprocess.DEVNULL,
     )
     try:

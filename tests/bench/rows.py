@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench import contestants as who
 from tests.bench.alone import walk
-from tests.bench.measured import ROOT, Measure, alone, call, command, median
+from tests.bench.measured import ROOT, Measure, account, alone, call, command, median
 from tests.bench.server import KEY, RESULTS, Conditions, Server, served
 from vipsync.disk.archive import unpack
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules
@@ -238,7 +238,7 @@ def _starting(idle: str) -> list[Row]:
     for _ in range(STARTS):  # in turn, so that what else the machine does is shared
         for row, (_, _, words) in zip(rows, works, strict=True):
             row.add("limit", command([sys.executable, "-c", "pass"]))
-            row.add("vipsync", command([sys.executable, *words], VIP_API_KEY=KEY))
+            row.add("vipsync", command([sys.executable, *words], None, **account(Path(idle))))
     for row in rows:
         found = row.measures
         row.note = f"{found['vipsync'].seconds - found['limit'].seconds:.2f} s more"

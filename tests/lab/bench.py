@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FastRunner, InProcess, Job, ManualClock, Options, World
 from vipsync.local.execution import Execution
-from vipsync.model import Command, Request, Secret, Settings, replace
+from vipsync.model import UNLIMITED, Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
 from vipsync.run.dispatch import Executor, Serial
+from vipsync.run.limits import Allowance, Disk, disk_of
 from vipsync.run.loop import Loop, NewKeeper
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
@@ -234,6 +236,8 @@ class Bench(Embedded):
         self.publish: Callable[[Reconciler], object] = lambda _session: None
         self.new_keeper: NewKeeper | None = None
         self.is_made: Callable[[Path], bool] = lambda _root: True
+        self.transfers = UNLIMITED
+        self.disk: Callable[[Path], Disk] = disk_of
         self._clients: dict[tuple[str, str], VipClient] = {}
         self._loop: Loop | None = None
 
@@ -270,8 +274,12 @@ class Bench(Embedded):
                 publish=self._publish,
                 new_keeper=self.new_keeper,
                 is_made=lambda root: self.is_made(root),
+                allowance=self._allowance(),
             )
         return self._loop
+
+    def _allowance(self) -> Allowance:
+        return Allowance(self.transfers, self.timing, time.gmtime, self.disk)
 
     def stop(self) -> None:
         """End the process: locks and files are let go, nothing else happens."""

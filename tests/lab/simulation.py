@@ -239,7 +239,7 @@ class Simulation:
 
     def note_cancelled(self) -> None:
         """Expect no more launches of the cases there are: a person has cancelled them."""
-        self.cancelled |= self.cases() | self.vip.launches().keys()
+        self.cancelled |= self.complete() | self.vip.launches().keys()
         self.excused |= self.cancelled
 
     def edit_result(self, local: RelPath) -> None:
@@ -675,7 +675,7 @@ class Simulation:
                 case Phase.CLOSED:
                     self._note_end()
         if leaves(now) and not leaves(before):
-            already, here = self.vip.launches(), self.cases(settled=True)
+            already, here = self.vip.launches(), self.complete(settled=True)
             some = {p for p, n in already.items() if n < self.wanted(p)}
             self.unsent |= self.content.items()
             self.written = any(at > self.now for at in self.quiet_at.values())
@@ -733,16 +733,24 @@ class Simulation:
         rows = self.state.results.values()
         return {r.vip for r in rows if r.status is ResultStatus.REFUSED}
 
+    def complete(self, *, settled: bool = False) -> set[Parts]:
+        """Return the complete cases, of which a person decides; `settled`: of files that are quiet."""
+        return self._cases_of(self._files(settled=settled))
+
     def cases(self, *, settled: bool = False) -> set[Parts]:
-        """Return the complete cases that may go to VIP; `settled`: of files that are quiet."""
-        files = self.content
-        if settled:
-            files = {p: c for p, c in files.items() if self.quiet_at.get(RelPath(p), 0) <= self.now}
-        found = SHAPES[self.shape].cases(files)
-        made = {tuple(sorted((path, files[path]) for path in own)) for own in found}
+        """Return the complete cases that may go to VIP."""
+        files = self._files(settled=settled)
         if files.get("ref.txt") == NAMED:
             return set()
-        return {parts for parts in made if all(content != NAMED for _, content in parts)}
+        return {p for p in self._cases_of(files) if all(content != NAMED for _, content in p)}
+
+    def _files(self, *, settled: bool) -> dict[str, str]:
+        noisy = {p for p, at in self.quiet_at.items() if settled and at > self.now}
+        return {p: c for p, c in self.content.items() if p not in noisy}
+
+    def _cases_of(self, files: dict[str, str]) -> set[Parts]:
+        found = SHAPES[self.shape].cases(files)
+        return {tuple(sorted((path, files[path]) for path in own)) for own in found}
 
     def check_rest(self) -> None:
         """Hold what must be true when nothing can advance without a person or a new file."""

@@ -19,6 +19,7 @@ from typing import BinaryIO, assert_never
 from msgspec import Struct
 
 from vipsync import actions as do
+from vipsync.act.ceiling import Ceiling
 from vipsync.act.listing import list_results
 from vipsync.act.named_files import look_for_files
 from vipsync.act.results import fetch_logs, fetch_result
@@ -56,7 +57,8 @@ class Tools(Struct, frozen=True):
 
     `pace` waits until the next launch may start. `executions` gives the newest ones of the account, and
     when VIP was asked for them: after the given time (monotonic s). `moved` is told how many bytes of a transfer
-    have passed: key, bytes so far, bytes in all.
+    have passed: key, bytes so far, bytes in all. `up` and `down` are the ceilings that all
+    transfers share.
     """
 
     folder: SessionFolder
@@ -69,6 +71,8 @@ class Tools(Struct, frozen=True):
     stop: Callable[[], None] = lambda: None
     pace: Callable[[], None] = lambda: None
     moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None
+    up: Ceiling = Ceiling()
+    down: Ceiling = Ceiling()
 
     @property
     def below(self) -> Path:
@@ -332,6 +336,7 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
     def on_block(block: bytes) -> None:
         nonlocal gone
         tools.stop()
+        tools.up(len(block), tools.stop)
         digest.update(block)
         gone += len(block)
         if gone == size:
@@ -340,7 +345,7 @@ def _send(action: do.SendFile, tools: Tools) -> do.FileSent:
 
     with Digest() as digest, _opened(_local(tools, action.path), action.state) as file:
         if size:
-            tools.vip.upload(action.vip, file, size, on_block)
+            tools.vip.upload(action.vip, file, size, on_block, tools.up.piece)
         else:
             tools.vip.upload_empty(action.vip)
     return do.FileSent(digest.hexdigest())
@@ -393,11 +398,12 @@ def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> Non
         def on_block(block: bytes) -> None:
             nonlocal gone
             tools.stop()
+            tools.up(len(block), tools.stop)
             gone += len(block)
             tools.moved(key, gone, size)
 
         with archive.open("rb") as file:
-            tools.vip.upload(action.vip, file, size, on_block)
+            tools.vip.upload(action.vip, file, size, on_block, tools.up.piece)
         there = tools.vip.properties(action.vip)
     if there is None or there.size != size:
         raise TransferMismatch(f"{action.vip} has another size on VIP than was sent.")

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Literal, Protocol
 
 from vipsync import actions as do
+from vipsync.act.ceiling import Ceiling
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
@@ -51,6 +52,10 @@ class Bench(Protocol):
     @property
     def moved(self) -> Callable[[do.Key, int, int], None]:
         """Take note of progress: key, bytes so far, bytes in all."""
+
+    @property
+    def down(self) -> Ceiling:
+        """How fast bytes may come, over all transfers."""
 
     @property
     def below(self) -> Path:
@@ -152,12 +157,19 @@ def _append(action: do.FetchResult, part: Path, offset: int, bench: Bench) -> No
     ):
         if download.coding:
             came = part.with_suffix(".came.part")
-            _save(download.blocks, came, "wb", bench, told)
+            _save(_paced(download.blocks, bench), came, "wb", bench, told)
             _take_encoded(action, came, part, download.coding, bench)
         elif download.size != action.size:  # before any of it fills the disk
             raise _other_size(action, download.size)
         else:
-            _save(download.blocks, part, "ab", bench, told)
+            _save(_paced(download.blocks, bench), part, "ab", bench, told)
+
+
+def _paced(blocks: Iterable[bytes], bench: Bench) -> Iterator[bytes]:
+    """Take no more from the line than the ceiling lets through."""
+    for block in blocks:
+        bench.down(len(block), bench.stop)
+        yield block
 
 
 def _save(

@@ -155,16 +155,21 @@ class VipClient:
         self._done(_put(f"make the folder {path}", path, b""), 201)
 
     def upload(
-        self, path: str, source: BinaryIO, size: int, on_block: OnBlock | None = None
+        self,
+        path: str,
+        source: BinaryIO,
+        size: int,
+        on_block: OnBlock | None = None,
+        block: int = BLOCK,
     ) -> None:
-        """Send `size` bytes of source to a path that does not exist yet, block by block.
+        """Send `size` bytes of source to a path that does not exist yet, `block` bytes at a time.
 
         `on_block` sees each block before it leaves. Raise LocalFileError if source holds another
         number of bytes: then the last of them were not sent, and VIP keeps nothing.
         """
         if size <= 0:
             raise ValueError("an empty PUT makes a folder: use upload_empty")
-        body = _exactly(source, size, path, on_block or (lambda _: None))
+        body = _exactly(source, size, path, on_block or (lambda _: None), block)
         headers = {"Content-Length": str(size)}
         self._done(_put(f"store {path}", path, body, headers), 201)
 
@@ -322,11 +327,13 @@ def _put(
     return Ask(words, "PUT", route, headers={**kind, **(headers or {})}, content=content)
 
 
-def _exactly(source: BinaryIO, size: int, path: str, on_block: OnBlock) -> Iterator[bytes]:
+def _exactly(
+    source: BinaryIO, size: int, path: str, on_block: OnBlock, most: int
+) -> Iterator[bytes]:
     """Yield the blocks of source; the last one only once it is clear that nothing follows."""
     left = size
     while left:
-        block = _block(source, min(BLOCK, left), path)
+        block = _block(source, min(most, left), path)
         left -= len(block)
         if not block or (not left and _block(source, 1, path)):
             raise LocalFileError(

@@ -14,7 +14,7 @@ from vipsync.commands.foreground import Run
 from vipsync.disk.files import make_inside
 from vipsync.errors import FolderHeld, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Request
+from vipsync.model import UNLIMITED, Case, Request, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated
 from vipsync.plan.standing import CaseState, case_reports
@@ -46,7 +46,9 @@ class Asker:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        transfers: Callable[[], TransfersSettings] = lambda: UNLIMITED,
     ) -> None:
+        self._transfers = transfers
         self.folders = tuple(folders)
         self._connect, self._reporter, self._overrides = connect, reporter, overrides
         self._sleep = sleep
@@ -115,7 +117,13 @@ class Asker:
     ) -> int:
         """Work until it is reached or all is at rest; wait for the processes that hold folders."""
         roots = [folder.root for folder in folders]
-        run = Run(roots, self._connect, self._reporter, self._overrides)
+        run = Run(
+            roots,
+            self._connect,
+            self._reporter,
+            self._overrides,
+            transfers=self._transfers(),
+        )
         run.until(lambda: run.loop.at_rest() or _is_done(run, request, alone))
         elsewhere = run.loop.held_elsewhere()
         codes = [s.exit_code for root, s in run.statuses.items() if root not in elsewhere]

@@ -11,7 +11,7 @@ from vipsync.client.connecting import Connector
 from vipsync.errors import NotASession, SettingsError, Unclear
 from vipsync.folder.folder import SessionFolder, is_station
 from vipsync.folder.search import find_sessions
-from vipsync.model import PORTAL, MachineSettings, Settings
+from vipsync.model import PORTAL, UNLIMITED, MachineSettings, Settings, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
 from vipsync.settings.keys import PORTAL_VARIABLE
@@ -60,6 +60,12 @@ class Context:
         if file is None or not (self.config or file.exists()):
             return MachineSettings()
         return load_machine(file)
+
+    def transfers(self) -> TransfersSettings:
+        """Return the limits of vipsync.toml; none where there is no such file. Raise SettingsError."""
+        file = self.machine_file
+        is_there = file is not None and (self.config or file.exists())
+        return self.machine().transfers if is_there else UNLIMITED
 
     @property
     def portal_here(self) -> str:

@@ -13,14 +13,17 @@ from pathlib import Path
 from types import FrameType
 
 from vipsync import actions as do
+from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
+from vipsync.model import UNLIMITED, TransfersSettings
 from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
 from vipsync.run.account import Connect
 from vipsync.run.folder_logs import FolderLogs
+from vipsync.run.limits import Allowance
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
@@ -47,8 +50,10 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        alerts: FolderAlerts | None = None,
+        transfers: TransfersSettings = UNLIMITED,
     ) -> None:
-        self._named_now = renamed
+        self._named_now, timing = renamed, Timing()
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
             directories,
@@ -62,6 +67,8 @@ class Run:
             is_made=self._is_made_of,
             renamed=self._renamed,
             looked=self._supervision.looked,
+            timing=timing,
+            allowance=Allowance(transfers, timing),
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories
@@ -69,6 +76,7 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
+        self._alerts = alerts
         self._transfers = TransferFiles(reporter.batches)
         self._version = version("vipsync") if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
@@ -128,6 +136,8 @@ class Run:
         """Say what a station asks of a person."""
         if isinstance(keeper, Keeper) and keeper.status:
             self._reporter.station(keeper.status)
+            if self._alerts:
+                self._alerts.station(keeper)
 
     def _at_rest(self) -> bool:
         if not self.loop.sessions and not self.loop.keepers:
@@ -165,6 +175,9 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
+            if self._alerts:
+                station = next((k for k in self._keepers() if k.root in root.parents), None)
+                self._alerts.session(session, status, station)
         self._transfers.follow(session.folder, held=session.is_open)
 
     def _moved(self, key: do.Key, now: int, size: int) -> None:
@@ -184,6 +197,8 @@ class Run:
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)
+        if self._alerts:
+            self._alerts.forget(root)
         self._logs.end(root)
         self._reporter.forget(root)
 
@@ -215,6 +230,8 @@ class Run:
             self._reporter.restore()
             os._exit(INTERRUPTED)
         self._signalled = True
+        if self._alerts:
+            self._alerts.stop()
         self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
         self._supervision.stopping()
         self.loop.stop()

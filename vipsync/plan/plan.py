@@ -22,6 +22,7 @@ from vipsync.plan.finishing import (
     plan_set_aside,
 )
 from vipsync.plan.launching import plan_cases, plan_lease
+from vipsync.plan.limits import say_pace
 from vipsync.plan.named_files import plan_looks
 from vipsync.plan.privacy import holds_up, plan_judging_the_rest, say_barred
 from vipsync.plan.remote_folder import doubt_closed, open_session, proven
@@ -49,6 +50,7 @@ def plan(snapshot: Snapshot) -> Plan:
     plan_older_ledger(draft)
     if snapshot.settings_error:
         _follow(draft)
+        say_pace(draft)
         return draft.finished()
     _say_outdated(draft, index)
     plan_lease(draft, index)
@@ -64,6 +66,7 @@ def plan(snapshot: Snapshot) -> Plan:
         settle_doubts(draft)
     _follow(draft)
     plan_sending(draft, todo)
+    say_pace(draft)
     say_barred(draft, index.places.gate)
     return draft.finished()
 

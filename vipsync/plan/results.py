@@ -17,6 +17,7 @@ from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
 from vipsync.names import local_name, relpath, shell_word
 from vipsync.plan.draft import Draft, Level
+from vipsync.plan.limits import with_room
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Followed, Phase, Result, ResultStatus, log_key
@@ -210,7 +211,7 @@ def plan_results(draft: Draft) -> None:
             continue
         if wanted(execution, s) and not left_out(result, s):
             fetches += _fetch(draft, result, execution)
-    for fetch in sorted(fetches, key=lambda f: (-f.size, f.vip)):
+    for fetch in with_room(draft, sorted(fetches, key=lambda f: (-f.size, f.vip))):
         draft.add(fetch)
 
 

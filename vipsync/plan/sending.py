@@ -31,6 +31,7 @@ from vipsync.model import (
 )
 from vipsync.names import parent, version_of, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
+from vipsync.plan.limits import may_send
 from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
 from vipsync.plan.privacy import SENDS, Gate, Send, holds_up
 from vipsync.plan.snapshot import Snapshot
@@ -369,7 +370,7 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
                 draft.add(action)
             case _:
                 pass
-    if holds_up(draft, judging=judging):
+    if holds_up(draft, judging=judging) or (sends and not may_send(draft)):
         return
     spent = {_local(send): None for send in sends if _too_many(draft, send)}
     _say_spent(draft, list(spent))
@@ -381,7 +382,9 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
 
 def held_back(draft: Draft, action: do.Action) -> bool:
     """Tell whether an action waits because of what became of it, or of copies sent before it."""
-    if isinstance(action, SENDS) and (_too_many(draft, action) or _too_soon(draft, action)):
+    if isinstance(action, SENDS) and (
+        not draft.s.limits.sending or _too_many(draft, action) or _too_soon(draft, action)
+    ):
         return True
     return draft.failing(action)
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from vipsync.cases.values import ON_VIP
 from vipsync.model import (
+    UNLIMITED,
     CaseSet,
     Descriptor,
     FileSetting,
@@ -23,6 +24,7 @@ from vipsync.model import (
     RelPath,
     Request,
     Settings,
+    TransfersSettings,
 )
 from vipsync.plan.memory import Memory
 from vipsync.rows import State
@@ -44,6 +46,19 @@ def _need_files(settings: Settings) -> bool:
     )
 
 
+class Limits(Struct, frozen=True):
+    """What holds over all folders of this machine now.
+
+    `sending`: files may be sent, by the `hours`; `changes_at`: when to see whether they still may
+    (monotonic s). `room`: bytes that may come onto the disk of outputs/, beside all that is coming.
+    """
+
+    settings: TransfersSettings = UNLIMITED
+    sending: bool = True
+    changes_at: float | None = None
+    room: float = float("inf")
+
+
 class Snapshot(Struct, frozen=True):
     """Everything that a plan is made from. `now` is monotonic, `wall` is UTC, both in seconds.
 
@@ -55,7 +70,7 @@ class Snapshot(Struct, frozen=True):
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
     the session's folder on VIP may go, whatever id is in it. `gate`: the version of the privacy gate that
-    judges what is sent, "" where none does.
+    judges what is sent, "" where none does. `limits`: what this machine allows.
     """
 
     now: float
@@ -82,6 +97,7 @@ class Snapshot(Struct, frozen=True):
     first_in_queue: bool = True
     by_name: bool = False
     gate: str = ""
+    limits: Limits = Limits()
 
     @property
     def may_have_cases(self) -> bool:

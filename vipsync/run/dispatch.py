@@ -1,7 +1,7 @@
 """Hand work to threads, and take back what came of it in the thread that owns the ledgers.
 
-At most eight threads work over all folders (house 6.6), fewer for a server that refuses
-transfers or answers late. Nothing here decides what to do.
+At most eight transfers run over all folders (house 6.6), fewer for a server that refuses them or
+answers late, and fewer below a ceiling. Nothing here decides what to do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.act.perform import Stopped
 from vipsync.errors import BadAnswer, GenericVipError, Unreachable, VipsyncError
-from vipsync.model import MOST_TRANSFERS
+from vipsync.model import MOST_TRANSFERS, UNLIMITED, TransfersSettings, replace
 from vipsync.run.account import Account
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
@@ -36,7 +37,13 @@ LATE = 20.0
 SMALL = 2**20
 """Bytes up to which the time of a transfer is the server's, not that of the line."""
 
-TRANSFERS = (do.SendFile, do.SendPack, do.FetchResult)
+QUESTIONS = 2
+"""Pieces of other work that have room beside transfers, which may each take hours."""
+
+SLOWEST_LANE = 32_000
+"""Bytes per second that a transfer gets below a ceiling: fewer, and somebody on the way gives up on it."""
+
+EVERYTHING = (object,)
 
 Done = Callable[[Work, do.Outcome | None], None]
 
@@ -49,21 +56,35 @@ class Executor(Protocol):
 
 
 class Workers:
-    """Threads that carry out work; they never keep the program from ending."""
+    """Threads that carry out work, so many transfers at once; they never keep the program from ending."""
 
-    def __init__(self, count: int = MOST_TRANSFERS) -> None:
-        self._queue: queue.SimpleQueue[tuple[Work, Done]] = queue.SimpleQueue()
-        for number in range(count):
+    def __init__(self, transfers: int = MOST_TRANSFERS, others: int = QUESTIONS) -> None:
+        self._transfers: deque[tuple[Work, Done]] = deque()
+        self._others: deque[tuple[Work, Done]] = deque()
+        self._free = transfers
+        self._news = threading.Condition()
+        for number in range(transfers + others):
             threading.Thread(target=self._serve, name=f"transfer-{number}", daemon=True).start()
 
     def submit(self, work: Work, done: Done) -> None:
         """Take one piece of work."""
-        self._queue.put((work, done))
+        moves = isinstance(work.action, do.TRANSFERS)
+        with self._news:
+            (self._transfers if moves else self._others).append((work, done))
+            self._news.notify()
 
     def _serve(self) -> None:
         while True:
-            work, done = self._queue.get()
+            with self._news:
+                self._news.wait_for(lambda: self._others or (self._free and self._transfers))
+                moves = not self._others
+                self._free -= moves
+                work, done = (self._transfers if moves else self._others).popleft()
             carry_out(work, done)
+            if moves:
+                with self._news:
+                    self._free += 1
+                    self._news.notify()
 
 
 class Serial:
@@ -93,7 +114,7 @@ def fault(error: Exception) -> VipsyncError:
 
 def strained(action: do.Action, outcome: do.Outcome, seconds: float) -> bool | None:
     """Tell whether a transfer shows that the server has too much to do; None where it shows nothing."""
-    if not isinstance(action, TRANSFERS):
+    if not isinstance(action, do.TRANSFERS):
         return None
     if isinstance(outcome, do.Failed):
         asked_less = outcome.error.retry_after is not None
@@ -113,13 +134,76 @@ class _Errand(Struct, frozen=True, eq=False):
     began: float
 
 
+class Lanes:
+    """How many transfers may be under way in this process: in all, and where a ceiling makes them slow.
+
+    What is slow leaves room for the other direction.
+    """
+
+    def __init__(self, settings: TransfersSettings = UNLIMITED) -> None:
+        limited = replace(settings, free=UNLIMITED.free) != UNLIMITED
+        self.most = settings.streams if limited else MOST_TRANSFERS + AHEAD
+        self.up, self.down = (self._lane(rate) for rate in (settings.upload, settings.download))
+        self._settings = settings
+
+    def _lane(self, rate: float) -> int:
+        most = max(1, self.most - max(1, self.most // 4))
+        return max(1, min(most, int(rate // SLOWEST_LANE))) if rate else self.most
+
+    def closed(self, actions: Iterable[do.Action]) -> tuple[type, ...]:
+        """Return the kinds of transfers that may not begin beside those that are under way."""
+        up = down = 0
+        for action in actions:
+            up += isinstance(action, do.SENDS)
+            down += isinstance(action, do.FetchResult)
+        if up + down >= self.most:
+            return do.TRANSFERS
+        return (do.SENDS if up >= self.up else ()) + (
+            (do.FetchResult,) if down >= self.down else ()
+        )
+
+    def biggest_next(self, firsts: Sequence[do.Action], closed: tuple[type, ...]) -> bool:
+        """Tell whether the next comes from the beginning, as these did: three of four, and of each direction."""
+        lanes = ((do.TRANSFERS, self.most), (do.SENDS, self.up), ((do.FetchResult,), self.down))
+        return all(
+            4 * sum(isinstance(action, kinds) for action in firsts) < 3 * min(MOST_TRANSFERS, lane)
+            for kinds, lane in lanes
+            if lane > 3 and not set(closed).issuperset(kinds)
+        )
+
+    def slow(self, action: do.Action) -> bool:
+        """Tell whether a ceiling sets the pace of this transfer, and not the server."""
+        sends = isinstance(action, do.SENDS)
+        return bool(self._settings.upload if sends else self._settings.download)
+
+
+def has_share(
+    account: Account | None,
+    accounts: Collection[Account],
+    under_way: Sequence[Account | None],
+    most: int,
+) -> bool:
+    """Tell whether an account may have one more of `most`: each other one is left its least share.
+
+    So no server that lets everything drip keeps all threads from the folders of another one.
+    """
+    least = max(1, most // (2 * max(1, len(accounts))))
+    owed = sum(max(least, under_way.count(other)) for other in accounts if other is not account)
+    return under_way.count(account) < max(1, most - owed)
+
+
 class Dispatch:
     """What is under way, for the one thread that hands it out; `news` is set when something ends."""
 
     def __init__(
-        self, executor: Executor, clock: Callable[[], float], news: threading.Event
+        self,
+        executor: Executor,
+        clock: Callable[[], float],
+        news: threading.Event,
+        lanes: Lanes | None = None,
     ) -> None:
         self.news = news
+        self._lanes = lanes or Lanes()
         self._executor, self._clock = executor, clock
         self._under_way: set[_Errand] = set()
         self._ended: queue.SimpleQueue[tuple[_Errand, do.Outcome | None, float]]
@@ -135,23 +219,36 @@ class Dispatch:
         """Tell whether outcomes wait to be taken."""
         return not self._ended.empty()
 
-    def has_room(self, session: Reconciler) -> bool:
-        """Tell whether one more piece of work of this session may be under way."""
-        if len(self._under_way) >= MOST_TRANSFERS + AHEAD:
-            return False
-        account = session.account
-        if account is None or account.room >= MOST_TRANSFERS:
-            return True
-        return sum(errand.account is account for errand in self._under_way) < account.room
+    def closed(self, account: Account | None, accounts: Collection[Account]) -> tuple[type, ...]:
+        """Return the kinds of actions that may not begin now for one of the accounts of this process."""
+        transfers = [e for e in self._under_way if isinstance(e.work.action, do.TRANSFERS)]
+        whose = [errand.account for errand in self._under_way]
+        full = len(whose) >= MOST_TRANSFERS + AHEAD
+        if full and len(whose) - len(transfers) >= QUESTIONS:
+            return EVERYTHING
+        if account and whose.count(account) >= account.room < MOST_TRANSFERS:
+            return EVERYTHING
+        if len(accounts) > 1 and not has_share(
+            account, accounts, whose, MOST_TRANSFERS + QUESTIONS
+        ):
+            return EVERYTHING
+        moving, most = (
+            [errand.account for errand in transfers],
+            min(MOST_TRANSFERS, self._lanes.most),
+        )
+        if full or (len(accounts) > 1 and not has_share(account, accounts, moving, most)):
+            return do.TRANSFERS
+        return self._lanes.closed(errand.work.action for errand in transfers)
 
-    def hand_out(self, session: Reconciler) -> bool:
-        """Start the next work of a session; False where it has none.
+    def hand_out(self, session: Reconciler, closed: tuple[type, ...] = ()) -> bool:
+        """Start the next work of a session, of no closed kind; False where none may begin.
 
         Of four, three come from the beginning of the queue, where the biggest transfers are, so that
         no long tail remains; one from its end, so that small ones need not wait for all big ones.
         """
-        first = 4 * sum(errand.first for errand in self._under_way) < 3 * MOST_TRANSFERS
-        work = session.next_work(from_end=not first)
+        firsts = [errand.work.action for errand in self._under_way if errand.first]
+        first = self._lanes.biggest_next(firsts, closed)
+        work = session.next_work(from_end=not first, but=closed)
         if work is None:
             return False
         account = session.account
@@ -175,7 +272,8 @@ class Dispatch:
             self._under_way.remove(errand)
             if outcome is None:
                 continue
-            strain = strained(errand.work.action, outcome, ended - errand.began)
+            taken = 0.0 if self._lanes.slow(errand.work.action) else ended - errand.began
+            strain = strained(errand.work.action, outcome, taken)
             if strain is not None and errand.account:
                 errand.account.window.note(errand.round, strained=strain)
             yield errand.work, outcome

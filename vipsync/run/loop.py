@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,9 +22,11 @@ from vipsync.disk.watch import Watcher
 from vipsync.errors import FolderAbsent, FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.search import find_roots, find_stations
+from vipsync.model import UNLIMITED
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
-from vipsync.run.dispatch import Dispatch, Executor, Workers, fault
+from vipsync.run.dispatch import Dispatch, Executor, Lanes, Workers, fault
+from vipsync.run.limits import Allowance
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.run.timing import Timing
@@ -111,6 +114,7 @@ class Loop:
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
         is_made: Callable[[Path], bool] = lambda _root: True,
+        allowance: Allowance | None = None,
     ) -> None:
         self.keepers: dict[Path, Keeper] = {}
         self._new_keeper, self._told, self._is_made = new_keeper, told, is_made
@@ -123,7 +127,10 @@ class Loop:
         self._renamed, self._looked = renamed, looked
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._dispatch = Dispatch(executor or Workers(), self.timing.clock, self._wake)
+        self.allowance = allowance or Allowance(UNLIMITED, self.timing)
+        self._dispatch = Dispatch(
+            executor or Workers(), self.timing.clock, self._wake, Lanes(self.allowance.settings)
+        )
         clock = self.timing.clock
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
         self._due: dict[Path, float] = {}
@@ -350,16 +357,19 @@ class Loop:
 
     def _hand_out(self) -> None:
         """Start work while there is room, one action of each folder in turn."""
-        waiting = [s for s in self.sessions.values() if s.queue]
+        waiting = deque(s for s in self.sessions.values() if s.queue)
+        accounts = {s.account for s in self.sessions.values() if s.account} if waiting else set()
         while waiting:
-            session = waiting.pop(0)
-            if not self._dispatch.has_room(session):
+            session = waiting.popleft()
+            closed = self._dispatch.closed(session.account, accounts)
+            if not session.has_work(but=closed):
                 continue
             with self._alone(session):
-                if not self._dispatch.hand_out(session):
-                    self._due[session.folder.root] = 0.0
-                elif session.queue:
+                handed = self._dispatch.hand_out(session, closed)
+                if handed and session.queue:
                     waiting.append(session)
+                elif not handed and not session.queue:
+                    self._due[session.folder.root] = 0.0
 
     @contextmanager
     def _alone(self, session: Reconciler) -> Iterator[None]:
@@ -496,6 +506,7 @@ class Loop:
             stop=self._check_stop,
             moved=self._moved,
             data_set=data_set,
+            allowance=self.allowance,
         )
         return self.sessions[folder.root]
 

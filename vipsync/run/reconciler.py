@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
 from vipsync.folder.adoption import adopted_rows
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import Hold, take
-from vipsync.model import Settings, replace
+from vipsync.model import UNLIMITED, Settings, replace
 from vipsync.observe.data_set import Local
 from vipsync.observe.observer import Observer
 from vipsync.plan.draft import Level, Plan
@@ -38,6 +38,7 @@ from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
 from vipsync.run.account import Access, Account, Accounts
+from vipsync.run.limits import Allowance
 from vipsync.run.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -70,11 +71,13 @@ class Reconciler:
         data_set: Local | None = None,
         stop: Callable[[], None] = lambda: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.folder = folder
         self.timing = timing or Timing()
         self.memory = Memory()
         self.queue: deque[do.Action] = deque()
+        self._left: Counter[type] = Counter()
         self.snapshot: Snapshot | None = None
         self.plan: Plan | None = None
         self.trouble: VipsyncError | None = None
@@ -88,6 +91,7 @@ class Reconciler:
         self.planner = planner
         self._overrides, self._environ, self._data_set = overrides, environ, data_set
         self._stop, self._moved = stop, moved
+        self._allowance = allowance or Allowance(UNLIMITED, self.timing)
         self._hold: Hold | None = None
         self.observer: Observer | None = None
 
@@ -215,7 +219,8 @@ class Reconciler:
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
             self._clear_beside(self.observer.outputs)
-            self.snapshot = replace(seen, first_in_queue=self.first_in_queue)
+            limits = self._allowance.look(self.observer.outputs)
+            self.snapshot = replace(seen, first_in_queue=self.first_in_queue, limits=limits)
             if self.snapshot.marker:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
@@ -248,6 +253,7 @@ class Reconciler:
         self.memory.keep_conditions(self.plan.conditions, self.snapshot.now)
         self._queue_up(self.memory.since.get(SLOT))
         self.queue.extend(self.plan.actions)
+        self._left = Counter(map(type, self.queue))
         self._confirm()
 
     def _clear_beside(self, outputs: Path) -> None:
@@ -269,17 +275,23 @@ class Reconciler:
         if all(n.level is Level.INFO for n in self.plan.notices):
             self.confirmed = self.snapshot.wall
 
-    def next_work(self, *, from_end: bool = False) -> Work | None:
-        """Write the intent of the next action down and return it, None where nothing is left.
+    def has_work(self, *, but: tuple[type, ...] = ()) -> bool:
+        """Tell whether the queue holds an action that is of none of these kinds."""
+        kinds = self._left.items() if self.queue else ()
+        return any(n and not issubclass(kind, but) for kind, n in kinds)
+
+    def next_work(self, *, from_end: bool = False, but: tuple[type, ...] = ()) -> Work | None:
+        """Write the intent of the next action down and return it, None where nothing may begin.
 
         Decisions and the marker are done at once: what follows was planned without them. `from_end`:
-        the last action comes next, unless it is one of these; the others have no order.
+        the last action comes next, unless it is one of these; the others have no order. What is of a
+        kind in `but` stays in the queue.
         """
-        while self.queue:
-            last = from_end and not isinstance(self.queue[-1], do.INLINE)
-            action = self.queue.pop() if last else self.queue.popleft()
+        while (action := self._next(but, from_end=from_end)) is not None:
             if do.key(action) in self.memory.under_way:
                 continue
+            if not self._allow(action):
+                return None
             self.ledger.commit(intent(action, self.ledger.state, self.timing.wall()))
             self.memory.under_way.add(do.key(action))
             work = Work(self, action, self._tools())
@@ -291,13 +303,41 @@ class Reconciler:
                 self.queue.clear()  # the rest was planned as if this had been done
         return None
 
+    def _next(self, but: tuple[type, ...], *, from_end: bool) -> do.Action | None:
+        """Take the next action that is of none of these kinds; none overtakes a decision."""
+        last = from_end and self.queue and not isinstance(self.queue[-1], do.INLINE)
+        for number, action in enumerate(reversed(self.queue) if last else self.queue):
+            if isinstance(action, do.INLINE) and number:
+                return None
+            if not isinstance(action, but):
+                del self.queue[-1 - number if last else number]
+                self._left[type(action)] -= 1
+                return action
+        return None
+
+    def _allow(self, action: do.Action) -> bool:
+        """Tell whether limits allow an action still; else plan anew from what they are now."""
+        if self.observer and self._allowance.take(
+            (self, do.key(action)), action, self.observer.outputs
+        ):
+            return True
+        self.queue.clear()
+        self._basis = None
+        return False
+
+    def _note_moved(self, key: do.Key, now: int, size: int) -> None:
+        self._allowance.came((self, key), size - now)
+        self._moved(key, now, size)
+
     def decide(self) -> None:
         """Carry out the decisions of the last look, and nothing that reaches VIP."""
         self.queue = deque(a for a in self.queue if isinstance(a, do.INLINE))
+        self._left = Counter(map(type, self.queue))
         self.next_work()
 
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""
+        self._allowance.ended((self, do.key(action)))
         other_key = isinstance(outcome, do.HomeSeen) and outcome.key_print != self._access.key_print
         if not self.is_open or other_key:
             # The folder went away meanwhile, or another account is asked now: the next look tells.
@@ -381,7 +421,9 @@ class Reconciler:
             seen=observer.seen,
             key_print=self._access.key_print,
             stop=self._stop,
-            moved=self._moved,
+            moved=self._note_moved,
+            up=self._allowance.up,
+            down=self._allowance.down,
         )
         if account is None:
             return tools
@@ -406,6 +448,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.lender,
         s.leases,
         s.first_in_queue,
+        s.limits.sending,
         s.state.version,
         s.memory.version,
         s.memory.account.version,

@@ -289,6 +289,9 @@ _HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d
 _PERCENT = re.compile(r"(\d{1,2}(?:\.\d)?)\s*%", re.ASCII)
 _ADDRESS = re.compile(rf"({_HOST.pattern.partition('|')[0]}|\[[0-9a-f:.]+\]):(\d{{1,5}})", re.ASCII)
 _POWERS = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+_SLOWEST = 10e3
+"""Bytes per second: whoever waits for a transfer ends it when 4 kB/s do not come."""
 _MOST_FREE = 50
 _LAST_PORT = 65535
 
@@ -314,7 +317,10 @@ def _rate(value: object) -> float:
         case "":
             return 0.0
         case str() if (found := _RATE.fullmatch(value.strip())) and float(found[1]):
-            return float(found[1]) * _POWERS[found[2]]
+            rate = float(found[1]) * _POWERS[found[2]]
+            if rate < _SLOWEST:
+                raise ValueError(f'{shown(value)} is so slow that VIP gives up: at least "10 kB/s"')
+            return rate
         case _:
             raise ValueError(f'{shown(value)} is no speed: write "500 kB/s", "20 MB/s", or ""')
 

@@ -11,6 +11,7 @@ from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
+from vipsync.plan.limits import HOURS
 from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
@@ -300,6 +301,8 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
     if status.sending:
         parts.append(f"sending {count(status.sending, 'file')}")
+    if HOURS in waiting:
+        parts.append("files wait for the hours in which they may be sent")
     if running:
         so_far = f", {done} of {jobs} jobs done" if jobs else ""
         parts.append(f"{count(len(running), 'execution')} running{so_far}")
