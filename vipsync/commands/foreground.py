@@ -65,6 +65,7 @@ class Run:
             new_keeper=_keeper,
             told=self._told,
             gone=self._forget,
+            is_made=self._is_made_of,
             renamed=self._renamed,
             looked=self._supervision.looked,
             timing=timing,
@@ -151,6 +152,10 @@ class Run:
     def _is_made(self) -> bool:
         """Tell whether every page of results is made."""
         return all(gallery.is_done for gallery in self._galleries.values())
+
+    def _is_made_of(self, root: Path) -> bool:
+        """Tell whether the page of one folder's results is made."""
+        return root not in self._galleries or self._galleries[root].is_done
 
     def _nothing_to_do(self) -> bool:
         places = len(self.loop.sessions) + len(self.loop.keepers)
