@@ -91,7 +91,16 @@ def test_init_makes_a_folder_that_check_finds_in_order(call: Caller, served: Ser
     assert len(said.out.splitlines()) == 4
     assert 'signal = "*"' in (study / "settings.toml").read_text()
     assert '\n# session_name = "my-study" ' in (study / "settings.toml").read_text()
-    assert call("check", study).code == 0
+    said = call("check", study)
+    assert said.code == 0
+    assert "There are none in inputs/ yet." in said.out
+    assert "all used" not in said.out
+
+
+def test_a_pipeline_is_described_in_sentences(call: Caller) -> None:
+    """What it is for, its default and its choices are not one run of words."""
+    said = " ".join(call("pipelines", "mrs-spectrum").out.split())
+    assert "1, 2 or 4. Default: 2. One of" in said
 
 
 def test_init_takes_a_name_that_is_free_on_vip(call: Caller, served: Served) -> None:
