@@ -272,6 +272,25 @@ def test_check_changes_nothing(call: Caller, served: Served) -> None:
     assert served.on_vip() == []
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["deleted", "emptied"])
+def test_status_never_calls_a_result_here_that_was_deleted(
+    call: Caller, served: Served, whole: bool
+) -> None:
+    """While VIP has it, it comes again with the next run; until then it is not here."""
+    study = served.study(a="one", b="two")
+    assert call("run", "--once", study).code == 0
+    assert "Everything is here: 2 cases done" in call("status", study).out
+    (gone,) = (study / "outputs").glob("2*/a.mrui.tgz")
+    (gone / "a.txt").unlink()
+    if whole:
+        gone.rmdir()
+    said = call("status", study).out
+    assert "Everything is here" not in said
+    assert "1 result" in said.splitlines()[0]
+    assert call("run", "--once", study).code == 0
+    assert "Everything is here: 2 cases done" in call("status", study).out
+
+
 def test_check_says_what_would_start_and_what_is_unused(call: Caller, served: Served) -> None:
     """Files, cases, executions and jobs are counted; an unused file is named."""
     study = served.study(a="one", b="two")
