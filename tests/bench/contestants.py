@@ -17,10 +17,10 @@ VIP_CLIENT = "vip-client==0.1.10"
 STREAMS = 8
 
 
-def vipsync_once(study: Path) -> Measure:
+def vipsync_once(study: Path, server: Server) -> Measure:
     """Run a session folder until it is at rest."""
     words = [sys.executable, "-m", "vipsync", "run", "--once", str(study)]
-    return command(words, VIP_API_KEY=KEY)
+    return command(words, environ=server.environ)
 
 
 def study(folder: Path, server: Server, settings: str = "", session: str = "") -> Path:

@@ -105,7 +105,7 @@ def noticing(root: Path, others: int) -> Row:
             (folder / f"{number}.dat").touch()
         settings = NOTICING.format(url=server.url, others=others, settle=SETTLE)
         (study / "settings.toml").write_text(settings)
-        with keeping(study) as process:
+        with keeping(study, server) as process:
             _drop(server, study, "first")  # it also waits for the first full look
             taken = [_drop(server, study, f"{number:02}") for number in range(DROPPED)]
             memory = process.memory
@@ -151,7 +151,7 @@ def resting(root: Path, folders: int = FOLDERS, files: int = FILES) -> Row:
         for number in range(folders):
             settings = RESTING.format(url=server.url)
             known_session(many / f"study{number:03}", files, settings)
-        with keeping(many) as process:
+        with keeping(many, server) as process:
             _wait_for_rest(server, process)
             server.count()
             before = process.cpu

@@ -96,7 +96,7 @@ def upload(root: Path, count: int, client_rounds: int = 1) -> Row:
             for file in files:
                 os.link(file, study / "inputs" / file.name)
             server.count()
-            row.add("vipsync", who.vipsync_once(study))
+            row.add("vipsync", who.vipsync_once(study, server))
             row.requests = server.count()
             if number < client_rounds:  # one takes as long as all others together
                 steps = f"VipSession(session_name='c{number}', input_dir='data').upload_inputs()"
@@ -123,7 +123,7 @@ def big_file(root: Path) -> tuple[Row, Row]:
             up.add("limit", who.curl_up(server, [path], remote))
             study = who.study(here / f"study{number}", server, session=f"s{number}")
             os.link(path, study / "inputs" / path.name)
-            up.add("vipsync", who.vipsync_once(study))
+            up.add("vipsync", who.vipsync_once(study, server))
             target = here / f"down{number}"
             down.add("limit", who.curl_down(server, [path.name], remote, target))
             down.add("vipsync", _fetch(server, f"{remote}/{path.name}", 2**30, here / "got"))
@@ -153,7 +153,7 @@ def downloads(root: Path, count: int = 500) -> Row:
             name = f"s{number}"
             study = who.study(here / name, server, settings + NOTHING_YET, name)
             (study / "inputs" / "basis.zip").write_bytes(b"basis")
-            who.vipsync_once(study)
+            who.vipsync_once(study, server)
             who.study(here / name, server, settings, name)
             folder = next((server.home / "API" / name / "OUTPUTS").iterdir())
             names = [path.name for path in folder.iterdir()]
@@ -161,7 +161,7 @@ def downloads(root: Path, count: int = 500) -> Row:
             remote = f"/vip/Home/{folder.relative_to(server.home)}"
             row.add("limit", who.curl_down(server, names, remote, here / f"curl{number}"))
             server.count()
-            row.add("vipsync", who.vipsync_once(study))
+            row.add("vipsync", who.vipsync_once(study, server))
             row.requests = server.count()
             assert len(list((study / "outputs").glob("*/*.bin"))) == count
     return row
@@ -223,11 +223,11 @@ def starting(root: Path) -> list[Row]:
     with place(root, "start", Conditions()) as (server, here):
         idle = who.study(here / "idle", server)
         (idle / "inputs" / "a.dat").write_text("one")
-        who.vipsync_once(idle)
-        return _starting(str(idle))
+        who.vipsync_once(idle, server)
+        return _starting(str(idle), server)
 
 
-def _starting(idle: str) -> list[Row]:
+def _starting(idle: str, server: Server) -> list[Row]:
     works = (
         ("import vipsync", 5, ["-c", "import vipsync"]),
         ("vipsync --help", 5, ["-m", "vipsync", "--help"]),
@@ -238,7 +238,7 @@ def _starting(idle: str) -> list[Row]:
     for _ in range(STARTS):  # in turn, so that what else the machine does is shared
         for row, (_, _, words) in zip(rows, works, strict=True):
             row.add("limit", command([sys.executable, "-c", "pass"]))
-            row.add("vipsync", command([sys.executable, *words], VIP_API_KEY=KEY))
+            row.add("vipsync", command([sys.executable, *words], environ=server.environ))
     for row in rows:
         found = row.measures
         row.note = f"{found['vipsync'].seconds - found['limit'].seconds:.2f} s more"

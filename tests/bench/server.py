@@ -168,6 +168,11 @@ class Server:
         self._process, self.url, self.root = process, url, root
 
     @property
+    def environ(self) -> dict[str, str]:
+        """What lets the key go to this portal."""
+        return {"VIP_API_KEY": KEY, "VIP_PORTAL_URL": self.url}
+
+    @property
     def home(self) -> Path:
         """/vip/Home on the server's disk."""
         return self.root / HOME
