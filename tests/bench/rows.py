@@ -55,7 +55,8 @@ class Row:
     def document(self) -> dict[str, object]:
         """Return everything that is known of the row, for programs."""
         medians = {name: asdict(measure) for name, measure in self.measures.items()}
-        return {**asdict(self), "medians": medians, "times the limit": self.ratio("vipsync")}
+        counted = {"requests": dict(self.requests)}  # asdict knows no Counter
+        return {**asdict(self), **counted, "medians": medians, "times the limit": self.ratio("vipsync")}
 
 
 @contextmanager
