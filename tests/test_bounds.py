@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lab.json_values import JSON
 from tests.lab.memory import traced
 from vipsync.client.connection import MAX_LOG
 from vipsync.client.deadline import Deadlines, Timed, limited
@@ -313,18 +314,6 @@ def test_a_list_of_400_000_results_comes() -> None:
 
 # whatever comes
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**40), 10**40)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(max_size=8) | st.sampled_from(["1", "x"]), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
 FIELDS = [
     "path",
     "exists",

@@ -48,7 +48,7 @@ def test_help_shows_purpose_commands_example_and_exit_codes(call: Caller) -> Non
     said = call("--help").out
     for name in vipsync.commands:
         assert f"\n  {name} " in said
-    assert len(vipsync.commands) == 23
+    assert len(vipsync.commands) == 24
     assert "Example:" in said
     assert "\n    130 " in said
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from vipsync.commands.context import Context
 from vipsync.commands.sessions import remove, seen_gone, session_path
 from vipsync.errors import NameTaken, Unclear
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Environment, VipPath
+from vipsync.model import Environment, Execution, ExecutionStatus, VipPath
 from vipsync.report.reporter import Reporter
-from vipsync.status.belonging import Local, Owner, Place, owner
+from vipsync.status.belonging import LATELY, Local, Owner, Place, last_starts, owner
 
 HOME = "/vip/Home/API/study"
 
@@ -216,12 +216,53 @@ def test_a_person_is_asked_and_what_changed_meanwhile_stays(
 def test_whose_a_session_is() -> None:
     """An id decides; a name does where there is no id."""
     ours = Local(Path("/data/a"), "aaa", VipPath(HOME), 7.0)
-    place = VipPath(HOME)
-    assert owner(place, ("aaa",), [ours], {}) == Owner(Place.HERE, "/data/a", 7.0)
-    assert owner(place, (), [ours], {}).place is Place.HERE
-    assert owner(place, ("bbb",), [ours], {}).place is Place.UNKNOWN
-    assert owner(place, ("bbb",), [ours], {"bbb": Path("/gone")}) == Owner(Place.LOST, "/gone")
-    assert owner(VipPath(f"{HOME}-2"), (), [ours], {}).place is Place.UNKNOWN
+    gone, starts, now = {"bbb": Path("/gone")}, {"bbb": 1e9}, 1e9 + LATELY
+
+    def whose(*ids: str, at: str = HOME, claims: Mapping[str, Path] | None = None) -> Owner:
+        return owner(VipPath(at), ids, [ours], claims or {}, starts, now - 1)
+
+    assert whose("aaa") == Owner(Place.HERE, "/data/a", 7.0)
+    assert whose().place is Place.HERE
+    assert whose("bbb") == Owner(Place.ELSEWHERE, started=1e9)
+    assert whose("bbb", claims=gone) == Owner(Place.LOST, "/gone")
+    assert whose("ccc") == Owner(Place.UNKNOWN)
+    assert whose(at=f"{HOME}-2") == Owner(Place.UNKNOWN)
+    late = owner(VipPath(HOME), ("bbb",), [ours], {}, starts, now)
+    assert late == Owner(Place.UNKNOWN, started=1e9)
+
+
+def test_an_execution_that_is_not_over_says_that_its_session_is_in_use() -> None:
+    """However long ago it began; who started one is known by its name alone."""
+    executions = [
+        Execution("1", "a vipsync-aaa 12", "p", ExecutionStatus.FINISHED, 5.0),
+        Execution("2", "a vipsync-aaa 34", "p", ExecutionStatus.FINISHED, 3.0),
+        Execution("3", "b vipsync-bbb 56", "p", ExecutionStatus.RUNNING, 1.0),
+        Execution("4", "of somebody else", "p", ExecutionStatus.RUNNING, 1.0),
+    ]
+    assert last_starts(executions, 9.0) == {"aaa": 5.0, "bbb": 9.0}
+
+
+def test_what_another_machine_seems_to_use_goes_by_an_answer_alone(
+    call: Caller, served: Served, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--yes` of a script is none: what lies there may be somebody's only results."""
+    shutil.rmtree(served.root / "state")  # as on a machine that has never seen the folder
+    assert "another one seems to use it: its last execution began" in call("sessions").out
+    (told,) = json.loads(call("sessions", "--json").out)
+    assert (told["version"], told["owner"]["place"]) == (1, "elsewhere")
+    said = call("remove", HOME, "--yes")
+    assert said.code == 3
+    assert "seems to be in use on another machine" in said.err
+    assert served.on_vip() == ["study"]
+    for name, value in served.environ.items():
+        monkeypatch.setenv(name, value)
+    answers = iter([False, True])
+    context = Context(Reporter(), Environment(served.environ), agree=lambda: next(answers))
+    with closing(context.connect):
+        assert remove(context, HOME, sure=True) == 0
+        assert served.on_vip() == ["study"]
+        assert remove(context, HOME, sure=True) == 0
+    assert served.on_vip() == []
 
 
 def test_a_removal_is_looked_for_more_and_more_rarely() -> None:

@@ -516,6 +516,14 @@ def log_command(context: Context, directories: tuple[Path, ...], *, follow: bool
     return commands.log.log(context, directories, follow=follow)
 
 
+@vipsync.command("notify", epilog=_examples("vipsync notify --test"))
+@click.option("--test", is_flag=True, help="Send a message to each receiver now.")
+@click.pass_obj
+def notify_command(context: Context, *, test: bool) -> int:
+    """Say where the alerts of vipsync.toml go, without their addresses."""
+    return commands.notify.notify(context, test=test)
+
+
 SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
 
 

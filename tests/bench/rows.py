@@ -56,7 +56,12 @@ class Row:
         """Return everything that is known of the row, for programs."""
         medians = {name: asdict(measure) for name, measure in self.measures.items()}
         counted = {"requests": dict(self.requests)}  # asdict knows no Counter
-        return {**asdict(self), **counted, "medians": medians, "times the limit": self.ratio("vipsync")}
+        return {
+            **asdict(self),
+            **counted,
+            "medians": medians,
+            "times the limit": self.ratio("vipsync"),
+        }
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 from vipsync import actions as do
+from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
@@ -48,6 +49,7 @@ class Run:
         reporter: Reporter,
         overrides: Mapping[str, object] | None = None,
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
+        alerts: FolderAlerts | None = None,
     ) -> None:
         self._named_now = renamed
         self._supervision = Supervision(os.environ, time.monotonic)
@@ -69,6 +71,7 @@ class Run:
         reporter.named(SessionFolder(directory).root for directory in directories)
         self._publishers: dict[Path, Publisher] = {}
         self._logs = FolderLogs(reporter.name)
+        self._alerts = alerts
         self._transfers = TransferFiles(reporter.batches)
         self._version = _version() if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
@@ -126,9 +129,11 @@ class Run:
 
     def _told(self, keeper: object) -> None:
         """Say what a station asks of a person."""
-        status = cast("Keeper", keeper).status
-        if status:
-            self._reporter.station(status)
+        station = cast("Keeper", keeper)
+        if station.status:
+            self._reporter.station(station.status)
+            if self._alerts:
+                self._alerts.station(station)
 
     def _at_rest(self) -> bool:
         if not self.loop.sessions and not self.loop.keepers:
@@ -162,6 +167,9 @@ class Run:
         if status:
             self.statuses[root] = status
             self._reporter.update(session, status)
+            if self._alerts:
+                station = next((k for k in self._keepers() if k.root in root.parents), None)
+                self._alerts.session(session, status, station)
         self._transfers.follow(session.folder, held=session.is_open)
 
     def _moved(self, key: do.Key, now: int, size: int) -> None:
@@ -181,6 +189,8 @@ class Run:
         self.statuses.pop(root, None)
         self._publishers.pop(root, None)
         self._galleries.pop(root, None)
+        if self._alerts:
+            self._alerts.forget(root)
         self._logs.end(root)
         self._reporter.forget(root)
 
@@ -212,6 +222,8 @@ class Run:
             self._reporter.restore()
             os._exit(INTERRUPTED)
         self._signalled = True
+        if self._alerts:
+            self._alerts.stop()
         self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
         self._supervision.stopping()
         self.loop.stop()

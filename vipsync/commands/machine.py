@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from vipsync.alerts.receivers import receivers
 from vipsync.commands.check import worst
 from vipsync.commands.context import Context, machine_folders
 from vipsync.errors import VipsyncError
 from vipsync.folder.search import find_sessions
-from vipsync.model import FileState, MachineSettings
-from vipsync.settings.machine import urls_file
+from vipsync.model import FileState, MachineSettings, TransfersSettings
 from vipsync.status.status import Finding, count
 
 logger = logging.getLogger(__name__)
@@ -62,17 +62,26 @@ def _checked(context: Context) -> Iterator[Finding]:
     yield from _without_effect(context.machine())
     for folder in folders:
         yield _found(folder)
-    file = urls_file(context.machine())
-    if file and not file.is_file():
-        yield Finding("notify.urls", f"{file} is not there.", "Make it, or mend its name.", 1)
+    yield from _alerts(context)
+
+
+def _alerts(context: Context) -> Iterator[Finding]:
+    """Say where alerts go, by kind alone."""
+    try:
+        to = receivers(context.machine(), context.environ)
+    except VipsyncError as error:
+        yield Finding("notify", error.message, error.remedy, 1)
+        return
+    if to:
+        names = ", ".join(receiver.name for receiver in to)
+        yield Finding("notify", f"alerts go to {names}.", "`vipsync notify --test` sends one.")
 
 
 def _without_effect(settings: MachineSettings) -> Iterator[Finding]:
     """Name the sections that are set, but that this version does not act on yet."""
-    for name, section in (("transfers", settings.transfers), ("notify", settings.notify)):
-        if section != type(section)():
-            text = f"[{name}] is read, but has no effect in this version."
-            yield Finding(name, text, "Do not rely on it yet.", 1)
+    if settings.transfers != TransfersSettings():
+        text = "[transfers] is read, but has no effect in this version."
+        yield Finding("transfers", text, "Do not rely on it yet.", 1)
 
 
 def _found(folder: Path) -> Finding:

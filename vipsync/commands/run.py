@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from vipsync import commands
+from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.cases import (
     Asker,
     changed_by,
@@ -22,6 +23,7 @@ from vipsync.commands.context import Context, means_the_machine, meant
 from vipsync.commands.foreground import Run
 from vipsync.commands.machine import Renaming
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
+from vipsync.commands.notify import alerts_of
 from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.folder.search import find_sessions, find_stations
@@ -41,6 +43,15 @@ class Asked(Struct, frozen=True):
 
 def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
     """Keep folders in sync; one that is not there is told, and the others go on."""
+    alerts = alerts_of(context) if means_the_machine(context, named) else None
+    with alerts or nullcontext():
+        telling = FolderAlerts(alerts, context.reporter.name) if alerts else None
+        return _run(context, named, telling, once=once)
+
+
+def _run(
+    context: Context, named: Sequence[Path], alerts: FolderAlerts | None, *, once: bool
+) -> int:
     directories = meant(context, named)
     missing: dict[Path, NotASession] = {}
     found: list[SessionFolder] = []
@@ -50,12 +61,15 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
         except NotASession as error:
             missing[directory] = error
             context.reporter.failed(error)
+            if alerts:
+                alerts.missing(directory, error)
     if len(missing) == len(directories):
         return worst(error.exit_code for error in missing.values())
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
-    renamed = Renaming(context) if means_the_machine(context, named) else lambda: None
-    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed)
+    of_machine = means_the_machine(context, named)
+    renamed = Renaming(context) if of_machine else lambda: None
+    work = Run(ordered, context.connect, context.reporter, context.overrides, renamed, alerts)
     if once:
         return worst(
             [work.once(verbose=context.verbose), *(error.exit_code for error in missing.values())]
@@ -64,7 +78,7 @@ def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
         context.reporter.say(
             "There is no session folder yet; one that is made later is found.", "dim"
         )
-    address = context.machine().page.address if means_the_machine(context, named) else ""
+    address = context.machine().page.address if of_machine else ""
     with commands.page.beside_run(context, directories, address) if address else nullcontext():
         work.for_ever()
     return 0

@@ -28,7 +28,7 @@ from vipsync.names import API_HOME, shell_word
 from vipsync.plan.removing import ASK_AGAIN, LOOK_AGAIN, LOOK_LESS
 from vipsync.report.text import printable
 from vipsync.settings.machine import folders_of
-from vipsync.status.belonging import Local, Owner, Place, ids_in, local, owner
+from vipsync.status.belonging import Local, Owner, Place, ids_in, last_starts, local, owner
 from vipsync.status.status import count
 from vipsync.status.words import size, when
 
@@ -39,7 +39,10 @@ PATIENCE = 120.0
 
 
 class OnVip(Struct, frozen=True):
-    """A session on VIP. `whole`: every folder of it was looked into; `ids`: those that lie in it."""
+    """A session on VIP. `whole`: every folder of it was looked into; `ids`: those that lie in it.
+
+    `version` is that of this shape: it grows where a key goes or means something else.
+    """
 
     path: VipPath
     owner: Owner
@@ -47,13 +50,14 @@ class OnVip(Struct, frozen=True):
     size: int
     whole: bool
     ids: tuple[str, ...] = ()
+    version: int = 1
 
 
 def sessions(context: Context, *, as_json: bool) -> int:
     """List what lies on VIP, session by session."""
     client = context.client()
     folders, odd = _homes(client)
-    known = Known(context)
+    known = Known(context, client)
     found = [_look(client, home, known) for home in folders]
     if as_json:
         context.reporter.document(msgspec.json.encode(found).decode())
@@ -77,16 +81,23 @@ def remove(context: Context, path: str, *, sure: bool) -> int:
     home, client = session_path(path), context.client()
     if home not in _homes(client)[0]:
         raise NotASession(f"{home} is not on VIP.", "`vipsync sessions` lists what is there.")
-    found = _look(client, home, Known(context))
+    found = _look(client, home, Known(context, client))
     _refuse_in_use(found)
     _refuse_running(client, home)
     context.reporter.say(f"{printable(home)}: {_contents(found)}; {printable(_whose(found.owner))}")
+    elsewhere = found.owner.place is Place.ELSEWHERE
+    if elsewhere and not context.asks:
+        raise NameTaken(
+            f"{printable(home)} seems to be in use on another machine; nothing was removed.",
+            "Finish it there. If its folder is lost, call this on a terminal, and answer.",
+        )
+    sure = sure and not elsewhere
     if not sure and not context.asks:
         raise Unclear("This removes it from VIP for good.", "Add --yes if that is meant.")
     if not sure and not context.agree():
         context.reporter.say("Nothing was changed.")
         return 0
-    _refuse_changed(client, found, Known(context))
+    _refuse_changed(client, found, Known(context, client))
     return _removed(context, client, home)
 
 
@@ -104,8 +115,10 @@ def session_path(text: str) -> VipPath:
 class Known:
     """The folders of this machine that are known: claimed, of vipsync.toml, and around the current one."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, client: VipClient) -> None:
         """Look at them all."""
+        self._now = time.time()
+        self._starts = _starts(client, self._now)
         self._claims = claimed()
         around = session_around(Path.cwd())
         others = dict.fromkeys([*_named(context), *([around.root] if around else [])])
@@ -116,7 +129,14 @@ class Known:
 
     def owner(self, home: VipPath, ids: tuple[str, ...]) -> Owner:
         """Return whose a session is."""
-        return owner(home, ids, self._folders, self._claims)
+        return owner(home, ids, self._folders, self._claims, self._starts, self._now)
+
+
+def _starts(client: VipClient, now: float) -> dict[str, float]:
+    try:
+        return last_starts(client.executions(), now)
+    except GenericVipError:  # its engine is out of order, its storage need not be
+        return {}
 
 
 def _named(context: Context) -> Iterator[Path]:
@@ -163,7 +183,12 @@ def _whose(whose: Owner) -> str:
         return f"belongs to {whose.folder}{since}"
     if whose.place is Place.LOST:
         return f"its folder {whose.folder} is not there any more, or is not mounted"
-    return "no folder on this machine is known to have it; it may be in use on another one"
+    known = "no folder on this machine is known to have it"
+    if whose.started is None:
+        return f"{known}; it may be in use on another one"
+    last = f"its last execution began {when(whose.started)}"
+    used = "another one seems to use it" if whose.place is Place.ELSEWHERE else "it was used once"
+    return f"{known}; {used}: {last}"
 
 
 def _refuse_in_use(found: OnVip) -> None:

@@ -30,13 +30,13 @@ SIDE = 256
 _PLACES = (0.35, 0.45, 0.55, 0.65)
 
 
-def limit() -> None:
+def limit(memory: int = MEMORY) -> None:
     """Let this process have no more than it needs, where the system can hold it to that."""
     with suppress(ImportError):
         import resource
 
         for kind, most in (
-            (resource.RLIMIT_AS, MEMORY),
+            (resource.RLIMIT_AS, memory),
             (resource.RLIMIT_FSIZE, PICTURE),
             (resource.RLIMIT_CPU, SECONDS),
         ):

@@ -24,7 +24,7 @@ _LOOK = 0.2
 """Seconds after which it is asked whether to stop."""
 
 _LARGEST = 2 * 1024**3
-_HANDED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+HANDED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
 
 def is_volume(name: str) -> bool:
@@ -64,7 +64,7 @@ def _drawn(volume: Path, fresh: Path, seconds: float, stop: Callable[[], None]) 
     with subprocess.Popen(  # noqa: S603
         [*program, str(volume.absolute()), str(fresh.absolute())],
         cwd=fresh.parent,
-        env={name: os.environ[name] for name in _HANDED_ON if name in os.environ},
+        env={name: os.environ[name] for name in HANDED_ON if name in os.environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

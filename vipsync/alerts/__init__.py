@@ -1,0 +1,1 @@
+"""Tell people who are not there what needs them, what failed, what is done and what stopped."""
