@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -295,6 +295,19 @@ class Reconciler:
         """Carry out the decisions of the last look, and nothing that reaches VIP."""
         self.queue = deque(a for a in self.queue if isinstance(a, do.INLINE))
         self.next_work()
+
+    def settle_all(self, outcomes: Sequence[tuple[do.Action, do.Outcome]]) -> None:
+        """Record what came of several actions in one transaction, or of none where one meets a fault.
+
+        A decision is not among them: files are deleted by what it has written down.
+        """
+        try:
+            with self.ledger.together() if self.is_open else nullcontext():
+                for action, outcome in outcomes:
+                    self.settle(action, outcome)
+        except BaseException:
+            self.memory.under_way.difference_update(do.key(action) for action, _ in outcomes)
+            raise
 
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""
