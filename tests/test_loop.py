@@ -12,6 +12,7 @@ from tests.lab.bench import Bench
 from vipsync import actions as do
 from vipsync.disk.scan import ChangedPaths
 from vipsync.errors import KeyMissing
+from vipsync.record.outcomes import record
 from vipsync.rows import State
 from vipsync.run import loop, reconciler
 from vipsync.run.account import Connect
@@ -141,7 +142,7 @@ def test_what_ends_beside_a_fault_is_under_way_no_longer(
 ) -> None:
     """Outcomes are recorded in one transaction: of one with a fault none is, and each is looked for again."""
     study = bench.study(**{name: name for name in "abc"})
-    count, really = iter(range(1000)), reconciler.record
+    count, really = iter(range(1000)), record
 
     def fails(*given: Any) -> Any:
         if isinstance(given[0], do.SendFile) and next(count) == number:
