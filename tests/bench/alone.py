@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.cases.finding import find_cases
+from vipsync.cli import GARBAGE
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import KeyMissing
 from vipsync.folder.folder import SessionFolder
@@ -174,4 +176,5 @@ def plan(count: str) -> None:
 WORKS: dict[str, Callable[..., None]] = {"fetch": fetch, "cycle": cycle, "plan": plan}
 
 if __name__ == "__main__":
+    gc.set_threshold(GARBAGE)  # as the command does
     WORKS[sys.argv[1]](*sys.argv[2:])
