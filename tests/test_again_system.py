@@ -38,7 +38,7 @@ def test_manual_cases_are_queued_until_they_are_named(bench: Bench) -> None:
     bench.rest()
     assert bench.changes() == []
     assert set(states(study).values()) == {CaseState.MANUAL}
-    assert cases(study)["a.mrui"].reason == "`vipsync launch DIR` starts it"
+    assert cases(study)["a.mrui"].reason == f"`vipsync launch {study.root}` starts it"
     study.ask("launch", "b.mrui")
     bench.rest()
     assert bench.executions() == [["b.mrui"]]

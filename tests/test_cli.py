@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import pwd
 import re
 import shlex
@@ -48,7 +49,10 @@ def test_help_shows_purpose_commands_example_and_exit_codes(call: Caller) -> Non
     said = call("--help").out
     for name in vipsync.commands:
         assert f"\n  {name} " in said
-    assert len(vipsync.commands) == 24
+    assert len(vipsync.commands) == 25
+    assert [
+        name for name, c in vipsync.commands.items() if c.get_short_help_str(63)[-3:] == "..."
+    ] == []
     assert "Example:" in said
     assert "\n    130 " in said
 
@@ -69,8 +73,11 @@ def test_wrong_usage_ends_with_2(call: Caller) -> None:
 
 
 def test_the_version_is_shown(call: Caller) -> None:
-    """`--version` ends well."""
-    assert call("--version").out.startswith("vipsync, version 0.")
+    """`--version` names vipsync's version, Python's, and where settings lie."""
+    first, second = call("--version").out.splitlines()
+    assert first.startswith("vipsync, version 0.")
+    assert first.endswith(f"with Python {platform.python_version()}")
+    assert re.fullmatch(r"Your settings lie in /.+/vipsync", second)
 
 
 # init
@@ -83,8 +90,21 @@ def test_init_makes_a_folder_that_check_finds_in_order(call: Caller, served: Ser
     assert said.code == 0
     assert len(said.out.splitlines()) == 4
     assert 'signal = "*"' in (study / "settings.toml").read_text()
-    assert 'session_name = "new-study"' in (study / "settings.toml").read_text()
+    assert '\n# session_name = "my-study" ' in (study / "settings.toml").read_text()
     assert call("check", study).code == 0
+
+
+def test_init_takes_a_name_that_is_free_on_vip(call: Caller, served: Served) -> None:
+    """A folder of the same name elsewhere may have a session already; VIP is not told this name."""
+    (served.world.root / "users/local_user/API/study").mkdir(parents=True)
+    (served.world.root / "users/local_user/API/study-2").mkdir()
+    study = served.root / "elsewhere" / "study"
+    assert call("init", study, "--pipeline", "mrs-spectrum/1.0").code == 0
+    assert '\nsession_name = "study-3"\n' in (study / "settings.toml").read_text()
+    (study / "settings.toml").write_text(
+        (study / "settings.toml").read_text().replace("study-3", "study-2")
+    )
+    assert 'session_name = "study-2-2" in settings.toml is free' in call("check", study).out
 
 
 def test_init_never_overwrites_settings(call: Caller, served: Served) -> None:
@@ -159,7 +179,7 @@ def test_a_copied_folder_is_said_to_be_one(call: Caller, served: Served) -> None
         assert said.code == 3
         assert f"{copy} is a copy of {study}" in said.out + said.err
         assert f"`vipsync init --fresh {copy}`" in said.out + said.err
-        assert "Delete ON_VIP.txt" not in said.out
+        assert "delete ON_VIP.txt" not in said.out
     assert tree(copy) == before
     assert call("status", study).code == 0
 
@@ -419,7 +439,7 @@ def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     assert call("run", "--once", study).code == 0
     asked = call("why", study / "inputs" / "a.mrui").out
     assert "Case a.mrui (signal): done" in asked
-    assert re.search(r"Sent 2\d{3}-.* UTC to /vip/Home/API/study/INPUTS/a\.mrui\.", asked)
+    assert re.search(r"Sent 2\d{3}-.* [A-Z]+ to /vip/Home/API/study/INPUTS/a\.mrui\.", asked)
     result = next((study / "outputs").glob("*/*.tgz/*"))
     assert "OUTPUTS" in call("why", result).out
     assert call("why", served.root / "elsewhere").code == 1
@@ -721,7 +741,9 @@ def test_status_says_nothing_of_vip_that_is_not_known(call: Caller, served: Serv
     """A folder that never ran, or is not there, has no data there and no marker to delete."""
     study = served.study(settings="no toml", a="one")
     for directory in (study, served.root / "none"):
-        assert "VIP" not in call("status", directory).out
+        said = call("status", directory).out
+        assert "ON_VIP.txt" not in said
+        assert "On VIP" not in said
 
 
 def test_a_session_that_lost_its_settings_gets_them_back(call: Caller, served: Served) -> None:
@@ -772,7 +794,7 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     assert call("run", "--once", study).code == 0
     words = (study / "STATUS.txt").read_text()
     assert words.count("nothing is sent or started") == 1
-    assert "paused: `vipsync resume DIR` lets vipsync send and start again.\n" in words
+    assert re.search(r"paused: `vipsync resume \S+` lets vipsync send and start again\.\n", words)
     assert served.launches() == 0
     assert "Paused" in call("status", study).out
     assert call("resume", study).code == 0

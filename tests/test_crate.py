@@ -160,6 +160,7 @@ def test_a_crate_fulfils_what_its_profile_requires(
     models = pytest.importorskip("rocrate_validator.models", reason=reason)
     pytest.importorskip("rocrate_validator.utils.log").basicConfig(logging.CRITICAL)
     serve_contexts(monkeypatch)
+    assert terms_of(one(study)) <= {*NAMES.split(), *OTHERS}  # another name would not be looked at
     settings = validator.ValidationSettings(
         rocrate_uri=str(one(study)),
         profile_identifier="process-run-crate",
@@ -174,8 +175,19 @@ def test_a_crate_fulfils_what_its_profile_requires(
     assert [i.message for i in others] == []
 
 
+def terms_of(folder: Path) -> set[str]:
+    """Return the names that a crate takes from its contexts."""
+    found: set[str] = set()
+    for entity in entities(folder).values():
+        found |= {name for name in entity if not name.startswith("@")} | {entity["@type"]}
+    return found
+
+
 def serve_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the validator find both contexts without a network: as far as crates use them."""
+    """Let the validator find both contexts without a network: as far as crates use them.
+
+    What stands for them says of each name what the two documents say (of 2020-10-30 and 2024).
+    """
     import io
     import urllib.request
     from email.message import Message

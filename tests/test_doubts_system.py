@@ -143,8 +143,18 @@ def test_a_pipeline_that_is_not_visible_is_named(bench: Bench) -> None:
     """8007: which pipeline, and how to come to it; nothing is sent."""
     study = bench.study(settings=SETTINGS.replace("spectrum/1", "secret/1"), a="one")
     bench.rest()
-    assert study.says("secret/1")
+    assert study.says("This account has no pipeline secret/1 on VIP (VIP's error 8007).")
     assert bench.changes() == []
+
+
+@pytest.mark.parametrize("typo", ["spectrm/1", "Spectrum/1.0", "SPECTRUM/2"])
+def test_a_typo_in_a_pipelines_name_is_answered_with_the_nearest_one(
+    bench: Bench, typo: str
+) -> None:
+    """Another version, other letters: what this account may use is known."""
+    study = bench.study(settings=SETTINGS.replace("spectrum/1", typo), a="one")
+    bench.rest()
+    assert study.says("Did you mean spectrum/1?")
 
 
 # uploads

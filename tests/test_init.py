@@ -42,6 +42,18 @@ def test_a_folder_without_a_pipeline_only_uploads(tmp_path: Path) -> None:
     assert (settings.session_name, settings.pipeline_id) == ("my-study", None)
 
 
+def test_data_beside_inputs_are_told_where_they_belong(tmp_path: Path) -> None:
+    """A folder that is full of data becomes a session folder that has none: the first step says so."""
+    for name in ("a.mrui", "b.mrui", "c.mrui", "d.mrui", ".hidden"):
+        (tmp_path / name).write_text("one")
+    made = init.create(tmp_path, None, PORTAL)
+    assert made.next_steps[0] == (
+        f"Only what lies in {tmp_path / 'inputs'} is used. Move there what the pipeline needs of "
+        "what is here now: a.mrui, b.mrui, c.mrui and 1 more."
+    )
+    assert "Only what" not in init.create(tmp_path / "new", None, PORTAL).next_steps[0]
+
+
 def test_what_lies_in_the_folder_stays(tmp_path: Path) -> None:
     """A folder with data becomes a session folder around them."""
     (tmp_path / "inputs").mkdir()

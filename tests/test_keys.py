@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from vipsync.client.refusals import Refusal
 from vipsync.errors import KeyMissing
 from vipsync.model import Secret, Settings
 from vipsync.settings.keys import Keys, keep_api_key, kept_path
@@ -53,6 +54,21 @@ def test_the_nearest_word_wins(tmp_path: Path) -> None:
     ]
     values = [key.reveal() for key in found]
     assert values == ["option", "file", "lab", "default", "kept"]
+
+
+def test_a_key_knows_where_it_came_from(tmp_path: Path) -> None:
+    """From the environment, from a file, from `vipsync login`: a wrong one is then found."""
+    key = file_with(tmp_path / "key", KEY)
+    settings = Settings("study")
+    variable = Keys({"VIP_API_KEY": KEY}, tmp_path).find(settings)
+    assert variable.origin == "VIP_API_KEY in the environment"
+    assert Keys({}, tmp_path, settings.portal, key).find(settings).origin == str(key)
+    kept = keep_api_key(Secret(KEY), settings.portal, tmp_path)
+    login = Keys({}, tmp_path).find(settings)
+    assert login.origin == f"`vipsync login`, kept in {kept}"
+    for secret in (variable, login):
+        refused = Refusal("ask", settings.portal, 401, b"", key_from=secret.origin).error()
+        assert f"does not accept the API key from {secret.origin}: " in refused.message
 
 
 def test_a_key_is_stripped_and_hidden(tmp_path: Path) -> None:

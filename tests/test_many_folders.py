@@ -146,7 +146,7 @@ def test_inside_a_session_folder_no_name_is_needed(
     of_the_machine(served, served.root / "elsewhere")
     monkeypatch.chdir(one / "inputs")
     assert call("run", "--once").code == 0
-    assert "Waiting for `vipsync launch DIR`: 1 case." in call("status").out
+    assert f"Waiting for `vipsync launch {one}`: 1 case." in call("status").out
     assert call("plan").code == 0
     assert call("launch", "a.mrui").code == 0
     assert results(one) == ["a.txt"]

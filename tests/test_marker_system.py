@@ -438,10 +438,10 @@ def test_the_marker_is_said_to_be_gone_only_when_it_is(bench: Bench) -> None:
     )
     bench.rest()
     assert said
-    assert not [words for words in said if "marker is gone" in words]
+    assert not [words for words in said if "ON_VIP.txt is gone" in words]
     study.marker.unlink()
     bench.rest()
-    assert [words for words in said if "marker is gone" in words]
+    assert [words for words in said if "ON_VIP.txt is gone" in words]
 
 
 def test_a_closed_session_keeps_no_part_of_a_download(bench: Bench) -> None:

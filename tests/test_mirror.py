@@ -56,9 +56,18 @@ def test_what_is_in_the_way_stays(tmp_path: Path, target: Path) -> None:
     assert target.read_text() == "mine"
 
 
-@pytest.mark.parametrize("there", ["file", "folder", "empty folder", "dangling link"])
+def test_an_empty_folder_is_filled(tmp_path: Path, target: Path) -> None:
+    """It is what is left of a result that was deleted."""
+    target.mkdir(parents=True)
+    made = tree(tmp_path, a="x")
+    looks = stamp(made)
+    assert place(made, target, tmp_path) == target
+    assert stamp(target) == looks
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "dangling link"])
 def test_a_folder_replaces_nothing_either(tmp_path: Path, target: Path, there: str) -> None:
-    """Whatever lies there, be it empty."""
+    """Whatever lies there."""
     target.parent.mkdir(parents=True)
     match there:
         case "file":
@@ -67,8 +76,7 @@ def test_a_folder_replaces_nothing_either(tmp_path: Path, target: Path, there: s
             target.symlink_to("nowhere")
         case _:
             target.mkdir()
-            if there == "folder":
-                (target / "mine").write_text("mine")
+            (target / "mine").write_text("mine")
     before = stamp(target)
     assert place(tree(tmp_path, a="x"), target, tmp_path).name == "a.tgz.vip"
     assert stamp(target) == before

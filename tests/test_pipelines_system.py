@@ -355,7 +355,8 @@ def test_a_file_that_fits_in_several_ways_waits_alone(
         return VipClient("https://vip.test", bench.key, InProcess(bench.world)), ""
 
     refused = f"{several} fits {pattern} in more than one way"
-    for findings in (check(SessionFolder(study.root), connect, {}), planned(before)):
+    folder = SessionFolder(study.root)
+    for findings in (check(folder, connect, {}), planned(before, folder)):
         said = [text for found in findings for text in (found.text, *found.details)]
         assert any(refused in text for text in said)
         assert any("sub = " in text and "more than one way" not in text for text in said)

@@ -1481,8 +1481,36 @@ MIRRORING = [
         "closed: what was removed with the session is not asked for",
         snapshot(launched("a.dat", "one"), execution(removed=True), result(), memory=newcomer()),
         [],
-        [],
+        ["person outputs"],
         rest=True,
+    ),
+    Row(
+        "forget: what was deleted here and removed on VIP is let go",
+        snapshot(
+            launched("a.dat", "one"),
+            execution(removed=True),
+            result(),
+            requests=asked("forget"),
+            memory=newcomer(),
+        ),
+        ["Decide forget r1"],
+        ["person outputs"],
+        check=lambda made: (
+            [getattr(r, "status", "") for r in put(made, Result)] == [ResultStatus.LET_GO]
+        ),
+    ),
+    Row(
+        "forget: only what is named",
+        snapshot(
+            launched("a.dat", "one"),
+            execution(removed=True),
+            result(),
+            requests=asked("forget", "b.dat.tgz"),
+            memory=newcomer(),
+        ),
+        ["Decide forget r1"],
+        ["person outputs"],
+        check=lambda made: put(made, Result) == [],
     ),
     Row(
         "trouble with VIP: nothing is asked until its time",

@@ -56,6 +56,13 @@ def test_the_settings_of_a_machine_shown_are_the_defaults() -> None:
     assert replace(parse_machine(MACHINE.encode()), folders=()) == MachineSettings()
 
 
+def test_what_is_read_first_is_short() -> None:
+    """All that stands before the reference tables has 1,500 words at most."""
+    before, reference, _ = README.partition("\n## settings.toml\n")
+    assert reference
+    assert len(before.split()) <= 1500
+
+
 def test_every_setting_is_shown() -> None:
     """The references have each key that settings.toml or vipsync.toml may have, and no other."""
     assert sorted(_keys(tomllib.loads(MACHINE))) == sorted(_known(MachineSettings()))

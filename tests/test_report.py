@@ -6,11 +6,13 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pytest
 from rich.console import Console
@@ -22,10 +24,13 @@ from vipsync.plan.draft import Level, Notice
 from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
-from vipsync.report.stream import Stream
+from vipsync.report.stream import Stream, folded
 from vipsync.run.logs import STAMP, Lines, about
 from vipsync.status.status import ExecutionReport, Finding, Status
-from vipsync.status.words import duration, status_text
+from vipsync.status.words import duration, status_text, when
+
+if TYPE_CHECKING:
+    from vipsync.run.reconciler import Reconciler
 
 STATUS = Status(
     "/s",
@@ -64,7 +69,7 @@ def drawn(status: Status, *batches: Batch, width: int = 100) -> str:
 def test_the_picture_shows_transfers_executions_and_notices() -> None:
     """Size and speed, jobs by state, what needs a person, and the age of the last equal state."""
     picture = drawn(STATUS, BATCH)
-    assert "everything equal 12 s ago" in picture
+    assert "agreed with VIP 12 s ago" in picture
     assert "1 of 2 files" in picture
     assert "500.0 kB of 2.0 MB, 250.0 kB/s" in picture
     assert "scan.dat" in picture
@@ -85,8 +90,36 @@ def test_status_txt_keeps_notices_apart_from_the_time_it_was_written() -> None:
         "",
         "settings: 2 of 3 ran with older ones. Run them again.",
         "",
-        "Written 1970-01-01 00:00 UTC by vipsync on host.",
+        f"Written {when(STATUS.written)} by vipsync on host.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("Europe/Paris", "2026-07-01 14:00 CEST"), ("UTC", "2026-07-01 12:00 UTC")]
+)
+def test_times_are_those_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, zone: str, shown: str
+) -> None:
+    """With their zone, so that a colleague elsewhere is not misled."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        noon = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
+        text = status_text(replace(STATUS, written=noon), "host")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert f"Written {shown} by vipsync on host." in text
+
+
+@pytest.mark.parametrize(
+    "begun", [{"sending": 1}, {"fetching": 1}, {"since": 101.0}], ids=["sends", "fetches", "opened"]
+)
+def test_what_was_begun_since_is_not_said_to_agree_with_vip(begun: dict[str, Any]) -> None:
+    """What was confirmed is never older than what it speaks of."""
+    agreed = replace(STATUS, executions=(), sending=0, fetching=0, since=None)
+    assert "agreed with VIP" in status_text(agreed, "host")
+    assert "agreed with VIP" not in status_text(replace(agreed, **begun), "host")
 
 
 def test_the_picture_stays_within_a_narrow_terminal() -> None:
@@ -244,6 +277,34 @@ def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
     text = out.file.getvalue()
     assert "a line above" in text
     assert text.rindex("study") > text.rindex("a line above")
+
+
+def test_a_second_run_draws_no_lines_above_its_picture() -> None:
+    """What was held back until something began is in the picture."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    reporter, folder = Reporter(out), Path("/s")
+    before = Status("/s", "one", "", "", "Resting.")
+    reporter.recall(folder, before)
+    session = cast(
+        "Reconciler", SimpleNamespace(folder=SimpleNamespace(root=folder), is_open=False)
+    )
+    with reporter.live():
+        reporter.update(session, replace(before, sentence="2 files still changing."))
+        reporter.update(session, replace(before, sentence="Sending 1 file.", sending=1))
+    reporter.settle()
+    assert isinstance(out.file, io.StringIO)
+    assert "s: 2 files still changing." not in out.file.getvalue()
+    assert "Sending 1 file." in out.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_words_are_broken_at_words(width: int) -> None:
+    """A narrow terminal gets what is said whole; a path is never cut, a line that fits stays as it is."""
+    text = f"  Ask `vipsync check {'/data/x' * 9}`, then start it:\n  as it is"
+    lines = folded(text, width).split("\n")
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert all(len(line) <= width or len(line.split()) == 1 for line in lines)
+    assert lines[-1] == "  as it is"
 
 
 def test_a_picture_that_does_not_stay_leaves_nothing_behind() -> None:

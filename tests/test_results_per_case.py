@@ -207,7 +207,8 @@ def test_what_a_person_stopped_is_not_said_to_be_here(bench: Bench) -> None:
     study.ask("cancel", "b.mrui")
     bench.rest()
     assert status(study).sentence == (
-        "2 cases were stopped: b.mrui, c.mrui. `vipsync rerun DIR --failed` starts such cases again. "
+        "2 cases were stopped: b.mrui, c.mrui. "
+        f"`vipsync rerun {study.root} --failed` starts such cases again. "
         "Everything else is here: 1 case done, 1 result; the data are still on VIP."
     )
     assert status(study).exit_code == 0
@@ -226,7 +227,8 @@ def test_where_all_was_stopped_nothing_is_waited_for(bench: Bench) -> None:
     study.ask("finish", kill="yes")
     bench.rest()
     assert status(study).sentence == (
-        "1 case was stopped: a.mrui. `vipsync rerun DIR --failed` starts such cases again. VIP is clean."
+        f"1 case was stopped: a.mrui. `vipsync rerun {study.root} --failed` starts such cases again. "
+        "VIP is clean."
     )
     assert status(study).exit_code == 0
 
@@ -242,7 +244,8 @@ def test_a_case_that_was_dropped_from_the_queue_is_told(make_bench: Callable[...
     study.ask("cancel", "b.mrui")
     bench.rest()
     assert status(study).sentence.startswith(
-        "1 case was cancelled: b.mrui. `vipsync launch DIR CASE` starts one. Everything else is here: "
+        f"1 case was cancelled: b.mrui. `vipsync launch {study.root} CASE` starts one. "
+        "Everything else is here: "
     )
     study.ask("launch", "b.mrui")
     bench.rest()
@@ -384,7 +387,7 @@ def test_what_failed_for_one_reason_is_said_once_with_its_last_lines(bench: Benc
     assert failure.said == ("exit code 50",)
     text = status_text(status(study), "host")
     assert f"- b: failed with 2 others: exit code 50 (outputs/{failure.logs[0]})\n" in text
-    assert "they run by themselves; `vipsync rerun DIR --failed` runs the same again." in text
+    assert f"they run by themselves; `vipsync rerun {study.root} --failed` runs the same" in text
     assert f"Last lines of outputs/{failure.logs[0]} (b, c, d):\n  | exit code 50\n" in text
     assert all((study.root / "outputs" / log).is_file() for log in failure.logs)
     assert f"  d: failed (exit code 50; outputs/{failure.logs[2]})" in text
@@ -415,8 +418,8 @@ def test_what_to_do_about_a_failure_is_what_helps_in_this_folder(bench: Bench) -
     bench.rest()
     (failure,) = status(study).failures
     assert failure.remedy == (
-        "Mend the input and call `vipsync launch DIR`; "
-        "`vipsync rerun DIR 'a b.mrui'` runs the same again."
+        f"Mend the input and call `vipsync launch {study.root}`; "
+        f"`vipsync rerun {study.root} 'a b.mrui'` runs the same again."
     )
 
 

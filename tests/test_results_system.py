@@ -16,7 +16,7 @@ from tests.test_archive import Member, link, packed
 from tests.test_hostile_system import Liar
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
-from vipsync.rows import Phase
+from vipsync.rows import Phase, ResultStatus
 
 OUTSIDE = tgz({"../up.txt": b"out"})
 
@@ -54,16 +54,74 @@ def test_an_edited_result_is_left_alone_and_reported(bench: Bench) -> None:
     assert list(study.outputs().values()) == [b"my own words"]
 
 
-def test_a_result_deleted_after_the_end_stays_away(bench: Bench) -> None:
-    """It was here, complete and verified; VIP no longer has it, and nothing is asked for."""
+def asking(study: Study) -> list[str]:
+    """Return what a person is asked about."""
+    return [n.text for n in study.notices if n.level in (Level.PERSON, Level.ERROR)]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["deleted", "emptied"])
+def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
+    bench: Bench, whole: bool
+) -> None:
+    """VIP no longer has it, so a person decides: it comes back from a copy, or is forgotten."""
     study = bench.study(a="one")
     bench.rest()
     assert finished(bench, study)
+    before = len(bench.world.requests)
     study.result("a.txt").unlink()
-    study.result("a.mrui.tgz").rmdir()
+    if whole:
+        study.result("a.mrui.tgz").rmdir()
     bench.rest()
     assert study.outputs() == {}
-    assert [n for n in study.notices if n.level in (Level.PERSON, Level.ERROR)] == []
+    (told,) = asking(study)
+    assert told.startswith("1 result was deleted on this machine, and VIP no longer has it: ")
+    assert len(bench.world.requests) == before
+    study.ask("forget")
+    bench.rest()
+    assert asking(study) == []
+    assert [r.status for r in study.state.results.values()] == [ResultStatus.LET_GO]
+
+
+def test_results_that_came_back_or_were_made_again_are_missed_no_more(bench: Bench) -> None:
+    """A copy put back serves, and so does another run of the case; the other result stays named."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert finished(bench, study)
+    kept = study.result("a.mrui.tgz").rename(study.root / "aside")
+    study.result("b.txt").unlink()
+    bench.rest()
+    assert asking(study)[0].startswith("2 results were deleted on this machine")
+    study.ask("rerun", "b.mrui")
+    bench.rest()
+    assert asking(study)[0].startswith("1 result was deleted on this machine")
+    gone = min((study.root / "outputs").glob("2*")) / "a.mrui.tgz"
+    kept.rename(gone)
+    study.notice()
+    bench.rest()
+    assert asking(study) == []
+
+
+def test_what_vip_still_has_is_not_forgotten(bench: Bench) -> None:
+    """It comes back, whatever was asked: a finish waits for it."""
+    study = bench.study(a="one")
+    bench.rest()
+    whole = study.outputs()
+    study.result("a.txt").unlink()
+    study.result("a.mrui.tgz").rmdir()
+    study.ask("forget")
+    bench.rest()
+    assert study.outputs() == whole
+    assert asking(study) == []
+
+
+def test_an_emptied_result_folder_is_filled_again_while_vip_has_it(bench: Bench) -> None:
+    """What is left of a result that was deleted is its folder alone."""
+    study = bench.study(a="one")
+    bench.rest()
+    whole = study.outputs()
+    study.result("a.txt").unlink()
+    bench.rest()
+    assert study.outputs() == whole
 
 
 def test_something_in_a_results_way_is_kept_and_the_result_comes_beside_it(bench: Bench) -> None:

@@ -53,6 +53,15 @@ def test_several_sessions_share_one_upload(
     assert left_on_vip(world) == []
 
 
+def test_the_script_of_the_readme_runs(world: World) -> None:
+    """What a reader copies from README.md brings one unpacked result and leaves nothing on VIP."""
+    readme = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```$", readme, re.M | re.S)
+    exec(compile(script, "README.md", "exec"), {})
+    assert len(list(Path("vip_outputs/spectra").glob("*/*.tgz/*.txt"))) == 1
+    assert left_on_vip(world) == []
+
+
 def test_the_notebook_runs_cell_by_cell(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Each code cell runs after the other in one process, and the results are unpacked."""
     notebook = json.loads((EXAMPLES / "vipsession.ipynb").read_text("utf-8"))

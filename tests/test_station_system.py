@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from tests.lab.bench import Bench
+from tests.lab.findings import TABLE, fit
 from tests.lab.mounts import mount, unmount
 from tests.lab.stations import QUIET, TEMPLATE, Station, station
+from vipsync.results.gallery import Gallery
+from vipsync.run.reconciler import Reconciler
 from vipsync.station.steps import StudyState
+from vipsync.status.publish import Publisher
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +129,37 @@ def test_what_is_not_ours_is_listed(bench: Bench) -> None:
     bench.rest()
     assert sorted(made.states().values()) == ["done", "not ours"]
     assert made.sessions() == ["S0001"]
+
+
+def test_a_study_is_kept_until_all_is_made_of_its_results(bench: Bench) -> None:
+    """Pages and provenance are made in a thread of their own, and take longer than the study's last turn."""
+    bench.world.pipelines.add(fit("report=[signal].pdf table=[signal].table"))
+    bench.runner.work = lambda job: {"report": b"%PDF-1.4", "table": TABLE.encode()}
+    galleries: dict[Path, Gallery] = {}
+    pending: list[Callable[[], None]] = []
+
+    def publish(session: Reconciler) -> None:
+        later = list(pending)
+        pending.clear()
+        for make in later:
+            make()
+        root = session.folder.root
+        if root not in galleries:
+            galleries[root] = Gallery(pending.append, lambda: bench.loop.notice(root))
+        publishers.setdefault(root, Publisher(galleries[root])).publish(session)
+
+    publishers: dict[Path, Publisher] = {}
+    bench.publish = publish
+    bench.is_made = lambda root: galleries[root].is_done
+    made = station(bench, template=TEMPLATE.replace("spectrum/1", "fit/1"))
+    made.write("SMITH", SVS)
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.DONE}
+    outputs = made.root / "sessions" / "S0001" / "outputs"
+    text = (outputs / "index.html").read_text("utf-8")
+    assert "is shown here soon" not in text
+    assert "provenance" in text
+    assert len([*outputs.glob("*/ro-crate-metadata.json")]) == 1
 
 
 def test_a_person_can_skip_a_study(bench: Bench) -> None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
+from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.builders import (
     CLOSED,
     NOW,
     OPEN,
     UPLOAD_ONLY,
     execution,
+    known,
     launched,
     memory,
     snapshot,
     there,
 )
 from vipsync import actions as do
-from vipsync.model import ExecutionStatus, Job, RelPath, replace
+from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, replace
+from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.rows import JobLog, Row, Session
-from vipsync.status.status import status_of
+from vipsync.status.status import Status, at_place, status_of
+from vipsync.status.words import status_text
 
 AB = {"a.dat": "one", "b.dat": "three"}
+MANUAL = replace(snapshot().settings, launch=LaunchSettings("manual"))
 READY, READY_B = there("a.dat", "one"), there("b.dat", "three")
 JOBS = (Job(1, "COMPLETED", 0), Job(2, "RUNNING"), Job(3, "QUEUED"), Job(4, "RUNNING"))
 
@@ -81,6 +88,95 @@ def test_a_folder_whose_files_are_only_sent_says_how_many_are_on_vip(
         *rows, session=session, files=files, settings=UPLOAD_ONLY, memory=memory({"a.dat": 3})
     )
     assert status_of(moment, plan(moment), "/s").sentence.endswith(sentence)
+
+
+def told(study: Study) -> Status:
+    """Return what is said of a folder now."""
+    session = study.session
+    assert session.snapshot
+    assert session.plan
+    return status_of(session.snapshot, session.plan, str(study.root))
+
+
+def test_everything_is_never_here_beside_what_is_not_in_order(bench: Bench) -> None:
+    """Files that no setting uses, results that were changed, inputs that went: each is said."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    study.marker.unlink()
+    bench.rest()
+    assert told(study).sentence == "Everything is here: 2 cases done, 2 results; VIP is clean."
+    study.write({"notes.txt": "x"})
+    (study.root / "inputs/b.mrui").unlink()
+    study.result("a.txt").write_text("my own words")
+    study.notice()
+    bench.rest()
+    assert told(study).sentence == (
+        "1 case done, 2 results; no setting uses 1 file in inputs/; 1 result changed on this "
+        "machine; 1 input no longer in inputs/; VIP is clean."
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files", "words"),
+    [
+        ("*.dat", ["sub/a.mrui", "sub/b.mrui", "x.log"], 'signal = "sub/*.mrui"'),
+        (
+            "inputs/*.mrui",
+            ["a.mrui"],
+            'begins with inputs/, but paths start inside inputs/: write signal = "*.mrui".',
+        ),
+    ],
+)
+def test_files_that_no_setting_uses_get_the_line_that_would(
+    bench: Bench, pattern: str, files: list[str], words: str
+) -> None:
+    """What is to be written can be copied."""
+    study = bench.study(settings=SETTINGS.replace("*.mrui", pattern))
+    study.write(dict.fromkeys(files, "x"))
+    bench.rest()
+    (notice,) = [n for n in study.notices if n.subject == "inputs"]
+    assert notice.text.endswith(words)
+
+
+def test_the_marker_has_one_answer(bench: Bench) -> None:
+    """It may go at any time; where it is gone, what goes on is said, not that it is to be deleted."""
+    study = bench.study(a="one")
+    bench.rest()
+    assert "You may delete ON_VIP.txt at any time" in status_text(told(study), "host")
+    study.marker.unlink()
+    study.notice()
+    bench.until(lambda: "ON_VIP.txt" in {n.subject for n in study.notices})
+    text = status_text(told(study), "host")
+    assert f"ON_VIP.txt is gone: while `vipsync run {study.root}` runs," in text
+    assert "delete ON_VIP.txt" not in text
+
+
+def test_files_of_an_earlier_run_do_not_change_at_a_start() -> None:
+    """They are looked at a second time, and nothing is said of that; a new one is still changing."""
+    moment = snapshot(
+        known("a.dat", "one"),
+        files=AB,
+        unsettled={RelPath("a.dat"): NOW + 1, RelPath("b.dat"): NOW + 1},
+        memory=memory({"a.dat": 3}),
+    )
+    assert "1 file still changing" in status_of(moment, plan(moment), "/s").sentence
+    alone = replace(moment, files={RelPath("a.dat"): moment.files[RelPath("a.dat")]})
+    quiet = replace(alone, unsettled={RelPath("a.dat"): NOW + 1})
+    assert "still changing" not in status_of(quiet, plan(quiet), "/s").sentence
+
+
+@pytest.mark.parametrize("folder", ["/data/my study", "/data/it's"])
+def test_advice_is_a_command_to_copy(folder: str) -> None:
+    """It names the folder, as a shell reads it, wherever it is given."""
+    moment = snapshot(files={"a.dat": "one"}, settings=MANUAL, memory=memory({"a.dat": 3}))
+    status = status_of(moment, plan(moment), folder)
+    command = f"`vipsync launch {shlex.quote(folder)}`"
+    assert command in status.sentence
+    assert [case.reason for case in status.cases] == [f"{command} starts it"]
+    told = Notice(Level.PERSON, "outputs", "See `vipsync why PATH`.", "`vipsync forget DIR`, DIR")
+    placed = at_place(told, folder)
+    assert placed.remedy == f"`vipsync forget {shlex.quote(folder)}`, DIR"
+    assert placed.text == told.text
 
 
 @pytest.mark.parametrize(("full_at", "starting"), [(None, 1), (NOW - 31, 0), (NOW - 3600, 0)])

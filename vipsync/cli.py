@@ -48,7 +48,7 @@ FIRST_STEPS = (
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 DIRECTORIES = click.argument("directories", metavar="[DIR]...", nargs=-1, type=DIRECTORY)
 FOLDERS_AND_CASES = click.argument("words", metavar="[DIR]... [CASE]...", nargs=-1)
-SURE = click.option("--yes", is_flag=True, help="Do not ask.")
+SURE = click.option("--yes", is_flag=True, help="Do it without asking.")
 _SHORTEST_SECRET = 12
 
 
@@ -174,16 +174,32 @@ def _examples(*lines: str) -> str:
     return "\n".join(("\b", "Example:", *(f"  {line}" for line in lines)))
 
 
+def _say_version(ctx: click.Context) -> NoReturn:
+    import platform
+    from importlib.metadata import version
+
+    from vipsync.settings.machine import machine_file
+
+    place = (file := machine_file()) and file.parent
+    click.echo(f"vipsync, version {version('vipsync')}, with Python {platform.python_version()}")
+    click.echo(f"Your settings lie in {place}" if place else "This account has no settings folder.")
+    ctx.exit()
+
+
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"{_examples(*FIRST_STEPS)}\n\n{EXIT_CODES}",
     no_args_is_help=True,
 )
-@click.option("--portal", metavar="URL", help="VIP's address, instead of what settings say.")
+@click.option(
+    "--portal",
+    metavar="URL",
+    help="The address of the VIP portal, instead of the one that settings.toml names.",
+)
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that holds the API key, instead of what settings say.",
+    help="A file that holds the API key, instead of the key of `vipsync login`.",
 )
 @click.option(
     "--config",
@@ -191,10 +207,15 @@ def _examples(*lines: str) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A vipsync.toml, instead of the one in your configuration folder.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="Show the log as well, on stderr.")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Show the log on stderr; tell what is known, too."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda ctx, _, asked: _say_version(ctx) if asked else None,
+    help="Show this version, Python's, and where settings lie.",
 )
-@click.version_option(package_name="vipsync")
 @click.pass_context
 def vipsync(
     ctx: click.Context,
@@ -249,9 +270,23 @@ def _agree() -> bool:
 
 @vipsync.command(epilog=_examples("vipsync init my-study --pipeline CQUEST/0.6"))
 @click.argument("directory", metavar="DIR", type=DIRECTORY)
-@click.option("--pipeline", metavar="ID", help="Fill settings.toml in from this pipeline.")
-@click.option("--fresh", "mode", flag_value="fresh", help="Make a copy a session of its own.")
-@click.option("--adopt", "mode", flag_value="adopt", help="Take over data that are on VIP.")
+@click.option(
+    "--pipeline",
+    metavar="ID",
+    help="Fill settings.toml in for this pipeline; `vipsync pipelines` lists them.",
+)
+@click.option(
+    "--fresh",
+    "mode",
+    flag_value="fresh",
+    help="For a folder that was copied: make it a session of its own, with an id of its own.",
+)
+@click.option(
+    "--adopt",
+    "mode",
+    flag_value="adopt",
+    help="Go on with a session that vip-client, or a vipsync whose .vipsync was lost, began.",
+)
 @click.option(
     "--station",
     "export",
@@ -263,7 +298,10 @@ def _agree() -> bool:
 def init(
     context: Context, directory: Path, pipeline: str | None, mode: str | None, export: Path | None
 ) -> int:
-    """Make a session folder, or a station."""
+    """Make a session folder: one study, one pipeline.
+
+    Data go into its inputs/, and its settings.toml says what to do with them. A station makes such a folder for each study that a scanner exports.
+    """
     if export:
         if mode:
             raise click.UsageError("--station goes with --pipeline only.")
@@ -297,7 +335,9 @@ def _asked_key() -> Secret:
 @click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
 @click.pass_obj
 def check(context: Context, directory: Path | None) -> int:
-    """Say whether settings, key, pipeline and files are in order; change nothing.
+    """Say whether all is in order to run; change nothing.
+
+    Settings, key, pipeline, files, and the number of jobs that would start.
 
     Without DIR: the session folder around you, else vipsync.toml and the folders that it names.
     """
@@ -314,10 +354,14 @@ def plan(context: Context, directory: Path | None) -> int:
 
 @vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
 @DIRECTORIES
-@click.option("--once", is_flag=True, help="Stop when everything is at rest.")
+@click.option(
+    "--once", is_flag=True, help="Stop when nothing is left to do but what needs you or a new file."
+)
 @click.pass_obj
 def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
-    """Keep folders in sync with VIP.
+    """Keep folders in sync with VIP: send, start, fetch results.
+
+    It runs until Ctrl-C, and can be stopped at any time: what goes on at VIP goes on, and the next start takes it up.
 
     A DIR without settings.toml stands for the session folders in it, down to four levels. Without DIR: the session folder around you, else the folders of vipsync.toml.
     """
@@ -326,13 +370,20 @@ def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
 
 @vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
 @DIRECTORIES
-@click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of folders.")
-@click.option("--all", "in_full", is_flag=True, help="The details of each of many folders.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="For programs: one JSON document, a list of folders."
+)
+@click.option(
+    "--all",
+    "in_full",
+    is_flag=True,
+    help="Of many folders, the details of each instead of a table.",
+)
 @click.pass_obj
 def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in_full: bool) -> int:
-    """Say how folders are: one line that answers the question, then details; many as a table.
+    """Say how a folder is, or many of them.
 
-    The table has what needs you first, then what runs, what waits, and what is at rest.
+    One line that answers the question, then details; many folders are a table: what needs you first, then what runs, what waits, and what is at rest. Without DIR: the session folder around you, else the folders of vipsync.toml.
     """
     return commands.status.status(context, directories, as_json=as_json, in_full=in_full)
 
@@ -341,7 +392,7 @@ def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
 def why(context: Context, path: Path) -> int:
-    """Say what is known of one file: rule, case, state, last try, what comes next."""
+    """Say what is known of one file, and what comes next."""
     return commands.status.why_path(context, path)
 
 
@@ -350,7 +401,10 @@ def why(context: Context, path: Path) -> int:
 @click.argument("path", metavar="[PATH]", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def privacy(context: Context, directory: Path, path: Path | None) -> int:
-    """Show what in the inputs names somebody: the values too, on a terminal only."""
+    """Show what in the inputs could name a person.
+
+    The values themselves are shown on a terminal only.
+    """
     return commands.privacy.show(context, directory, path)
 
 
@@ -359,7 +413,10 @@ def privacy(context: Context, directory: Path, path: Path | None) -> int:
 @SURE
 @click.pass_obj
 def launch(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
-    """Start cases that wait: manual ones, set aside ones, those above the limit."""
+    """Start cases that wait for you.
+
+    Those of a folder with when = "manual", those that were set aside when a session was finished, and those above confirm_above. A case is one input, or one set of inputs, that the pipeline runs on; without names, all that wait are meant.
+    """
     named = commands.named.folders_and_cases(context, words)
     chosen = commands.run.Chosen("launch", named.cases)
     return commands.run.act_on_cases(context, named, chosen, sure=yes)
@@ -368,9 +425,16 @@ def launch(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
 Command = Callable[..., int]
 
 
+_MEANT = {
+    "failed": "The cases that failed, were stopped, or lack an expected result",
+    "outdated": "The cases that ran with older settings or shared files",
+    "all": "All cases",
+}
+
+
 def _or(choice: str) -> Callable[[Command], Command]:
     """Return a flag that stands for the names of cases."""
-    words = f"Instead of names: {choice} cases."
+    words = f"{_MEANT[choice]}, instead of names."
     return click.option(f"--{choice}", "which", flag_value=choice, help=words)
 
 
@@ -392,7 +456,10 @@ def _act(
 @SURE
 @click.pass_obj
 def rerun(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
-    """Run cases again; show the number of jobs first."""
+    """Run cases again; show the number of jobs first.
+
+    New results lie beside the old ones. A case is one input, or one set of inputs, that the pipeline runs on: `vipsync status` lists them.
+    """
     return _act(context, "rerun", words, which, sure=yes)
 
 
@@ -402,8 +469,24 @@ def rerun(context: Context, words: tuple[str, ...], which: str | None, *, yes: b
 @SURE
 @click.pass_obj
 def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
-    """Drop queued cases, stop the executions of running ones; say who shares them."""
+    """Drop queued cases, and stop running ones.
+
+    An execution (one run on VIP) may hold several cases, and is stopped as a whole: the others in it are named first.
+    """
     return _act(context, "cancel", words, which, sure=yes)
+
+
+@vipsync.command(epilog=_examples("vipsync forget my-study"))
+@click.argument("words", metavar="[DIR]... [RESULT]...", nargs=-1)
+@SURE
+@click.pass_obj
+def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
+    """Miss results no more that you deleted on this machine.
+
+    Only what VIP no longer has, either, is forgotten: all of it, or the results that you name.
+    """
+    named = commands.named.folders_and_cases(context, words)
+    return commands.run.forget(context, named, sure=yes)
 
 
 def _decide(
@@ -418,7 +501,7 @@ def _decide(
 @SURE
 @click.pass_obj
 def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
-    """Send and start nothing more; following and mirroring go on."""
+    """Send and start nothing more; results still come."""
     words = "Paused: nothing is sent or started; results still come. `vipsync resume DIR` goes on."
     return _decide(context, directories, "pause", words, sure=yes)
 
@@ -436,8 +519,15 @@ def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int
 @vipsync.command(epilog=_examples("vipsync finish my-study", "vipsync finish my-study --cancel"))
 @DIRECTORIES
 @click.option("--kill", is_flag=True, help="Stop what still runs instead of waiting for it.")
-@click.option("--without", metavar="NAME", multiple=True, help="Let a result go that cannot come.")
-@click.option("--cancel", "stay", is_flag=True, help="Go on instead, until the removal begins.")
+@click.option(
+    "--without",
+    metavar="NAME",
+    multiple=True,
+    help="Finish without this result, which cannot come; STATUS.txt names such. May be given several times.",
+)
+@click.option(
+    "--cancel", "stay", is_flag=True, help="Take a finish back, as long as nothing was removed yet."
+)
 @SURE
 @click.pass_obj
 def finish(
@@ -449,7 +539,10 @@ def finish(
     stay: bool,
     yes: bool,
 ) -> int:
-    """Bring every result here, remove the data from VIP, and wait for it."""
+    """Bring every result here, then remove the data from VIP.
+
+    The same as deleting ON_VIP.txt, and waiting until it is done. Inputs and results on this machine stay.
+    """
     if not stay:
         return commands.run.finish(context, directories, without, kill=kill, sure=yes)
     if kill or without:
@@ -460,7 +553,7 @@ def finish(
 
 @vipsync.group()
 def station() -> None:
-    """Say something of a study of a station, by its name or handle."""
+    """Decide about one study of a station."""
 
 
 def _said(word: str, words: str) -> None:
@@ -503,7 +596,10 @@ def pipelines(context: Context, pattern: str) -> int:
 @click.option("--address", help="HOST:PORT (default: 127.0.0.1:8484); port 0 takes a free one.")
 @click.pass_obj
 def page(context: Context, directories: tuple[Path, ...], address: str | None) -> int:
-    """Show folders on a page in a browser, live; start and finish there what you like."""
+    """Show folders on a live page in a browser.
+
+    Cases can be started and sessions finished there, too.
+    """
     return commands.page.page(context, directories, address)
 
 
@@ -520,7 +616,7 @@ def log_command(context: Context, directories: tuple[Path, ...], *, follow: bool
 @click.option("--test", is_flag=True, help="Send a message to each receiver now.")
 @click.pass_obj
 def notify_command(context: Context, *, test: bool) -> int:
-    """Say where the alerts of vipsync.toml go, without their addresses."""
+    """Say where alerts go, by kind; `--test` sends one."""
     return commands.notify.notify(context, test=test)
 
 
@@ -533,7 +629,10 @@ SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
 @click.option("-f", "--follow", is_flag=True, help="With `log`: show what comes, too.")
 @click.pass_obj
 def service_command(context: Context, action: str, *, system: bool, follow: bool) -> int:
-    """Keep the folders of vipsync.toml in step from boot on: by systemd, launchd or Task Scheduler."""
+    """Keep folders in sync in the background, from boot on.
+
+    The folders that vipsync.toml names, by systemd, launchd or Task Scheduler.
+    """
     if not system:
         return commands.service.service(context, action, follow=follow)
     if action != "install":
@@ -542,10 +641,12 @@ def service_command(context: Context, action: str, *, system: bool, follow: bool
 
 
 @vipsync.command("sessions", epilog=_examples("vipsync sessions", "vipsync sessions --json"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document: a list of sessions.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="For programs: one JSON document, a list of sessions."
+)
 @click.pass_obj
 def sessions_command(context: Context, *, as_json: bool) -> int:
-    """Say what this account has on VIP, and which folder of this machine each session belongs to."""
+    """List what this account has on VIP, with the folder of each."""
     return commands.sessions.sessions(context, as_json=as_json)
 
 
@@ -554,7 +655,10 @@ def sessions_command(context: Context, *, as_json: bool) -> int:
 @SURE
 @click.pass_obj
 def remove_command(context: Context, path: str, *, yes: bool) -> int:
-    """Remove a session from VIP that has no folder any more; show first what goes."""
+    """Remove a session from VIP whose folder is gone.
+
+    What would go is shown first. For a session that has its folder: `vipsync finish`.
+    """
     return commands.sessions.remove(context, path, sure=yes)
 
 
@@ -562,15 +666,24 @@ def remove_command(context: Context, path: str, *, yes: bool) -> int:
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.pass_obj
 def demo_command(context: Context, directory: Path) -> int:
-    """Show everything on an embedded VIP, in under a minute; needs no account and no network."""
+    """Show a whole session in a minute, without an account.
+
+    It runs on a VIP that is part of this program: no network is needed.
+    """
     return commands.demo.demo(context.reporter, directory)
 
 
 @vipsync.command(epilog=_examples("vipsync local --port 8080"))
-@click.option("--root", type=DIRECTORY, default="vip-local", help="Where its data lie.")
+@click.option("--root", type=DIRECTORY, default="vip-local", help="The folder for its data.")
 @click.option("--host", default="127.0.0.1", help="An address of this machine only.")
 @click.option("--port", default=0, help="0: a free one.", type=click.IntRange(0, 65535))
-@click.option("--pipelines", "folders", multiple=True, type=DIRECTORY, help="Descriptors.")
+@click.option(
+    "--pipelines",
+    "folders",
+    multiple=True,
+    type=DIRECTORY,
+    help="A folder with more pipelines (Boutiques descriptors).",
+)
 @click.option(
     "--world",
     "people",
@@ -579,10 +692,19 @@ def demo_command(context: Context, directory: Path) -> int:
 )
 @click.option("--transfer-delay", type=float, help="Seconds that each transfer takes.")
 @click.option("--removal-delay", type=float, help="Seconds until a removal happens.")
-@click.option("--poll", "job_poll", type=float, help="Seconds between looks at jobs.")
+@click.option(
+    "--poll",
+    "job_poll",
+    type=float,
+    help="Seconds after which the state of jobs is looked at again.",
+)
 @click.option("--quota", "quota_user", type=int, help="Executions that may run at once.")
-@click.option("--max-size", "max_direct_transfer", type=int, help="Bytes of a download.")
-@click.option("--faithful", is_flag=True, help="The waiting times and limits of the real VIP.")
+@click.option(
+    "--max-size", "max_direct_transfer", type=int, help="Bytes that a download may have at most."
+)
+@click.option(
+    "--faithful", is_flag=True, help="Wait as long, and set the same limits, as the real VIP."
+)
 @click.pass_obj
 def local(
     context: Context,
@@ -596,7 +718,7 @@ def local(
     faithful: bool,
     **knobs: Any,
 ) -> int:
-    """Serve an embedded VIP on this machine, to try pipelines without an account."""
+    """Serve a VIP on this machine, to try without an account."""
     given = {name: value for name, value in knobs.items() if value is not None}
     chosen = given | {"pipelines": folders}
     commands.demo.serve(context.reporter, root, (host, port), chosen, people, faithful=faithful)

@@ -40,12 +40,13 @@ else:
 
 
 class Secret:
-    """An API key; whatever prints it shows that there is one, and no more."""
+    """An API key; whatever prints it shows that there is one, and no more. `origin`: where it came from."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "origin")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, origin: str = "") -> None:
         self._text = text
+        self.origin = origin
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -584,6 +585,7 @@ class Command(StrEnum):
     CANCEL = "cancel"
     FINISH = "finish"
     KEEP = "finish --cancel"
+    FORGET = "forget"
 
 
 class Request(Struct, frozen=True):

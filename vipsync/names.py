@@ -38,6 +38,17 @@ def shell_word(text: object) -> str:
     return "$'" + "".join(f"\\{c}" if c in "'\\" else c for c in plain) + "'"
 
 
+_PLACE = re.compile(r"(`vipsync [^`]*?)\bDIR\b")
+
+
+def placed(text: str, folder: object) -> str:
+    """Return advice in which each command to copy names this folder in place of DIR."""
+    if "DIR" not in text:
+        return text
+    word = shell_word(folder)
+    return _PLACE.sub(lambda found: found[1] + word, text)
+
+
 def relpath(text: str) -> RelPath:
     """Return `text` in NFC as a path inside the folder; raise ForeignPath where it is none."""
     path = unicodedata.normalize("NFC", text)

@@ -235,6 +235,7 @@ class Bench(Embedded):
         self.transport: httpx.BaseTransport = _Ticking(self.world, self.clock)
         self.publish: Callable[[Reconciler], object] = lambda _session: None
         self.new_keeper: NewKeeper | None = None
+        self.is_made: Callable[[Path], bool] = lambda _root: True
         self.transfers = UNLIMITED
         self.disk: Callable[[Path], Disk] = disk_of
         self._clients: dict[tuple[str, str], VipClient] = {}
@@ -272,6 +273,7 @@ class Bench(Embedded):
                 watch=self.watch,
                 publish=self._publish,
                 new_keeper=self.new_keeper,
+                is_made=lambda root: self.is_made(root),
                 allowance=self._allowance(),
             )
         return self._loop

@@ -22,6 +22,7 @@ from vipsync import actions as do
 from vipsync.act.ceiling import Ceiling
 from vipsync.act.listing import list_results
 from vipsync.act.named_files import look_for_files
+from vipsync.act.pipeline import definition
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
@@ -116,7 +117,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
         case do.Decide():
             return do.Done()
         case do.FetchPipeline():
-            return do.PipelineFetched(json.dumps(tools.vip.descriptor(action.pipeline_id)))
+            return do.PipelineFetched(json.dumps(definition(tools.vip, action.pipeline_id)))
         case do.LookAtHome():
             return _look_at_home(action, tools)
         case do.Open() | do.WriteMarker():
@@ -191,7 +192,7 @@ def _claim(action: do.ClaimHome, tools: Tools) -> do.Done:
     if _ids(tuple(others)) or (others and not action.named):
         raise NameTaken(
             f"{action.home} on VIP belongs to another session.",
-            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+            "`vipsync check DIR` says which session_name is free; `vipsync sessions` whose the other is.",
         )
     tools.vip.make_folder(action.path)
     return do.Done()

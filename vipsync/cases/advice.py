@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import PurePosixPath
 
 from msgspec import Struct
 
+from vipsync.cases.values import ON_VIP
 from vipsync.model import Case, Descriptor, InputFolder, PackKind, Parameter, RelPath, Settings
 
 SECONDS_EACH = 2.0
@@ -64,3 +67,33 @@ def _archive_kind(parameter: Parameter) -> PackKind | None:
         return None
     words = f"{parameter.name} {parameter.label} {parameter.description}".lower()
     return next((kind for kind, pattern in _ARCHIVES if pattern.search(words)), None)
+
+
+def line_for(paths: Sequence[RelPath], settings: Settings) -> str:
+    """Return the line of [input_settings] that would use most of these files; empty where none is sure."""
+    keys = [key for key, value in settings.input_settings.items() if _takes_pattern(value)]
+    if len(keys) != 1 or not paths:
+        return ""
+    shapes = Counter(_shape(PurePosixPath(path)) for path in paths)
+    return f'{keys[0]} = "{shapes.most_common(1)[0][0]}"'
+
+
+def _takes_pattern(value: object) -> bool:
+    return isinstance(value, str) and "*" in value and not value.startswith(ON_VIP)
+
+
+def _shape(path: PurePosixPath) -> str:
+    return str(path.with_name(f"*{path.suffix}"))
+
+
+def starts_at_inputs(settings: Settings, files: Collection[RelPath]) -> str:
+    """Name the first setting that begins with inputs/, where there is no such folder inside inputs/."""
+    if any(path.startswith("inputs/") for path in files):
+        return ""
+    for key, value in settings.input_settings.items():
+        if isinstance(value, str) and value.startswith("inputs/"):
+            return (
+                f"{key} begins with inputs/, but paths start inside inputs/: "
+                f'write {key} = "{value.removeprefix("inputs/")}".'
+            )
+    return ""

@@ -85,6 +85,7 @@ class Refusal(Struct, frozen=True):
     body: bytes
     location: str = ""
     retry_after: float | None = None
+    key_from: str = ""
 
     def error(self) -> VipsyncError:
         """Translate it: VIP's own code first, then the HTTP status."""
@@ -124,7 +125,8 @@ class Refusal(Struct, frozen=True):
         """Report the request: VIP's text for 8000 says nothing (facts 2.1)."""
         said = excerpt(problem.error_message or "")
         if self.status == 401:
-            return f"{self.portal} does not accept the API key: {said or 'HTTP 401'}."
+            which = f" from {self.key_from}" if self.key_from else ""
+            return f"{self.portal} does not accept the API key{which}: {said or 'HTTP 401'}."
         if problem.error_code == 8000 or not said:
             codes = f"HTTP {self.status}, code {problem.error_code}"
             return f"VIP could not {self.asked}, and gives no reason ({codes})."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vipsync.act.pipeline import nearest
 from vipsync.client.connection import portal_address
 from vipsync.client.vip_client import VipClient
 from vipsync.commands import init as commands_init
@@ -31,8 +32,9 @@ def init(context: Context, root: Path, pipeline_id: str | None, mode: str) -> in
         )
     else:
         commands_init.refuse_settings(SessionFolder(root))
-        descriptor = commands_init.describe(context.client(), pipeline_id) if pipeline_id else None
-        made = commands_init.create(root, descriptor, context.portal_here)
+        client = context.client() if pipeline_id else None
+        descriptor = commands_init.describe(client, pipeline_id) if client and pipeline_id else None
+        made = commands_init.create(root, descriptor, context.portal_here, client)
     context.reporter.say(made.text, "bold")
     for step in made.next_steps:
         context.reporter.say(f"  {step}")
@@ -89,9 +91,11 @@ def pipelines(context: Context, pattern: str) -> int:
     part = pattern.lower()
     found = exact or [p for p in every if part in f"{p.pipeline_id} {p.name}".lower()]
     if not found:
+        near = nearest(pattern, (p.pipeline_id for p in every))
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise PipelineUnavailable(
             f"No pipeline of this account matches {pattern}.",
-            "`vipsync pipelines` lists them; others need a group, which you join on the portal.",
+            f"{hint}`vipsync pipelines` lists them; others need a group, which you join on the portal.",
         )
     if len(found) == 1:
         context.reporter.pipeline(commands_init.describe(client, found[0].pipeline_id))

@@ -223,7 +223,7 @@ def chosen_cases(looked: Preview, names: Sequence[str], which: str = "") -> list
 
 def _unknown(name: str, every: Iterable[str]) -> SettingsError:
     near = get_close_matches(name, list(every), 1)
-    hint = f"Did you mean {near[0]}?" if near else "`vipsync status DIR` lists the cases."
+    hint = f"Did you mean {near[0]}?" if near else "`vipsync status` lists the cases."
     return SettingsError(f"There is no case {name}.", hint)
 
 

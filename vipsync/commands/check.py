@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
-from vipsync.cases.advice import PackingAdvice, transfer_seconds
+from vipsync.cases.advice import PackingAdvice, line_for, starts_at_inputs, transfer_seconds
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
-from vipsync.model import Case, Settings, replace
-from vipsync.names import folder_words, home_of
+from vipsync.model import Case, Settings, VipPath, replace
+from vipsync.names import folder_words, home_of, placed
 from vipsync.plan.draft import Level
 from vipsync.plan.privacy import PRIVACY, Gate, Send
 from vipsync.rows import Phase
@@ -52,7 +53,7 @@ def check(
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
-    yield from _masked(looked, _looked_at(looked, client))
+    yield from _masked(looked, _looked_at(looked, client), folder)
 
 
 def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
@@ -65,13 +66,18 @@ def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     yield from _notices(looked)
 
 
-def _masked(looked: Preview, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield findings in which no name of a file or a case names somebody."""
+def _masked(
+    looked: Preview, findings: Iterable[Finding], folder: SessionFolder
+) -> Iterator[Finding]:
+    """Yield findings in which no name of a file or a case names somebody, and advice names the folder."""
     masked = Gate(looked.snapshot).masked
     for found in findings:
-        details = tuple(map(masked, found.details))
         yield replace(
-            found, subject=masked(found.subject), text=masked(found.text), details=details
+            found,
+            subject=masked(found.subject),
+            text=placed(masked(found.text), folder.root),
+            remedy=placed(found.remedy, folder.root),
+            details=tuple(map(masked, found.details)),
         )
 
 
@@ -160,9 +166,23 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         yield Finding(
             "session_name",
             f"{home} on VIP belongs to another session.",
-            "Choose another session_name in settings.toml, or remove that folder on the portal.",
+            f'session_name = "{free_name(client, name)}" in settings.toml is free. `vipsync sessions` '
+            "shows whose the other is.",
             exit_code=3,
         )
+
+
+def free_name(client: VipClient, name: str) -> str:
+    """Return a name that no session has on VIP: this one, or this one with a number.
+
+    VIP is asked for all names, and not told this one: nobody knows yet whether it names somebody.
+    """
+    taken: set[str] = set()
+    with suppress(VipsyncError):  # a new account has no folder of sessions
+        above = VipPath(str(PurePosixPath(home_of(name)).parent))
+        taken = {PurePosixPath(e.path).name for e in client.list_folder(above, whole=True)}
+    tried = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+    return next(each for each in tried if each not in taken)
 
 
 def is_ours(client: VipClient, home: str, session_id: str) -> bool:
@@ -183,13 +203,24 @@ def _files(looked: Preview) -> Iterator[Finding]:
     yield Finding(
         "files",
         f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
-        "Compare their names with the patterns in settings.toml." if none_used else "",
+        _use_them(looked) if unused else "",
         exit_code=3 if none_used else 0,
         details=_some(
             f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
             for path, near in unused
         ),
     )
+
+
+def _use_them(looked: Preview) -> str:
+    """Say how files that no setting uses would be used."""
+    s = looked.snapshot
+    if wrong := starts_at_inputs(s.settings, s.files):
+        return wrong
+    line = Gate(s).masked(line_for([u.path for u in s.cases.unused], s.settings))
+    if line:
+        return f"This line of [input_settings] would use them: {line}"
+    return "Compare their names with the patterns in settings.toml."
 
 
 def _cases(looked: Preview) -> Iterator[Finding]:
@@ -205,6 +236,9 @@ def _cases(looked: Preview) -> Iterator[Finding]:
         f"{complete} of {len(cases)} complete.",
         details=(*_some(map(_waits, waiting)), *_names(cases)),
     )
+    if not (looked.executions or looked.sends or looked.unread):
+        yield Finding("next", "Nothing would be sent or started.")
+        return
     text = f"{count(looked.executions, 'execution')} with {count(looked.jobs, 'job')} would start"
     yield Finding("next", f"{text}; {sends_text(looked)}.")
 
@@ -250,9 +284,9 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 # the plan
 
 
-def planned(looked: Preview) -> Iterator[Finding]:
+def planned(looked: Preview, folder: SessionFolder) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
-    yield from _masked(looked, _planned(looked))
+    yield from _masked(looked, _planned(looked), folder)
 
 
 def _planned(looked: Preview) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from vipsync.commands.check import worst
 from vipsync.errors import FolderHeld, NotASession
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import UNLIMITED, TransfersSettings
+from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
@@ -64,6 +65,7 @@ class Run:
             new_keeper=_keeper,
             told=self._told,
             gone=self._forget,
+            is_made=self._is_made_of,
             renamed=self._renamed,
             looked=self._supervision.looked,
             timing=timing,
@@ -142,13 +144,18 @@ class Run:
         if not self.loop.sessions and not self.loop.keepers:
             where = ", ".join(map(str, self._directories))
             raise NotASession(
-                f"No session folder in {where}.", "`vipsync init DIR` makes a session folder."
+                f"No session folder in {where}.",
+                f"`vipsync init {shell_word(Path(self._directories[0]) / 'my-study')}` makes one.",
             )
         return self.loop.at_rest()
 
     def _is_made(self) -> bool:
         """Tell whether every page of results is made."""
         return all(gallery.is_done for gallery in self._galleries.values())
+
+    def _is_made_of(self, root: Path) -> bool:
+        """Tell whether the page of one folder's results is made."""
+        return root not in self._galleries or self._galleries[root].is_done
 
     def _nothing_to_do(self) -> bool:
         places = len(self.loop.sessions) + len(self.loop.keepers)

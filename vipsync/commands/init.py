@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from vipsync.act.pipeline import definition
 from vipsync.cases.descriptor import parse_descriptor
+from vipsync.commands.check import free_name
 from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.disk.own_files import OwnFiles
+from vipsync.disk.walk import printable
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import STATUS, SessionFolder, new_id
+from vipsync.folder.folder import PLACES, STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
 from vipsync.names import BACKUP, shell_word
 from vipsync.record.backup import Backup, read_backup
@@ -45,13 +48,15 @@ class Made(Struct, frozen=True):
 
 def describe(client: VipClient, pipeline_id: str) -> Descriptor:
     """Return a pipeline's definition as VIP gives it."""
-    return parse_descriptor(client.descriptor(pipeline_id), pipeline_id)
+    return parse_descriptor(definition(client, pipeline_id), pipeline_id)
 
 
-def create(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
+def create(
+    root: Path, descriptor: Descriptor | None, portal: str, client: VipClient | None = None
+) -> Made:
     """Make a session folder with its settings.toml, all or nothing.
 
-    A session that lost its settings.toml gets back the one that was last valid.
+    With a client, it gets a name that is free on VIP; else that of the folder. A session that lost its settings.toml gets back the one that was last valid.
     """
     folder = SessionFolder(root)
     refuse_settings(folder)
@@ -61,8 +66,38 @@ def create(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
             f"{folder.settings} is back as it was when it was last valid.",
             (f"Look at it, and ask `vipsync check {shell_word(folder.root)}`.",),
         )
-    _write_folder(folder, settings_text(descriptor, _name(folder), portal))
-    return Made(f"{folder.root} is a session folder now.", tuple(_steps(folder, descriptor)))
+    beside = _data_beside(folder)
+    _write_folder(folder, settings_text(descriptor, _free_name(folder, client), portal))
+    steps = (*_beside(folder, beside), *_steps(folder, descriptor))
+    return Made(f"{folder.root} is a session folder now.", steps)
+
+
+def _free_name(folder: SessionFolder, client: VipClient | None) -> str:
+    """Return the name to write down, empty where that of the folder serves."""
+    name = session_name_of(folder.root.name)
+    if not client:
+        return "" if name else "session"
+    free = free_name(client, name or "session")
+    return "" if free == name else free
+
+
+def _data_beside(folder: SessionFolder) -> list[str]:
+    """Return what lies in the folder, and that vipsync does not look at."""
+    own = {"inputs", "outputs", *(Path(p).parts[0] for p in PLACES)}
+    with suppress(OSError):
+        names = (e.name for e in os.scandir(folder.root) if not e.name.startswith("."))
+        return sorted(name for name in names if name not in own)
+    return []
+
+
+def _beside(folder: SessionFolder, names: list[str]) -> Iterator[str]:
+    if names:
+        shown = ", ".join(printable(name) for name in names[:3])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield (
+            f"Only what lies in {folder.root / 'inputs'} is used. Move there what the pipeline "
+            f"needs of what is here now: {shown}{more}."
+        )
 
 
 def _kept_settings(folder: SessionFolder) -> str:
@@ -92,7 +127,7 @@ def refuse_settings(folder: SessionFolder) -> None:
         raise FolderError(
             f"{folder.settings} is there already; nothing was changed.",
             f"Edit it, and ask `vipsync check {shell_word(folder.root)}`. "
-            "For a copied folder: `vipsync init --fresh DIR`.",
+            f"For a copied folder: `vipsync init --fresh {shell_word(folder.root)}`.",
         )
 
 

@@ -12,6 +12,7 @@ from vipsync.commands.context import Context, machine_folders
 from vipsync.errors import VipsyncError
 from vipsync.folder.search import find_sessions
 from vipsync.model import FileState, MachineSettings
+from vipsync.names import shell_word
 from vipsync.status.status import Finding, count
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,10 @@ def _found(folder: Path) -> Finding:
         sessions = find_sessions(folder)
     except VipsyncError as error:
         return Finding(str(folder), error.message, "Is its disk mounted?", error.exit_code)
-    remedy = "" if sessions else "`vipsync init DIR` makes one; it is found by itself."
-    words = f"{count(len(sessions), 'session folder')}; `vipsync check DIR` looks at one."
+    remedy = (
+        ""
+        if sessions
+        else f"`vipsync init {shell_word(folder / 'my-study')}` makes one; it is found by itself."
+    )
+    words = f"{count(len(sessions), 'session folder')}; `vipsync check {shell_word(folder)}` looks at them."
     return Finding(str(folder), words if sessions else "holds no session folder yet.", remedy)

@@ -28,6 +28,8 @@ from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
+from vipsync.names import placed
+from vipsync.plan.gone import forgotten
 from vipsync.report.text import printable
 from vipsync.rows import Phase
 from vipsync.status.preview import Preview, preview
@@ -109,7 +111,9 @@ def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure:
     done = len(named.folders) - len(codes)
     if done:
         context.reporter.say(
-            f"{count(done, 'folder')}: {asked.done}" if named.several else asked.done
+            f"{count(done, 'folder')}: {asked.done}"
+            if named.several
+            else placed(asked.done, named.folders[0].root)
         )
     return worst(codes)
 
@@ -158,6 +162,28 @@ def _left_on_vip(context: Context, folder: SessionFolder) -> str:
         )
         return f"The {what} stay on VIP, as [finish] in settings.toml says."
     return ""
+
+
+def forget(context: Context, named: Named, *, sure: bool) -> int:
+    """Take results for gone that are neither here nor on VIP; say how many."""
+    if not agreed(context, named, sure=sure):
+        return 0
+    codes = []
+    for folder in named.folders:
+        lost = forgotten(preview(folder, None, context.overrides).snapshot, named.cases)
+        if lost:
+            _asker(context, [folder]).decide(new_request("forget", named.cases))
+        done = (
+            f"{count(len(lost), 'result')} forgotten." if lost else _nothing_to_forget(named.cases)
+        )
+        codes.append(1 if named.cases and not lost else 0)
+        context.reporter.say(f"{printable(folder.root.name)}: {done}" if named.several else done)
+    return worst(codes)
+
+
+def _nothing_to_forget(names: Sequence[str]) -> str:
+    what = f"of the name {', '.join(names)} " if names else ""
+    return f"There is nothing to forget: no result {what}was deleted here that VIP no longer has."
 
 
 class Chosen(Struct, frozen=True):

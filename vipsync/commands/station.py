@@ -254,7 +254,9 @@ def the_station(directory: Path) -> StationFolder:
     folder = StationFolder(directory)
     if not is_station(folder.root):
         raise NotASession(
-            f"{folder.root} is no station.", "`vipsync init DIR --station EXPORT` makes one."
+            f"{folder.root} is no station.",
+            f"`vipsync init {shell_word(folder.root)} --station EXPORT` makes one; EXPORT is the "
+            "folder into which the scanner exports.",
         )
     return folder
 
@@ -266,5 +268,9 @@ def _require_known(folder: StationFolder, name: str) -> None:
     known = [*(study.name for study in studies), *(place.handle for place in places)]
     if name not in known:
         near = get_close_matches(name, known, 1)
-        hint = f"Did you mean {near[0]}?" if near else "`vipsync status DIR` lists the studies."
+        hint = (
+            f"Did you mean {near[0]}?"
+            if near
+            else f"`vipsync status {shell_word(folder.root)}` lists the studies."
+        )
         raise SettingsError(f"There is no study {name}.", hint)

@@ -17,6 +17,7 @@ from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncErro
 from vipsync.folder.folder import SessionFolder, is_station
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
+from vipsync.names import placed
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.overview import name_below
@@ -83,7 +84,7 @@ def plan_folders(context: Context, directory: Path | None) -> int:
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
             context.reporter.finding(found)
-        for finding in planned(looked):
+        for finding in planned(looked, folder):
             context.reporter.finding(finding)
         codes += [exit_code(looked.plan.notices), trouble.exit_code if trouble else 0]
     return worst(codes)
@@ -173,7 +174,8 @@ def _status(folder: SessionFolder, context: Context) -> Told:
     if held is None:
         return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
     never = "" if folder.ledger.exists() else "has not run yet and "
-    return Told(fresh, f"vipsync {never}is not running in this folder.", idle=not held)
+    note = placed(f"vipsync {never}is not running here: `vipsync run DIR` starts it.", folder.root)
+    return Told(fresh, note, idle=not held)
 
 
 def _last_wrote(age: float | None) -> str:
@@ -218,7 +220,7 @@ def why_path(context: Context, path: Path) -> int:
         )
     context.reporter.say(printable(known.path), "bold")
     for line in known.lines:
-        context.reporter.say(f"  {printable(line)}")
+        context.reporter.say(f"  {printable(placed(line, folder.root))}")
     told = read_status(folder)
     name = known.path.partition("/")[2]
     for notice in told.notices if told else ():

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from vipsync.disk.files import clear, entered, flush_folder, share
 
+EMPTY = hashlib.sha256().hexdigest()[:32]
+"""What a folder without any file looks like."""
+
 
 def stamp(path: Path) -> str | None:
     """Return what a result looks like, None where it is not there.
@@ -64,7 +67,7 @@ def place(fresh: Path, target: Path, below: Path) -> Path:
 
 def _lies_at(fresh: Path, candidate: Path) -> bool:
     """Tell whether it could be moved there, or the very same was there already."""
-    if os.path.lexists(candidate):
+    if os.path.lexists(candidate) and not (fresh.is_dir() and _is_hull(candidate)):
         same = _same(fresh, candidate)
         if same:
             clear(fresh)
@@ -107,6 +110,11 @@ def _same(fresh: Path, there: Path) -> bool:
     if fresh.is_dir() or _is_folder(there):
         return fresh.is_dir() and _is_folder(there) and stamp(fresh) == stamp(there)
     return stat.S_ISREG(there.lstat().st_mode) and filecmp.cmp(fresh, there, shallow=False)
+
+
+def _is_hull(path: Path) -> bool:
+    """Tell whether this is a folder with nothing in it: what is left where a result was deleted."""
+    return _is_folder(path) and next(path.iterdir(), None) is None
 
 
 def _is_folder(path: Path) -> bool:

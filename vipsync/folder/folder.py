@@ -280,7 +280,7 @@ class SessionFolder:
         except Timeout as error:
             raise FolderHeld(
                 f"Another vipsync already works in {self.root}.",
-                "It will see what you changed; `vipsync status DIR` shows what it does.",
+                f"It will see what you changed; `vipsync status {shell_word(self.root)}` shows what it does.",
             ) from error
         except OSError as error:
             raise disk_error(self.hidden, error) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vipsync.disk.files import disk_error
 from vipsync.errors import DiskError, FolderAbsent, FolderHeld
+from vipsync.names import shell_word
 
 if sys.platform != "win32":
     import fcntl
@@ -67,7 +68,8 @@ def _lock(handle: int, ledger: Path) -> None:
             return
     raise FolderHeld(
         f"Another vipsync already works in {ledger.parent.parent}, though its lock is gone.",
-        "It will see what you changed; `vipsync status DIR` shows what it does.",
+        "It will see what you changed; "
+        f"`vipsync status {shell_word(ledger.parent.parent)}` shows what it does.",
     )
 
 

@@ -19,6 +19,7 @@ from vipsync.folder.folder import (
     SessionFolder,
     is_station,
 )
+from vipsync.names import shell_word
 
 MOST_LEVELS = 4
 """Levels below a named folder on which sessions are looked for."""
@@ -55,7 +56,9 @@ def find_roots(directory: Path, *, of_stations: bool = True) -> list[Path]:
         inside = list(_inside(top, top, MOST_LEVELS))
     except OSError as error:
         raise NotASession(
-            f"{directory} is not there.", "`vipsync init DIR` makes a session folder."
+            f"{directory} is not there.",
+            f"`vipsync init {shell_word(directory)}` makes a session folder. If it was deleted, "
+            "`vipsync sessions` shows what is left of it on VIP.",
         ) from error
     stations = [path for path in inside if _is_station(path)]
     own = [Path(path) for path in inside if path not in stations]

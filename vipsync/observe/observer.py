@@ -269,7 +269,8 @@ class Observer:
         elif not same_folder(self.folder.root, self._root):
             raise FolderAbsent(
                 f"{self.folder.root} is not the folder that it was a moment ago.",
-                "Is the disk still connected? Nothing is done until it is back.",
+                "Is its disk connected? Nothing is done until it is back. If it was deleted: "
+                "`vipsync sessions` shows what is left of it on VIP.",
             )
         self.folder.require(state.session.id)
 

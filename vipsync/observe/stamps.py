@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from vipsync.disk.mirror import stamp
+from vipsync.disk.mirror import EMPTY, stamp
 from vipsync.disk.scan import ChangedPaths, scan_interval
 from vipsync.model import RelPath
 from vipsync.rows import Result, ResultStatus
 
 
 class Stamps:
-    """A stamp for each result that is here; one that is missing has none."""
+    """A stamp for each result that is here; one that is missing, or whose folder was emptied, has none."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class Stamps:
         for result in results:
             if result.status is ResultStatus.HERE and result.local not in fresh:
                 found = stamp(outputs / result.local)
-                if found is not None:
+                if found is not None and not (found == EMPTY != result.stamp):
                     fresh[result.local] = found
         self._known = fresh  # only now: a look that failed half way has shown nothing
         if everything:

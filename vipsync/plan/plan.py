@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from vipsync import actions as do
+from vipsync.cases.advice import line_for, starts_at_inputs
 from vipsync.errors import NameRefused
 from vipsync.model import InputFile
 from vipsync.names import vip_relpath
@@ -21,6 +22,7 @@ from vipsync.plan.finishing import (
     plan_older_ledger,
     plan_set_aside,
 )
+from vipsync.plan.gone import say_gone
 from vipsync.plan.launching import plan_cases, plan_lease
 from vipsync.plan.limits import say_pace
 from vipsync.plan.named_files import plan_looks
@@ -46,6 +48,7 @@ def plan(snapshot: Snapshot) -> Plan:
     draft = Draft(snapshot)
     index = index_cases(snapshot)
     _say_troubles(draft, index)
+    say_gone(draft)
     todo = plan_requests(draft, index)
     plan_older_ledger(draft)
     if snapshot.settings_error:
@@ -85,9 +88,8 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
         first = s.cases.unused[0]
         nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
         text = f"{len(s.cases.unused)} files are in inputs/, such as {first.path}, and no setting uses one."
-        draft.notice(
-            Level.PERSON, "inputs", text + nearest, "Mend [input_settings] in settings.toml."
-        )
+        remedy = "Mend [input_settings] in settings.toml."
+        draft.notice(Level.PERSON, "inputs", text + (_line_to_write(s) or nearest), remedy)
     if copies := s.conflict_copies:
         were = (
             "1 conflict copy of a sync tool is"
@@ -103,6 +105,14 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
         draft.notice(Level.INFO, "requests", text, "It is left alone; delete it.", 0)
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
+
+
+def _line_to_write(s: Snapshot) -> str:
+    """Return the line that would use files which no setting uses; empty where none is sure."""
+    if wrong := starts_at_inputs(s.settings, s.files):
+        return f" {wrong}"
+    line = line_for([unused.path for unused in s.cases.unused], s.settings)
+    return f" This line would use them: {line}" if line else ""
 
 
 def _say_refused(draft: Draft, index: CaseIndex) -> None:

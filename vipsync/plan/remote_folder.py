@@ -76,7 +76,7 @@ def say_taken(draft: Draft, home: VipPath) -> None:
         Level.PERSON,
         NAME_TAKEN,
         f"The name is taken: {home} on VIP belongs to another session.",
-        "Choose another session_name, or remove that folder on the portal.",
+        "`vipsync check DIR` says which session_name is free; `vipsync sessions` whose the other is.",
     )
     _look_again(draft, home, 60.0)
 

@@ -9,6 +9,7 @@ from vipsync import actions as do
 from vipsync.model import Case, Command, Request, replace
 from vipsync.plan.case_index import CaseIndex, outdated, to_read
 from vipsync.plan.draft import Draft, Level
+from vipsync.plan.gone import forgotten
 from vipsync.plan.removing import let_go, may_still_come
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, case_reports
@@ -102,6 +103,8 @@ def _rows(draft: Draft, request: Request, index: CaseIndex) -> list[Row]:
             return _cancel(request, index, draft)
         case Command.KEEP:
             return []
+        case Command.FORGET:
+            return forgotten(draft.s, request.cases)
         case _:
             assert_never(request.command)
 

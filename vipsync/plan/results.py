@@ -141,6 +141,11 @@ def wanted(execution: Followed, snapshot: Snapshot) -> bool:
     return not statuses or execution.status in statuses
 
 
+def is_mirrored(result: Result, execution: Followed, snapshot: Snapshot) -> bool:
+    """Tell whether the settings want a result on this machine."""
+    return wanted(execution, snapshot) and not left_out(result, snapshot)
+
+
 def left_out(result: Result, snapshot: Snapshot) -> bool:
     """Tell whether `only` or `ignore` of [outputs] keep a result from being mirrored."""
     outputs, name = snapshot.settings.outputs, result.vip.rsplit("/", 1)[-1]
@@ -209,7 +214,7 @@ def plan_results(draft: Draft) -> None:
             continue
         if execution is None or execution.removed:
             continue
-        if wanted(execution, s) and not left_out(result, s):
+        if is_mirrored(result, execution, s):
             fetches += _fetch(draft, result, execution)
     for fetch in with_room(draft, sorted(fetches, key=lambda f: (-f.size, f.vip))):
         draft.add(fetch)

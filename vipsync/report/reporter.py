@@ -72,7 +72,7 @@ class Reporter:
 
     def say(self, text: str = "", style: str = "") -> None:
         """Print a line on stdout; above the picture while there is one."""
-        self.out.line(paragraph(text), style)
+        self.out.words(paragraph(text), style)
 
     def finding(self, found: Finding) -> None:
         """Print one thing that was looked at."""
@@ -101,13 +101,13 @@ class Reporter:
     def failed(self, error: VipsyncError) -> None:
         """Print what went wrong, and what to do about it, on stderr."""
         for number, line in enumerate(error.message.splitlines() or [""]):
-            self.errors.line(printable(line), "red" if number else "bold red")
+            self.errors.words(printable(line), "red" if number else "bold red")
         if error.remedy:
-            self.errors.line(printable(error.remedy))
+            self.errors.words(printable(error.remedy))
 
     def warn(self, text: str) -> None:
         """Print a line on stderr."""
-        self.errors.line(printable(text), "yellow")
+        self.errors.words(printable(text), "yellow")
 
     def status(self, status: Status, note: str = "") -> None:
         """Print the line that answers the question, then the details."""
@@ -226,8 +226,10 @@ class Reporter:
     def _tell_held(self, folder: Path) -> None:
         """Tell what was held back of a folder, and from now on everything."""
         self._known.pop(folder, None)
-        for line in self._held.pop(folder, []):
-            self.out.line(line, logged=True)
+        held = self._held.pop(folder, [])
+        if not self._drawing:  # else the picture shows it
+            for line in held:
+                self.out.line(line, logged=True)
 
     def _line(self, folder: Path, line: str) -> None:
         """Log an event of a folder; print it where there is no picture."""

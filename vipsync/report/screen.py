@@ -22,7 +22,7 @@ from vipsync.report.text import (
 from vipsync.settings.template import bounds, without_html
 from vipsync.status.overview import Need, Row, totals
 from vipsync.status.status import GONE, GOOD_END, ExecutionReport, Finding, Status, is_over
-from vipsync.status.words import duration, size
+from vipsync.status.words import duration, in_step, size
 
 _BAR = 24
 _INDENT = " " * 6
@@ -63,8 +63,8 @@ def _headline(status: Status, batches: list[Batch], wall: float) -> Text:
     line = Text("● ", style=colour, overflow="fold")
     line.append(f"{printable(status.session)}  ", style="bold")
     line.append(paragraph(status.sentence, "    "), style="default")
-    if status.confirmed is not None:
-        line.append(f"  everything equal {duration(wall - status.confirmed)} ago", style="dim")
+    if (confirmed := in_step(status)) is not None:
+        line.append(f"  agreed with VIP {duration(wall - confirmed)} ago", style="dim")
     return line
 
 

@@ -115,6 +115,10 @@ class Stream:
         """Tell whether the reader of a pipe has had enough."""
         return isinstance(self._file.error, BrokenPipeError)
 
+    def words(self, text: str, style: str = "") -> None:
+        """Write a line for people: a terminal that is too narrow for it gets it broken at words."""
+        self.line(folded(text, self._width) if self.is_terminal else text, style)
+
     def line(self, text: str, style: str = "", *, logged: bool = False) -> None:
         """Write one line, never broken, above the picture while there is one; else log it.
 
@@ -158,6 +162,14 @@ class Stream:
         self.console.print(picture, soft_wrap=not self.console.is_terminal)
 
     @property
+    def _width(self) -> int:
+        if self._draws:
+            return self.console.width
+        import shutil
+
+        return shutil.get_terminal_size().columns
+
+    @property
     def _draws(self) -> bool:
         return "console" in vars(self)
 
@@ -169,6 +181,27 @@ class Stream:
         if file is not self._kept.file:
             self._kept = lasting(file)
         return self._kept
+
+
+def folded(text: str, width: int) -> str:
+    """Return a text whose lines are broken at words, and go on below the first with an indent."""
+    return "\n".join(_folded_line(line, width) for line in text.split("\n"))
+
+
+def _folded_line(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    import textwrap  # most lines are short enough
+
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    broken = textwrap.wrap(
+        line,
+        max(width, 20),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(broken)
 
 
 def _takes_style(file: Lasting) -> bool:

@@ -113,10 +113,11 @@ class Loop:
         pace: Callable[[], None] | None = None,
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
+        is_made: Callable[[Path], bool] = lambda _root: True,
         allowance: Allowance | None = None,
     ) -> None:
         self.keepers: dict[Path, Keeper] = {}
-        self._new_keeper, self._told = new_keeper, told
+        self._new_keeper, self._told, self._is_made = new_keeper, told, is_made
         self.directories = list(directories)
         self.sessions: dict[Path, Reconciler] = {}
         self.timing = timing or Timing()
@@ -291,6 +292,9 @@ class Loop:
         for root in mine:
             session = self.sessions[root]
             if root in keeper.working or session.memory.under_way or keeper.trouble:
+                continue
+            self._tell(session)  # what is made of its results can be begun only while it is open
+            if session.is_open and not self._is_made(root):
                 continue
             session.close()
             del self.sessions[root]

@@ -103,7 +103,7 @@ class Keys(Struct, frozen=True):
             return _one_key(secret, f"{KEY_VARIABLE} in the environment")
         if not kept.exists():
             raise KeyMissing(f"No API key for {settings.portal}.", REMEDY)
-        return _read(kept)
+        return Secret(_read(kept).reveal(), f"`vipsync login`, kept in {kept}")
 
     def names(self, portal: str) -> bool:
         """Tell whether this is VIP itself, or a person named this portal for this process.
@@ -120,9 +120,12 @@ class Keys(Struct, frozen=True):
                 "Put the key into a variable whose name begins with VIP, or use `vipsync login`.",
             )
         if self.environ.get(name):
-            return _one_key(
-                Secret(self.environ[name]), "The environment variable that holds the key"
+            where = (
+                f"{name} in the environment"
+                if name.isupper()
+                else "The environment variable that holds the key"
             )
+            return _one_key(Secret(self.environ[name]), where)
         raise _variable_missing(name)
 
 
@@ -206,7 +209,7 @@ def _one_key(found: Secret, where: str) -> Secret:
     """Check a key; no text of it lies in a variable, which a traceback could show."""
     if not _ONE_KEY.fullmatch(found.reveal().strip()):
         raise KeyMissing(f"{where} is not one key on one line.", REMEDY)
-    return Secret(found.reveal().strip())
+    return Secret(found.reveal().strip(), where)
 
 
 def _shown_variable(name: str) -> str:

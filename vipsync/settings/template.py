@@ -21,16 +21,20 @@ _HEAD = (
     "The settings of this session. Lines that begin with # are comments: vipsync does not read "
     "them. To use one that is a setting, remove its #. Ask `vipsync check` whether all is well."
 )
+_UNNAMED = (
+    '# session_name = "my-study"       # its name on VIP; without this, that of the folder',
+)
 _VALUES = """
 Values of the pipeline's parameters. A file is given as
   "name.txt"                     a file inside inputs/; for a folder, end with a /
   "/vip/…/name.txt"              a file that is already on VIP
   "signals/*.mrui"               a pattern: one case for each file that matches
   ["a.mrui", "b.mrui"]           a list: one case for each
-  "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in each line
+  "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in every line
   { zip = "{subject}/dicom/" }   a folder, packed before it is sent
   { zip = "./", as = "all.zip" } all of inputs/, packed under this name
-Where several of them vary, each combination is a job, unless they are paired.
+A case is one run of the pipeline. Where several parameters vary, each combination is a case;
+where the pipeline pairs them (it is said there), the first goes with the first, and so on.
 """
 _TYPES = {
     ParameterType.FILE: "a file",
@@ -45,18 +49,18 @@ _OTHERS = """
 [inputs]
 # directory = "inputs"           # may point elsewhere, e.g. at a scanner's export folder
 # ignore = ["*.log"]             # names that are never sent
-# ready = "{subject}/.done"      # a file whose presence says that a case is complete
+# ready = "{subject}/.done"      # wait for this file before a case starts; it is not sent
 
 [launch]
-# when = "manual"                # start cases only on `vipsync launch`
-# confirm_above = 500            # more jobs than this wait for `vipsync launch`
+# when = "manual"                # start a case only when you call `vipsync launch`
+# confirm_above = 500            # more jobs than this at once wait for `vipsync launch`
 
 [privacy]
-# accept = { PatientName = ["sub-*"] }   # values of headers that are pseudonyms here
-# allow = { InstitutionName = "ethics 2026-12" }   # fields that may go, with the reason
+# accept = { PatientName = ["sub-*"] }   # in headers, such values are pseudonyms, not names
+# allow = { InstitutionName = "ethics 2026-12" }   # a field that may be sent, and why
 
 [outputs]
-# unzip = false                  # keep archives packed
+# unzip = false                  # leave archives (.tgz and the like) packed
 
 [finish]
 # after = "download"             # remove the data on VIP as soon as every result is here
@@ -64,12 +68,15 @@ _OTHERS = """
 
 
 def settings_text(descriptor: Descriptor | None, session_name: str, portal: str = PORTAL) -> str:
-    """Return a settings.toml for this pipeline, with what to fill in and why; None: no pipeline yet."""
+    """Return a settings.toml for this pipeline, with what to fill in and why; None: no pipeline yet.
+
+    Without `session_name`, that of the folder serves.
+    """
     lines = [
         *_comment(_HEAD),
         "",
         *_pipeline(descriptor),
-        _line("session_name", session_name),
+        *([_line("session_name", session_name)] if session_name else _UNNAMED),
         *([_line("portal", portal)] if portal != PORTAL else []),
         "",
         "[input_settings]",

@@ -15,6 +15,7 @@ from vipsync.disk.files import LARGE, read_small
 from vipsync.disk.walk import printable
 from vipsync.errors import VipsyncError
 from vipsync.model import replace
+from vipsync.names import placed
 from vipsync.station.folder import StationFolder
 from vipsync.station.steps import StationPlan, StationStatus, StudyReport, StudyState
 from vipsync.status.status import count
@@ -36,15 +37,22 @@ _LAST = (
 
 def station_status(folder: StationFolder, plan: StationPlan, wall: float) -> StationStatus:
     """Return how a station is."""
-    asking = [report for report in plan.reports if report.asks]
+    reports = tuple(_placed(report, folder) for report in plan.reports)
+    asking = [report for report in reports if report.asks]
     return StationStatus(
         printable(str(folder.root)),
         folder.root.name,
         _sentence(plan, asking),
-        plan.reports,
+        reports,
         wall,
         3 if asking else 0,
     )
+
+
+def _placed(report: StudyReport, folder: StationFolder) -> StudyReport:
+    """Return a report whose advice names the station."""
+    reason, remedy = (placed(words, folder.root) for words in (report.reason, report.remedy))
+    return replace(report, reason=reason, remedy=remedy)
 
 
 def troubled(

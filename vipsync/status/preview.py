@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.act.named_files import look_for_files
+from vipsync.act.pipeline import definition
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.errors import NameRefused, NotASession
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath, replace
-from vipsync.names import home_of
+from vipsync.names import home_of, shell_word
 from vipsync.observe.observer import Observer
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
@@ -105,7 +106,7 @@ def preview(
     observer.read_settings(state)
     pipeline_id = observer.settings.pipeline_id if observer.settings else None
     if client and pipeline_id:
-        raw = json.dumps(client.descriptor(pipeline_id))
+        raw = json.dumps(definition(client, pipeline_id))
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
     snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
@@ -155,7 +156,8 @@ def known_state(folder: SessionFolder) -> State:
         return read_state(folder.ledger)
     if not folder.settings.exists():
         raise NotASession(
-            f"{folder.root} has no settings.toml.", "`vipsync init DIR` makes a session folder."
+            f"{folder.root} has no settings.toml.",
+            f"`vipsync init {shell_word(folder.root)}` makes a session folder.",
         )
     return State(Session(""))
 

@@ -23,7 +23,7 @@ from vipsync.disk.walk import printable
 from vipsync.errors import DiskError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import RelPath, replace
-from vipsync.names import BACKUP
+from vipsync.names import BACKUP, placed
 from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
     Backup,
@@ -218,7 +218,7 @@ def troubled(
     return replace(
         known,
         folder=root,
-        sentence=str(error),
+        sentence=placed(str(error), folder.root),
         notices=(),
         starting=0,
         sending=0,

@@ -10,7 +10,7 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.status.status import WISHED, Status, session_name
 from vipsync.status.words import when
 
-_SEEN_ANEW = frozenset({*WISHED, "settings", "inputs", "pipeline", "paused", "privacy"})
+_SEEN_ANEW = frozenset({*WISHED, "settings", "inputs", "pipeline", "paused", "privacy", "outputs"})
 """Subjects that the folder and its ledger answer by themselves."""
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
+from vipsync.names import placed
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.limits import HOURS
@@ -149,8 +150,29 @@ def status_of(
         privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
     )
-    shown = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
-    return replace(shown, sentence=_sentence(shown, snapshot), exit_code=exit_code(notices))
+    masked = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
+    shown = _placed(masked)
+    sentence = placed(_sentence(shown, snapshot), folder)
+    return replace(shown, sentence=sentence, exit_code=exit_code(notices))
+
+
+def _placed(status: Status) -> Status:
+    """Return a status whose advice names the folder."""
+    return replace(
+        status,
+        notices=tuple(at_place(notice, status.folder) for notice in status.notices),
+        failures=tuple(replace(f, remedy=placed(f.remedy, status.folder)) for f in status.failures),
+        cases=tuple(
+            replace(c, reason=placed(c.reason, status.folder)) if "DIR" in c.reason else c
+            for c in status.cases
+        ),
+    )
+
+
+def at_place(notice: Notice, folder: object) -> Notice:
+    """Return a notice whose advice names the folder."""
+    text, remedy = placed(notice.text, folder), placed(notice.remedy, folder)
+    return replace(notice, text=text, remedy=remedy)
 
 
 def _masked(status: Status, gate: Gate) -> Status:
@@ -292,11 +314,13 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if "VIP" in waiting:
         parts.append("VIP does not answer now, and is asked again")
     if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
-        parts.append("the marker is gone, finishing starts soon")
+        parts.append("ON_VIP.txt is gone: results are awaited, then VIP's data are removed")
     if status.phase == Phase.REMOVING:
         parts.append("the data are being removed from VIP")
     elif status.phase == Phase.FINISHING:
-        parts.append("finishing")
+        parts.append(
+            "finishing: what runs and its results are awaited, then VIP's data are removed"
+        )
     if status.starting:
         parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
     if status.sending:
@@ -315,10 +339,19 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     queued = status.counts.get(CaseState.QUEUED, 0)
     if queued and not (status.sending or status.starting):
         parts.append(f"{count(queued, 'case')} queued")
-    if snapshot.unsettled:
-        parts.append(f"{count(len(snapshot.unsettled), 'file')} still changing")
+    if changing := _changing(snapshot):
+        parts.append(f"{count(changing, 'file')} still changing")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _changing(snapshot: Snapshot) -> int:
+    """Count the files that may be written to now: not those of an earlier run, only looked at once more."""
+    known = snapshot.state.known
+    return sum(
+        path not in known or known[path].state != snapshot.files.get(path)
+        for path in snapshot.unsettled
+    )
 
 
 def _results_to_come(snapshot: Snapshot) -> bool:
@@ -352,8 +385,11 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
         return f"Waiting for `vipsync launch DIR`: {count(by_hand, 'case')}."
     on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
     if done or here:
+        came = f"{count(done, 'case')} done, {count(here, 'result')}"
+        if but := _but(status, snapshot):
+            return f"{came}; {'; '.join(but)}; {on_vip}."
         every = "Everything else" if rest else "Everything"
-        return f"{every} is here: {count(done, 'case')} done, {count(here, 'result')}; {on_vip}."
+        return f"{every} is here: {came}; {on_vip}."
     if rest:
         return f"{on_vip[:1].upper()}{on_vip[1:]}."
     if not snapshot.files:
@@ -361,6 +397,23 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
     if not snapshot.settings.pipeline_id:
         return _uploaded(snapshot)
     return "Waiting for files in inputs/." if snapshot.descriptor else _UNREAD
+
+
+def _but(status: Status, snapshot: Snapshot) -> list[str]:
+    """Say what stands against it that everything is here, though nobody need do anything."""
+    s, found = snapshot, []
+    if status.unused:
+        found.append(f"no setting uses {count(len(status.unused), 'file')} in inputs/")
+    changed = sum(
+        r.status is ResultStatus.HERE and s.outputs.get(r.local, r.stamp) != r.stamp
+        for r in s.state.results.values()
+    )
+    if changed:
+        found.append(f"{count(changed, 'result')} changed on this machine")
+    ran = {path for x in s.state.launches.values() for case in x.cases for path, _ in case.own}
+    if away := sum(path not in s.files for path in ran):
+        found.append(f"{count(away, 'input')} no longer in inputs/")
+    return found
 
 
 _UNREAD = "The pipeline's definition was not read yet."

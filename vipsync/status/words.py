@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
+from vipsync.names import placed
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
@@ -25,8 +26,8 @@ _LINES_SHOWN = 8
 
 
 def when(seconds: float) -> str:
-    """Return a time in UTC for people."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    """Return a time for people: that of this machine, with its zone."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def size(number: float) -> str:
@@ -64,8 +65,8 @@ def _lines(status: Status, host: str) -> Iterator[str]:
     yield from to_do(status)
     yield f"Written {when(status.written)} by vipsync on {host}."
     yield f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
-    if status.confirmed is not None:
-        yield f"Everything was last confirmed equal {when(status.confirmed)}."
+    if (confirmed := in_step(status)) is not None:
+        yield f"Inputs and results here agreed with VIP {when(confirmed)}: nothing was left to do."
     yield ""
     yield from details(status)
     shown = (
@@ -74,6 +75,16 @@ def _lines(status: Status, host: str) -> Iterator[str]:
     yield f"Results are in {status.folder}/outputs{shown}."
     yield ""
     yield from CITE.splitlines()
+
+
+def in_step(status: Status) -> float | None:
+    """Return when nothing was left to do for the last time; None where something was begun since."""
+    begun = (e.started for e in status.executions if e.started is not None)
+    latest = max((*begun, status.since or 0.0), default=0.0)
+    at_work = status.sending or status.fetching or status.starting or status.hearing
+    if status.confirmed is None or at_work or status.confirmed < latest:
+        return None
+    return status.confirmed
 
 
 def details(status: Status) -> Iterator[str]:
@@ -166,7 +177,7 @@ def _executions(status: Status) -> Iterator[str]:
 def _others(status: Status) -> Iterator[str]:
     if not status.unused:
         return
-    yield "Files that no setting uses:"
+    yield "Files in inputs/ that no setting uses:"
     for path, nearest in status.unused[:50]:
         yield f"  inputs/{path}" + (f"   (nearest: {nearest})" if nearest else "")
     if len(status.unused) > 50:
@@ -181,6 +192,17 @@ def _privacy(status: Status) -> Iterator[str]:
         yield ""
 
 
+def _about_marker(status: Status) -> str:
+    """Answer whether the marker may be deleted; where it is gone, say what is waited for."""
+    gone = status.phase != Phase.OPEN or any(n.subject == "ON_VIP.txt" for n in status.notices)
+    if not gone:
+        return "You may delete ON_VIP.txt at any time; vipsync waits for the results first."
+    command = placed("`vipsync run DIR`", status.folder)
+    return (
+        f"ON_VIP.txt is gone: while {command} runs, results come here, then VIP's data are removed."
+    )
+
+
 def _on_vip(status: Status) -> Iterator[str]:
     if not status.phase:
         return
@@ -190,5 +212,5 @@ def _on_vip(status: Status) -> Iterator[str]:
         since = f" since {when(status.since)}" if status.since else ""
         sent = f"{count(status.files, 'file')} sent, {size(status.size)}"
         yield f"On VIP{since}: {sent}, in {status.where}"
-        yield "Delete ON_VIP.txt to remove them there, once every result is here."
+        yield _about_marker(status)
     yield ""

@@ -1,0 +1,82 @@
+"""Results that were here, were deleted on this machine, and that VIP no longer has. PURE: no I/O, no clock."""
+
+from __future__ import annotations
+
+from vipsync.model import replace
+from vipsync.plan.case_results import results_of
+from vipsync.plan.draft import Draft, Level
+from vipsync.plan.results import is_mirrored
+from vipsync.plan.snapshot import Snapshot
+from vipsync.rows import Followed, Launch, LaunchStatus, Result, ResultStatus, Row
+
+FORGET = "`vipsync forget DIR`"
+_LASTING = (LaunchStatus.INTENDED, LaunchStatus.STARTED)
+_SHOWN = 3
+
+
+def gone(snapshot: Snapshot) -> list[Result]:
+    """Return the results that nothing brings back, but for those whose cases were run again since."""
+    executions = snapshot.state.executions
+    lost = [
+        r
+        for r in snapshot.state.results.values()
+        if r.status is ResultStatus.HERE
+        and r.local not in snapshot.outputs
+        and ((e := executions.get(r.execution_id)) is None or e.removed)
+        and (e is None or is_mirrored(r, e, snapshot))
+    ]
+    return [r for r in lost if not _was_made_again(r, snapshot)] if lost else []
+
+
+def _was_made_again(result: Result, snapshot: Snapshot) -> bool:
+    """Tell whether each case that this may be a result of was launched once more."""
+    state = snapshot.state
+    launches = [x for x in state.launches.values() if x.status in _LASTING]
+    launch = next((x for x in launches if x.execution_id == result.execution_id), None)
+    execution = state.executions.get(result.execution_id)
+    if launch is None or execution is None:
+        return False
+    cases = _cases_of(result, launch, execution, snapshot)
+    later = {c.id for x in launches if x.at > launch.at for c in x.cases}
+    return cases <= later
+
+
+def _cases_of(
+    result: Result, launch: Launch, execution: Followed, snapshot: Snapshot
+) -> frozenset[str]:
+    mine = (
+        c.id for c in launch.cases if result in results_of(c, execution, snapshot.state.results)
+    )
+    return frozenset(mine) or frozenset(c.id for c in launch.cases)
+
+
+def say_gone(draft: Draft) -> None:
+    """Name what is neither here nor on VIP any more, until a person says that it may be."""
+    lost = gone(draft.s)
+    if not lost:
+        return
+    names = ", ".join(f"outputs/{r.local}" for r in lost[:_SHOWN])
+    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    was, has = ("result was", "it") if len(lost) == 1 else ("results were", "them")
+    draft.notice(
+        Level.PERSON,
+        "outputs",
+        f"{len(lost):,} {was} deleted on this machine, and VIP no longer has {has}: {names}{more}.",
+        f"Put {has} back from a copy, or run the case again: `vipsync rerun DIR CASE`. "
+        f"If you need {has} no more: {FORGET}.",
+    )
+
+
+def forgotten(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
+    """Return what a person no longer misses: all that is gone, or what is called so."""
+    return [
+        replace(r, status=ResultStatus.LET_GO)
+        for r in gone(snapshot)
+        if not names or is_called(r, names)
+    ]
+
+
+def is_called(result: Result, names: tuple[str, ...]) -> bool:
+    """Tell whether a person may mean this result: by its place below outputs/, or the end of it."""
+    known = [name.removeprefix("outputs/").rstrip("/") for name in names]
+    return any(result.local == name or result.local.endswith(f"/{name}") for name in known)
