@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,23 @@ def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> 
     table = (scanner / "station.csv").read_text()
     assert table.splitlines()[0] == "study,state,reason,session,since"
     assert "SMITH" not in said.out + table + (scanner / "STATION.txt").read_text()
+
+
+def test_a_station_that_never_ran_has_no_table(scanner: Path, call: Caller) -> None:
+    """What to ask stands there, and no heading without lines."""
+    said = call("status", scanner)
+    assert "It has not run yet." in said.out
+    assert "reason" not in said.out
+
+
+def test_what_a_station_asks_has_one_date(scanner: Path, call: Caller) -> None:
+    """A line for each thing that it asks, as every other line of a run."""
+    with (scanner / "station.toml").open("a") as file:
+        file.write('[lte]\nseries = "hold"\n')
+    said = call("run", "--once", scanner)
+    assert said.code == 1
+    (line,) = (line for line in (said.out + said.err).splitlines() if "Stopped" in line)
+    assert re.fullmatch(r"\S+ \S+  scanner: Stopped: .*", line)
 
 
 def test_what_a_person_says_needs_a_study_that_is_known(scanner: Path, call: Caller) -> None:
