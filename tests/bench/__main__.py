@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import folders, limits, privacy, rows
+from tests.bench import folders, limits, privacy, rows, stations
 from tests.bench.rows import Row
 
 WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
@@ -30,6 +30,7 @@ WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "notice": lambda root: [folders.noticing(root, n) for n in (10, 100_000)],
     "rest": lambda root: [folders.resting(root)],
     "plan": lambda _root: [folders.planning(n) for n in (10_000, 100_000, 1_000_000)],
+    "station": lambda root: [stations.passing(root, n) for n in (100_000, 1_000_000)],
     "inspect": lambda root: [privacy.headers(root, 10_000)],
     "search": lambda root: [privacy.searching(root)],
     "ceiling": limits.ceilings,
