@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from msgspec import Struct, ValidationError, convert
 
 from vipsync.cases.patterns import compile_pattern
-from vipsync.disk.files import read_small
+from vipsync.disk.files import SMALL, is_ours_to_write, opened_file, read_small
 from vipsync.errors import SettingsError
 from vipsync.model import Settings
 from vipsync.settings import toml_text
@@ -27,6 +28,10 @@ from vipsync.station.model import (
 
 SOURCE = "station.toml"
 LEAST_QUIET = 60.0
+_NOT_OURS = (
+    "is a program that others could name here, since they can write this file. It counts once the file "
+    "is this account's own, and `chmod go-w` has kept others from writing it"
+)
 _SECTIONS: Mapping[str, type[Struct]] = {
     "station": StationSettings,
     "complete": CompleteSettings,
@@ -39,7 +44,11 @@ def load(root: Path) -> StationSettings:
     """Read the settings of a station; raise SettingsError with every mistake in them."""
     source = root / SOURCE
     try:
-        text = toml_text.decoded(read_small(source), SOURCE)
+        with opened_file(source) as file:
+            data, ours = file.read(SMALL + 1), is_ours_to_write(file)
+        if len(data) > SMALL:
+            raise OSError(errno.EFBIG, f"it has more than {SMALL:,} bytes")
+        text = toml_text.decoded(data, SOURCE)
     except OSError as error:
         raise SettingsError(f"{source}: cannot be read: {error.strerror}.") from None
     raw = toml_text.table(text, SOURCE)
@@ -49,6 +58,8 @@ def load(root: Path) -> StationSettings:
     if not problems:
         settings = convert({**made.pop("station"), **made}, StationSettings)
         problems = list(_contradictions(root, settings))
+        if settings.prepare and not ours:
+            problems.append(("station.prepare", _NOT_OURS))
         if not problems:
             return settings
     lines = toml_text.line_numbers(text)
