@@ -48,6 +48,7 @@ def test_a_station_writes_through_no_link(
     """Neither a study nor what a tool says of it comes out of the session."""
     station, export = StationFolder(tmp_path / "station"), tmp_path / "export"
     export.mkdir()
+    station.sessions.mkdir(parents=True)
     (export / "1.rda").write_text("a spectrum")
     file = kind == "second name" or place.endswith(".log")
     target = outside / ("new" if kind == "link to nothing" else "letter.txt" if file else "")

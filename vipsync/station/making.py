@@ -28,7 +28,7 @@ from vipsync.disk.files import (
     private_folder,
     write_atomic,
 )
-from vipsync.errors import FolderError, VipsyncError
+from vipsync.errors import DiskError, FolderError, VipsyncError
 from vipsync.folder.folder import SETTINGS, SessionFolder, new_id
 from vipsync.model import BLOCK, Command, Request
 from vipsync.settings.checks import session_name_of
@@ -83,6 +83,8 @@ def make_session(folder: StationFolder, study: Study, text: str) -> None:
                 write_atomic(fresh / SETTINGS, text.encode())
             fresh.rename(sessions / study.name)
             flush_folder(sessions)
+    except DiskError:
+        raise
     except OSError as error:
         raise disk_error(place.root, error) from error
 
@@ -123,6 +125,8 @@ def fill(
                 for left in (root / ".inputs.part", old, gathered):
                     with suppress(OSError):
                         clear(left)
+    except DiskError:
+        raise
     except OSError as error:
         raise disk_error(session.root / "inputs", error) from error
 
@@ -215,6 +219,8 @@ def _prepare(
                 words, cwd=as_named(into), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 timeout=_PREPARE_SECONDS, check=False,
             )  # fmt: skip
+    except DiskError:
+        raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FolderError(f"[station] prepare could not be run: {type(error).__name__}.") from error
     finally:
