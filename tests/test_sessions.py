@@ -62,6 +62,30 @@ def test_a_session_without_its_folder_is_found_and_removed(
     assert call("remove", HOME, "--yes").code == 1
 
 
+@pytest.mark.parametrize("command", ["run", "status", "check", "finish"])
+def test_a_session_folder_that_was_deleted_leads_to_what_is_left_on_vip(
+    call: Caller, study: Path, command: str
+) -> None:
+    """Whoever deleted it first learns where its data on VIP are listed."""
+    shutil.rmtree(study)
+    said = call(command, study)
+    told = f"{said.out}{said.err}"
+    assert said.code == 1
+    assert f"{study} is not there." in told
+    assert "If it was deleted, `vipsync sessions` shows what is left of it on VIP." in told
+
+
+def test_check_names_data_beside_inputs_and_in_outputs(call: Caller, study: Path) -> None:
+    """They are no error: the exit code is as without them."""
+    before = call("check", study)
+    for place in (study, study / "outputs"):
+        (place / "forgotten.mrui").write_text("one")
+    said = call("check", study)
+    assert said.code == before.code
+    assert "only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
+    assert "vipsync did not write this in outputs/: forgotten.mrui." in said.out
+
+
 def test_what_a_folder_has_is_not_removed(call: Caller, served: Served, study: Path) -> None:
     """Nor where its ledger, or its id, was lost: settings are still there."""
     (told,) = json.loads(call("sessions", "--json").out)

@@ -19,7 +19,7 @@ from vipsync.rows import Phase
 from vipsync.settings.reading import load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
-from vipsync.status.status import Finding, count
+from vipsync.status.status import Finding, count, misplaced
 from vipsync.status.words import duration, size
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _some(lines: Iterable[str]) -> tuple[str, ...]:
 def _notices(looked: Preview) -> Iterator[Finding]:
     for warning in looked.snapshot.cases.warnings:
         yield Finding("note", warning)
-    for notice in looked.plan.notices:
+    for notice in (*looked.plan.notices, *misplaced(looked.snapshot)):
         if notice.text == looked.snapshot.settings_error:
             continue
         serious = notice.level in (Level.PERSON, Level.ERROR)

@@ -117,6 +117,7 @@ def status_of(
     notices = (
         *plan.notices,
         *failure_notices(failed),
+        *misplaced(snapshot),
         *_pinned(snapshot),
         *_kept(snapshot),
         *_wished(cases, state.results),
@@ -247,6 +248,18 @@ def _kept(snapshot: Snapshot) -> Iterator[Notice]:
             yield Notice(Level.INFO, "finish", text, exit_code=0)
 
 
+def misplaced(s: Snapshot) -> Iterator[Notice]:
+    """Say what lies where vipsync does not look for data, and where it should lie."""
+    if s.beside:
+        text = f"only what lies in inputs/ is used; beside it: {_some(list(s.beside), 3)}."
+        remedy = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
+        yield Notice(Level.INFO, "inputs", text, remedy, 0)
+    if s.among_results:
+        text = f"vipsync did not write this in outputs/: {_some(list(s.among_results), 3)}."
+        remedy = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
+        yield Notice(Level.INFO, "outputs", text, remedy, 0)
+
+
 def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
     """Say what is not here because a person wished so, which is no fault."""
     for state, remedy in _AGAIN.items():
@@ -260,8 +273,9 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
         yield Notice(Level.INFO, str(ResultStatus.LET_GO), text, exit_code=0)
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _some(names: list[str], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> ExecutionReport:
@@ -404,6 +418,10 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
     s, found = snapshot, []
     if status.unused:
         found.append(f"no setting uses {count(len(status.unused), 'file')} in inputs/")
+    if s.beside:
+        found.append(f"{count(len(s.beside), 'item')} beside inputs/ not used")
+    if s.among_results:
+        found.append(f"{count(len(s.among_results), 'file')} in outputs/ not written by vipsync")
     changed = sum(
         r.status is ResultStatus.HERE and s.outputs.get(r.local, r.stamp) != r.stamp
         for r in s.state.results.values()
