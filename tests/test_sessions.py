@@ -139,7 +139,7 @@ def test_a_session_without_an_id_is_nobodys_here(call: Caller, served: Served) -
     """vip-client leaves none: it goes by a person's word alone, who is told that it may be elsewhere."""
     on_vip(served, "theirs")
     said = call("sessions")
-    assert "1 file, 12 bytes; no folder on this machine is known to have it" in said.out
+    assert "1 file, 12 bytes; no folder on this machine is known to belong to it" in said.out
     assert call("remove", "/vip/Home/API/theirs").code == 2  # from a pipe nobody is asked
     assert served.on_vip() == ["theirs"]
     assert call("remove", "/vip/Home/API/theirs", "--yes").code == 0
@@ -163,7 +163,7 @@ def test_a_name_with_odd_characters_is_shown_and_removed(call: Caller, served: S
     on_vip(served, "line\nend")
     said = call("sessions")
     assert "vipsync remove '/vip/Home/API/it'\"'\"'s $HOME & é'" in said.out
-    assert "look there on the portal" in said.err
+    assert "look on the portal" in said.err
     assert call("remove", f"/vip/Home/API/{name}", "--yes").code == 0
     assert served.on_vip() == ["line\nend"]
 
@@ -271,7 +271,7 @@ def test_what_another_machine_seems_to_use_goes_by_an_answer_alone(
 ) -> None:
     """`--yes` of a script is none: what lies there may be somebody's only results."""
     shutil.rmtree(served.root / "state")  # as on a machine that has never seen the folder
-    assert "another one seems to use it: its last execution began" in call("sessions").out
+    assert "another machine seems to use it: its last execution began" in call("sessions").out
     (told,) = json.loads(call("sessions", "--json").out)
     assert (told["version"], told["owner"]["place"]) == (1, "elsewhere")
     said = call("remove", HOME, "--yes")

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
-from vipsync.names import placed
+from vipsync.names import placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.limits import HOURS
@@ -81,7 +81,7 @@ class Status(Struct, frozen=True):
 
 _AGAIN = {
     CaseState.STOPPED: "`vipsync rerun DIR --failed` starts such cases again.",
-    CaseState.DROPPED: "`vipsync launch DIR CASE` starts one.",
+    CaseState.DROPPED: "`vipsync launch DIR CASE` starts it.",
 }
 """How cases are started after all that a person has stopped, or dropped from the queue."""
 
@@ -191,7 +191,8 @@ def _masked(status: Status, gate: Gate) -> Status:
         status,
         cases=tuple(replace(c, id=masked(c.id), reason=masked(c.reason)) for c in status.cases),
         notices=tuple(
-            replace(n, subject=masked(n.subject), text=masked(n.text)) for n in status.notices
+            replace(n, subject=masked(n.subject), text=masked(n.text), remedy=masked(n.remedy))
+            for n in status.notices
         ),
         unused=tuple((masked(path), nearest) for path, nearest in status.unused),
     )
@@ -266,7 +267,11 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
         names = [case.id for case in cases if case.state is state]
         if names:
             were = f"{count(len(names), 'case')} {'was' if len(names) == 1 else 'were'}"
-            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", remedy, 0)
+            first = shell_word(names[0])
+            advice = remedy.replace("CASE", first)
+            if len(names) > 1:
+                advice = advice.replace("starts it", "starts the first of them")
+            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", advice, 0)
     names = [r.vip.rsplit("/", 1)[-1] for r in results.values() if r.status is ResultStatus.LET_GO]
     if names:
         text = f"{count(len(names), 'result')} let go, and not on this machine: {_some(names)}."
