@@ -82,8 +82,8 @@ def test_check_names_data_beside_inputs_and_in_outputs(call: Caller, study: Path
         (place / "forgotten.mrui").write_text("one")
     said = call("check", study)
     assert said.code == before.code
-    assert "only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
-    assert "vipsync did not write this in outputs/: forgotten.mrui." in said.out
+    assert "Only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
+    assert "In outputs/, and not written by vipsync: forgotten.mrui." in said.out
 
 
 def test_what_a_folder_has_is_not_removed(call: Caller, served: Served, study: Path) -> None:

@@ -19,8 +19,8 @@ from vipsync.rows import Phase
 from vipsync.settings.reading import load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
-from vipsync.status.status import Finding, count, misplaced
-from vipsync.status.words import duration, size
+from vipsync.status.status import Finding, count
+from vipsync.status.words import MOVE, duration, misplaced, size
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -273,7 +273,9 @@ def _some(lines: Iterable[str]) -> tuple[str, ...]:
 def _notices(looked: Preview) -> Iterator[Finding]:
     for warning in looked.snapshot.cases.warnings:
         yield Finding("note", warning)
-    for notice in (*looked.plan.notices, *misplaced(looked.snapshot)):
+    for line in misplaced(looked.snapshot.beside, looked.snapshot.among_results):
+        yield Finding("note", line, MOVE)
+    for notice in looked.plan.notices:
         if notice.text == looked.snapshot.settings_error:
             continue
         serious = notice.level in (Level.PERSON, Level.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -30,6 +31,7 @@ _NO_DATA = (
     "*~",
 )
 """Notes, scripts and logs, which people keep beside their data on purpose."""
+_NOTES = re.compile("|".join(map(fnmatch.translate, _NO_DATA)))
 _SESSION = (SETTINGS, HIDDEN, STATION_SETTINGS)
 
 
@@ -72,7 +74,7 @@ def _first(root: Path, directory: str) -> str:
 
 
 def _is_no_data(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in _NO_DATA)
+    return _NOTES.fullmatch(name.lower()) is not None
 
 
 def _is_session(entry: os.DirEntry[str]) -> bool:

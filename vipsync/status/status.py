@@ -61,6 +61,8 @@ class Status(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     failures: tuple[Failure, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
+    beside: tuple[str, ...] = ()
+    among_results: tuple[str, ...] = ()
     starting: int = 0
     sending: int = 0
     fetching: int = 0
@@ -117,7 +119,6 @@ def status_of(
     notices = (
         *plan.notices,
         *failure_notices(failed),
-        *misplaced(snapshot),
         *_pinned(snapshot),
         *_kept(snapshot),
         *_wished(cases, state.results),
@@ -136,6 +137,8 @@ def status_of(
         notices=notices,
         failures=failed,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
+        beside=snapshot.beside,
+        among_results=snapshot.among_results,
         starting=_starting(plan, snapshot),
         sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
         fetching=sum(key.kind is do.FetchResult for key in keys),
@@ -195,6 +198,8 @@ def _masked(status: Status, gate: Gate) -> Status:
             for n in status.notices
         ),
         unused=tuple((masked(path), nearest) for path, nearest in status.unused),
+        beside=tuple(map(masked, status.beside)),
+        among_results=tuple(map(masked, status.among_results)),
     )
 
 
@@ -249,18 +254,6 @@ def _kept(snapshot: Snapshot) -> Iterator[Notice]:
             yield Notice(Level.INFO, "finish", text, exit_code=0)
 
 
-def misplaced(s: Snapshot) -> Iterator[Notice]:
-    """Say what lies where vipsync does not look for data, and where it should lie."""
-    if s.beside:
-        text = f"only what lies in inputs/ is used; beside it: {_some(list(s.beside), 3)}."
-        remedy = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
-        yield Notice(Level.INFO, "inputs", text, remedy, 0)
-    if s.among_results:
-        text = f"vipsync did not write this in outputs/: {_some(list(s.among_results), 3)}."
-        remedy = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
-        yield Notice(Level.INFO, "outputs", text, remedy, 0)
-
-
 def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
     """Say what is not here because a person wished so, which is no fault."""
     for state, remedy in _AGAIN.items():
@@ -278,9 +271,8 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
         yield Notice(Level.INFO, str(ResultStatus.LET_GO), text, exit_code=0)
 
 
-def _some(names: list[str], shown: int = 5) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> ExecutionReport:
