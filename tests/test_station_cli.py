@@ -108,7 +108,7 @@ def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> 
 def test_a_station_that_never_ran_has_no_table(scanner: Path, call: Caller) -> None:
     """What to ask stands there, and no heading without lines."""
     said = call("status", scanner)
-    assert "It has not run yet." in said.out
+    assert "This station has not run yet." in said.out
     assert "reason" not in said.out
 
 
