@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import os
 import random
 import struct
@@ -26,6 +27,7 @@ from pydicom.uid import (
 )
 
 from tests.lab import scans
+from tests.lab.archives import tar, tgz
 from tests.lab.memory import traced
 from vipsync.privacy.findings import Inspection, Layer
 from vipsync.privacy.inspecting import inspect
@@ -64,10 +66,10 @@ CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda content: content,
     "gz": gzip.compress,
     "zip": lambda content: scans.zipped({"d/1.dcm": content}),
-    "tgz": lambda content: scans.tarred({"d/1.dcm": content}, "w:gz"),
-    "zip in tar": lambda content: scans.tarred({"a.zip": scans.zipped({"1.dcm": content})}),
+    "tgz": lambda content: tgz({"d/1.dcm": content}),
+    "zip in tar": lambda content: tar({"a.zip": scans.zipped({"1.dcm": content})}),
     "gz in tgz in zip": lambda content: scans.zipped(
-        {"a.tgz": scans.tarred({"1.gz": gzip.compress(content)}, "w:gz")}
+        {"a.tgz": tgz({"1.gz": gzip.compress(content)})}
     ),
     "NIfTI": lambda content: scans.nifti(extensions=((2, content),)),
 }
@@ -252,9 +254,9 @@ SEEDS: dict[str, bytes] = {
     "JSON": scans.sidecar(**PERSON),
     "table": b"participant_id\tname\nsub-01\tZoe\n",
     "zip": scans.zipped({"a/b.rda": scans.rda(**PERSON), "c.dcm": scans.dicom(**PERSON)}),
-    "tar": scans.tarred({"a": scans.rda(**PERSON), "b": scans.dicom(**PERSON)}),
-    "tgz": scans.tarred({"a": scans.rda(**PERSON)}, "w:gz"),
-    "txz": scans.tarred({"a": scans.rda(**PERSON)}, "w:xz"),
+    "tar": tar({"a": scans.rda(**PERSON), "b": scans.dicom(**PERSON)}),
+    "tgz": tgz({"a": scans.rda(**PERSON)}),
+    "txz": lzma.compress(tar({"a": scans.rda(**PERSON)})),
 }
 LENGTHS = (
     b"\xff\xff\xff\xff",
@@ -438,7 +440,7 @@ def bomb(size: int) -> bytes:
 
 def test_a_bomb_in_a_tar_is_not_understood() -> None:
     """What becomes more than five hundred times its size is left alone."""
-    info = scans.tarred({"a": b""})[:512]
+    info = tar({"a": b""})[:512]
     head = bytearray(info)
     head[124:136] = f"{2**32:011o}\0".encode()
     head[148:156] = b" " * 8

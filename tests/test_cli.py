@@ -91,7 +91,16 @@ def test_init_makes_a_folder_that_check_finds_in_order(call: Caller, served: Ser
     assert len(said.out.splitlines()) == 4
     assert 'signal = "*"' in (study / "settings.toml").read_text()
     assert '\n# session_name = "my-study" ' in (study / "settings.toml").read_text()
-    assert call("check", study).code == 0
+    said = call("check", study)
+    assert said.code == 0
+    assert "There are none in inputs/ yet." in said.out
+    assert "all used" not in said.out
+
+
+def test_a_pipeline_is_described_in_sentences(call: Caller) -> None:
+    """What it is for, its default and its choices are not one run of words."""
+    said = " ".join(call("pipelines", "mrs-spectrum").out.split())
+    assert "1, 2 or 4. Default: 2. One of" in said
 
 
 def test_init_takes_a_name_that_is_free_on_vip(call: Caller, served: Served) -> None:
@@ -261,6 +270,25 @@ def test_check_changes_nothing(call: Caller, served: Served) -> None:
         assert call(command, study).code == 0
     assert tree(study) == before
     assert served.on_vip() == []
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["deleted", "emptied"])
+def test_status_never_calls_a_result_here_that_was_deleted(
+    call: Caller, served: Served, whole: bool
+) -> None:
+    """While VIP has it, it comes again with the next run; until then it is not here."""
+    study = served.study(a="one", b="two")
+    assert call("run", "--once", study).code == 0
+    assert "Everything is here: 2 cases done" in call("status", study).out
+    (gone,) = (study / "outputs").glob("2*/a.mrui.tgz")
+    (gone / "a.txt").unlink()
+    if whole:
+        gone.rmdir()
+    said = call("status", study).out
+    assert "Everything is here" not in said
+    assert "1 result" in said.splitlines()[0]
+    assert call("run", "--once", study).code == 0
+    assert "Everything is here: 2 cases done" in call("status", study).out
 
 
 def test_check_says_what_would_start_and_what_is_unused(call: Caller, served: Served) -> None:

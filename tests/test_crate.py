@@ -18,8 +18,9 @@ from urllib.parse import unquote
 import pytest
 from rocrate.rocrate import ROCrate
 
+from tests.lab.archives import tgz
 from tests.lab.bench import SETTINGS, Bench, Study
-from tests.lab.findings import archive, findings
+from tests.lab.findings import findings
 from tests.lab.pipelines import written
 from vipsync.local import Job
 from vipsync.model import VipPath
@@ -337,7 +338,7 @@ def test_nothing_of_this_machine_is_in_what_is_written(study: Study) -> None:
 
 def clashing(job: Job) -> dict[str, bytes]:
     """Write results that are called as files of a crate are."""
-    return {"archive": archive({"x.txt": b"x"}), "report": b"{}", "table": b"[]", "volume": b""}
+    return {"archive": tgz({"x.txt": b"x"}), "report": b"{}", "table": b"[]", "volume": b""}
 
 
 def test_results_that_are_called_like_files_of_ours_stay_and_are_listed(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from vipsync.commands.check import check
 from vipsync.errors import KeyMissing
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Settings
+from vipsync.observe.in_force import QUIET, SavedSettings
 
 
 def with_list(bench: Bench, **rules: str) -> Study:
@@ -108,6 +109,22 @@ def test_rules_that_come_later_are_taken(bench: Bench) -> None:
     names = [name.rpartition("/")[2] for name in bench.vip_files()]
     assert "other.txt" in names
     assert "patients.csv" not in names
+
+
+@pytest.mark.parametrize("path", [".vipsyncignore", "inputs/.vipsyncignore", "settings.toml"])
+def test_a_start_waits_for_no_rules_and_a_change_for_its_end(bench: Bench, path: str) -> None:
+    """What lies there at the start counts at once; what is saved later is read when it is quiet."""
+    study, now = with_list(bench, **{"inputs/.vipsyncignore": "patients.csv\n"}), [0.0]
+    saved = SavedSettings(SessionFolder(study.root), {}, None, lambda: now[0])
+    for _ in range(2):
+        saved.read("")
+        assert saved.due == float("inf")
+    assert saved.in_force
+    assert saved.in_force.ignored.rule("patients.csv")
+    with (study.root / path).open("a") as file:
+        file.write("# more\n")
+    saved.read("")
+    assert saved.due == now[0] + QUIET
 
 
 @pytest.mark.parametrize(

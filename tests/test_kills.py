@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.lab.acting import tar
+from tests.lab.archives import tar, tgz
 from tests.lab.bench import SCAN, SETTINGS, Bench, Study
 from tests.lab.effects import Effects, Fatal
 from tests.lab.pipelines import SPECTRUM
@@ -404,21 +404,21 @@ def packed(kind: str) -> Callable[[Bench], list[Step]]:
 
 def unpacked_tree(bench: Bench) -> list[Step]:
     """Tell of a result with more members than are flushed one by one."""
-    fixed(bench, tar({f"maps/{n:02}.nii": b"%d" % n for n in range(40)}))
+    fixed(bench, tgz({f"maps/{n:02}.nii": b"%d" % n for n in range(40)}))
     study = bench.study(a="one")
     return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
 
 
 def left_packed(bench: Bench) -> list[Step]:
     """`unzip = false`."""
-    fixed(bench, tar({"a.txt": b"peaks"}, "w"))
+    fixed(bench, tar({"a.txt": b"peaks"}))
     study = bench.study(settings=SETTINGS + "\n[outputs]\nunzip = false\n", a="one")
     return [Step(nothing, here(study, 1))]
 
 
 def kept_archive(bench: Bench) -> list[Step]:
     """`keep_archive = true`."""
-    fixed(bench, tar({"a.txt": b"peaks"}, "w"))
+    fixed(bench, tar({"a.txt": b"peaks"}))
     study = bench.study(settings=SETTINGS + "\n[outputs]\nkeep_archive = true\n", a="one", b="two")
     return [Step(nothing, here(study, 2))]
 
@@ -433,7 +433,7 @@ def odd_archive(bench: Bench) -> list[Step]:
 
 def refused_archive(bench: Bench) -> list[Step]:
     """Tell of an archive that leads out of its folder: it stays packed."""
-    fixed(bench, tar({"../up.txt": b"out"}, "w"))
+    fixed(bench, tar({"../up.txt": b"out"}))
     study = bench.study(a="one")
     return [Step(nothing, here(study, 1)), Step(study.marker.unlink, closed(study))]
 

@@ -149,6 +149,30 @@ def test_a_commit_is_all_or_nothing(ledger: Ledger, path: Path) -> None:
     assert list(reopened(path).known) == ["a.dat"]
 
 
+def test_commits_together_are_one_transaction(ledger: Ledger, path: Path) -> None:
+    """Nobody else sees the first before the last; what comes afterwards is a transaction of its own."""
+    with ledger.together():
+        commit(ledger, known("a.dat", "one"))
+        commit(ledger, known("b.dat", "two"))
+        assert list(ledger.state.known) == ["a.dat", "b.dat"]
+        assert read_state(path).known == {}
+    assert list(read_state(path).known) == ["a.dat", "b.dat"]
+    commit(ledger, known("c.dat", "three"))
+    assert list(reopened(path).known) == ["a.dat", "b.dat", "c.dat"]
+
+
+def test_of_commits_together_none_stays_where_one_fails(ledger: Ledger, path: Path) -> None:
+    """What was written before the fault is not half of what was meant."""
+    broken = replace(known("b.dat", "one"), sha256=object())  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.ProgrammingError), ledger.together():
+        commit(ledger, known("a.dat", "one"), broken)
+    assert reopened(path).known == {}
+    with ledger.together():
+        pass
+    commit(ledger, known("b.dat", "two"))
+    assert list(reopened(path).known) == ["b.dat"]
+
+
 def test_nothing_to_commit_touches_nothing(ledger: Ledger) -> None:
     """A plan at rest does not wear the disk."""
     ledger.close()

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tests.lab.bench import Bench
+from vipsync import actions as do
 from vipsync.disk.scan import ChangedPaths
 from vipsync.errors import KeyMissing
+from vipsync.record.outcomes import record
 from vipsync.rows import State
 from vipsync.run import loop, reconciler
 from vipsync.run.account import Connect
@@ -132,6 +134,27 @@ def test_a_fault_in_one_folder_leaves_the_others_at_work(
     bench.run(300)
     assert faulty.trouble() is None
     assert len(faulty.outputs()) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_what_ends_beside_a_fault_is_under_way_no_longer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Outcomes are recorded in one transaction: of one with a fault none is, and each is looked for again."""
+    study = bench.study(**{name: name for name in "abc"})
+    count, really = iter(range(1000)), record
+
+    def fails(*given: Any) -> Any:
+        if isinstance(given[0], do.SendFile) and next(count) == number:
+            raise ZeroDivisionError
+        return really(*given)
+
+    monkeypatch.setattr(reconciler, "record", fails)
+    bench.run(600)
+    assert next(count) > number
+    assert study.trouble() is None
+    assert len(study.outputs()) == 3
+    assert sum(bench.jobs()) == 3
 
 
 def failing_for(session: str, really: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.lab import scans
+from tests.lab.archives import tar, tgz
 from tests.lab.bench import Bench, Embedded, Study
 from tests.lab.pipelines import written
 from tests.lab.scripts import Scripts
@@ -58,8 +59,8 @@ FIELDS: dict[str, bytes] = {
     "jMRUI": scans.mrui_text(**PERSON),
     "sidecar": scans.sidecar(**PERSON),
     "zip": scans.zipped({"a/1.rda": scans.rda(**PERSON)}),
-    "tgz": scans.tarred({"a/1.rda": scans.rda(**PERSON)}, "w:gz"),
-    "tar in a zip": scans.zipped({"a.tar": scans.tarred({"1.rda": scans.rda(**PERSON)})}),
+    "tgz": tgz({"a/1.rda": scans.rda(**PERSON)}),
+    "tar in a zip": scans.zipped({"a.tar": tar({"1.rda": scans.rda(**PERSON)})}),
     "gz": gzip.compress(scans.rda(**PERSON)),
 }
 """A file of each format, as nobody should send it."""

@@ -69,7 +69,7 @@ def drawn(status: Status, *batches: Batch, width: int = 100) -> str:
 def test_the_picture_shows_transfers_executions_and_notices() -> None:
     """Size and speed, jobs by state, what needs a person, and the age of the last equal state."""
     picture = drawn(STATUS, BATCH)
-    assert "agreed with VIP 12 s ago" in picture
+    assert "agreed with VIP 12\N{NO-BREAK SPACE}s\N{NO-BREAK SPACE}ago" in picture
     assert "1 of 2 files" in picture
     assert "500.0 kB of 2.0 MB, 250.0 kB/s" in picture
     assert "scan.dat" in picture

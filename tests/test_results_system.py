@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import io
 import random
-import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.lab.archives import tgz
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.test_archive import Member, link, packed
 from tests.test_hostile_system import Liar
@@ -19,22 +18,7 @@ from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase, ResultStatus
 
-
-def archive(members: Mapping[str, bytes]) -> bytes:
-    """Return a tgz."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w") as tar,
-    ):
-        for name, content in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-OUTSIDE = archive({"../up.txt": b"out"})
+OUTSIDE = tgz({"../up.txt": b"out"})
 
 
 def finished(bench: Bench, study: Study) -> bool:
@@ -160,7 +144,7 @@ def test_another_size_on_vip_later_comes_beside_what_is_here(bench: Bench) -> No
     study = bench.study(a="one")
     bench.rest()
     (on_vip,) = bench.home.glob("study/OUTPUTS/*/a.mrui.tgz")
-    on_vip.write_bytes(archive({"new.txt": b"new", "more.txt": b"more" * 99}))
+    on_vip.write_bytes(tgz({"new.txt": b"new", "more.txt": b"more" * 99}))
     bench.restart()
     bench.rest()
     assert sorted(study.outputs()) == [
@@ -235,7 +219,7 @@ def test_a_result_above_the_limit_blocks_the_end_until_it_is_let_go(
 ) -> None:
     """It is named with its size and the limit; `finish --without` lets it go, and the rest comes."""
     bench = make_bench(max_direct_transfer=1000)
-    big = archive({"big.bin": bytes(range(256)) * 4 + b"".join(bytes([n]) for n in range(99))})
+    big = tgz({"big.bin": bytes(range(256)) * 4 + b"".join(bytes([n]) for n in range(99))})
     bench.runner.work = lambda job: {"fit": big if "b" in str(job.invocation["signal"]) else b"ok"}
     study = bench.study(a="one", b="two")
     big = big + b"x" * 2000
@@ -253,7 +237,7 @@ def test_a_result_above_the_limit_blocks_the_end_until_it_is_let_go(
 
 @pytest.mark.parametrize(
     "content",
-    [archive({"a.txt": random.Random(1).randbytes(4000)})[:-30], bytes(33_280), OUTSIDE],
+    [tgz({"a.txt": random.Random(1).randbytes(4000)})[:-30], bytes(33_280), OUTSIDE],
     ids=["cut", "zeros", "outside"],
 )
 def test_a_broken_archive_is_kept_packed(bench: Bench, content: bytes) -> None:
@@ -309,20 +293,20 @@ def test_a_session_lives_behind_a_proxy_that_compresses(bench: Bench) -> None:
 
 def test_without_unzip_archives_stay_as_they_are(bench: Bench) -> None:
     """`unzip = false`: the archive is the result."""
-    bench.runner.work = lambda _job: {"fit": archive({"a.txt": b"text"})}
+    bench.runner.work = lambda _job: {"fit": tgz({"a.txt": b"text"})}
     study = bench.study(settings=SETTINGS + "\n[outputs]\nunzip = false\n", a="one")
     bench.rest()
-    assert study.outputs() == {"1/a.mrui.tgz": archive({"a.txt": b"text"})}
+    assert study.outputs() == {"1/a.mrui.tgz": tgz({"a.txt": b"text"})}
 
 
 def test_keep_archive_keeps_both(bench: Bench) -> None:
     """The archive lies below outputs/.archives at the same path."""
-    bench.runner.work = lambda _job: {"fit": archive({"a.txt": b"text"})}
+    bench.runner.work = lambda _job: {"fit": tgz({"a.txt": b"text"})}
     study = bench.study(settings=SETTINGS + "\n[outputs]\nkeep_archive = true\n", a="one")
     bench.rest()
     assert study.result("a.txt").read_bytes() == b"text"
     (kept,) = (study.root / "outputs" / ".archives").rglob("a.mrui.tgz")
-    assert kept.read_bytes() == archive({"a.txt": b"text"})
+    assert kept.read_bytes() == tgz({"a.txt": b"text"})
 
 
 def test_results_come_while_others_still_run(bench: Bench) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.findings import TABLE, archive, volume
+from tests.lab.archives import tgz
+from tests.lab.findings import TABLE, volume
 from tests.lab.scripts import Scripts
 from vipsync.local import Job
 from vipsync.results.crate import METADATA
@@ -20,7 +21,7 @@ SCRIPT = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">
 def spectra(job: Job) -> dict[str, bytes]:
     """Return a result with a picture that would act if it could, a table and a volume."""
     members = {"s.svg": SCRIPT, "fit.table": TABLE.encode(), "t1.nii.gz": volume((9, 9, 9))}
-    return {"fit": archive({**members, "<b>.png": b"no picture"})}
+    return {"fit": tgz({**members, "<b>.png": b"no picture"})}
 
 
 @pytest.fixture

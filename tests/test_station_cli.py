@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -103,6 +105,23 @@ def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> 
     assert "SMITH" not in said.out + table + (scanner / "STATION.txt").read_text()
 
 
+def test_a_station_that_never_ran_has_no_table(scanner: Path, call: Caller) -> None:
+    """What to ask stands there, and no heading without lines."""
+    said = call("status", scanner)
+    assert "It has not run yet." in said.out
+    assert "reason" not in said.out
+
+
+def test_what_a_station_asks_has_one_date(scanner: Path, call: Caller) -> None:
+    """A line for each thing that it asks, as every other line of a run."""
+    with (scanner / "station.toml").open("a") as file:
+        file.write('[lte]\nseries = "hold"\n')
+    said = call("run", "--once", scanner)
+    assert said.code == 1
+    (line,) = (line for line in (said.out + said.err).splitlines() if "Stopped" in line)
+    assert re.fullmatch(r"\S+ \S+  scanner: Stopped: .*", line)
+
+
 def test_what_a_person_says_needs_a_study_that_is_known(scanner: Path, call: Caller) -> None:
     """Another name is refused with the nearest; a handle of the table is taken."""
     assert call("run", "--once", scanner).code == 0
@@ -161,7 +180,9 @@ def test_a_folder_with_stations_alone_is_run_and_looked_at(scanner: Path, call: 
         ("exports = ['/e']\nstudy = '**/'", "says nothing of where a study begins"),
         ("exports = ['/e']\nsince = 'tomorrow'", 'is "now", "all" or a date'),
         ("exports = ['/e']\ntake = 'link'", "is no choice"),
-        ("exports = ['/e']\nquiett = 1", "unknown"),
+        ("exports = ['/e']\ntak = 'copy'", 'Did you mean "take"?'),
+        ("exports = ['/e']\nquiet = '90s'", "station.quiet: stands in [complete]"),
+        ("exports = ['/e']\n[late]\nserie = 'hold'", 'Did you mean "series"?'),
         ("exports = ['/e']\n[complete]\nquiet = '30s'", "must be 60s at least"),
         ("exports = ['/e']\n[complte]\nquiet = '90s'", 'Did you mean "complete"?'),
         ("exports = ['/e']\nprepare = ['deface', '{study}']", "needs {inputs}"),
@@ -176,6 +197,51 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, lines: str, words: 
     with pytest.raises(SettingsError) as refused:
         load(tmp_path)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("open_one", ["station.toml", "."])
+@pytest.mark.parametrize(
+    ("mode", "owner", "who"),
+    [
+        (0o775, 0, "the group "),
+        (0o757, 0, "everybody"),
+        (0o755, 65534, ", whose it is,"),
+        (0o755, 0, ""),
+    ],
+    ids=["group", "everybody", "another account", "nobody"],
+)
+@pytest.mark.skipif(os.name != "posix", reason="rights are lists there")
+def test_a_command_that_others_could_write_is_refused(
+    tmp_path: Path, open_one: str, mode: int, owner: int, who: str
+) -> None:
+    """It would be run with the rights of this account; without a command the folder may be shared."""
+    if owner and os.geteuid():
+        pytest.skip("only root can give a file away")
+    lines = "[station]\nexports = ['/e']\n"
+    source = tmp_path / "station.toml"
+    for prepare in ("", "prepare = ['deface', '{study}', '{inputs}']\n"):
+        source.write_text(lines + prepare)
+        (tmp_path / open_one).chmod(mode)
+        if owner:
+            os.chown(tmp_path / open_one, owner, -1)
+        if prepare and who:
+            with pytest.raises(SettingsError, match=f"line 3: station.prepare: .*{who}.*can write"):
+                load(tmp_path)
+        else:
+            assert load(tmp_path).exports == ("/e",)
+
+
+def test_files_for_each_session_need_a_copy(tmp_path: Path) -> None:
+    """A session that looks into the export has no place for them; an empty folder asks for nothing."""
+    (tmp_path / "station.toml").write_text("[station]\nexports = ['/e']\n")
+    shared = tmp_path / "template" / "inputs"
+    shared.mkdir(parents=True)
+    assert load(tmp_path).take == "point"
+    (shared / "basis.set").touch()
+    with pytest.raises(
+        SettingsError, match='template/inputs would be missing there: write take = "copy"'
+    ):
+        load(tmp_path)
 
 
 def test_two_stations_on_one_export_are_refused_unless_they_part_it(

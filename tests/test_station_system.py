@@ -392,20 +392,20 @@ def test_another_disk_in_the_place_of_the_export_halts(bench: Bench) -> None:
         unmount(made.export)
 
 
-def test_an_export_is_only_read(bench: Bench) -> None:
+@pytest.mark.parametrize("take", ['"point"', '"copy"'])
+def test_an_export_is_only_read(bench: Bench, take: str) -> None:
     """No file of it is changed, made, linked or moved, in either way to take a study."""
-    for take in ('"point"', '"copy"'):
-        made = station(bench, take=take, name=f"scanner-{take[1]}")
-        made.write("SMITH", SVS)
-        before = {p: os.lstat(p) for p in [made.export, *made.export.rglob("*")]}
-        bench.rest()
-        after = {p: os.lstat(p) for p in [made.export, *made.export.rglob("*")]}
-        assert made.started()[-1] == "S0001"
-        assert {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_nlink) for p, s in before.items()} == {
-            p: (s.st_mtime_ns, s.st_ctime_ns, s.st_nlink) for p, s in after.items()
-        }
-        bench.stop()
-        bench.studies.clear()
+    made = station(bench, take=take)
+    made.write("SMITH", SVS)
+
+    def there() -> dict[Path, tuple[int, int, int]]:
+        infos = {path: os.lstat(path) for path in [made.export, *made.export.rglob("*")]}
+        return {p: (i.st_mtime_ns, i.st_ctime_ns, i.st_nlink) for p, i in infos.items()}
+
+    before = there()
+    bench.rest()
+    assert made.started() == ["S0001"]
+    assert there() == before
 
 
 def test_a_lost_table_halts(bench: Bench, tmp_path: Path) -> None:
@@ -498,6 +498,20 @@ def test_a_sites_own_tool_prepares_what_is_sent(bench: Bench) -> None:
     assert made.started() == ["S0001"] or made.started() == ["S0002"]
     assert sorted(made.states().values()) == ["done", "held"]
     assert "prepare ended with 1" in made.reasons()
+
+
+@pytest.mark.parametrize("study", ['"{exam}/"', '"{file}.rda"'], ids=["folders", "lone files"])
+def test_a_tool_that_changes_what_it_reads_changes_no_export(bench: Bench, study: str) -> None:
+    """It has a copy: some tools write in place, others beside what they read."""
+    script = "cp -r $0 $1/made; find $0 -type f -exec sh -c 'echo more >> {}' ';'; touch $0.txt"
+    command = f'["sh", "-c", """{script}""", "{{study}}", "{{inputs}}"]'
+    made = station(bench, prepare=command, study=study)
+    made.write("SMITH" if study.endswith('/"') else ".", {"1.rda": "one"})
+    bench.rest()
+    assert made.started() == ["S0001"]
+    (only,) = (path for path in made.export.rglob("*") if path.is_file())
+    assert only.read_text() == "one"
+    assert not list((made.root / "sessions" / "S0001").glob(".study*"))
 
 
 # names

@@ -91,7 +91,7 @@ def vip_relpath(rel: str) -> str:
         raise NameRefused(
             f"{rel!r}: names as '_v2' are kept for later contents of a file.", "Rename the folder."
         )
-    return safe
+    return rel if safe == rel else safe  # one text in memory, not two
 
 
 def inside(folder: RelPath) -> str:

@@ -395,20 +395,26 @@ class SentIndex(Struct):
     Made when it is first asked for: a session at rest, one of hundreds, never does.
     """
 
-    by_path: dict[RelPath, dict[VipPath, None]] = {}
+    by_path: dict[RelPath, tuple[VipPath, ...]] = {}
     by_folder: dict[str, dict[VipPath, None]] = {}
 
     def put(self, row: Sent, before: Sent | None) -> None:
         """Take a row in, in place of the one before at the same place."""
         if before is not None and before.path != row.path:
-            del self.by_path[before.path][row.vip]
-        self.by_path.setdefault(row.path, {})[row.vip] = None
+            self._forget(before)
+        places = self.by_path.get(row.path, ())
+        if row.vip not in places:
+            self.by_path[row.path] = (*places, row.vip)
         self.by_folder.setdefault(_folder(row.vip), {})[row.vip] = None
 
     def drop(self, row: Sent) -> None:
         """Forget a row."""
-        del self.by_path[row.path][row.vip]
+        self._forget(row)
         del self.by_folder[_folder(row.vip)][row.vip]
+
+    def _forget(self, row: Sent) -> None:
+        """Take a place out of those of its path: few, one for each content that the file ever had."""
+        self.by_path[row.path] = tuple(vip for vip in self.by_path[row.path] if vip != row.vip)
 
 
 def _folder(vip: VipPath) -> str:

@@ -1,7 +1,8 @@
-"""What is measured in a process of its own: `python -m tests.bench.alone fetch|cycle|plan ...`."""
+"""What is measured in a process of its own: `python -m tests.bench.alone fetch|cycle|plan|station ...`."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.act.perform import Tools, act
 from vipsync.cases.finding import find_cases
+from vipsync.cli import GARBAGE
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import KeyMissing
 from vipsync.folder.folder import SessionFolder
@@ -26,6 +28,7 @@ from vipsync.model import (
     RemoteEntry,
     Settings,
     VipPath,
+    replace,
 )
 from vipsync.names import parent
 from vipsync.observe.in_force import QUIET
@@ -35,6 +38,11 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Found, State
 from vipsync.run.loop import Loop
+from vipsync.run.timing import Timing
+from vipsync.station.backroom import Backroom
+from vipsync.station.keeper import Keeper
+from vipsync.station.model import Contents, Row, Stage, Study
+from vipsync.station.steps import StudyState
 from vipsync.status.publish import Publisher
 
 
@@ -171,7 +179,51 @@ def plan(count: str) -> None:
     print(json.dumps({work: round(took, 2) for work, took in session.seconds.items()}))
 
 
-WORKS: dict[str, Callable[..., None]] = {"fetch": fetch, "cycle": cycle, "plan": plan}
+def station(place: str) -> None:
+    """Print the seconds of a walk, of a whole look and of a turn without one, and the most memory."""
+    root, keeper = Path(place) / "export", known_station(Path(place) / "station")
+    limits, looks, rests = list[float](), list[float](), list[float]()
+    for _ in range(3):
+        began = time.perf_counter()
+        walk(root)
+        limits.append(time.perf_counter() - began)
+        keeper._scan_at = keeper._rested = 0.0
+        for taken in (looks, rests):
+            began = time.perf_counter()
+            keeper.turn({}, {}, healthy=True)
+            taken.append(time.perf_counter() - began)
+        assert keeper.trouble is None, keeper.trouble
+        assert keeper.status
+        assert {report.state for report in keeper.status.studies} == {StudyState.DONE}
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps([sorted(limits)[1], sorted(looks)[1], most, sorted(rests)[1]]))
+
+
+def known_station(root: Path) -> Keeper:
+    """Return a station each of whose studies has run: what was found in them is made up, not read."""
+    keeper = Keeper(root, Timing(), Backroom(lambda: None))
+    keeper.turn({}, {}, healthy=True)
+    rows: list[Row] = []
+    for number, found in enumerate(keeper.ledger.state.places.values()):
+        files = int(keeper._survey.seen[found.id].files) if keeper._survey else 0
+        hashes = "".join(f"{number:08x}{at:08x}" for at in range(files))
+        words = tuple(f"{at % 2}/{at:06}.dat" for at in range(files))
+        read = Contents((found.id,), "", hashes, words)
+        rows.append(replace(found, before=None, read=found.print, contents=read))
+        done = Study(found.id, f"S{number:04}", number, number, "", found.found_at, Stage.ENDED)
+        rows.append(replace(done, home=found.id, content=hashes, asked=1, ran=1))
+    keeper.ledger.commit(rows)
+    keeper.close()
+    return Keeper(root, Timing(), Backroom(lambda: None))
+
+
+WORKS: dict[str, Callable[..., None]] = {
+    "fetch": fetch,
+    "cycle": cycle,
+    "plan": plan,
+    "station": station,
+}
 
 if __name__ == "__main__":
+    gc.set_threshold(GARBAGE)  # as the command does
     WORKS[sys.argv[1]](*sys.argv[2:])

@@ -10,17 +10,17 @@ import venv
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.bench.measured import Measure, account, command
+from tests.bench.measured import Measure, command
 from tests.bench.server import KEY, Server
 
 VIP_CLIENT = "vip-client==0.1.10"
 STREAMS = 8
 
 
-def vipsync_once(study: Path, *options: str) -> Measure:
+def vipsync_once(study: Path, server: Server, *options: str) -> Measure:
     """Run a session folder until it is at rest."""
     words = [sys.executable, "-m", "vipsync", *options, "run", "--once", str(study)]
-    return command(words, None, **account(study))
+    return command(words, environ=server.environ)
 
 
 def study(folder: Path, server: Server, settings: str = "", session: str = "") -> Path:

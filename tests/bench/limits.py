@@ -31,21 +31,21 @@ def _sending(root: Path) -> Row:
         for name in NAMES:
             study = who.study(here / "many" / name, server, session=name)
             many_files(study / "inputs", 25, 4_000_000)
-        return _paced(here, "upload", lambda: _bytes([server.home], ".bin"))
+        return _paced(here, server, "upload", lambda: _bytes([server.home], ".bin"))
 
 
 def _fetching(root: Path) -> Row:
     with place(root, "fetch", Conditions()) as (server, here):
         for name in NAMES:
             _with_results(here / "many" / name, server, 500)
-        return _paced(here, "download", lambda: _bytes([here / "many"], ".bin", ".part"))
+        return _paced(here, server, "download", lambda: _bytes([here / "many"], ".bin", ".part"))
 
 
-def _paced(here: Path, direction: str, moved: Callable[[], int]) -> Row:
+def _paced(here: Path, server: Server, direction: str, moved: Callable[[], int]) -> Row:
     """Measure how much moves in a time, once it has begun."""
     row = Row(f"{direction} of two folders at {RATE / 1e6:g} MB/s, {SPAN:.0f} s", "± 5 %")
     config = _config(here, f'{direction} = "{RATE / 1e6:g} MB/s"')
-    with keeping(here / "many", "--config", str(config)) as process:
+    with keeping(here / "many", server, "--config", str(config)) as process:
         _wait(moved)
         time.sleep(BEGINNING)
         began, before = time.monotonic(), moved()
@@ -67,7 +67,7 @@ def hours(root: Path) -> Row:
         begin = (time.localtime().tm_hour + 3) % 24
         config = _config(here, f'hours = "{begin:02}:00-{begin:02}:59"')
         before = server.arrivals().keys()
-        row.add("vipsync", who.vipsync_once(here / "many", "--config", str(config)))
+        row.add("vipsync", who.vipsync_once(here / "many", server, "--config", str(config)))
         sent = [path for path in server.arrivals().keys() - before if path.endswith(".bin")]
         came = list(here.glob("many/one/outputs/*/*.bin"))
     row.note = f"{len(sent)} files sent, {len(came)} results came"
@@ -85,7 +85,7 @@ def full_disk(root: Path) -> Row:
             with filler.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, int(usage.free - 0.03 * usage.size))
             config = _config(here, 'free = "5%"')
-            with keeping(disk, "--config", str(config)):
+            with keeping(disk, server, "--config", str(config)):
                 _wait(lambda: "stay free" in _status(disk / "one"))
                 time.sleep(BEGINNING)
                 waiting = _bytes([disk], ".bin")
@@ -107,7 +107,7 @@ def _with_results(root: Path, server: Server, count: int) -> None:
     )
     study = who.study(root, server, settings + NOTHING_YET, root.name)
     (study / "inputs" / "basis.zip").write_bytes(b"basis")
-    who.vipsync_once(study)
+    who.vipsync_once(study, server)
     who.study(root, server, settings, root.name)
 
 

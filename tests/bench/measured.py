@@ -8,31 +8,33 @@ import statistics
 import subprocess
 import sys
 import time
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.server import KEY
+from tests.bench.server import Server
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Seconds, and peak memory in bytes, of one run."""
+    """Seconds, peak memory in bytes, and seconds of processor time, of one run."""
 
     seconds: float
     memory: int = 0
+    cpu: float = 0.0
 
 
-def command(words: Sequence[str], cwd: Path | None = None, **environ: str) -> Measure:
+def command(
+    words: Sequence[str], cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Measure:
     """Run a command to its end; raise where it fails. Python may keep what it compiles, as pip does."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     process = subprocess.Popen(
         words,
         cwd=cwd,
-        env={**kept, **environ},
+        env={**kept, **(environ or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -45,7 +47,7 @@ def command(words: Sequence[str], cwd: Path | None = None, **environ: str) -> Me
         raise RuntimeError(
             f"{' '.join(words)[:300]} ended with {process.returncode}: {said[-500:]!r}"
         )
-    return Measure(seconds, _bytes(usage))
+    return Measure(seconds, _bytes(usage), usage.ru_utime + usage.ru_stime)
 
 
 def alone(*words: object) -> Sequence[str]:
@@ -55,14 +57,19 @@ def alone(*words: object) -> Sequence[str]:
 
 def call(work: Callable[[], object]) -> Measure:
     """Measure a call in this process; its memory is not known apart."""
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     work()
-    return Measure(time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Measure(seconds, cpu=time.process_time() - worked)
 
 
 def median(measures: Sequence[Measure]) -> Measure:
-    """Return the median of the seconds, and the most memory."""
-    return Measure(statistics.median(m.seconds for m in measures), max(m.memory for m in measures))
+    """Return the median of the seconds, wall and processor, and the most memory."""
+    return Measure(
+        statistics.median(m.seconds for m in measures),
+        max(m.memory for m in measures),
+        statistics.median(m.cpu for m in measures),
+    )
 
 
 def _bytes(usage: resource.struct_rusage) -> int:
@@ -92,21 +99,12 @@ class Living:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def account(folder: Path) -> dict[str, str]:
-    """Return the key, and the portal that it is meant for: the one of the session folders below."""
-    settings = min(folder.rglob("settings.toml"))
-    return {
-        "VIP_API_KEY": KEY,
-        "VIP_PORTAL_URL": tomllib.loads(settings.read_text()).get("portal", ""),
-    }
-
-
 @contextmanager
-def keeping(folder: Path, *options: str) -> Iterator[Living]:
+def keeping(folder: Path, server: Server, *options: str) -> Iterator[Living]:
     """Keep a session folder, or those inside a directory, in step."""
     process = subprocess.Popen(
         [sys.executable, "-m", "vipsync", *options, "run", str(folder)],
-        env={**os.environ, **account(folder)},
+        env={**os.environ, **server.environ},
         stdout=subprocess.DEVNULL,
     )
     try:

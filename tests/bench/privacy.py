@@ -14,7 +14,6 @@ from typing import Any
 
 from tests.bench.measured import ROOT, command
 from tests.bench.rows import ROUNDS, Row
-from tests.lab import scans
 from vipsync.privacy.inspecting import inspect
 
 PERSON: dict[str, Any] = {
@@ -42,6 +41,8 @@ def headers(root: Path, count: int) -> Row:
 
 
 def _image(number: int) -> bytes:
+    from tests.lab import scans  # numpy would count in the memory of what is started from here
+
     inner = scans.dataset(
         ReferencedImageSequence=[
             scans.dataset(ReferencedSOPClassUID="1.2.3", ReferencedSOPInstanceUID=f"1.2.{n}")
@@ -60,6 +61,8 @@ def _image(number: int) -> bytes:
 
 def searching(root: Path, size: int = 2**30) -> Row:
     """Row: raw data, of which each byte is searched for three values in each spelling."""
+    from tests.lab import scans
+
     row, folder = Row(f"search {size >> 20:,} MiB for a person", "≥ 150 MB/s"), root / "raw"
     folder.mkdir()
     with (folder / "meas.dat").open("wb") as file:

@@ -57,6 +57,15 @@ class Handler(BaseHTTPRequestHandler):
     app: WSGIApplication
     counts: Counter[str]
     arrived: dict[str, float]
+    raw_requestline: bytes
+    began: float = 0.0
+    ended: float = 0.0
+
+    def handle_one_request(self) -> None:
+        """Note when the last answer was given."""
+        super().handle_one_request()
+        if self.raw_requestline:
+            Handler.ended = time.monotonic()
 
     def do_PUT(self) -> None:
         """Store a file, or ask the embedded VIP."""
@@ -116,6 +125,7 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_DELETE = _ask  # noqa: N815
 
     def _count(self) -> None:
+        Handler.began = Handler.began or time.monotonic()
         time.sleep(self.conditions.latency)
         self.counts[f"{self.command} {self._path.split('/')[2]}"] += 1
 
@@ -157,6 +167,9 @@ def serve(root: Path, conditions: Conditions) -> None:
         if line.strip() == "count":
             print(json.dumps(Handler.counts), flush=True)
             Handler.counts = Counter()
+        elif line.strip() == "span":
+            print(json.dumps(Handler.ended - Handler.began), flush=True)
+            Handler.began = 0.0
         elif line.strip() == "arrivals":
             print(json.dumps(dict(Handler.arrived)), flush=True)
 
@@ -168,6 +181,11 @@ class Server:
         self._process, self.url, self.root = process, url, root
 
     @property
+    def environ(self) -> dict[str, str]:
+        """What lets the key go to this portal."""
+        return {"VIP_API_KEY": KEY, "VIP_PORTAL_URL": self.url}
+
+    @property
     def home(self) -> Path:
         """/vip/Home on the server's disk."""
         return self.root / HOME
@@ -175,6 +193,11 @@ class Server:
     def count(self) -> Counter[str]:
         """Return the requests since the last count, by method and kind."""
         return Counter(self._ask("count"))
+
+    def span(self) -> float:
+        """Return the seconds from the first request since the last span to the last answer."""
+        found: float = self._ask("span")
+        return found
 
     def arrivals(self) -> dict[str, float]:
         """Return when the last upload of each path came (monotonic s, the same in all processes)."""

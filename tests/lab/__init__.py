@@ -4,6 +4,7 @@ builders      rows, sessions, memories and moments, each with defaults
 pipelines     descriptors of pipelines
 fake_vip      a small VIP for the planner alone, which bears witness of what was done
 simulation    one folder, its process and that VIP on one clock; holds the promises at each step
+archives      tar files, packed or not
 bench         the embedded VIP, session folders and the loop over them, in process on one clock
 scans         small files as scanners write them, with fields that a test fills
 stations      a station on the bench, its export, and files as scanners write them

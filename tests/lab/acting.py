@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +69,3 @@ class Acting(Embedded):
     def left(self) -> list[str]:
         """Return what lies among the unfinished transfers."""
         return sorted(p.name for p in self.tools.folder.transfers.iterdir())
-
-
-def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
-    """Return an archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, content in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import io
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.lab.archives import tgz
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.pipelines import Raw, written
 from vipsync.local import Job
@@ -38,20 +37,6 @@ TABLE = """\
  $$MISC 1 lines in following misc. output table
   FWHM = 0.052 ppm    S/N = 22
 """
-
-
-def archive(members: Mapping[str, bytes]) -> bytes:
-    """Return a tgz."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w") as tar,
-    ):
-        for name, content in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def pdf(text: str) -> bytes:
@@ -101,7 +86,7 @@ def work(job: Job) -> Mapping[str, bytes | Path] | int:
         return 50
     name = str(job.invocation["signal"])
     return {
-        "archive": archive(spectrum(signal.read_bytes(), name)),
+        "archive": tgz(spectrum(signal.read_bytes(), name)),
         "report": pdf(name),
         "table": TABLE.encode(),
         **({"volume": volume()} if "volume" in job.pipeline.outputs else {}),

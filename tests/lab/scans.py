@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -271,17 +270,6 @@ def zipped(members: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     with zipfile.ZipFile(out, "w", how) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    return out.getvalue()
-
-
-def tarred(members: dict[str, bytes], mode: str = "w") -> bytes:
-    """Return a tar, as `mode` says: "w:gz"."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
 

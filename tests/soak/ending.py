@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
 from collections import Counter
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
+from tests.lab.archives import tgz
 from tests.soak.story import Edit, Fate, Folder, Signal, Story
 
 DONE, NOT_DONE = "done", "not done"
@@ -40,12 +38,7 @@ class End:
 @lru_cache(maxsize=1024)
 def archive(text: str) -> bytes:
     """Return the result of a signal: the same bytes whenever it is made."""
-    content, buffer = text.encode(), io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        entry = tarfile.TarInfo("fit.txt")
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-    return gzip.compress(buffer.getvalue(), mtime=0)
+    return tgz({"fit.txt": text.encode()})
 
 
 def right_end(story: Story) -> End:

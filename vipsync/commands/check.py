@@ -199,6 +199,9 @@ def _files(looked: Preview) -> Iterator[Finding]:
     if not known:
         yield Finding("files", f"{every} in inputs/.")
         return
+    if not every:
+        yield Finding("files", "There are none in inputs/ yet.", "Put files there.")
+        return
     none_used = bool(unused) and len(unused) == every
     yield Finding(
         "files",

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, cast
 
 from vipsync import actions as do
 from vipsync.alerts.folders import FolderAlerts
@@ -29,11 +29,12 @@ from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
 from vipsync.run.timing import Timing
-from vipsync.station.backroom import Backroom
-from vipsync.station.keeper import Keeper
 from vipsync.status.overview import overview, totals
 from vipsync.status.publish import Publisher, read_status
 from vipsync.status.status import Status
+
+if TYPE_CHECKING:
+    from vipsync.station.keeper import Keeper
 
 INTERRUPTED = 130
 """Exit code of what a signal has ended."""
@@ -80,7 +81,7 @@ class Run:
         self._logs = FolderLogs(reporter.name)
         self._alerts = alerts
         self._transfers = TransferFiles(reporter.batches)
-        self._version = version("vipsync") if self._supervision.is_there else ""
+        self._version = _version() if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
         self._recalls = False
         self._galleries: dict[Path, Gallery] = {}
@@ -132,14 +133,15 @@ class Run:
         )
 
     def _keepers(self) -> list[Keeper]:
-        return [k for k in self.loop.keepers.values() if isinstance(k, Keeper)]
+        return cast("list[Keeper]", list(self.loop.keepers.values()))
 
     def _told(self, keeper: object) -> None:
         """Say what a station asks of a person."""
-        if isinstance(keeper, Keeper) and keeper.status:
-            self._reporter.station(keeper.status)
+        station = cast("Keeper", keeper)
+        if station.status:
+            self._reporter.station(station.status)
             if self._alerts:
-                self._alerts.station(keeper)
+                self._alerts.station(station)
 
     def _at_rest(self) -> bool:
         if not self.loop.sessions and not self.loop.keepers:
@@ -243,4 +245,13 @@ class Run:
 def _keeper(
     root: Path, timing: Timing, news: Callable[[], None], stop: Callable[[], None]
 ) -> Keeper:
+    from vipsync.station.backroom import Backroom
+    from vipsync.station.keeper import Keeper
+
     return Keeper(root, timing, Backroom(news), stop=stop)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("vipsync")

@@ -98,12 +98,19 @@ class SavedSettings:
             self._reading = _Reading(there, self._clock() + pause)
         if not self._reading.taken and self._clock() >= self._reading.due:
             self._reading = replace(self._reading, taken=True)
+            before = self._inputs
             self._take(last_valid)
+            if self._inputs != before:  # rules lie there too, and are seen before they are read
+                self._reading = None
+                self.read(last_valid)
+
+    @property
+    def _inputs(self) -> Path | None:
+        return self.in_force.inputs if self.in_force else None
 
     def _ignore_files(self) -> list[Path]:
         """Return where ignore rules may lie: beside settings.toml, and in the inputs folder."""
-        inputs = self.in_force.inputs if self.in_force else None
-        inside = [inputs / name for name in IGNORE_FILES] if inputs else []
+        inside = [self._inputs / name for name in IGNORE_FILES] if self._inputs else []
         return [*_rule_files(self._folder.root), *inside]
 
     def _take(self, last_valid: str) -> None:

@@ -54,6 +54,7 @@ from vipsync.observe.in_force import (
 from vipsync.observe.stamps import Stamps
 from vipsync.plan.memory import Memory
 from vipsync.plan.snapshot import Snapshot
+from vipsync.privacy.policy import GATE_VERSION
 from vipsync.rows import State
 
 _K = TypeVar("_K")
@@ -367,8 +368,6 @@ class Observer:
 @lru_cache(maxsize=1)
 def gate_version() -> str:
     """Return what tells this version of the privacy gate, and what it can read, from others."""
-    from vipsync.privacy.inspecting import GATE_VERSION
-
     return f"{GATE_VERSION}{'+dicom' if find_spec('pydicom') else ''}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vipsync.model import replace
 from vipsync.plan.case_results import results_of
 from vipsync.plan.draft import Draft, Level
@@ -16,16 +18,23 @@ _SHOWN = 3
 
 def gone(snapshot: Snapshot) -> list[Result]:
     """Return the results that nothing brings back, but for those whose cases were run again since."""
-    executions = snapshot.state.executions
-    lost = [
-        r
-        for r in snapshot.state.results.values()
-        if r.status is ResultStatus.HERE
-        and r.local not in snapshot.outputs
-        and ((e := executions.get(r.execution_id)) is None or e.removed)
-        and (e is None or is_mirrored(r, e, snapshot))
-    ]
+    lost = [r for r, is_on_vip in _deleted(snapshot) if not is_on_vip]
     return [r for r in lost if not _was_made_again(r, snapshot)] if lost else []
+
+
+def to_come_again(snapshot: Snapshot) -> list[Result]:
+    """Return the results that were deleted here and that VIP still has: they are fetched again."""
+    return [r for r, is_on_vip in _deleted(snapshot) if is_on_vip]
+
+
+def _deleted(snapshot: Snapshot) -> Iterator[tuple[Result, bool]]:
+    """Yield the results that were here and are not, each with whether VIP may still have it."""
+    executions = snapshot.state.executions
+    for result in snapshot.state.results.values():
+        if result.status is ResultStatus.HERE and result.local not in snapshot.outputs:
+            execution = executions.get(result.execution_id)
+            if execution is None or is_mirrored(result, execution, snapshot):
+                yield result, execution is not None and not execution.removed
 
 
 def _was_made_again(result: Result, snapshot: Snapshot) -> bool:

@@ -29,9 +29,6 @@ from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.identifiers import REACH, Identifier, hits, identifiers
 from vipsync.privacy.reading import EVERYTHING, Places, Reading, TooMuch
 
-GATE_VERSION = 1
-"""Counts up when files that were inspected must be inspected anew."""
-
 See = Callable[[bytes], object]
 
 

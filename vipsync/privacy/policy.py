@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from typing import Self
 
+GATE_VERSION = 1
+"""Counts up when files that were inspected must be inspected anew; those who only ask read no formats."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrivacyPolicy:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
@@ -63,15 +64,35 @@ class Ledger:
         """Write rows, all or none, and let `state` follow."""
         if not changes:
             return
-        with disk_errors(self.path), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            for row in changes.drop:
-                table = _TABLES[type(row)]
-                self._db.execute(table.delete, (table.key(row),))
-            for kind, rows in groupby(changes.put, key=type):
-                table = _TABLES[kind]
-                self._db.executemany(table.put, map(table.values, rows))
+        with disk_errors(self.path), nullcontext() if self._db.in_transaction else self._db:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._write(changes)
         self.state.apply(changes)
+
+    def _write(self, changes: Changes) -> None:
+        for row in changes.drop:
+            table = _TABLES[type(row)]
+            self._db.execute(table.delete, (table.key(row),))
+        for kind, rows in groupby(changes.put, key=type):
+            table = _TABLES[kind]
+            self._db.executemany(table.put, map(table.values, rows))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of the commits inside: none is on disk before the end, nor if it fails.
+
+        `state` is ahead meanwhile, and worth nothing after a failure.
+        """
+        with disk_errors(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        with disk_errors(self.path):
+            self._db.commit()
 
     def close(self) -> None:
         """Release the file."""

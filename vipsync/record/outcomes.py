@@ -173,6 +173,7 @@ def _hashed(action: do.HashFile | do.Inspect, sha256: str, state: State) -> Iter
 
 
 def _sent(action: do.SendFile, sha256: str, wall: float) -> Iterable[Row]:
+    sha256 = action.sha256 if action.sha256 == sha256 else sha256  # one text in memory, not two
     yield Known(action.path, action.state, sha256)
     yield Sent(action.vip, action.path, action.state, SendStatus.ANSWERED, sha256, wall)
 

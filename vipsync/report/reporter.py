@@ -184,9 +184,9 @@ class Reporter:
             asked = {"": told.sentence}
         for study, words in asked.items():
             if before.get(study) != words:
-                self._print(self._dated(f"{name}: {study and f'{study}: '}{printable(words)}"))
+                self._print(f"{name}: {study and f'{study}: '}{printable(words)}")
         for study in before.keys() - asked.keys():
-            self._print(self._dated(f"{name}: no longer: {study or printable(before[study])}"))
+            self._print(f"{name}: no longer: {study or printable(before[study])}")
         self._asked[told.folder] = asked
 
     def watch(self, folder: Path, status: Status) -> None:

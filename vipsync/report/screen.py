@@ -64,8 +64,13 @@ def _headline(status: Status, batches: list[Batch], wall: float) -> Text:
     line.append(f"{printable(status.session)}  ", style="bold")
     line.append(paragraph(status.sentence, "    "), style="default")
     if (confirmed := in_step(status)) is not None:
-        line.append(f"  agreed with VIP {duration(wall - confirmed)} ago", style="dim")
+        line.append(f"  agreed with VIP {_ago(wall - confirmed)}", style="dim")
     return line
+
+
+def _ago(seconds: float) -> str:
+    """Say how long ago something was, in words that stay on one line."""
+    return "now" if seconds < 1 else f"{duration(seconds)} ago".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _colour(status: Status, moving: bool) -> str:
@@ -274,7 +279,7 @@ def _parameter(found: Parameter) -> tuple[Text, ...]:
         + (" list" if found.type is ParameterType.LIST else "")
         + bounds(found)
     )
-    words = [printable(" ".join(without_html(found.description).split())).rstrip(".")]
+    words = [" ".join(without_html(found.description).split())]
     if found.default is not None:
         words.append(f"Default: {found.default}")
     if found.choices:
@@ -283,5 +288,5 @@ def _parameter(found: Parameter) -> tuple[Text, ...]:
         Text(printable(found.name), style="bold"),
         Text(printable(kind)),
         Text(need),
-        Text(printable(" ".join(words))),
+        Text(". ".join(printable(word.rstrip(".")) for word in words if word)),
     )

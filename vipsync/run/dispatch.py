@@ -278,11 +278,10 @@ class Dispatch:
                 errand.account.window.note(errand.round, strained=strain)
             yield errand.work, outcome
 
-    def drain(self, settle: Callable[[Work, do.Outcome], None]) -> None:
+    def drain(self, settle: Callable[[Iterable[tuple[Work, do.Outcome]]], None]) -> None:
         """Give what is under way a moment to end, so that its outcome is known."""
         deadline = time.monotonic() + STOP_GRACE
         while self._under_way and time.monotonic() < deadline:
             self.news.wait(0.05)
             self.news.clear()
-            for work, outcome in self.take():
-                settle(work, outcome)
+            settle(self.take())

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -175,7 +175,7 @@ class Loop:
         finally:
             if for_good:
                 self._stopping.set()
-            self._dispatch.drain(self._settle)
+            self._dispatch.drain(self._settle_all)
             if for_good:
                 self.close()
 
@@ -220,8 +220,7 @@ class Loop:
         """Take outcomes in, look where something is due, hand out work."""
         self._notice_sleep()
         self._find_sessions()
-        for work, outcome in self._dispatch.take():
-            self._settle(work, outcome)
+        self._settle_all(self._dispatch.take())
         now = self.timing.clock()
         if all(now < self._due.get(root, now) for root in self.sessions):
             self._hand_out()  # events ask for no haste: transfers need not wait for the look
@@ -392,13 +391,22 @@ class Loop:
         self._due[session.folder.root] = self.timing.clock() + TROUBLE_PAUSE
         self._let_go.append(session)
 
-    def _settle(self, work: Work, outcome: do.Outcome) -> None:
-        session, root = work.session, work.session.folder.root
-        shared = session.memory.account
+    def _settle_all(self, ended: Iterable[tuple[Work, do.Outcome]]) -> None:
+        """Record what has ended, what belongs to one session at once: each flush of the disk takes long."""
+        by_session: defaultdict[Reconciler, list[tuple[do.Action, do.Outcome]]] = defaultdict(list)
+        for work, outcome in ended:
+            by_session[work.session].append((work.action, outcome))
+        for session, outcomes in by_session.items():
+            self._settle(session, outcomes)
+
+    def _settle(
+        self, session: Reconciler, outcomes: Sequence[tuple[do.Action, do.Outcome]]
+    ) -> None:
+        root, shared = session.folder.root, session.memory.account
         before = shared.version
         with self._alone(session):
-            session.settle(work.action, outcome)
-        plain = isinstance(work.action, NUMEROUS) and not isinstance(outcome, do.Failed)
+            session.settle_all(outcomes)
+        plain = all(isinstance(a, NUMEROUS) and not isinstance(o, do.Failed) for a, o in outcomes)
         if session.is_open and not (plain and session.queue):
             self._due[root] = 0.0
         if shared.version != before:  # what was learned of the account concerns all its folders

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -334,6 +334,22 @@ class Reconciler:
         self.queue = deque(a for a in self.queue if isinstance(a, do.INLINE))
         self._left = Counter(map(type, self.queue))
         self.next_work()
+
+    def settle_all(self, outcomes: Sequence[tuple[do.Action, do.Outcome]]) -> None:
+        """Record what came of several actions in one transaction, or of none where one meets a fault.
+
+        A decision is not among them: files are deleted by what it has written down.
+        """
+        try:
+            with self.ledger.together() if self.is_open else nullcontext():
+                for action, outcome in outcomes:
+                    self.settle(action, outcome)
+        except BaseException:
+            keys = {do.key(action) for action, _ in outcomes}
+            self.memory.under_way -= keys
+            for key in keys:
+                self._allowance.ended((self, key))
+            raise
 
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -159,10 +158,12 @@ def _own_folder() -> Path:
 
 def keep_api_key(key: Secret, portal: str, config_dir: Path | None = None) -> Path:
     """Keep a key for this portal in a file that only its owner can read; return the file."""
+    from tempfile import mkstemp
+
     checked = _one_key(key, "What was given")
     path = kept_path(portal, config_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".api_key-", dir=path.parent)  # 0600 from the start
+    descriptor, name = mkstemp(prefix=".api_key-", dir=path.parent)  # 0600 from the start
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(checked.reveal() + "\n")

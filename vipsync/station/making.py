@@ -37,6 +37,8 @@ _HEAD = (
 )
 _PREPARE_SECONDS = 6 * 3600
 _AT_ONCE = 2**30
+_STUDY = ".study.part"
+"""The copy that a site's own tool is given: it still says whose it is, and goes whatever happens."""
 
 
 def session_settings(
@@ -97,7 +99,8 @@ def fill(
     session = folder.session(study.name)
     fresh, inputs = session.root / ".inputs.part", session.root / "inputs"
     old = session.root / ".inputs.old"
-    for left in (fresh, old):
+    parts = (fresh, old, session.root / _STUDY)
+    for left in parts:
         shutil.rmtree(left, ignore_errors=True)
     make_folder(fresh)
     try:
@@ -121,7 +124,7 @@ def fill(
     except OSError as error:
         raise disk_error(fresh, error) from error
     finally:
-        for left in (fresh, old):
+        for left in parts:
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -169,17 +172,16 @@ def _prepare(
     session: SessionFolder,
     stop: Callable[[], None],
 ) -> None:
-    """Run the site's own tool with a study of its own and an empty folder; its words go to its log.
+    """Run the site's own tool with a copy of a study and an empty folder; its words go to its log.
 
-    A study that is spread over a dump is brought together for it first.
+    Some tools write into, or beside, what they read: none is told where the export is.
     """
     make_folder(into)
     make_folder(session.hidden)
-    gathered = session.root / ".study.part"
-    study = whole
-    if (len(files) != 1 and not whole.is_dir()) or not _is_all_of(whole, files):
-        _copy(files, gathered, stop)
-        study = gathered
+    gathered = session.root / _STUDY
+    copied = gathered / "study"
+    _copy(files, copied, stop)
+    study = copied if whole.is_dir() else copied / files[0][0]
     words = [w.replace("{study}", str(study)).replace("{inputs}", str(into)) for w in command]
     try:
         with (session.hidden / "prepare.log").open("wb") as log:
@@ -199,10 +201,6 @@ def _prepare(
         )
     if not any(path.is_file() for path in into.rglob("*")):
         raise FolderError("[station] prepare made no file.")
-
-
-def _is_all_of(whole: Path, files: Sequence[tuple[str, Path]]) -> bool:
-    return all(path.is_relative_to(whole) and path == whole / name for name, path in files)
 
 
 def _flush(folder: Path) -> None:

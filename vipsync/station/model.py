@@ -120,7 +120,13 @@ def split(hashes: str) -> set[str]:
 
 def together(hashes: Iterable[str]) -> str:
     """Return the contents of several texts of hashes as one."""
-    return "".join(sorted(set().union(*map(split, hashes))))
+    texts = set(hashes)
+    return texts.pop() if len(texts) == 1 else "".join(sorted(set().union(*map(split, texts))))
+
+
+def beyond(hashes: str, known: str) -> set[str]:
+    """Return the single contents of a text that another one lacks: quick where both are the same."""
+    return set() if hashes == known else split(hashes) - split(known)
 
 
 class SessionSeen(Struct, frozen=True):

@@ -19,7 +19,7 @@ from vipsync.station.model import (
     Stage,
     Study,
     View,
-    split,
+    beyond,
     together,
 )
 from vipsync.station.places import Places, Standing
@@ -119,6 +119,7 @@ class _Draft:
         self.due: list[float] = []
         self.look: set[str] = set()
         self.waits = False
+        self.ahead = 0  # studies that start before the one that is looked at
 
     def plan(self) -> StationPlan:
         """Go through all places, then through all studies with a session, the oldest first."""
@@ -128,8 +129,11 @@ class _Draft:
         for place in self.places.ordered:
             if place.study not in self.view.state.studies:
                 self._place(place)
-        for study in sorted(self.view.state.studies.values(), key=_turn):
+        studies = sorted(self.view.state.studies.values(), key=_turn)
+        self.ahead = max(0, sum(map(self._waits_for_vip, studies)) - WAITING_FOR_VIP + 1)
+        for study in studies:
             self._study(study)
+            self.ahead += self._can_start(study)
         if self.rows:
             return StationPlan(rows=tuple(self.rows), at_rest=False)
         return StationPlan(
@@ -289,31 +293,26 @@ class _Draft:
     def _queue(self, study: Study, content: str, *, moving: bool, there: bool) -> None:
         """Ask for the launch where nobody else waits to start; a study of which more came waits again."""
         copies = self.settings.copies
-        ahead = self._ahead(study)
         if not there and not copies:
             self._report(study, StudyState.HELD, "it is no longer in the export", asks=True)
         elif moving:
             self._report(study, StudyState.ARRIVING, "more data come")
-        elif copies and not split(content) <= split(study.filled):
+        elif copies and beyond(content, study.filled):
             self.rows.append(replace(study, stage=Stage.MADE))
-        elif ahead:
-            self._report(study, StudyState.QUEUED, f"{ahead} before it")
+        elif self.ahead:
+            self._report(study, StudyState.QUEUED, f"{self.ahead} before it")
             self.waits = True
         else:
             taken = study.filled if copies else content
             asked = replace(study, stage=Stage.ASKED, asked=study.asked + 1, content=taken)
             self.rows.append(replace(asked, asked_at=self.view.wall, word=""))
 
-    def _ahead(self, study: Study) -> int:
-        """Return how many studies start before this one."""
-        others = [s for s in self.view.state.studies.values() if s.key != study.key]
-        waiting = sum(map(self._waits_for_vip, others)) - WAITING_FOR_VIP + 1
-        older = [s for s in others if s.stage is Stage.FILLED and _turn(s) < _turn(study)]
-        return max(0, waiting) + sum(map(self._can_start, older))
-
     def _can_start(self, study: Study) -> bool:
+        """Tell whether a study starts as soon as it is its turn."""
+        if study.stage is not Stage.FILLED or study.word == "skip":
+            return False
         there = self.settings.copies or self.places.of(study.key)
-        return bool(there) and study.word != "skip" and not self.places.moving(study.key)
+        return bool(there) and not self.places.moving(study.key)
 
     def _waits_for_vip(self, study: Study) -> bool:
         """Tell whether a study was asked to start, has not started, and nothing keeps it from that."""
@@ -332,7 +331,7 @@ class _Draft:
         if requests & session.started or nothing_new:
             self.rows.append(replace(study, stage=Stage.STARTED, ran=study.asked))
             return
-        whole = not moving and split(content) <= split(study.content)
+        whole = not moving and not beyond(content, study.content)
         if study.waits is whole:  # more came before it started: it waits until that is whole, too
             self.rows.append(replace(study, pauses=study.pauses + 1))
             return
@@ -361,7 +360,7 @@ class _Draft:
 
     def _started(self, study: Study, session: SessionSeen, content: str, *, moving: bool) -> None:
         """Follow an execution to its end; what comes after the launch waits for a word, or a setting."""
-        late = set[str]() if moving else split(content) - split(study.content)
+        late = set[str]() if moving else beyond(content, study.content)
         taken = self.settings.late.series == "rerun" or study.word == "take-late"
         if late and taken:
             stage = Stage.MADE if self.settings.copies else Stage.FILLED

@@ -103,6 +103,8 @@ def _lines(status: StationStatus, host: str) -> Iterator[str]:
 
 def table_lines(status: StationStatus) -> Iterator[str]:
     """Return the table of studies, those that still go on first; of many that are over, the last ones."""
+    if not status.studies:
+        return
     going = [report for report in status.studies if report.state not in _LAST]
     over = [report for report in status.studies if report.state in _LAST]
     reports = [*going, *over[-_SHOWN:]]

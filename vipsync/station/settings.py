@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -69,7 +71,7 @@ def _section(name: str, table: object, problems: list[tuple[str, str]]) -> dict[
     for key, value in table.items():
         where = f"{name}.{key}"
         if key not in hints:
-            problems.append((where, f"unknown{meant(key, hints)}"))
+            problems.append((where, _unknown(key, hints)))
             continue
         try:
             checked = _CHECKS.get(where, _same)(value)
@@ -81,6 +83,14 @@ def _section(name: str, table: object, problems: list[tuple[str, str]]) -> dict[
     if name == "station" and "exports" not in table:
         problems.append(("station.exports", 'is missing: write exports = ["/path/of/the/export"]'))
     return values
+
+
+def _unknown(key: str, hints: Iterable[str]) -> str:
+    """Say what was meant: a key of this section, or one that stands in another."""
+    for name, kind in _SECTIONS.items():
+        if key in kind.__struct_fields__ and key not in _SECTIONS:
+            return f"stands in [{name}]"
+    return f"unknown{meant(key, hints)}"
 
 
 def _misfit(value: object, hint: Any, error: ValidationError) -> str:
@@ -168,15 +178,54 @@ def _contradictions(root: Path, settings: StationSettings) -> Iterator[tuple[str
             yield "station.exports", f"{export} and the station lie in one another"
     if settings.prepare and not any("{inputs}" in word for word in settings.prepare):
         yield "station.prepare", "needs {inputs}, the folder that it is to fill"
+    if settings.prepare:
+        yield from _open_to_others(root)
     if settings.copies:
         return
     if settings.by != "folder":
         yield "station.take", f'"point" cannot be with by = "{settings.by}": write take = "copy"'
     elif not settings.study.endswith("/"):
         yield "station.take", '"point" needs a folder for each study: write take = "copy"'
-    if (root / settings.template / "inputs").is_dir():
-        words = f"{settings.template}/inputs has files for each session"
-        yield "station.take", f'"point" cannot be where {words}: write take = "copy"'
+    shared = root / settings.template / "inputs"
+    if shared.is_dir() and any(shared.iterdir()):
+        words = f"so the files of {settings.template}/inputs would be missing there"
+        yield (
+            "station.take",
+            f'with "point" a session has the export\'s files alone, {words}: write take = "copy"',
+        )
+
+
+def _open_to_others(root: Path) -> Iterator[tuple[str, str]]:
+    """Refuse a command that others could write: it is run with the rights of this account (house 9)."""
+    for path in (root / SOURCE, root):
+        if who := other_writers(path.stat()):
+            yield (
+                "station.prepare",
+                f"{who} can write {path}, and so have anything run as this account. Let it belong to "
+                "this account or root, and `chmod go-w` it",
+            )
+
+
+def other_writers(info: os.stat_result) -> str:
+    """Return who beside this account and root can write a file or a folder, empty for nobody."""
+    if os.name != "posix":
+        return ""  # there, rights are lists that stat does not show
+    if info.st_mode & stat.S_IWOTH:
+        return "everybody"
+    if info.st_mode & stat.S_IWGRP:
+        return f"the group {_named(info.st_gid, group=True)}"
+    mine = info.st_uid in (0, os.geteuid())
+    return "" if mine else f"{_named(info.st_uid, group=False)}, whose it is,"
+
+
+def _named(number: int, *, group: bool) -> str:
+    import grp
+    import pwd
+
+    try:
+        return grp.getgrgid(number).gr_name if group else pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def template_of(root: Path, settings: StationSettings) -> dict[str, object]:

@@ -12,6 +12,7 @@ from vipsync.model import Job, JobState, VipPath, replace
 from vipsync.names import placed
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
+from vipsync.plan.gone import to_come_again
 from vipsync.plan.limits import HOURS
 from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
@@ -137,7 +138,7 @@ def status_of(
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
         starting=_starting(plan, snapshot),
         sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
-        fetching=sum(key.kind is do.FetchResult for key in keys),
+        fetching=len(_fetching(keys) | {result.vip for result in to_come_again(snapshot)}),
         hearing=len(hearing),
         files=len(on_vip),
         size=sum(r.size for r in on_vip),
@@ -154,6 +155,10 @@ def status_of(
     shown = _placed(masked)
     sentence = placed(_sentence(shown, snapshot), folder)
     return replace(shown, sentence=sentence, exit_code=exit_code(notices))
+
+
+def _fetching(keys: Iterable[do.Key]) -> set[str]:
+    return {key.subject for key in keys if key.kind is do.FetchResult}
 
 
 def _placed(status: Status) -> Status:
