@@ -105,4 +105,4 @@ def test_the_demo_runs_from_the_wheel(built: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert (demo.returncode, demo.stderr) == (0, "")
-    assert "VIP is empty" in demo.stdout
+    assert "VIP is clean" in demo.stdout

@@ -341,9 +341,14 @@ def _names(folder: Path) -> list[str]:
 
 def _resolved(folder: Path, directory: str, key: str) -> Path:
     try:
-        return (folder / Path(directory).expanduser()).resolve()
+        found = (folder / Path(directory).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise SettingsError(f"{key}: {directory} cannot be followed: {error}.") from None
+    if found.is_symlink():  # since Python 3.13 a link to itself is no error
+        raise SettingsError(
+            f"{key}: {directory} cannot be followed: its links go round in a circle."
+        )
+    return found
 
 
 def _refuse_link(key: str, own: Path, directory: str, place: Path) -> None:
