@@ -268,7 +268,7 @@ class Demo:
             yield "arriving"
         name = studies[0].name
         self._tell(
-            "It would start once it was quiet for 10 minutes. The operator's word is quicker:",
+            "After 10 quiet minutes it would start by itself. The operator is quicker:",
             f"vipsync station complete {_below(self._station.root)} {name}",
             "It needs a minute of quiet even so, which the demo skips …",
         )
@@ -305,7 +305,7 @@ class Demo:
         if self._reporter.out.is_terminal and _has_blocks(sys.stdout.encoding):
             self._head(f"The first spectrum ({picture.parent.name}), 4.2 to 0.2 ppm:")
             self._tell(*_drawn(picture.with_suffix(".csv")))
-        self._head("All pictures are on this page (vipsync demo --open opens it):")
+        self._head("All pictures are on this page; open it in a browser:")
         self._reporter.say(str(page), "bold green")
 
     # words and files
