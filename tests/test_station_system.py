@@ -469,6 +469,7 @@ def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> Non
     assert made.states() == {"S0001": StudyState.NEEDS}
     assert made.exit_code() == 3
     assert "exit code 50" in made.reasons()
+    assert f"`vipsync rerun {made.root}/sessions/S0001 " in made.reasons()
     assert "SMITH" not in made.reasons() + (made.root / "STATION.txt").read_text()
 
 

@@ -14,7 +14,7 @@ from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
 from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.model import FileState, replace
-from vipsync.plan.draft import Level
+from vipsync.plan.draft import Level, Notice
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import LaunchStatus
 from vipsync.run.dispatch import fault
@@ -434,14 +434,18 @@ def session_seen(session: Reconciler) -> SessionSeen:
     if not session.is_open or session.snapshot is None or session.plan is None:
         return SessionSeen()
     state = session.ledger.state
-    status = status_of(session.snapshot, session.plan, "")
+    status = status_of(session.snapshot, session.plan, str(session.folder.root))
     asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
-    words = f"{asking[0].subject}: {asking[0].text}" if asking else status.sentence
+    words = _asked(asking[0]) if asking else status.sentence
     words = _without_files(words, session.snapshot) if asking else words
     started = {x.request for x in state.launches.values() if x.status is LaunchStatus.STARTED}
     return SessionSeen(
         frozenset(state.requests), frozenset(started), session.at_rest, status.exit_code, words
     )
+
+
+def _asked(notice: Notice) -> str:
+    return f"{notice.subject}: {notice.text} {notice.remedy}".rstrip()
 
 
 def _without_files(words: str, snapshot: Snapshot) -> str:
