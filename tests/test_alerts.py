@@ -431,7 +431,7 @@ def test_what_is_over_before_a_receiver_is_back_is_not_told(tmp_path: Path) -> N
     to.down = False
     teller.after(9000)
     assert [message.text for message in to.messages] == [
-        "two: 1 case failed\n\n`vipsync status` says more."
+        f"two: 1 case failed\n\n`vipsync status` on {socket.gethostname()} says more."
     ]
 
 

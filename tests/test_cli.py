@@ -1061,3 +1061,14 @@ def test_local_serves_this_machine_only(call: Caller, served: Served) -> None:
         said = call("local", "--root", root, "--port", taken.getsockname()[1])
     assert said.code == 1
     assert "port" in said.err
+
+
+def test_a_case_that_is_not_there_leads_to_the_list_of_this_folder(
+    call: Caller, served: Served
+) -> None:
+    """The command to copy names the folder, wherever one stands."""
+    study = served.study(a="one")
+    call("run", "--once", study)
+    said = call("rerun", study, "quite-another", "--yes")
+    assert "There is no case quite-another." in said.err
+    assert f"`vipsync status {study}` lists the cases." in said.err

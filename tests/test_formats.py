@@ -6,6 +6,10 @@ import gzip
 import io
 import json
 import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -402,6 +406,146 @@ def test_a_member_nobody_knows_makes_the_archive_not_understood() -> None:
     inspection = looked_at(scans.zipped({"a.rda": SMALL, "b.bin": b"\1\2\3"}))
     assert "not all members" in inspection.not_understood
     assert layer(inspection, Layer.FIELD) == PERSON
+
+
+CLEAN = scans.zipped({"a.rda": scans.rda()})
+
+
+def _before_the_table(content: bytes) -> bytes:
+    at = CLEAN.index(b"PK\1\2")
+    return CLEAN[:at] + content + CLEAN[at:-6] + struct.pack("<LH", at + len(content), 0)
+
+
+def _in_a_folder(content: bytes) -> bytes:
+    return scans.zipped({"d/": content})
+
+
+def _called_otherwise(content: bytes) -> bytes:
+    return scans.zipped({"aaaaa": scans.rda()}).replace(b"aaaaa", content[:5], 1)
+
+
+def _behind_a_stream(content: bytes) -> bytes:
+    """Return a zip whose member is longer than what it unpacks to."""
+    name, packed = b"a.rda", (codec := zlib.compressobj(wbits=-15)).compress(scans.rda())
+    packed += codec.flush() + content
+    made = zipfile.ZipInfo("a.rda")
+    made.compress_type, made.compress_size = zipfile.ZIP_DEFLATED, len(packed)
+    made.CRC, made.file_size = zlib.crc32(scans.rda()), len(scans.rda())
+    table = CLEAN.index(b"PK\1\2")
+    entry = CLEAN[table : table + 20] + struct.pack("<L", len(packed)) + CLEAN[table + 24 : -22]
+    end = CLEAN[-22:-6] + struct.pack("<LH", 30 + len(name) + len(packed), 0)
+    return made.FileHeader() + packed + entry + end
+
+
+def _in_the_padding(content: bytes) -> bytes:
+    packed = tar({"a.rda": scans.rda()})
+    at = 512 + len(scans.rda())
+    return packed[:at] + content[:200] + packed[at + 200 :]
+
+
+HIDING: dict[str, Callable[[bytes], bytes]] = {
+    "before a zip": lambda c: scans.zipped({"b.rda": c}).partition(b"PK\1\2")[0] + CLEAN,
+    "before its table": _before_the_table,
+    "behind its end": lambda c: CLEAN + b"\0" * 8 + c[:200],
+    "in a folder of it": _in_a_folder,
+    "under another name": _called_otherwise,
+    "behind the stream of a member": _behind_a_stream,
+    "in the padding of a tar": _in_the_padding,
+}
+
+
+@pytest.mark.parametrize("hide", HIDING.values(), ids=HIDING)
+def test_what_is_in_no_member_is_not_called_clean(hide: Callable[[bytes], bytes]) -> None:
+    """Programs that take a member out, or add one, leave bytes of it behind."""
+    assert looked_at(hide(SMALL)).not_understood
+
+
+@pytest.mark.parametrize("broken", ["deflated", "called otherwise"])
+def test_a_member_that_is_damaged_does_not_hide_the_others(broken: str) -> None:
+    """They can be read, and are."""
+    packed = scans.zipped({"aaaaa": b"A" * 99, "b.rda": SMALL})
+    at = packed.index(b"aaaaa") + (5 if broken == "deflated" else 0)
+    inspection = looked_at(packed[:at] + b"\xff" + packed[at + 1 :])
+    assert inspection.not_understood
+    assert layer(inspection, Layer.FIELD) == PERSON
+
+
+class _Stream(io.RawIOBase):
+    """What cannot seek, as a pipe: sizes are told behind each member."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        self.content += bytes(block)
+        return len(block)
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_zip_that_was_written_into_a_pipe_is_understood(how: int, zip64: bool) -> None:
+    """So are members without a byte, and folders."""
+    stream = _Stream()
+    with zipfile.ZipFile(stream, "w", how) as archive:
+        archive.writestr("d/", b"")
+        for name in ("d/ä.rda", "b.rda"):
+            with archive.open(name, "w", force_zip64=zip64) as member:
+                member.write(scans.rda())
+    assert not looked_at(stream.content).not_understood
+
+
+COMMENTED: dict[str, Callable[[str], bytes]] = {
+    "zip": lambda text: _commented_zip(text, ""),
+    "a member of it": lambda text: _commented_zip("", text),
+    "tar": lambda text: _commented_tar(text),
+    "gz": lambda text: (
+        b"\x1f\x8b\x08\x10" + bytes(6) + text.encode() + b"\0" + gzip.compress(SMALL)[10:]
+    ),
+}
+
+
+def _commented_zip(text: str, of_member: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        info = zipfile.ZipInfo("a.rda")
+        info.comment, archive.comment = of_member.encode(), text.encode()
+        archive.writestr(info, SMALL)
+    return out.getvalue()
+
+
+def _commented_tar(text: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("a.rda")
+        info.size, info.pax_headers = len(SMALL), {"comment": text}
+        archive.addfile(info, io.BytesIO(SMALL))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("outer", COMMENTED)
+def test_a_comment_of_an_archive_is_a_field(outer: str) -> None:
+    """What is known of a person is looked for in it; the name of a commit, as git writes it, is told."""
+    inspection = looked_at(COMMENTED[outer]("for 31.01.1970"))
+    assert layer(inspection, Layer.FIELD)["ArchiveComment"] == "for 31.01.1970"
+    assert "a part of PatientBirthDate in the file's other bytes" in layer(inspection, Layer.CROSS)
+    assert "ArchiveComment" in layer(looked_at(COMMENTED[outer]("0a" * 20)), Layer.TOLD)
+
+
+def test_whose_a_tar_is_and_what_else_it_says_is_searched() -> None:
+    """Attributes of files go along with them."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("a.rda")
+        info.size, info.pax_headers = len(SMALL), {"SCHILY.xattr.user.a": "born 31.01.1970"}
+        info.uname = "zmueller"
+        archive.addfile(info, io.BytesIO(SMALL))
+    assert layer(looked_at(out.getvalue()), Layer.CROSS).keys() == {
+        "a part of PatientName in the file's other bytes",
+        "a part of PatientBirthDate in the file's other bytes",
+    }
 
 
 @pytest.mark.parametrize("outer", PACKERS)

@@ -332,7 +332,7 @@ def test_what_was_not_checked_is_always_said() -> None:
     ]
     ours = _for(chosen, tuple(rows))
     assert list(privacy_lines(moment(*ours, settings=chosen))) == [
-        "None of the checked fields is filled in 1 file; not checked: pixels, faces, "
+        "Checked 1 file: no field that may name a person is filled; not checked: pixels, faces, "
         "the meaning of free text, overlays, 1 file of unknown kind.",
         "Filled, and sent all the same: InstitutionName in 1 file.",
         "By settings.toml: accept PatientName; allow StationName: ethics 7.",

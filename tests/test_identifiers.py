@@ -59,6 +59,41 @@ def test_a_name_without_its_accents(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Müller^Jo", "muellerjo"),
+        ("Sørensen^Bo", "soerensen"),
+        ("Sørensen^Bo", "SORENSEN"),
+        ("Łukaszewski^A", "lukaszewski"),
+        ("Yıldız^Ay", "yildiz"),
+        ("Åkesson^Bo", "aakesson"),
+        ("Æbelø^Ib", "aebelo"),
+        ("MU\u0308LLER^J", "mueller"),
+    ],
+    ids=lambda text: text if text.isascii() else "",
+)
+def test_a_name_in_letters_that_every_keyboard_has(value: str, text: str) -> None:
+    """So a folder is called by hand, where a scanner keeps the letters themselves."""
+    assert found_in(known({"PatientName": value}), text) == ("PatientName",)
+    assert found_in(known({"PatientName": value}), f"{text}/1") == ("PatientName",)
+
+
+@pytest.mark.parametrize("text", ["smith.nii", "JONES", "smithjones", "Smith-Jones"])
+def test_each_part_of_a_double_name_is_one(text: str) -> None:
+    """People go by one of them."""
+    assert found_in(known({"PatientName": "Smith-Jones^Al"}), text) == ("PatientName",)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["Özdemir", "Иванов", "ИВАНОВ", "иванов"])
+def test_a_name_as_it_is_written(text: str, encoding: str) -> None:
+    """Capitals of other letters than A to Z are no others in bytes."""
+    ids = known({"PatientName": f"{text}^Al"})
+    for form in (text, text.capitalize(), text.upper()):
+        assert found_in(ids, b"x\0" + form.encode(encoding) + b"\0x") == ("PatientName",)
+
+
+@pytest.mark.parametrize(
     "text", ["smi th", "1970", "doe", "jane", "sister", "91234567890", "john", "1970-13-01", ""]
 )
 def test_what_is_not_the_value(text: str) -> None:

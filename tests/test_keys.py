@@ -220,6 +220,31 @@ def test_a_portal_that_a_person_names_gets_the_key(tmp_path: Path, named: str) -
     assert Keys(environ, tmp_path, named).find(elsewhere()).reveal() == KEY
 
 
+@pytest.mark.parametrize("way", ["path", "link", "second name"])
+def test_a_kept_key_goes_to_its_own_portal_only(tmp_path: Path, way: str) -> None:
+    """Not to another one that has a login too: on loopback, anybody may answer there by now."""
+    keep_api_key(Secret(OTHER), ELSEWHERE, tmp_path)
+    kept = keep_api_key(Secret(KEY), DEFAULT.portal, tmp_path)
+    path = tmp_path / "key" if way != "path" else kept
+    if way == "link":
+        path.symlink_to(kept)
+    elif way == "second name":
+        path.hardlink_to(kept)
+    with pytest.raises(KeyMissing, match="of another portal"):
+        api_key(elsewhere(str(path)), {}, tmp_path)
+    assert api_key(named(path), {}, tmp_path).reveal() == KEY
+
+
+@pytest.mark.parametrize("source", ["variable", "file"])
+def test_an_address_with_a_password_is_no_key(tmp_path: Path, source: str) -> None:
+    """Neither that of alerts, in a variable that begins like a key's, nor one that a tool keeps."""
+    secret = f"mailtos://me:{OTHER}@example.org"
+    name = str(file_with(tmp_path / "c", secret)) if source == "file" else "VIPSYNC_NOTIFY"
+    with pytest.raises(KeyMissing, match="not one key") as caught:
+        api_key(named(name), {"VIPSYNC_NOTIFY": secret})
+    assert OTHER not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PATH", "my_secret"])
 def test_a_variable_of_others_is_no_key(tmp_path: Path, name: str) -> None:
     """A settings.toml may be anybody's: it cannot have any secret sent, not even to VIP."""

@@ -175,6 +175,7 @@ def test_a_held_job_needs_a_person_and_the_others_go_on(bench: Bench) -> None:
     bench.until(bench.executions)
     bench.run(300)
     assert study.says("VIP gave up on job 2")
+    assert study.says("`vipsync cancel DIR CASE`; `vipsync status DIR` lists the cases.")
     assert states(study)["a.mrui"] is CaseState.DONE
     assert "1/a.mrui.tgz/a.txt" in study.outputs()
     bench.rest()
@@ -244,7 +245,7 @@ def test_a_case_that_was_dropped_from_the_queue_is_told(make_bench: Callable[...
     study.ask("cancel", "b.mrui")
     bench.rest()
     assert status(study).sentence.startswith(
-        f"1 case was cancelled: b.mrui. `vipsync launch {study.root} CASE` starts one. "
+        f"1 case was cancelled: b.mrui. `vipsync launch {study.root} b.mrui` starts it. "
         "Everything else is here: "
     )
     study.ask("launch", "b.mrui")

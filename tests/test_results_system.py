@@ -75,6 +75,7 @@ def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
     assert study.outputs() == {}
     (told,) = asking(study)
     assert told.startswith("1 result was deleted on this machine, and VIP no longer has it: ")
+    assert study.says("run the case again: `vipsync rerun DIR a.mrui`.")
     assert len(bench.world.requests) == before
     study.ask("forget")
     bench.rest()

@@ -32,8 +32,8 @@ def test_inputs_that_name_somebody_are_told_in_one_line_and_go(
     """Fields and numbers, no value; the script goes on as it did with vip-client."""
     scripts.ready().upload_inputs()
     assert told(scripts) == [
-        "(!) 1 file may name somebody: PatientID, PatientName in 1 file. "
-        "VIP's terms ask that no input does."
+        "(!) 1 file may name somebody: PatientID, PatientName in 1 file; "
+        "they are sent all the same. VIP's terms ask for inputs that name nobody."
     ]
     assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
 

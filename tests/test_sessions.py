@@ -62,6 +62,30 @@ def test_a_session_without_its_folder_is_found_and_removed(
     assert call("remove", HOME, "--yes").code == 1
 
 
+@pytest.mark.parametrize("command", ["run", "status", "check", "finish"])
+def test_a_session_folder_that_was_deleted_leads_to_what_is_left_on_vip(
+    call: Caller, study: Path, command: str
+) -> None:
+    """Whoever deleted it first learns where its data on VIP are listed."""
+    shutil.rmtree(study)
+    said = call(command, study)
+    told = f"{said.out}{said.err}"
+    assert said.code == 1
+    assert f"{study} is not there." in told
+    assert "If it was deleted, `vipsync sessions` shows what is left of it on VIP." in told
+
+
+def test_check_names_data_beside_inputs_and_in_outputs(call: Caller, study: Path) -> None:
+    """They are no error: the exit code is as without them."""
+    before = call("check", study)
+    for place in (study, study / "outputs"):
+        (place / "forgotten.mrui").write_text("one")
+    said = call("check", study)
+    assert said.code == before.code
+    assert "Only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
+    assert "In outputs/, and not written by vipsync: forgotten.mrui." in said.out
+
+
 def test_what_a_folder_has_is_not_removed(call: Caller, served: Served, study: Path) -> None:
     """Nor where its ledger, or its id, was lost: settings are still there."""
     (told,) = json.loads(call("sessions", "--json").out)
@@ -115,7 +139,7 @@ def test_a_session_without_an_id_is_nobodys_here(call: Caller, served: Served) -
     """vip-client leaves none: it goes by a person's word alone, who is told that it may be elsewhere."""
     on_vip(served, "theirs")
     said = call("sessions")
-    assert "1 file, 12 bytes; no folder on this machine is known to have it" in said.out
+    assert "1 file, 12 bytes; no folder on this machine is known to belong to it" in said.out
     assert call("remove", "/vip/Home/API/theirs").code == 2  # from a pipe nobody is asked
     assert served.on_vip() == ["theirs"]
     assert call("remove", "/vip/Home/API/theirs", "--yes").code == 0
@@ -139,7 +163,7 @@ def test_a_name_with_odd_characters_is_shown_and_removed(call: Caller, served: S
     on_vip(served, "line\nend")
     said = call("sessions")
     assert "vipsync remove '/vip/Home/API/it'\"'\"'s $HOME & é'" in said.out
-    assert "look there on the portal" in said.err
+    assert "look on the portal" in said.err
     assert call("remove", f"/vip/Home/API/{name}", "--yes").code == 0
     assert served.on_vip() == ["line\nend"]
 
@@ -247,7 +271,7 @@ def test_what_another_machine_seems_to_use_goes_by_an_answer_alone(
 ) -> None:
     """`--yes` of a script is none: what lies there may be somebody's only results."""
     shutil.rmtree(served.root / "state")  # as on a machine that has never seen the folder
-    assert "another one seems to use it: its last execution began" in call("sessions").out
+    assert "another machine seems to use it: its last execution began" in call("sessions").out
     (told,) = json.loads(call("sessions", "--json").out)
     assert (told["version"], told["owner"]["place"]) == (1, "elsewhere")
     said = call("remove", HOME, "--yes")

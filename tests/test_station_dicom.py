@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +13,12 @@ import pytest
 
 from tests.lab.bench import Bench
 from tests.lab.dicom import require_dcmtk, send, series
+from tests.lab.memory import traced
 from tests.lab.stations import QUIET, TEMPLATE, Station
 from tests.lab.stations import station as any_station
+from vipsync.errors import FolderAbsent
 from vipsync.local import Job
+from vipsync.station.reading import content_of, first_words
 from vipsync.station.steps import StudyState
 
 NOBODY = TEMPLATE.replace('plain = ["*"]', 'off = "nobody is called so"')
@@ -50,6 +56,70 @@ def archived(bench: Bench) -> list[int]:
 
     bench.runner.work = work
     return counts
+
+
+# headers that lie
+
+
+def _of(syntax: bytes, content: bytes) -> bytes:
+    """Return a DICOM file without more in its own header than how it is written."""
+    body = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    return bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body + content
+
+
+def _deflated(size: int) -> bytes:
+    packed = zlib.compressobj(9, wbits=-15)
+    head = struct.pack("<HH2sHL", 9, 0x1001, b"OB", 0, size)
+    content = packed.compress(head + bytes(size)) + packed.flush()
+    return _of(b"1.2.840.10008.1.2.1.99", content)
+
+
+def _one_value(size: int) -> bytes:
+    return _of(b"1.2.840.10008.1.2\0", struct.pack("<HHL", 0x10, 0x10, size) + bytes(size))
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "subject"])
+@pytest.mark.parametrize(
+    "content", [_deflated(1 << 26), _one_value(1 << 26), b"##$SUB" * (1 << 23)]
+)
+def test_a_header_without_end_takes_little_memory(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    """A megabyte may unpack to a thousand; a scanner's file is looked at in its head."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with traced() as peak:
+        assert first_words(path)[0] == ""
+        assert peak() < 2e7
+
+
+@pytest.mark.parametrize("value", [b"P\x1b", b"P\xff", b"L\x5c"])
+def test_a_damaged_value_is_none_and_stops_nothing(
+    bench: Bench, recwarn: pytest.WarningsRecorder, value: bytes
+) -> None:
+    """The others are read, and no warning quotes one."""
+    made = station(bench)
+    series(made.export / "one", 1, 1, (1,))
+    path = next((made.export / "one").iterdir())
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00" + value))
+    series(made.export / "two", 2, 1)
+    bench.rest()
+    assert "S0002" in made.started()
+    assert first_words(path)[0]
+    assert not [w for w in recwarn if "SMITH" in str(w.message)]
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "subject"])
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_became_no_file_is_not_read(tmp_path: Path, name: str, kind: str) -> None:
+    """Neither waited for, nor followed: it may lead out of the export."""
+    path, secret = tmp_path / name, tmp_path / "secret"
+    secret.write_text("##$SUBJECT_study_instance_uid=( 64 ) <1.2.3>")
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to(secret)
+    assert first_words(path) == ("", "")
+    with pytest.raises(FolderAbsent):
+        content_of(path, name)
 
 
 def test_a_mixed_dump_is_sorted_by_study(bench: Bench) -> None:

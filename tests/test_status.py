@@ -116,6 +116,48 @@ def test_everything_is_never_here_beside_what_is_not_in_order(bench: Bench) -> N
     )
 
 
+def test_data_where_nobody_looks_for_them_are_named_with_their_place(bench: Bench) -> None:
+    """Beside inputs/ and in outputs/; not notes, hidden names, our own files, or what is told to be left out."""
+    study = bench.study(a="one")
+    study.write({"b.mrui": "x", "raw/c.mrui": "x", "d.mrui": "x", "own.mrui": "x"}, ".")
+    study.write({"README.md": "x", "fit.py": "x", ".hidden": "x", "other/settings.toml": ""}, ".")
+    study.write({"e.mrui": "x", ".f": "x", "all-fits.csv": "x"}, "outputs")
+    study.write({".vipsyncignore": "own.mrui\n"}, ".")
+    (study.root / "link").symlink_to(study.root / "raw")
+    bench.rest()
+    status = told(study)
+    assert status.sentence == (
+        "1 case done, 1 result; 4 items beside inputs/ not used; 1 file in outputs/ not written by "
+        "vipsync; the data are still on VIP."
+    )
+    assert (
+        "Only what lies in inputs/ is used; beside it: b.mrui, d.mrui, link, raw/.\n"
+        "In outputs/, and not written by vipsync: e.mrui.\n"
+        "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told.\n"
+    ) in status_text(status, "pc")
+    assert not any("d.mrui" in n.text for n in status.notices)  # which the log repeats
+    assert status.exit_code == 0
+    assert status_text(status, "pc").count("d.mrui") == 1
+    for path in ("b.mrui", "d.mrui", "link", "outputs/e.mrui"):
+        (study.root / path).unlink()
+    (study.root / "raw").rename(study.root / "inputs/raw")
+    study.notice()
+    bench.rest()
+    assert told(study).sentence.startswith(
+        "1 case done, 1 result; no setting uses 1 file in inputs/;"
+    )
+
+
+@pytest.mark.parametrize("directory", ["data/in", "./data/in", "data"])
+def test_the_folders_that_settings_name_lie_beside_nothing(bench: Bench, directory: str) -> None:
+    """Whatever inputs/ is called, and however deep it lies."""
+    settings = f'{SETTINGS}\n[inputs]\ndirectory = "{directory}"\n'
+    study = bench.study(settings=settings)
+    study.write({"a.mrui": "one"}, directory)
+    bench.rest()
+    assert told(study).sentence.startswith("Everything is here: 1 case done")
+
+
 @pytest.mark.parametrize(
     ("pattern", "files", "words"),
     [

@@ -288,10 +288,10 @@ def message(new: News, host: str) -> Message:
         lines.append(f"and {count(len(named) - MOST_LINES, 'more folder')}")
     every = _words(fact for _, facts in named for fact in facts)
     title = ", ".join([*(["vipsync itself"] if own else []), *every])
-    return Message(f"vipsync on {host}: {title}", "\n".join((*lines, "", _REMEDY)))
-
-
-_REMEDY = "`vipsync status` says more."
+    return Message(
+        f"vipsync on {host}: {title}",
+        "\n".join((*lines, "", f"`vipsync status` on {host} says more.")),
+    )
 
 
 def _words(facts: Iterable[Fact]) -> list[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 
 from vipsync.cases.grouping import group_cases
 from vipsync.commands.check import worst
@@ -204,14 +205,14 @@ def _stopped(state: State) -> bool:
 # which cases
 
 
-def chosen_cases(looked: Preview, names: Sequence[str], which: str = "") -> list[str]:
+def chosen_cases(looked: Preview, folder: Path, names: Sequence[str], which: str = "") -> list[str]:
     """Return the cases that a person means; raise SettingsError for a name that no case has."""
     snapshot = looked.snapshot
     index = index_cases(snapshot)
     every = {case.id for case in snapshot.cases.cases}
     for name in names:
         if name not in every:
-            raise _unknown(name, every)
+            raise _unknown(name, every, folder)
     match which:
         case "failed":
             return [r.id for r in case_reports(snapshot, index) if r.state in BAD_ENDS]
@@ -221,9 +222,10 @@ def chosen_cases(looked: Preview, names: Sequence[str], which: str = "") -> list
             return [c.id for c in snapshot.cases.cases if not names or c.id in names]
 
 
-def _unknown(name: str, every: Iterable[str]) -> SettingsError:
+def _unknown(name: str, every: Iterable[str], folder: Path) -> SettingsError:
     near = get_close_matches(name, list(every), 1)
-    hint = f"Did you mean {near[0]}?" if near else "`vipsync status` lists the cases."
+    lists = f"`vipsync status {shell_word(folder)}` lists the cases."
+    hint = f"Did you mean {near[0]}?" if near else lists
     return SettingsError(f"There is no case {name}.", hint)
 
 

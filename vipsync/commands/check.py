@@ -20,7 +20,7 @@ from vipsync.settings.reading import load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
 from vipsync.status.status import Finding, count
-from vipsync.status.words import duration, size
+from vipsync.status.words import MOVE, duration, misplaced, size
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -276,6 +276,8 @@ def _some(lines: Iterable[str]) -> tuple[str, ...]:
 def _notices(looked: Preview) -> Iterator[Finding]:
     for warning in looked.snapshot.cases.warnings:
         yield Finding("note", warning)
+    for line in misplaced(looked.snapshot.beside, looked.snapshot.among_results):
+        yield Finding("note", line, MOVE)
     for notice in looked.plan.notices:
         if notice.text == looked.snapshot.settings_error:
             continue

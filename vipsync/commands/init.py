@@ -21,9 +21,10 @@ from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.disk.own_files import OwnFiles
 from vipsync.disk.walk import printable
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import PLACES, STATUS, SessionFolder, new_id
+from vipsync.folder.folder import STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
 from vipsync.names import BACKUP, shell_word
+from vipsync.observe.beside import names_beside
 from vipsync.record.backup import Backup, read_backup
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, Session
@@ -66,7 +67,7 @@ def create(
             f"{folder.settings} is back as it was when it was last valid.",
             (f"Look at it, and ask `vipsync check {shell_word(folder.root)}`.",),
         )
-    beside = _data_beside(folder)
+    beside = names_beside(folder.root)
     _write_folder(folder, settings_text(descriptor, _free_name(folder, client), portal))
     steps = (*_beside(folder, beside), *_steps(folder, descriptor))
     return Made(f"{folder.root} is a session folder now.", steps)
@@ -79,15 +80,6 @@ def _free_name(folder: SessionFolder, client: VipClient | None) -> str:
         return "" if name else "session"
     free = free_name(client, name or "session")
     return "" if free == name else free
-
-
-def _data_beside(folder: SessionFolder) -> list[str]:
-    """Return what lies in the folder, and that vipsync does not look at."""
-    own = {"inputs", "outputs", *(Path(p).parts[0] for p in PLACES)}
-    with suppress(OSError):
-        names = (e.name for e in os.scandir(folder.root) if not e.name.startswith("."))
-        return sorted(name for name in names if name not in own)
-    return []
 
 
 def _beside(folder: SessionFolder, names: list[str]) -> Iterator[str]:

@@ -36,7 +36,7 @@ def show(
         said = True
         context.reporter.say(line)
     if not said:
-        context.reporter.say("Nothing was logged yet: `vipsync run` does.", "dim")
+        context.reporter.say("There is no log yet: `vipsync run` writes it.", "dim")
     while tails:
         for line in in_order([tail.new() for tail in tails]):
             context.reporter.say(line)

@@ -38,7 +38,9 @@ def notify(context: Context, *, test: bool) -> int:
     if test:
         return _test(context, to)
     names, on = ", ".join(receiver.name for receiver in to), ", ".join(machine.notify.on)
-    context.reporter.say(f"{count(len(to), 'receiver')}: {names}; told of: {on}.")
+    context.reporter.say(
+        f"{count(len(to), 'receiver')}: {names}; they are told of what `on` in vipsync.toml names: {on}."
+    )
     return 0
 
 

@@ -25,7 +25,7 @@ def page(context: Context, named: Sequence[Path], address: str | None) -> int:
     sessions_of([directory for directory in directories if not find_stations(directory)])
     with _served(directories, address or context.machine().page.address or ADDRESS) as access:
         context.reporter.say(f"The page: {access.link}", "bold")
-        context.reporter.say("Who has this link can start and finish what is in these folders.")
+        context.reporter.say("Whoever has this link can start and finish what is in these folders.")
         _warn_of_others(context, access)
         context.reporter.say("Ctrl-C stops it; the folders go on.")
         with suppress(KeyboardInterrupt):

@@ -222,7 +222,7 @@ def _has_work(context: Context, folder: SessionFolder, chosen: Chosen, *, severa
         context.reporter.say(f"{printable(folder.root.name)}: {words}" if several else words)
 
     looked = _with_pipeline(context, folder)
-    cases = chosen_cases(looked, chosen.cases, chosen.which)
+    cases = chosen_cases(looked, folder.root, chosen.cases, chosen.which)
     if not cases:
         say("There is no such case; nothing to do.")
         return False

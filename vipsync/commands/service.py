@@ -152,8 +152,10 @@ class Systemd(Manager):
         _systemctl("daemon-reload")
         _systemctl("enable", systemd.UNIT)
         _systemctl("restart", systemd.UNIT)
-        self._say(f"{self._unit} is written, and vipsync runs; it starts with this account.")
-        if not _lingers():
+        self._say(f"{self._unit} is written, and vipsync runs now.")
+        if _lingers():
+            self._say("It starts again whenever this machine does.")
+        else:
             self._say(
                 "It stops when you log out, and starts when you log in. To let it run from boot on:"
             )
@@ -179,7 +181,8 @@ class Systemd(Manager):
     def _stop(self) -> int:
         _systemctl("stop", systemd.UNIT)
         return self._say(
-            "Stopped; it starts again with this account, or by `vipsync service start`."
+            "Stopped; it starts again when this machine does, or when you log in; or by "
+            "`vipsync service start`."
         )
 
     def _status(self) -> int:
@@ -257,7 +260,9 @@ class Launchd(Manager):
         write_atomic(self._plist, launchd.agent(program, str(errors)))
         ask("launchctl", "bootout", f"{self._domain}/{launchd.LABEL}")
         call("launchctl", "bootstrap", self._domain, str(self._plist))
-        return self._say(f"{self._plist} is written, and vipsync runs; it starts when you log in.")
+        return self._say(
+            f"{self._plist} is written, and vipsync runs now; it starts again when you log in."
+        )
 
     def _uninstall(self) -> int:
         ask("launchctl", "bootout", f"{self._domain}/{launchd.LABEL}")
@@ -285,7 +290,7 @@ class Launchd(Manager):
 class TaskScheduler(Manager):
     """A task of this account on Windows."""
 
-    note = "It was not tried on Windows by those who made it: tell them how it went."
+    note = "The authors have not tried this on Windows yet: please tell them how it went."
 
     def _install(self, program: Program) -> int:
         user = f"{os.environ.get('USERDOMAIN', '.')}\\{getpass.getuser()}"
@@ -294,7 +299,9 @@ class TaskScheduler(Manager):
             file.write_bytes(windows.task(program, user))
             call("schtasks", "/Create", "/F", "/TN", windows.TASK, "/XML", str(file))
         call("schtasks", "/Run", "/TN", windows.TASK)
-        self._say("The task `vipsync` is made, and runs; it starts with this machine.")
+        self._say(
+            "The task `vipsync` is made, and runs now; it starts again when this machine does."
+        )
         return self._say(self.note)
 
     def _uninstall(self) -> int:
@@ -311,7 +318,7 @@ class TaskScheduler(Manager):
     def _stop(self) -> int:
         call("schtasks", "/End", "/TN", windows.TASK)
         return self._say(
-            "Stopped; it starts again with this machine, or by `vipsync service start`."
+            "Stopped; it starts again when this machine does, or by `vipsync service start`."
         )
 
     def _status(self) -> int:

@@ -69,7 +69,8 @@ def sessions(context: Context, *, as_json: bool) -> int:
             context.reporter.say(f"  vipsync remove {shell_word(one.path)}", "dim")
     if odd:
         context.reporter.warn(
-            f"In {API_HOME} are names that cannot be asked for ({odd:,}); look there on the portal."
+            f"{count(odd, 'name')} in {API_HOME} cannot be written in a request to VIP, and so cannot be "
+            "looked at here; look on the portal."
         )
     if not found and not odd:
         context.reporter.say(f"This account has no sessions on VIP ({context.portal_here}).")
@@ -183,11 +184,12 @@ def _whose(whose: Owner) -> str:
         return f"belongs to {whose.folder}{since}"
     if whose.place is Place.LOST:
         return f"its folder {whose.folder} is not there any more, or is not mounted"
-    known = "no folder on this machine is known to have it"
+    known = "no folder on this machine is known to belong to it"
     if whose.started is None:
-        return f"{known}; it may be in use on another one"
+        return f"{known}; another machine may use it"
     last = f"its last execution began {when(whose.started)}"
-    used = "another one seems to use it" if whose.place is Place.ELSEWHERE else "it was used once"
+    lately = whose.place is Place.ELSEWHERE
+    used = "another machine seems to use it" if lately else "nobody seems to use it now"
     return f"{known}; {used}: {last}"
 
 
@@ -233,7 +235,9 @@ def _removed(context: Context, client: VipClient, home: VipPath) -> int:
     except NeverSent:
         raise
     except (BadAnswer, GenericVipError, Unreachable):
-        context.reporter.warn("It is not known whether VIP took the removal; looking.")
+        context.reporter.warn(
+            "VIP did not say whether it removes this; vipsync looks whether it goes."
+        )
     if seen_gone(lambda: not client.exists(home), time.sleep):
         context.reporter.say(f"{printable(home)} is gone from VIP.")
         return 0

@@ -49,14 +49,14 @@ _TEXT = """\
 [complete]
 # quiet     = "10m"               # a study is whole when nothing has changed for so long
 # require   = ["*svs*", "*T1* | *mprage*"]   # and these files or series are there
-# ready     = ""                  # and a file of this name
+# ready     = ""                  # and a file of this name is there
 # needs_you = "24h"               # after so long, an incomplete study asks for you
 
 [late]
-# series = "rerun"                # "hold": what comes after the launch waits for you
+# series = "rerun"                # a study of which more comes after its start runs again; "hold": it waits for you
 
 [keep]
-# finish = "marker"               # "download": VIP is clean as soon as every result is here
+# finish = "marker"               # VIP's data go once you delete a session's ON_VIP.txt; "download": once every result is here
 """
 
 
@@ -151,13 +151,13 @@ def status_of_station(root: Path) -> tuple[StationStatus, str]:
     folder = StationFolder(root)
     told, now = read_report(folder), time.time()
     if told is None:
-        told = StationStatus(str(root), root.name, "It has not run yet.", written=now)
+        told = StationStatus(str(root), root.name, "This station has not run yet.", written=now)
         return told, f"Ask `vipsync check {shell_word(root)}` what would become of its studies."
     if folder.own.is_held():
         return told, f"vipsync runs here; {duration(now - told.written)} ago"
     age = now - told.written
     note = f"vipsync last wrote here {duration(age)} ago" if 0 <= age < STALE else ""
-    return told, note or "vipsync is not running in this station."
+    return told, note or f"vipsync is not running here: `vipsync run {shell_word(root)}` starts it."
 
 
 def show_status(context: Context, told: StationStatus, note: str) -> None:
@@ -213,8 +213,9 @@ def say(context: Context, directory: Path, word: str, name: str) -> int:
     _refuse_late_skip(folder, word, name)
     folder.ask(Asked(f"{time.time():.6f}-{new_id()}", word, name))
     held = folder.own.is_held()
-    run = f"`vipsync run {shell_word(folder.root)}` does it."
-    context.reporter.say(f"{name}: {word}. " + ("It is done in a moment." if held else run))
+    does = "vipsync does it in a moment." if held else "vipsync is not running here: "
+    run = "" if held else f"`vipsync run {shell_word(folder.root)}` does it."
+    context.reporter.say(f"Asked for {name}: {word}. {does}{run}")
     return 0
 
 
@@ -237,7 +238,8 @@ def who(context: Context, directory: Path, name: str | None) -> int:
     table = read_table(folder.identity())
     if table is None:
         raise FolderError(
-            "This account has no table of this station.", "Ask as the one that runs it."
+            "This account keeps no names for this station.",
+            "Call it as the account that runs the station; before its first run there are none.",
         )
     state = read_station(folder.ledger)
     for place in state.places.values():

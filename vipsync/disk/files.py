@@ -119,11 +119,14 @@ def open_own(path: Path, mode: str) -> BinaryIO:
             f"{as_named(path)} is not vipsync's alone: the same file has another name.",
             "Delete it; what was in it is fetched again.",
         )
+    if "w" in mode:
+        file.truncate()
     return file
 
 
 def _without_following(path: str, flags: int) -> int:
-    return os.open(path, flags | _NO_LINK | getattr(os, "O_NONBLOCK", 0), 0o666)
+    kept = flags & ~os.O_TRUNC  # until it is known whose it is
+    return os.open(path, kept | _NO_LINK | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def names_in(folder: Path, ending: str, most: int) -> list[str]:
@@ -284,6 +287,21 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise disk_error(path, error) from error
     share(path)
+
+
+@contextmanager
+def private_folder(place: Path) -> Iterator[Path]:
+    """Make a folder anew that nobody else can enter; at the end it has the rights of the one around it.
+
+    Whatever had its name is deleted, and no link followed. Raise OSError.
+    """
+    clear(place)
+    place.mkdir(0o700)
+    yield place
+    place.chmod(stat.S_IMODE(place.parent.stat().st_mode))
+    for folder, names, files in os.walk(place):
+        for name in (*names, *files):
+            share(Path(folder, name))
 
 
 def make_inside(folder: Path, below: Path) -> None:

@@ -97,6 +97,11 @@ class TarReader:
             yield member
         self._source.finish()
 
+    @property
+    def is_tidy(self) -> bool:
+        """True while nothing but zeros has filled up the members that were read."""
+        return self._source.is_tidy
+
     def pass_over(self) -> int:
         """Leave the rest of the latest member unread; return how many bytes that is."""
         return self._source.pass_over(self._headers.offset)
@@ -115,6 +120,7 @@ class _Source:
         self._position = 0
         self._header = b""
         self._header_size = self._unread = 0
+        self.is_tidy = True
 
     def take(self, most: int) -> memoryview:
         """Return between 1 and `most` bytes, none at the end."""
@@ -158,8 +164,8 @@ class _Source:
         if not 0 <= padding < _RECORD + self._unread:
             raise _damaged()
         self._unread = 0
-        for _ in self.body(padding):
-            pass
+        for block in self.body(padding):
+            self.is_tidy &= not bytes(block).strip(b"\0")
         self._header_size = 0
 
     def is_at_end_mark(self) -> bool:
@@ -252,22 +258,25 @@ class _Codec(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _Gunzip:
+class Inflate:
     """Give zlib's decompressor the face of those of bz2 and lzma."""
 
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=31)
+    def __init__(self, wbits: int = 31) -> None:
+        self._inner = zlib.decompressobj(wbits)
         self.needs_input = True
 
     @property
     def eof(self) -> bool:
+        """True behind the end of the stream."""
         return self._inner.eof
 
     @property
     def unused_data(self) -> bytes:
+        """What came behind the end of the stream."""
         return self._inner.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
+        """Return at most so many bytes; the others come with the next call."""
         out = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
         self.needs_input = not self._inner.unconsumed_tail and len(out) < max_length
         return out
@@ -278,7 +287,7 @@ def _unxz() -> _Codec:
 
 
 _CODECS: dict[bytes, Callable[[], _Codec]] = {
-    b"\x1f\x8b\x08": _Gunzip,
+    b"\x1f\x8b\x08": Inflate,
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ\0": _unxz,
 }

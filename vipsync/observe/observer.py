@@ -11,6 +11,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ from vipsync.model import (
     Settings,
     replace,
 )
+from vipsync.observe.beside import files_among_results, names_beside, seen_beside
 from vipsync.observe.cases import Sorting
 from vipsync.observe.data_set import Local, outputs_among
 from vipsync.observe.export import lies_outside, nameless, pin_of
@@ -109,6 +111,8 @@ class Observer:
         self._root: Identity | None = None
         self._scanner: Scanner | None = None
         self._scanned_at = 0.0
+        self._beside_at = -1.0
+        self._beside: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._sorting = Sorting()
         self._stamps = Stamps(clock)
 
@@ -138,6 +142,7 @@ class Observer:
         pipeline = state.pipelines.get(settings.pipeline_id or "")
         descriptor, trouble = self._sorting.described(pipeline)
         asked = self.folder.look_at_requests()
+        beside, among_results = self._look_beside(rules, state)
         cases, case_trouble = self._sorting.cases(seen, named, settings, descriptor)
         settle = self.settle(settings)
         return Snapshot(
@@ -160,6 +165,8 @@ class Observer:
             ),
             requests=asked.requests,
             odd_requests=asked.odd,
+            beside=beside,
+            among_results=among_results,
             settle=settle,
             windows=os.name == "nt",
             lender=self._lender(rules.lending, state),
@@ -182,7 +189,20 @@ class Observer:
 
     def idle_rules(self) -> list[str]:
         """Return the ignore rules of a person that leave nothing out."""
-        return self._in_force.ignored.idle(every_path(self.inputs)) if self._in_force else []
+        if self._in_force is None:
+            return []
+        beside = names_beside(self.folder.root, _places(self._in_force.settings))
+        return self._in_force.ignored.idle(chain(every_path(self.inputs), beside))
+
+    def _look_beside(self, rules: InForce, state: State) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what lies beside inputs/ and among the results; looked for once for each full look."""
+        if rules.inputs and not self._data_set and self._beside_at != self._scanned_at:
+            beside = seen_beside(
+                names_beside(self.folder.root, _places(rules.settings)), rules.ignored
+            )
+            others = seen_beside(files_among_results(self.outputs, state), rules.ignored)
+            self._beside_at, self._beside = self._scanned_at, (beside, others)
+        return self._beside
 
     def _asked_and_noted(
         self, settings: Settings
@@ -405,6 +425,11 @@ def _items(settings: Settings) -> Iterator[tuple[object, object]]:
     for setting in settings.input_settings.values():
         for item in setting if isinstance(setting, tuple) else (setting,):
             yield item, getattr(item, "file", item)
+
+
+def _places(settings: Settings) -> tuple[str, ...]:
+    """Return the paths that may lie in the session folder because the settings say so."""
+    return settings.inputs.directory, settings.outputs.directory, settings.api_key
 
 
 def _written(path: Path) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vipsync.model import replace
+from vipsync.names import shell_word
 from vipsync.plan.case_results import results_of
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.results import is_mirrored
@@ -50,6 +51,14 @@ def _was_made_again(result: Result, snapshot: Snapshot) -> bool:
     return cases <= later
 
 
+def _cases(result: Result, snapshot: Snapshot) -> frozenset[str]:
+    """Return the cases that a result may be of, none where nothing is known of its launch."""
+    execution = snapshot.state.executions.get(result.execution_id)
+    launches = snapshot.state.launches.values()
+    launch = next((x for x in launches if x.execution_id == result.execution_id), None)
+    return _cases_of(result, launch, execution, snapshot) if launch and execution else frozenset()
+
+
 def _cases_of(
     result: Result, launch: Launch, execution: Followed, snapshot: Snapshot
 ) -> frozenset[str]:
@@ -66,12 +75,13 @@ def say_gone(draft: Draft) -> None:
         return
     names = ", ".join(f"outputs/{r.local}" for r in lost[:_SHOWN])
     more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    case = min(_cases(lost[0], draft.s), default="CASE")
     was, has = ("result was", "it") if len(lost) == 1 else ("results were", "them")
     draft.notice(
         Level.PERSON,
         "outputs",
         f"{len(lost):,} {was} deleted on this machine, and VIP no longer has {has}: {names}{more}.",
-        f"Put {has} back from a copy, or run the case again: `vipsync rerun DIR CASE`. "
+        f"Put {has} back from a copy, or run the case again: `vipsync rerun DIR {shell_word(case)}`. "
         f"If you need {has} no more: {FORGET}.",
     )
 

@@ -130,9 +130,18 @@ def _needs_person(draft: Draft, execution: Followed) -> bool:
         Level.PERSON,
         execution.id,
         text,
-        "Ask VIP's support to release it, or stop it with `vipsync cancel DIR CASE`.",
+        f"Ask VIP's support to release it, or stop it with {_cancel(draft, execution)}.",
     )
     return not (held and active)
+
+
+def _cancel(draft: Draft, execution: Followed) -> str:
+    """Return what stops an execution, with the name of its case where it has one alone."""
+    launches = draft.s.state.launches.values()
+    mine = [c.id for x in launches if x.execution_id == execution.id for c in x.cases]
+    if len(mine) == 1:
+        return f"`vipsync cancel DIR {shell_word(mine[0])}`"
+    return "`vipsync cancel DIR CASE`; `vipsync status DIR` lists the cases"
 
 
 def wanted(execution: Followed, snapshot: Snapshot) -> bool:

@@ -66,7 +66,8 @@ class Snapshot(Struct, frozen=True):
     them. `unsettled` says for each file that still changes when it may be quiet (monotonic s); for
     one that cannot be read now, never (inf).
     `conflict_copies` are files that sync tools made, and that are left out.
-    `odd_requests` are names of files among the requests that are none.
+    `odd_requests` are names of files among the requests that are none. `beside` is what lies beside
+    inputs/ and may be data; `among_results` are files in outputs/ that somebody put there.
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
     the session's folder on VIP may go, whatever id is in it. `gate`: the version of the privacy gate that
@@ -90,6 +91,8 @@ class Snapshot(Struct, frozen=True):
     outputs: Mapping[RelPath, str] = {}
     requests: tuple[Request, ...] = ()
     odd_requests: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    among_results: tuple[str, ...] = ()
     settle: float = 5.0
     windows: bool = False
     lender: Lender | None = None

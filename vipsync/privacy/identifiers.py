@@ -27,6 +27,12 @@ REACH = 512
 _DATE = re.compile(r"(\d{4})[-./]?(\d\d)[-./]?(\d\d)")
 _PARTED = re.compile(r"name|physician|operator", re.IGNORECASE)
 _SIGNS = rb"(?:[\s^_.,=/-]\0?)*"
+_PLAIN = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "æ": "ae", "œ": "oe"}
+)
+"""Letters that no accent can be taken from."""
+_SPELLED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+"""How people write them where a keyboard or a program has no such letters."""
 _MOST_PARTS = 12  # of a name; what has more is no name
 
 
@@ -83,7 +89,7 @@ def hits(known: Iterable[Identifier], text: str | bytes) -> tuple[Identifier, ..
 def squeeze(text: str) -> str:
     """Return the letters and digits of a text, small and without accents."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in plain if letter.isalnum())
+    return "".join(letter for letter in plain.translate(_PLAIN) if letter.isalnum())
 
 
 def _names_somebody(finding: Finding) -> bool:
@@ -95,11 +101,19 @@ def _identifier(field: str, value: str) -> Identifier:
     if date := _DATE.fullmatch(value):
         orders = _orders(*date.groups())
         return Identifier(field, value, (_date(orders),), tuple(map("".join, orders)))
-    long, short = _texts(field, value)
+    pairs = [_texts(field, spelling) for spelling in _spellings(value)]
+    long = list(dict.fromkeys(text for texts, _ in pairs for text in texts))
+    short = list(dict.fromkeys(pair for _, some in pairs for pair in some))
     needles = [_literal(text) for text in long] + [_pair(*pair) for pair in short]
     squeezed = [squeeze(text) for text in long]
     squeezed += [squeeze(text) for one, two in short for text in (one + two, two + one)]
     return Identifier(field, value, tuple(needles), tuple(squeezed))
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    """Return a value as it is, and in letters that every keyboard has."""
+    spelled = unicodedata.normalize("NFC", value).casefold().translate(_SPELLED)
+    return value, spelled.translate(_PLAIN)
 
 
 def _texts(field: str, value: str) -> tuple[list[str], list[tuple[str, str]]]:
@@ -107,7 +121,8 @@ def _texts(field: str, value: str) -> tuple[list[str], list[tuple[str, str]]]:
     whole = value[: REACH // 4]
     if not _PARTED.search(field):
         return ([whole] if _says_enough(whole) else []), []
-    parts = dict.fromkeys(part for part in re.split(r"[\^=,\s_\\]+", whole) if part)
+    words = [word for word in re.split(r"[\^=,\s_\\]+", whole) if word]
+    parts = dict.fromkeys((*words, *(part for word in words for part in word.split("-") if part)))
     long = [part for part in parts if _says_enough(part)]
     short = [part for part in parts if part not in long][:_MOST_PARTS]
     return long, [(one, two) for one, two in combinations(short, 2) if _says_enough(one + two)]
@@ -151,16 +166,17 @@ def _loose(digits: str) -> bytes:
 def _encodings(text: str) -> list[bytes]:
     """Return the bytes of a text with A-Z made small, as `bytes.lower` does with what is searched.
 
-    UTF-16 without its last zero is found in either order of bytes.
+    UTF-16 goes without the zeros at its ends, which may be of what stands beside it.
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    spelled = {text.lower(), text.upper(), unicodedata.normalize("NFD", text.lower())}
+    cased = {text, text.lower(), text.upper(), text.capitalize()}
+    spelled = {unicodedata.normalize(form, one) for one in cased for form in ("NFC", "NFD")}
     if len(squeeze(plain)) >= len(squeeze(text)):
         spelled.add(plain)
     return sorted({raw for one in spelled for raw in _raw(one)})
 
 
 def _raw(text: str) -> Iterator[bytes]:
-    for encoding in ("utf-8", "latin-1", "utf-16-le"):
+    for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
         with suppress(UnicodeEncodeError):
-            yield text.encode(encoding).lower().removesuffix(b"\0")
+            yield text.encode(encoding).lower().strip(b"\0")

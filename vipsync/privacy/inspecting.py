@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import UnsupportedOperation
@@ -50,6 +51,10 @@ _FORMATS = (
     _Format(sidecars.recognise_json, sidecars.read_json),
     _Format(sidecars.recognise_table, sidecars.read_table),
 )
+_COMMENT = "ArchiveComment"
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""What git writes as a comment into each archive."""
+
 _MOST_WANTED = 200
 _ROOM = 5
 _ROOM_OF_ONE_FILE, _ROOM_OF_MANY = 1, 2
@@ -185,6 +190,7 @@ def _members(content: Content, reading: Reading, way: _Way, kind: str) -> None:
         raise NotUnderstood("archives lie too deep in each other")
     for member in archives.members(content, way.allowance):
         _cross(reading, hits(way.wanted, member.name), "a path", member.name)
+        _said_beside(reading, member, way.wanted)
         if member.content:
             inner = _examine(member.content, way._replace(room=room))
             if way.wanted and not inner.is_archive:
@@ -192,6 +198,15 @@ def _members(content: Content, reading: Reading, way: _Way, kind: str) -> None:
             reading.absorb(inner, member.name)
             if kind == "packed":
                 reading.format = f"{inner.format}, packed" if inner.format else kind
+
+
+def _said_beside(reading: Reading, member: archives.Member, wanted: tuple[Identifier, ...]) -> None:
+    """Write down a comment, and what is wanted of what an archive says beside its members."""
+    layer = Layer.TOLD if _COMMIT.fullmatch(member.comment) else Layer.FIELD
+    reading.add(layer, _COMMENT, member.comment)
+    others = tuple(one for one in wanted if one.field != _COMMENT)
+    found = dict.fromkeys((*hits(wanted, member.beside), *hits(others, member.comment)))
+    _cross(reading, found, "the file's other bytes", member.name)
 
 
 def _search(

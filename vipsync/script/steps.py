@@ -211,7 +211,9 @@ class SessionSteps(SessionProperties):
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
             say = self._report.line if self.verbose else logger.warning
-            say(f"(!) {files}. VIP's terms ask that no input does.")
+            say(
+                f"(!) {files}; they are sent all the same. VIP's terms ask for inputs that name nobody."
+            )
             step.session.take_over([replace(step.state.session, gate=None)])
             return
         names = [gate.masked(path) for path in found]

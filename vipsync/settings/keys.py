@@ -27,7 +27,7 @@ REMEDY = f"Run `vipsync login`, or set {KEY_VARIABLE} in the environment."
 
 _VARIABLE = re.compile(r"[A-Za-z_][0-9A-Za-z_]*")
 _LIKE_A_KEY = re.compile(r"[0-9a-v]{20,40}|(?=.*\d)[0-9A-Za-z+=.-]{20,}")
-_ONE_KEY = re.compile(r"[!-~]{1,512}")
+_ONE_KEY = re.compile(r"(?!.*://)[!-~]{1,512}")  # an address may hold a password, and is no key
 _LONGEST_FILE = 4096
 
 _log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ class Keys(Struct, frozen=True):
         if self.key_file:
             return _read(self.key_file)
         if path := key_path(settings):
+            _refuse_anothers(path, kept)
             return _read(path, private=True)
         if settings.api_key != KEY_VARIABLE:
             return self._variable(settings.api_key)
@@ -154,6 +155,14 @@ def _own_folder() -> Path:
         "This account has no home folder where its API key could be kept.",
         f"Set {KEY_VARIABLE} in the environment, or HOME.",
     )
+
+
+def _refuse_anothers(path: Path, kept: Path) -> None:
+    """Raise KeyMissing for the key that a login has kept for another portal, by whatever name."""
+    for other in kept.parent.glob("api_key-*"):
+        with suppress(OSError):
+            if other.name != kept.name and other.samefile(path):
+                raise KeyMissing(f"{path} is the key of another portal, and stays with it.", REMEDY)
 
 
 def keep_api_key(key: Secret, portal: str, config_dir: Path | None = None) -> Path:

@@ -6,18 +6,30 @@ Everything here may be done twice. The export is read, and nothing else.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import tomli_w
 
-from vipsync.disk.files import disk_error, flush_folder, make_folder, write_atomic
-from vipsync.errors import FolderError, VipsyncError
-from vipsync.folder.folder import SessionFolder, new_id
+from vipsync.disk.files import (
+    as_named,
+    clear,
+    disk_error,
+    entered,
+    flush_folder,
+    make_folder,
+    open_own,
+    opened_file,
+    private_folder,
+    write_atomic,
+)
+from vipsync.errors import DiskError, FolderError, VipsyncError
+from vipsync.folder.folder import SETTINGS, SessionFolder, new_id
 from vipsync.model import BLOCK, Command, Request
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import parse
@@ -65,17 +77,18 @@ def make_session(folder: StationFolder, study: Study, text: str) -> None:
     place = folder.session(study.name)
     if place.settings.exists():
         return
-    fresh = folder.sessions / f".{study.name}.part"
-    shutil.rmtree(fresh, ignore_errors=True)
-    made = SessionFolder(fresh)
-    for path in (made.root / "inputs", made.root / "outputs"):
-        make_folder(path)
-    write_atomic(made.settings, text.encode())
     try:
-        fresh.rename(place.root)
+        with entered(folder.sessions, folder.root, make=True) as sessions:
+            with private_folder(sessions / f".{study.name}.part") as fresh:
+                for name in ("inputs", "outputs"):
+                    (fresh / name).mkdir()
+                write_atomic(fresh / SETTINGS, text.encode())
+            fresh.rename(sessions / study.name)
+            flush_folder(sessions)
+    except DiskError:
+        raise
     except OSError as error:
         raise disk_error(place.root, error) from error
-    flush_folder(folder.sessions)
 
 
 def point(folder: StationFolder, study: Study, text: str) -> None:
@@ -97,35 +110,51 @@ def fill(
     `sources` are its places, each with its files. They come together under another name first.
     """
     session = folder.session(study.name)
-    fresh, inputs = session.root / ".inputs.part", session.root / "inputs"
-    old = session.root / ".inputs.old"
-    parts = (fresh, old, session.root / _STUDY)
-    for left in parts:
-        shutil.rmtree(left, ignore_errors=True)
-    make_folder(fresh)
     try:
-        apart = _each_content_once(sources) if len(sources) > 1 else sources
-        for number, (whole, files) in enumerate(apart, 1):
-            part = fresh if number == 1 else fresh / f"part-{number}"
-            if settings.prepare:
-                _prepare(settings.prepare, whole, files, part, session, stop)
-                if problem := check(files, part):
-                    raise FolderError(f"What [station] prepare made is not sent: {problem}.")
-            else:
-                _copy(files, part, stop)
-        shared = folder.root / settings.template / "inputs"
-        if shared.is_dir():
-            shutil.copytree(shared, fresh, dirs_exist_ok=True)
-        _flush(fresh)
-        with suppress(FileNotFoundError):
-            inputs.rename(old)
-        fresh.rename(inputs)
-        flush_folder(session.root)
+        with entered(session.root, folder.root) as root:
+            inputs, old, gathered = (root / name for name in ("inputs", ".inputs.old", _STUDY))
+            try:
+                with private_folder(root / ".inputs.part") as fresh:
+                    _bring(folder, settings, session, sources, fresh, gathered, stop, check)
+                clear(old)
+                with suppress(FileNotFoundError):
+                    inputs.rename(old)
+                fresh.rename(inputs)
+                flush_folder(root)
+            finally:
+                for left in (root / ".inputs.part", old, gathered):
+                    with suppress(OSError):
+                        clear(left)
+    except DiskError:
+        raise
     except OSError as error:
-        raise disk_error(fresh, error) from error
-    finally:
-        for left in parts:
-            shutil.rmtree(left, ignore_errors=True)
+        raise disk_error(session.root / "inputs", error) from error
+
+
+def _bring(
+    folder: StationFolder,
+    settings: StationSettings,
+    session: SessionFolder,
+    sources: Sequence[tuple[Path, Files]],
+    fresh: Path,
+    gathered: Path,
+    stop: Callable[[], None],
+    check: Check,
+) -> None:
+    """Bring the files of a study into a folder that nobody else can enter meanwhile."""
+    apart = _each_content_once(sources) if len(sources) > 1 else sources
+    for number, (whole, files) in enumerate(apart, 1):
+        part = fresh if number == 1 else fresh / f"part-{number}"
+        if settings.prepare:
+            _prepare(settings.prepare, whole, files, part, gathered, session, stop)
+            if problem := check(files, part):
+                raise FolderError(f"What [station] prepare made is not sent: {problem}.")
+        else:
+            _copy(files, part, stop)
+    shared = folder.root / settings.template / "inputs"
+    if shared.is_dir():
+        shutil.copytree(shared, fresh, dirs_exist_ok=True)
+    _flush(fresh)
 
 
 def _each_content_once(
@@ -153,7 +182,7 @@ def _copy(files: Sequence[tuple[str, Path]], into: Path, stop: Callable[[], None
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    with source.open("rb") as read, target.open("xb") as written:
+    with opened_file(source) as read, target.open("xb") as written:
         try:
             while os.copy_file_range(read.fileno(), written.fileno(), _AT_ONCE):
                 pass
@@ -169,6 +198,7 @@ def _prepare(
     whole: Path,
     files: Sequence[tuple[str, Path]],
     into: Path,
+    gathered: Path,
     session: SessionFolder,
     stop: Callable[[], None],
 ) -> None:
@@ -177,23 +207,25 @@ def _prepare(
     Some tools write into, or beside, what they read: none is told where the export is.
     """
     make_folder(into)
-    make_folder(session.hidden)
-    gathered = session.root / _STUDY
+    clear(gathered)
+    gathered.mkdir(0o700)
     copied = gathered / "study"
     _copy(files, copied, stop)
     study = copied if whole.is_dir() else copied / files[0][0]
-    words = [w.replace("{study}", str(study)).replace("{inputs}", str(into)) for w in command]
+    named = {"{study}": str(as_named(study)), "{inputs}": str(as_named(into))}
+    words = [re.sub(r"\{(study|inputs)\}", lambda found: named[found[0]], word) for word in command]
     try:
-        with (session.hidden / "prepare.log").open("wb") as log:
-            (session.hidden / "prepare.log").chmod(0o600)  # it may say whose study it is
+        with _log_of(session) as log:
             done = subprocess.run(  # noqa: S603
-                words, cwd=into, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                words, cwd=as_named(into), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 timeout=_PREPARE_SECONDS, check=False,
             )  # fmt: skip
+    except DiskError:
+        raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FolderError(f"[station] prepare could not be run: {type(error).__name__}.") from error
     finally:
-        shutil.rmtree(gathered, ignore_errors=True)
+        clear(gathered)
     if done.returncode:
         raise FolderError(
             f"[station] prepare ended with {done.returncode}.",
@@ -201,6 +233,18 @@ def _prepare(
         )
     if not any(path.is_file() for path in into.rglob("*")):
         raise FolderError("[station] prepare made no file.")
+
+
+@contextmanager
+def _log_of(session: SessionFolder) -> Iterator[BinaryIO]:
+    """Open what a tool says for writing: for this account alone, since it may say whose study it is."""
+    with (
+        entered(session.hidden, session.root, make=True) as hidden,
+        open_own(hidden / "prepare.log", "wb") as log,
+    ):
+        if hasattr(os, "fchmod"):
+            os.fchmod(log.fileno(), 0o600)
+        yield log
 
 
 def _flush(folder: Path) -> None:

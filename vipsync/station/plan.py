@@ -170,7 +170,7 @@ class _Draft:
     def _place(self, place: Place) -> None:
         """Say how a place stands whose study has no session, and give it one where it is complete."""
         if place.id not in self.view.places:
-            gone = Standing(StudyState.GONE, "it left the export without a session")
+            gone = Standing(StudyState.GONE, "it left the export before it became a session")
             self._report_place(place, gone, asks=False)
             return
         standing = self.places.standing(place)
@@ -210,7 +210,7 @@ class _Draft:
         if any(row.key == place.study for row in new):
             return
         if self.places.moving(place.study):
-            arriving = Standing(StudyState.ARRIVING, "in another folder")
+            arriving = Standing(StudyState.ARRIVING, "more of it arrives in another folder")
             self._report_place(place, arriving, asks=False)
             self.waits = True
             return
@@ -300,7 +300,7 @@ class _Draft:
         elif copies and beyond(content, study.filled):
             self.rows.append(replace(study, stage=Stage.MADE))
         elif self.ahead:
-            self._report(study, StudyState.QUEUED, f"{self.ahead} before it")
+            self._report(study, StudyState.QUEUED, f"{self.ahead} to start before it")
             self.waits = True
         else:
             taken = study.filled if copies else content

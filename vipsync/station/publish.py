@@ -97,6 +97,7 @@ def _lines(status: StationStatus, host: str) -> Iterator[str]:
         yield ""
     yield f"Written {when(status.written)} by vipsync on {host}."
     yield f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+    yield f"Results of a study are in {status.folder}/SESSION/outputs; SESSION stands in the table."
     yield ""
     yield from table_lines(status)
 
@@ -115,7 +116,7 @@ def table_lines(status: StationStatus) -> Iterator[str]:
         aligned = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         yield f"{aligned}  {reason}".rstrip()
     if len(over) > _SHOWN:
-        yield f"… and {len(over) - _SHOWN} more that are over: station.csv"
+        yield f"… and {len(over) - _SHOWN} more that are over; station.csv lists all"
 
 
 def _row(report: StudyReport) -> tuple[str, str, str, str, str]:

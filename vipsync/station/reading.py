@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
 
+from vipsync.disk.files import opened_file
 from vipsync.errors import FolderAbsent
 from vipsync.model import BLOCK
 from vipsync.station.model import DIGEST, Contents, Series
@@ -24,6 +28,12 @@ INSTALL = "pip install 'vipsync[dicom]'"
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _META_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
 _SUBJECT_UID = re.compile(rb"##\$SUBJECT_study_instance_uid=\([^)]*\)\s*<([^>]+)>")
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_MOST_HEADER = 1 << 22
+"""Bytes of a file, and of what it unpacks to, that are looked at: a small one may hold gigabytes."""
+_MAY_SAY_DEFLATED = 1 << 10
+_LAST = 0x0020FFFF
+_MOST_SUBJECT = 1 << 16
 _TAGS = [
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -128,7 +138,7 @@ def content_of(path: Path, name: str) -> str:
     DICOM is known by its data set alone: a receiver names files, and writes a header of its own.
     """
     try:
-        with path.open("rb") as file:
+        with opened_file(path) as file:
             start = file.read(_MAGIC_AT + 16)
             data_at = _data_at(start)
             file.seek(data_at)
@@ -148,26 +158,51 @@ def _data_at(start: bytes) -> int:
     return meta + 12 + int.from_bytes(start[meta + 8 : meta + 12], "little")
 
 
-def _header(path: Path) -> Any:
-    """Return a DICOM file's header, None for another file."""
+def _header(path: Path) -> dict[str, Any] | None:
+    """Return what a DICOM file's header says of the study, None for another file."""
     try:
-        with path.open("rb") as file:
-            if file.read(_MAGIC_AT + 4)[_MAGIC_AT:] != _MAGIC:
+        with opened_file(path) as file:
+            start = file.read(_MAGIC_AT + 4)
+            if start[_MAGIC_AT:] != _MAGIC:
                 return None
+            start += file.read(_MOST_HEADER)
     except OSError:
         return None
     try:
-        from pydicom import dcmread
-        from pydicom.errors import InvalidDicomError
+        from pydicom import config, filereader
+        from pydicom.tag import Tag
     except ImportError as error:
         raise NoDicom from error
+    config.settings.reading_validation_mode = config.IGNORE  # its warnings quote values
+    tags: list[Any] = [Tag(name) for name in _TAGS]
     try:
-        return dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, AttributeError):
+        data_at = _data_at(start)
+        if _DEFLATED not in start[: data_at or _MAY_SAY_DEFLATED]:
+            return _values(filereader.read_partial(BytesIO(start), _is_behind, specific_tags=tags))
+        data = BytesIO(
+            zlib.decompressobj(-zlib.MAX_WBITS).decompress(start[data_at:], _MOST_HEADER)
+        )
+        read = filereader.read_dataset(data, False, True, None, _is_behind, specific_tags=tags)
+        return _values(read)
+    except Exception:  # a parser's answer to absurd content
         return None
 
 
-def _take_in(header: Any, series: dict[str, _Series], whose: Whose) -> None:
+def _values(header: Any) -> dict[str, Any]:
+    """Return the values that can be read: pydicom reads each when it is asked for."""
+    found = {}
+    for name in _TAGS:
+        with suppress(Exception):
+            if (value := header.get(name)) is not None:
+                found[name] = value
+    return found
+
+
+def _is_behind(tag: int, _vr: str | None, _length: int) -> bool:
+    return tag > _LAST
+
+
+def _take_in(header: dict[str, Any], series: dict[str, _Series], whose: Whose) -> None:
     one = series[str(header.get("SeriesInstanceUID", ""))]
     one.words.update(
         str(text) for tag in ("SeriesDescription", "ProtocolName") if (text := header.get(tag))
@@ -181,7 +216,7 @@ def _take_in(header: Any, series: dict[str, _Series], whose: Whose) -> None:
         whose.persons.add(person)
 
 
-def _person(header: Any) -> str:
+def _person(header: dict[str, Any]) -> str:
     words = (str(header.get("PatientName", "")), str(header.get("PatientID", "")))
     return " ".join(word for word in words if word)
 
@@ -195,7 +230,8 @@ def _number(value: object) -> int | None:
 
 def _bruker(path: Path) -> str:
     try:
-        found = _SUBJECT_UID.search(path.read_bytes()[:65536])
+        with opened_file(path) as file:
+            found = _SUBJECT_UID.search(file.read(_MOST_SUBJECT))
     except OSError:
         return ""
     return found[1].decode("ascii", "replace").strip() if found else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from msgspec import Struct, ValidationError, convert
 
 from vipsync.cases.patterns import compile_pattern
-from vipsync.disk.files import read_small
+from vipsync.disk.files import SMALL, opened_file, read_small
 from vipsync.errors import SettingsError
 from vipsync.model import Settings
 from vipsync.settings import toml_text
@@ -41,7 +42,11 @@ def load(root: Path) -> StationSettings:
     """Read the settings of a station; raise SettingsError with every mistake in them."""
     source = root / SOURCE
     try:
-        text = toml_text.decoded(read_small(source), SOURCE)
+        with opened_file(source) as file:
+            data, info = file.read(SMALL + 1), os.fstat(file.fileno())
+        if len(data) > SMALL:
+            raise OSError(errno.EFBIG, f"it has more than {SMALL:,} bytes")
+        text = toml_text.decoded(data, SOURCE)
     except OSError as error:
         raise SettingsError(f"{source}: cannot be read: {error.strerror}.") from None
     raw = toml_text.table(text, SOURCE)
@@ -51,6 +56,8 @@ def load(root: Path) -> StationSettings:
     if not problems:
         settings = convert({**made.pop("station"), **made}, StationSettings)
         problems = list(_contradictions(root, settings))
+        if settings.prepare:
+            problems += _open_to_others({source: info, root: root.stat()})
         if not problems:
             return settings
     lines = toml_text.line_numbers(text)
@@ -178,8 +185,6 @@ def _contradictions(root: Path, settings: StationSettings) -> Iterator[tuple[str
             yield "station.exports", f"{export} and the station lie in one another"
     if settings.prepare and not any("{inputs}" in word for word in settings.prepare):
         yield "station.prepare", "needs {inputs}, the folder that it is to fill"
-    if settings.prepare:
-        yield from _open_to_others(root)
     if settings.copies:
         return
     if settings.by != "folder":
@@ -195,10 +200,10 @@ def _contradictions(root: Path, settings: StationSettings) -> Iterator[tuple[str
         )
 
 
-def _open_to_others(root: Path) -> Iterator[tuple[str, str]]:
+def _open_to_others(found: Mapping[Path, os.stat_result]) -> Iterator[tuple[str, str]]:
     """Refuse a command that others could write: it is run with the rights of this account (house 9)."""
-    for path in (root / SOURCE, root):
-        if who := other_writers(path.stat()):
+    for path, info in found.items():
+        if who := other_writers(info):
             yield (
                 "station.prepare",
                 f"{who} can write {path}, and so have anything run as this account. Let it belong to "

@@ -21,7 +21,8 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
     clear = list(Gate(snapshot).clear())
     understood = sum(not found.unknown for found in clear)
     if clear:
-        yield f"None of the checked fields is filled in {_files(understood)}; {_not_checked(clear)}."
+        checked = f"Checked {_files(understood)}: no field that may name a person is filled"
+        yield f"{checked}; {_not_checked(clear)}."
     if told := fields_text(one.told for one in clear if one.told):
         yield f"Filled, and sent all the same: {told}."
     if words := let_through(settings):

@@ -203,6 +203,8 @@ def _lasting(status: Status) -> object:
         status.executions,
         status.notices,
         status.unused,
+        status.beside,
+        status.among_results,
         status.files,
         status.phase,
         status.privacy,

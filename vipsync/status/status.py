@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
-from vipsync.names import placed
+from vipsync.names import placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
@@ -62,6 +62,8 @@ class Status(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     failures: tuple[Failure, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
+    beside: tuple[str, ...] = ()
+    among_results: tuple[str, ...] = ()
     starting: int = 0
     sending: int = 0
     fetching: int = 0
@@ -82,7 +84,7 @@ class Status(Struct, frozen=True):
 
 _AGAIN = {
     CaseState.STOPPED: "`vipsync rerun DIR --failed` starts such cases again.",
-    CaseState.DROPPED: "`vipsync launch DIR CASE` starts one.",
+    CaseState.DROPPED: "`vipsync launch DIR CASE` starts it.",
 }
 """How cases are started after all that a person has stopped, or dropped from the queue."""
 
@@ -136,6 +138,8 @@ def status_of(
         notices=notices,
         failures=failed,
         unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
+        beside=snapshot.beside,
+        among_results=snapshot.among_results,
         starting=_starting(plan, snapshot),
         sending=sum(key.kind in (do.SendFile, do.SendPack) for key in keys),
         fetching=len(_fetching(keys) | {result.vip for result in to_come_again(snapshot)}),
@@ -195,9 +199,12 @@ def _masked(status: Status, gate: Gate) -> Status:
         status,
         cases=tuple(replace(c, id=masked(c.id), reason=masked(c.reason)) for c in status.cases),
         notices=tuple(
-            replace(n, subject=masked(n.subject), text=masked(n.text)) for n in status.notices
+            replace(n, subject=masked(n.subject), text=masked(n.text), remedy=masked(n.remedy))
+            for n in status.notices
         ),
         unused=tuple((masked(path), nearest) for path, nearest in status.unused),
+        beside=tuple(map(masked, status.beside)),
+        among_results=tuple(map(masked, status.among_results)),
     )
 
 
@@ -258,7 +265,11 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
         names = [case.id for case in cases if case.state is state]
         if names:
             were = f"{count(len(names), 'case')} {'was' if len(names) == 1 else 'were'}"
-            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", remedy, 0)
+            first = shell_word(names[0])
+            advice = remedy.replace("CASE", first)
+            if len(names) > 1:
+                advice = advice.replace("starts it", "starts the first of them")
+            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", advice, 0)
     names = [r.vip.rsplit("/", 1)[-1] for r in results.values() if r.status is ResultStatus.LET_GO]
     if names:
         text = f"{count(len(names), 'result')} let go, and not on this machine: {_some(names)}."
@@ -409,6 +420,10 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
     s, found = snapshot, []
     if status.unused:
         found.append(f"no setting uses {count(len(status.unused), 'file')} in inputs/")
+    if s.beside:
+        found.append(f"{count(len(s.beside), 'item')} beside inputs/ not used")
+    if s.among_results:
+        found.append(f"{count(len(s.among_results), 'file')} in outputs/ not written by vipsync")
     changed = sum(
         r.status is ResultStatus.HERE and s.outputs.get(r.local, r.stamp) != r.stamp
         for r in s.state.results.values()

@@ -94,6 +94,7 @@ def details(status: Status) -> Iterator[str]:
     yield from _failures(status)
     yield from _cases(status)
     yield from _executions(status)
+    yield from _misplaced(status)
     yield from _others(status)
     yield from _privacy(status)
     yield from _on_vip(status)
@@ -174,6 +175,22 @@ def _executions(status: Status) -> Iterator[str]:
     if status.minutes_left is not None:
         yield f"  At this pace about {status.minutes_left:.0f} min more."
     yield ""
+
+
+MOVE = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
+
+
+def misplaced(beside: Sequence[str], among_results: Sequence[str]) -> Iterator[str]:
+    """Say what lies where vipsync does not look for data; where it should lie says MOVE."""
+    if beside:
+        yield f"Only what lies in inputs/ is used; beside it: {some(beside)}."
+    if among_results:
+        yield f"In outputs/, and not written by vipsync: {some(among_results)}."
+
+
+def _misplaced(status: Status) -> Iterator[str]:
+    if lines := list(misplaced(status.beside, status.among_results)):
+        yield from (*lines, MOVE, "")
 
 
 def _others(status: Status) -> Iterator[str]:
