@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from vipsync.report.reporter import Reporter
 
 
 def test_the_demo_ends_with_its_results(tmp_path: Path) -> None:
-    """Three spectra are here, VIP was emptied, and the last line is the path of a picture."""
+    """Spectra of a session and of a station are here, VIP was emptied, and the last line is the page."""
+    began = int(time.time())
     done = subprocess.run(
         [sys.executable, "-m", "vipsync", "demo"],
         cwd=tmp_path,
@@ -25,14 +27,32 @@ def test_the_demo_ends_with_its_results(tmp_path: Path) -> None:
         timeout=240,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    study = tmp_path / "vipsync-demo"
+    study, station = (tmp_path / "vipsync-demo" / name for name in ("my-study", "scanner"))
     pictures = sorted(study.glob("outputs/*/*/spectrum.svg"))
     assert len(pictures) == 3
     assert len({picture.parent.parent for picture in pictures}) == 2
-    assert Path(done.stdout.splitlines()[-1]) == pictures[0]
-    assert "VIP is empty" in done.stdout
+    assert len(list(station.glob("sessions/S0001/outputs/*/*/spectrum.svg"))) == 1
+    assert all(began <= path.stat().st_mtime <= time.time() for path in tmp_path.rglob("*"))
+    assert not list(tmp_path.rglob("stations/*.json"))
+    lines = done.stdout.splitlines()
+    assert Path(lines[-1]) == study / "outputs" / "index.html"
+    assert Path(lines[-1]).is_file()
+    assert len(lines) <= 25
+    assert all(len(line) <= 100 for line in lines[:-1])
+    assert "VIP is clean" in done.stdout
     assert not (study / "ON_VIP.txt").exists()
     assert len(list((study / "inputs").iterdir())) == 3
+
+
+def test_a_spectrum_is_drawn_in_blocks(tmp_path: Path) -> None:
+    """The highest line reaches the top, at its place between 4.2 and 0.2 ppm; what lies outside is left out."""
+    table = tmp_path / "spectrum.csv"
+    table.write_text("ppm,magnitude\n4.7,100\n2.2,8\n3.2,4\n1.2,0\n")
+    drawn = demo._drawn(table)
+    assert [len(line) for line in drawn] == [64] * 6
+    assert (drawn[0].index("█"), drawn[-1].index("█")) == (32, 16)
+    assert demo._has_blocks("utf-8")
+    assert not demo._has_blocks("latin-1")
 
 
 def test_the_demo_never_overwrites_a_folder(tmp_path: Path) -> None:

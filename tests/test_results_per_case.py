@@ -457,6 +457,7 @@ def test_each_case_names_its_result_and_the_name_that_vip_gave_its_file(bench: B
     (line,) = (x for x in status_text(status(study), "here").splitlines() if "  été 1" in x)
     folder = found["été 1.mrui"].folder
     assert "outputs; open index.html there to look at them." in status_text(status(study), "here")
+    assert status_text(status(study), "here").count("named after an archive") == 1
     assert line == (
         f"  été 1.mrui: done → outputs/{folder}/ete_1.mrui.tgz  [on VIP: été 1.mrui → ete_1.mrui]"
     )

@@ -513,6 +513,8 @@ def test_places_are_relative_to_the_folder_or_absolute(tmp_path: Path) -> None:
         ("../../in", ".."),
         ("link", "real/outputs"),
         ("loop", "outputs"),
+        ("inputs", "loop"),
+        ("loop/below", "outputs"),
         (".vipsync", "outputs"),
         ("inputs", ".vipsync/out"),
     ],

@@ -14,8 +14,11 @@ from tests.lab.bench import Bench
 from tests.lab.findings import TABLE, fit
 from tests.lab.mounts import mount, unmount
 from tests.lab.stations import QUIET, TEMPLATE, Station, station
+from vipsync.errors import FolderAbsent
 from vipsync.results.gallery import Gallery
 from vipsync.run.reconciler import Reconciler
+from vipsync.station.backroom import AtOnce, Work
+from vipsync.station.keeper import Keeper
 from vipsync.station.steps import StudyState
 from vipsync.status.publish import Publisher
 
@@ -46,6 +49,42 @@ SVS = {"svs/1.rda": "one"}
 def more(made: Station, study: str = "SMITH") -> None:
     """Let a second series of a study come."""
     made.write(study, {"t1/1.ima": "two"})
+
+
+class Later(AtOnce):
+    """Carries work out when the test says so, as a thread would."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.held: list[tuple[str, Work]] = []
+
+    def put(self, key: str, work: Work) -> None:
+        """Take one piece of work, unless it is under way."""
+        if key not in self.busy and all(key != held for held, _ in self.held):
+            self.held.append((key, work))
+
+    def end_all(self) -> None:
+        """Let everything end."""
+        held, self.held = self.held, []
+        for key, work in held:
+            super().put(key, work)
+
+
+def test_what_has_ended_is_taken_in_at_once(bench: Bench) -> None:
+    """A study that was read does not wait for the next look at the export, but in trouble it does."""
+    backroom, made = Later(), station(bench)
+    bench.new_keeper = lambda root, timing, _, stop: Keeper(root, timing, backroom, stop=stop)
+    made.write("SMITH", SVS)
+    bench.until(lambda: backroom.held)
+    keeper = made.keeper
+    assert keeper.due > bench.loop.timing.clock()
+    backroom.end_all()
+    assert (keeper.due, bench.loop.pause()) == (0.0, 0.0)
+    bench.loop.turn()
+    assert made.sessions() == ["S0001"]
+    keeper.trouble, backroom.held = FolderAbsent("It is away."), [("another", lambda: None)]
+    backroom.end_all()
+    assert keeper.due > 0.0
 
 
 # when a study is whole

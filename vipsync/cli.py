@@ -665,15 +665,16 @@ def remove_command(context: Context, path: str, *, yes: bool) -> int:
     return commands.sessions.remove(context, path, sure=yes)
 
 
-@vipsync.command("demo", epilog=_examples("vipsync demo"))
+@vipsync.command("demo", epilog=_examples("vipsync demo", "vipsync demo --open"))
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
+@click.option("--open", "opens", is_flag=True, help="Open the results in a browser at the end.")
 @click.pass_obj
-def demo_command(context: Context, directory: Path) -> int:
+def demo_command(context: Context, directory: Path, *, opens: bool) -> int:
     """Show a whole session in a minute, without an account.
 
     It runs on a VIP that is part of this program: no network is needed.
     """
-    return commands.demo.demo(context.reporter, directory)
+    return commands.demo.demo(context.reporter, directory, opens=opens)
 
 
 @vipsync.command(epilog=_examples("vipsync local --port 8080"))

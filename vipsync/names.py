@@ -20,6 +20,9 @@ from vipsync.model import RelPath, VipPath
 HOME = "/vip/Home"
 """The root of an account's own files (facts 3.2)."""
 
+ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
+"""How archives end that are unpacked here, in small letters."""
+
 _SAFE = re.compile(r"[A-Za-z0-9._+=,-]+")
 _UNSAFE = re.compile(r"@{2,}|@$|[^A-Za-z0-9._+=,@-]")
 _VERSION = re.compile(r"_v[0-9]+")

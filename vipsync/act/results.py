@@ -22,6 +22,7 @@ from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
 from vipsync.model import BLOCK, RelPath, VipPath
+from vipsync.names import ARCHIVE_NAMES
 from vipsync.record.job_log import words_of
 
 ARCHIVES = ".archives"
@@ -31,7 +32,6 @@ _LIST_HEAD = (
     f"under the same path below {ARCHIVES} in the folder of the results.\n"
 )
 _LISTING = Lock()  # transfers end at the same time, and share one list
-ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
 
 class Bench(Protocol):

@@ -54,8 +54,9 @@ class Run:
         renamed: Callable[[], Sequence[Path] | None] = lambda: None,
         alerts: FolderAlerts | None = None,
         transfers: TransfersSettings = UNLIMITED,
+        timing: Timing | None = None,
     ) -> None:
-        self._named_now, timing = renamed, Timing()
+        self._named_now, timing = renamed, timing or Timing()
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
             directories,

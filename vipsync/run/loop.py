@@ -57,7 +57,10 @@ class Keeper(Protocol):
     """
 
     root: Path
-    due: float
+
+    @property
+    def due(self) -> float:
+        """When its next turn is due."""
 
     @property
     def working(self) -> frozenset[Path]:

@@ -7,6 +7,7 @@ value hides no other. `CHECKS` holds what a key needs beyond its type. Nothing i
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import math
 import os
 import unicodedata
@@ -341,9 +342,20 @@ def _names(folder: Path) -> list[str]:
 
 def _resolved(folder: Path, directory: str, key: str) -> Path:
     try:
-        return (folder / Path(directory).expanduser()).resolve()
+        found = (folder / Path(directory).expanduser()).resolve()
+        _refuse_circle(found)
     except (OSError, RuntimeError, ValueError) as error:
         raise SettingsError(f"{key}: {directory} cannot be followed: {error}.") from None
+    return found
+
+
+def _refuse_circle(path: Path) -> None:
+    """Raise OSError where links lead round: since Python 3.13 `resolve` passes over them."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
 
 
 def _refuse_link(key: str, own: Path, directory: str, place: Path) -> None:

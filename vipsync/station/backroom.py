@@ -29,10 +29,15 @@ class Backroom:
             self._thread = threading.Thread(target=self._serve, name="station", daemon=True)
             self._thread.start()
 
+    @property
+    def has_news(self) -> bool:
+        """Tell whether work has ended that was not taken yet."""
+        return not self._done.empty()
+
     def take(self) -> list[tuple[str, object]]:
         """Return what has ended since, each with its outcome or the error that it met."""
         found = []
-        while not self._done.empty():
+        while self.has_news:
             key, outcome = self._done.get()
             self.busy.discard(key)
             found.append((key, outcome))

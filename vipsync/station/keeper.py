@@ -79,7 +79,7 @@ class Keeper:
         self.trouble: VipsyncError | None = None
         self.working: frozenset[Path] = frozenset()
         self.status: StationStatus | None = None
-        self.due = 0.0
+        self._due = 0.0
         self.plan: StationPlan | None = None
         self._timing, self._backroom, self._check, self._stop = timing, backroom, check, stop
         self._held: ExitStack | None = None
@@ -101,6 +101,11 @@ class Keeper:
     def exports(self) -> tuple[Path, ...]:
         """Return the folders in which an event asks for a look."""
         return tuple(map(Path, self._settings.exports)) if self._settings else ()
+
+    @property
+    def due(self) -> float:
+        """Return when its next turn is due: at once where work has ended and can be taken in."""
+        return 0.0 if self._backroom.has_news and not self.trouble else self._due
 
     @property
     def at_rest(self) -> bool:
@@ -180,7 +185,7 @@ class Keeper:
 
     def _halt(self, error: VipsyncError, now: float) -> None:
         self.trouble = error
-        self.due = now + TROUBLE_PAUSE
+        self._due = now + TROUBLE_PAUSE
 
     def _steps(self, sessions: Mapping[Path, Reconciler]) -> None:
         """Plan until there is nothing more to do at once."""
@@ -217,7 +222,7 @@ class Keeper:
         if self.plan and self.plan.due is not None:
             times.append(max(self.plan.due, now + 0.05))
         times += [at for _, at in self._failed.values()]
-        self.due = min(times)
+        self._due = min(times)
 
     def _view(self, sessions: Mapping[Path, Reconciler]) -> View:
         settings, survey = self._settings, self._survey

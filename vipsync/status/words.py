@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from vipsync.names import placed
+from vipsync.names import ARCHIVE_NAMES, placed
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
@@ -73,6 +73,8 @@ def _lines(status: Status, host: str) -> Iterator[str]:
         "; open index.html there to look at them" if any(c.results for c in status.cases) else ""
     )
     yield f"Results are in {status.folder}/outputs{shown}."
+    if any(path.lower().endswith(ARCHIVE_NAMES) for case in status.cases for path in case.results):
+        yield "Folders there named after an archive, like sub-01.tgz, are its contents, already unpacked."
     yield ""
     yield from CITE.splitlines()
 

@@ -137,8 +137,10 @@ def find_peaks(lines: Sequence[Line], most: int) -> list[Peak]:
     return [_peak(lines, i) for i in chosen]
 
 
-def write_results(target: Path, name: str, lines: Sequence[Line], peaks: Sequence[Peak]) -> None:
-    """Write the archive; the same input gives the same bytes."""
+def write_results(
+    target: Path, name: str, lines: Sequence[Line], peaks: Sequence[Peak], dated: int = 0
+) -> None:
+    """Write the archive, whose files are of one date (UTC s); the same input gives the same bytes."""
     members = {
         "spectrum.csv": _table(
             ("ppm", "frequency_hz", "real", "imaginary", "magnitude"),
@@ -158,7 +160,7 @@ def write_results(target: Path, name: str, lines: Sequence[Line], peaks: Sequenc
         for member, text in members.items():
             data = text.encode()
             entry = tarfile.TarInfo(member)
-            entry.size = len(data)
+            entry.size, entry.mtime = len(data), dated
             archive.addfile(entry, io.BytesIO(data))
 
 
@@ -172,7 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     lines = spectrum(signal, options.zero_fill, options.line_broadening)
     peaks = find_peaks(lines, options.peaks)
-    write_results(options.result, options.signal.name, lines, peaks)
+    dated = int(options.signal.stat().st_mtime)
+    write_results(options.result, options.signal.name, lines, peaks, dated)
     found = ", ".join(f"{peak.ppm:.2f} ppm" for peak in peaks) or "none"
     sys.stdout.write(f"{options.signal.name}: {len(signal.points)} points; peaks: {found}\n")
     return 0
