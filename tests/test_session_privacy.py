@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.lab.scans import rda
 from tests.lab.scripts import Scripts
+from vipsync import VipSession
 from vipsync.errors import InputsRefused
+from vipsync.record.backup import Backup
+from vipsync.script.backup import PRIVACY, save_here
 
 NAMED = rda(PatientName="Smith^John", PatientID="4711-0815")
 
@@ -95,3 +99,48 @@ def test_another_word_for_privacy_is_refused(scripts: Scripts) -> None:
     """It would be taken for a protection that is none."""
     with pytest.raises(ValueError, match="'tell' or 'refuse'"):
         scripts.session(privacy="strict")
+
+
+def test_a_strict_session_stays_strict_for_the_script_that_resumes_it(
+    scripts: Scripts, named: Path
+) -> None:
+    """Its backup says so; whoever opens it by name alone has not to say it again."""
+    with pytest.raises(InputsRefused):
+        scripts.ready(privacy="refuse").upload_inputs()
+    for _ in range(2):
+        resumed = scripts.session()
+        with pytest.raises(InputsRefused):
+            resumed.upload_inputs()
+    assert scripts.on_vip() == []
+
+
+def test_only_a_script_that_says_so_makes_a_strict_session_tell(
+    scripts: Scripts, named: Path
+) -> None:
+    """And then that is what is kept."""
+    with pytest.raises(InputsRefused):
+        scripts.ready(privacy="refuse").upload_inputs()
+    scripts.session(privacy="tell").upload_inputs()
+    assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+    assert scripts.session().privacy == "tell"
+
+
+def test_a_strict_session_whose_backup_lies_on_vip_stays_strict(
+    scripts: Scripts, named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second place of backups holds it as well."""
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", "vip")
+    named.write_bytes(rda())
+    scripts.ready(privacy="refuse").upload_inputs()
+    named.write_bytes(NAMED)
+    shutil.rmtree(scripts.root / "vip_outputs")
+    with pytest.raises(InputsRefused):
+        scripts.session().upload_inputs()
+
+
+@pytest.mark.parametrize("word", ["refuse", "strict", None, ["tell"]])
+def test_a_backup_with_another_word_for_privacy_is_strict(scripts: Scripts, word: object) -> None:
+    """It says that names matter, in whatever words."""
+    backup = Backup("study", others={PRIVACY: word})
+    save_here(scripts.root / "vip_outputs" / "study", backup)
+    assert scripts.session().privacy == "refuse"

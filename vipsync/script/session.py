@@ -59,8 +59,8 @@ class VipSession(VipClientNames):
     (default: None, those of the backup).
     `output_dir`: the folder of results and backup (default: None, `vip_outputs/<session_name>`).
     `verbose`: True says what each step does (default: None, as init() says).
-    `privacy`: "refuse" raises InputsRefused where inputs name somebody (default: "tell", which says
-    so and goes on).
+    `privacy`: "refuse" raises InputsRefused where inputs name somebody, "tell" says so and goes on
+    (default: None, that of the backup, else "tell").
     `account`: the Account under whose key the session runs (default: None, that of init()).
     `say`: is called with each text that is said (default: None, which prints it).
     `others`: `vip_input_dir`, `vip_output_dir`, `local_input_dir`, `local_output_dir`, `workflows`.

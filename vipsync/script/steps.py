@@ -33,6 +33,7 @@ from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
 from vipsync.script.backup import (
     OWN_INPUTS,
+    PRIVACY,
     inventory,
     local_backup,
     news,
@@ -181,9 +182,12 @@ class SessionSteps(SessionProperties):
             input_settings=self.input_settings,
             workflows=workflows_in(self.workflows),
         )
+        others: dict[str, object] = {}
         if self._own_inputs and not owns_inputs(backup):
-            return replace(backup, others={OWN_INPUTS: backup.vip_input_dir})
-        return backup
+            others[OWN_INPUTS] = backup.vip_input_dir
+        if "privacy" in self.values:  # else what an earlier script said stays said
+            others[PRIVACY] = self.privacy
+        return replace(backup, others=others)
 
     def _save(self, state: State | None = None) -> None:
         """Back the session up where `backup_location` says; on VIP only while data of it are there."""
