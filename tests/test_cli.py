@@ -215,6 +215,29 @@ def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Ser
     assert '# signal = ["a.mrui"]' in text
 
 
+@pytest.mark.parametrize("status", ["Finished", "Removed"])
+def test_what_is_adopted_is_its_own_before_the_first_run(
+    call: Caller, served: Served, status: str
+) -> None:
+    """No look at it says that its place on VIP is another's, or that it would start anything anew."""
+    study = served.study("old", a="one")
+    (study / "outputs").mkdir(exist_ok=True)
+    backup = {
+        "session_name": "old",
+        "pipeline_id": "mrs-spectrum/1.0",
+        "workflows": {"workflow-1": {"status": status, "start": None, "outputs": []}},
+    }
+    (study / "outputs" / "session_data.json").write_text(json.dumps(backup))
+    (served.world.root / "users" / "local_user" / "API" / "old" / "INPUTS").mkdir(parents=True)
+    before = tree(study)
+    for command in ("check", "plan"):
+        said = call(command, study)
+        assert "another session" not in said.out
+        assert "1 execution" not in said.out
+        assert said.code == 0
+    assert tree(study) == before
+
+
 def test_nothing_to_adopt_is_an_error(call: Caller, served: Served) -> None:
     """Without marker and backup, `--adopt` makes nothing."""
     said = call("init", "--adopt", served.root / "none")
