@@ -24,8 +24,8 @@ from vipsync.commands import account
 from vipsync.commands import status as commands_status
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
-from vipsync.record.ledger import read_state
-from vipsync.rows import Phase
+from vipsync.record.ledger import Ledger, read_state
+from vipsync.rows import Phase, Session
 
 
 def tree(root: Path) -> dict[str, bytes | None]:
@@ -813,6 +813,25 @@ def test_a_session_that_lost_its_settings_gets_them_back(call: Caller, served: S
     assert settings.read_bytes() == before
     assert call("run", "--once", study).code == 0
     assert served.launches() == 1
+
+
+def test_the_outputs_of_a_script_are_called_so(call: Caller, served: Served) -> None:
+    """They never had a settings.toml, and `init` puts no empty session into them."""
+    outputs = served.root / "vip_outputs" / "study"
+    folder = SessionFolder(outputs)
+    outputs.mkdir(parents=True)
+    folder.claim("s1")
+    Ledger(folder.ledger, Session("s1")).close()
+    (outputs / "session_data.json").write_text('{"session_name": "study"}')
+    before = tree(outputs)
+    for command in (("status", outputs), ("check", outputs), ("init", outputs)):
+        said = call(*command)
+        assert said.code == 1
+        text = said.out + said.err
+        assert "holds the outputs of a script's session" in text
+        assert "vipsync init NEW --adopt" in text
+        assert "lost" not in text
+    assert tree(outputs) == before
 
 
 def test_settings_in_another_encoding_are_kept_as_text(call: Caller, served: Served) -> None:

@@ -148,4 +148,7 @@ def test_an_output_folder_of_vip_client_is_told_where_to_go(tmp_path: Path) -> N
     (tmp_path / "session_data.json").write_text('{"session_name": "s"}')
     with pytest.raises(FolderError, match="holds the outputs") as error:
         init.adopt(tmp_path, None, PORTAL)
-    assert "outputs/" in error.value.remedy
+    assert f"mv {tmp_path} NEW/outputs && vipsync init NEW --adopt" in error.value.remedy
+    with pytest.raises(FolderError, match="holds the outputs"):
+        init.create(tmp_path, None, PORTAL)
+    assert [path.name for path in tmp_path.iterdir()] == ["session_data.json"]

@@ -29,7 +29,7 @@ from vipsync.record.backup import Backup, read_backup
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, Session
 from vipsync.settings.checks import session_name_of
-from vipsync.settings.reading import load, places
+from vipsync.settings.reading import load, places, script_folder
 from vipsync.settings.template import settings_text, to_fill_in
 from vipsync.status.publish import TABLE
 from vipsync.status.status import count
@@ -61,6 +61,8 @@ def create(
     """
     folder = SessionFolder(root)
     refuse_settings(folder)
+    if (folder.root / BACKUP).exists():
+        raise script_folder(folder.root)
     if descriptor is None and (kept := _kept_settings(folder)):
         write_atomic(folder.settings, kept.encode())
         return Made(
@@ -262,12 +264,7 @@ def backup_to_adopt(folder: SessionFolder) -> Backup | None:
     if backup or folder.marker.exists():
         return backup
     if (folder.root / BACKUP).exists():
-        raise FolderError(
-            f"{folder.root} holds the outputs of a session, {BACKUP} among them; nothing was "
-            "changed.",
-            f"Make a folder for the session, move this one into it as outputs/, and call "
-            f"`vipsync init --adopt` there: mkdir NEW && mv '{folder.root}' NEW/outputs",
-        )
+        raise script_folder(folder.root)
     raise FolderError(
         f"{folder.root} has neither ON_VIP.txt nor outputs/{BACKUP}: there is nothing to adopt.",
         f"`vipsync init {shell_word(folder.root)}` makes a new session.",
