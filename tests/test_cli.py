@@ -26,6 +26,7 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import Phase, Session
+from vipsync.settings.reading import load
 
 
 def tree(root: Path) -> dict[str, bytes | None]:
@@ -193,18 +194,18 @@ def test_a_copied_folder_is_said_to_be_one(call: Caller, served: Served) -> None
     assert call("status", study).code == 0
 
 
-def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
-    """`init --adopt` writes settings from session_data.json, with its values as comments."""
-    study = served.root / "old"
+def test_a_session_of_vip_client_is_adopted_with_its_values(call: Caller, served: Served) -> None:
+    """`init --adopt` writes them as settings, so that nothing else counts as launched before."""
+    study, home = served.root / "old", "/vip/Home/API/their-session"
     (study / "outputs").mkdir(parents=True)
     backup = {
         "session_name": "their-session",
         "pipeline_id": "mrs-spectrum/1.0",
         "local_input_dir": "data",
         "local_output_dir": "out",
-        "vip_input_dir": "/vip/Home/API/their-session/INPUTS",
-        "vip_output_dir": "/vip/Home/API/their-session/OUTPUTS",
-        "input_settings": {"signal": ["/vip/Home/API/their-session/INPUTS/a.mrui"]},
+        "vip_input_dir": f"{home}/INPUTS",
+        "vip_output_dir": f"{home}/OUTPUTS",
+        "input_settings": {"signal": [f"{home}/INPUTS/a.mrui", f"{home}/INPUTS/_v2/b.mrui"]},
         "workflows": {},
     }
     (study / "outputs" / "session_data.json").write_text(json.dumps(backup))
@@ -212,7 +213,10 @@ def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Ser
     text = (study / "settings.toml").read_text()
     assert 'session_name = "their-session"' in text
     assert 'pipeline_id = "mrs-spectrum/1.0"' in text
-    assert '# signal = ["a.mrui"]' in text
+    assert load(study, environ={}).input_settings["signal"] == ("a.mrui", "b.mrui")
+    for name in ("a", "b", "never"):
+        (study / "inputs" / f"{name}.mrui").write_text(name)
+    assert "never.mrui: used by no setting" in call("check", study).out
 
 
 @pytest.mark.parametrize("status", ["Finished", "Removed"])
