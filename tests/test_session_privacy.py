@@ -36,10 +36,20 @@ def test_inputs_that_name_somebody_are_told_in_one_line_and_go(
     """Fields and numbers, no value; the script goes on as it did with vip-client."""
     scripts.ready().upload_inputs()
     assert told(scripts) == [
-        "(!) 1 file may name somebody: PatientID, PatientName in 1 file; "
-        "they are sent all the same. VIP's terms ask for inputs that name nobody."
+        "(!) 1 file may name somebody: PatientID, PatientName in 1 file. "
+        "It is a.mrui, and is sent all the same. VIP's terms ask for inputs that name nobody."
     ]
     assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+
+
+def test_the_first_three_are_named_and_no_more(scripts: Scripts) -> None:
+    """One that is called as somebody is named by its place alone."""
+    (scripts.data / "smith_john").mkdir()
+    for name in ("1", "2", "3", "smith_john/0"):
+        (scripts.data / f"{name}.mrui").write_bytes(NAMED)
+    scripts.ready().upload_inputs()
+    (text,) = told(scripts)
+    assert "They are 1.mrui, 2.mrui, 3.mrui and 1 more, and are sent all the same." in text
 
 
 def test_a_silent_session_warns_of_them(
@@ -69,7 +79,7 @@ def test_what_is_there_is_not_told_again(scripts: Scripts, named: Path) -> None:
 def test_a_strict_session_raises_before_anything_is_sent(scripts: Scripts, named: Path) -> None:
     """With fields and files; VIP does not even hear of the session, and has no file of it."""
     session = scripts.ready(privacy="refuse")
-    with pytest.raises(InputsRefused, match=r"PatientID, PatientName in 1 file.*a\.mrui") as caught:
+    with pytest.raises(InputsRefused, match=r"PatientName in 1 file.*It is a\.mrui\.") as caught:
         session.run_session()
     assert isinstance(caught.value, ValueError)
     assert "b.mrui" not in str(caught.value)

@@ -225,6 +225,11 @@ class SessionProperties:
     @input_dir.setter
     def input_dir(self, value: object) -> None:
         self.local_input_dir = value
+        if self.local_input_dir and not self._full["local_input_dir"].exists():
+            self._report.line(
+                f"(!) `input_dir` does not exist in the local file system: {self.local_input_dir}. "
+                "This may raise an error later."
+            )
 
     @input_dir.deleter
     def input_dir(self) -> None:

@@ -212,23 +212,30 @@ class SessionSteps(SessionProperties):
         if not found:
             return
         text = fields_text(one.refused for one in found.values())
+        names, one = [gate.masked(path) for path in found], len(found) == 1
+        are = "It is" if one else "They are"
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
             say = self._report.line if self.verbose else logger.warning
             say(
-                f"(!) {files}; they are sent all the same. VIP's terms ask for inputs that name nobody."
+                f"(!) {files}. {are} {some(names, 3)}, and {'is' if one else 'are'} sent all the same. "
+                "VIP's terms ask for inputs that name nobody."
             )
             step.session.take_over([replace(step.state.session, gate=None)])
             return
-        names = [gate.masked(path) for path in found]
         raise InputsRefused(
-            f"{files}. Nothing was sent. They are {some(names)}.",
+            f"{files}. Nothing was sent. {are} {some(names)}.",
             "Take the values out of them, or call the session without privacy='refuse'.",
         )
 
     def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
         """Say what came of a download; return what did not come."""
         chosen = plans.chosen(s)
+        if running := [e for e in s.state.executions.values() if not (e.over or e.removed)]:
+            self._report.line(
+                f"(!) Not over yet: {count(len(running), 'execution')}. "
+                "Call monitor_workflows(), then download_outputs() again."
+            )
         if not chosen:
             self._report.line("Nothing to download for the current session.")
             return []
@@ -321,10 +328,7 @@ class SessionSteps(SessionProperties):
             self._report.line(f"\t{vip}")
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], most: int = 20) -> str:
     """Name the first of these, and say how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
-_NAMED = 20
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
