@@ -1025,6 +1025,9 @@ def test_local_serves_the_people_of_a_file(served: Served, key: str, code: int) 
     with served.process("local", "--root", served.root / "mine", "--world", world) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
+        process.stdout.readline()
+        assert process.stdout.readline() == f"  export VIP_PORTAL_URL={url}\n"
+        assert process.stdout.readline().startswith("  export VIP_API_KEY=")
         served.environ |= {"VIP_PORTAL_URL": url, "VIP_API_KEY": key}
         with served.process("pipelines") as asked:
             assert asked.wait(60) == code
