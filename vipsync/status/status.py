@@ -13,7 +13,7 @@ from vipsync.names import placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
-from vipsync.plan.limits import HOURS
+from vipsync.plan.limits import HOURS, opening
 from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
@@ -47,6 +47,7 @@ class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
     `version` is that of this shape: it grows where a key goes or means something else.
+    `to_read` are the files in inputs/ while the pipeline was not read that says what they are.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
     launch that comes next; `hearing`: failed jobs whose words are on their way; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
@@ -79,6 +80,7 @@ class Status(Struct, frozen=True):
     counts: Mapping[str, int] = {}
     privacy: tuple[str, ...] = ()
     paused: bool = False
+    to_read: int = 0
     version: int = 1
 
 
@@ -154,6 +156,7 @@ def status_of(
         counts=dict(counts),
         privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
+        to_read=len(snapshot.files) if is_unread(snapshot) else 0,
     )
     masked = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
     shown = _placed(masked)
@@ -341,8 +344,8 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
     if status.sending:
         parts.append(f"sending {count(status.sending, 'file')}")
-    if HOURS in waiting:
-        parts.append("files wait for the hours in which they may be sent")
+    if HOURS in waiting and snapshot.state.session.id:
+        parts.append(f"files wait until {opening(snapshot.limits)} to be sent")
     if running:
         so_far = f", {done} of {jobs} jobs done" if jobs else ""
         parts.append(f"{count(len(running), 'execution')} running{so_far}")
@@ -412,7 +415,7 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
         return "Waiting for files in inputs/."
     if not snapshot.settings.pipeline_id:
         return _uploaded(snapshot)
-    return "Waiting for files in inputs/." if snapshot.descriptor else _UNREAD
+    return "Waiting for files in inputs/." if snapshot.descriptor else _unread(snapshot)
 
 
 def _but(status: Status, snapshot: Snapshot) -> list[str]:
@@ -436,7 +439,17 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
     return found
 
 
-_UNREAD = "The pipeline's definition was not read yet."
+def is_unread(snapshot: Snapshot) -> bool:
+    """Tell whether the pipeline that says what the files are was not read yet."""
+    return snapshot.descriptor is None and bool(snapshot.settings.pipeline_id)
+
+
+def _unread(snapshot: Snapshot) -> str:
+    """Say that there are files, and nobody knows yet which cases they make."""
+    there = f"{count(len(snapshot.files), 'file')} in inputs/"
+    if not snapshot.state.session.id:
+        return f"Not started yet: {there}; `vipsync run DIR` starts."
+    return f"Nothing is started yet: {there}; the pipeline's definition is still to be read."
 
 
 def _uploaded(snapshot: Snapshot) -> str:
