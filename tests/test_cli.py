@@ -25,6 +25,7 @@ from vipsync.commands import status as commands_status
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
 from vipsync.record.ledger import read_state
+from vipsync.report.stream import Stream
 from vipsync.rows import Phase
 
 
@@ -541,8 +542,10 @@ def test_failed_jobs_need_a_person(
         assert served.launches() == 2
 
 
-def test_another_run_on_the_same_folder(call: Caller, served: Served) -> None:
-    """It is held: 1, and 0 with --once, with one line."""
+def test_another_run_on_the_same_folder(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held: 1, and 0 with --once, without a word to cron; a person gets one line for all folders."""
     study = served.study(a="one")
     folder = SessionFolder(study)
     folder.claim("abc")
@@ -550,7 +553,14 @@ def test_another_run_on_the_same_folder(call: Caller, served: Served) -> None:
         said = call("run", study)
         assert (said.code, "already works" in said.err) == (1, True)
         said = call("run", "--once", study)
-        assert (said.code, len(said.out.splitlines())) == (0, 1)
+        assert (said.code, said.out, said.err) == (0, "", "")
+        second = SessionFolder(served.study("second", a="one"))
+        second.claim("def")
+        monkeypatch.setattr(Stream, "is_terminal", True)
+        with second.held():
+            said = call("run", "--once", study, second.root)
+        assert (said.code, said.err) == (0, "")
+        assert said.out == "Another vipsync already works in 2 of these folders.\n"
 
 
 def test_the_key_is_nowhere(

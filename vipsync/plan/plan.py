@@ -87,9 +87,15 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
     if s.cases.unused and not s.cases.cases:
         first = s.cases.unused[0]
         nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
-        text = f"{len(s.cases.unused)} files are in inputs/, such as {first.path}, and no setting uses one."
-        remedy = "Mend [input_settings] in settings.toml."
-        draft.notice(Level.PERSON, "inputs", text + (_line_to_write(s) or nearest), remedy)
+        number = len(s.cases.unused)
+        text = (
+            f"1 file is in inputs/, {first.path}, and no setting uses it."
+            if number == 1
+            else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses one."
+        )
+        line = _line_to_write(s)
+        remedy = "" if line else "Mend [input_settings] in settings.toml."
+        draft.notice(Level.PERSON, "inputs", text + (line or nearest), remedy)
     if copies := s.conflict_copies:
         were = (
             "1 conflict copy of a sync tool is"
