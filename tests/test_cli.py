@@ -542,6 +542,21 @@ def test_failed_jobs_need_a_person(
         assert served.launches() == 2
 
 
+def test_files_that_no_setting_uses_are_told_with_the_line_to_write(
+    call: Caller, served: Served
+) -> None:
+    """What to do comes before the line, which stands whole at the end; one file is no files."""
+    study = served.study()
+    inputs = study / "inputs"
+    (inputs / "a.txt").write_text("x")
+    said = call("run", "--once", study).out
+    assert "1 file is in inputs/, a.txt, and no setting uses it. Mend [input_settings]" in said
+    assert '. This line would use it: signal = "*.txt"\n' in said
+    (inputs / "b.txt").write_text("x")
+    said = call("run", "--once", study).out
+    assert "2 files are in inputs/, such as a.txt, and no setting uses one." in said
+
+
 def test_another_run_on_the_same_folder(
     call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

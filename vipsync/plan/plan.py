@@ -93,9 +93,8 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
             if number == 1
             else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses one."
         )
-        line = _line_to_write(s)
-        remedy = "" if line else "Mend [input_settings] in settings.toml."
-        draft.notice(Level.PERSON, "inputs", text + (line or nearest), remedy)
+        remedy = f"Mend [input_settings] in settings.toml{_line_to_write(s) or f'.{nearest}'}"
+        draft.notice(Level.PERSON, "inputs", text, remedy)
     if copies := s.conflict_copies:
         were = (
             "1 conflict copy of a sync tool is"
@@ -116,9 +115,10 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
 def _line_to_write(s: Snapshot) -> str:
     """Return the line that would use files which no setting uses; empty where none is sure."""
     if wrong := starts_at_inputs(s.settings, s.files):
-        return f" {wrong}"
+        return f": {wrong}"
     line = line_for([unused.path for unused in s.cases.unused], s.settings)
-    return f" This line would use them: {line}" if line else ""
+    them = "it" if len(s.cases.unused) == 1 else "them"
+    return f". This line would use {them}: {line}" if line else ""
 
 
 def _say_refused(draft: Draft, index: CaseIndex) -> None:

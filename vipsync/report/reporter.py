@@ -190,7 +190,7 @@ class Reporter:
             if before.get(study) != words:
                 self._print(f"{name}: {study and f'{study}: '}{printable(words)}")
         for study in before.keys() - asked.keys():
-            self._print(f"{name}: no longer: {study or printable(before[study])}")
+            self._print(f"{name}: settled: {study or printable(before[study])}")
         self._asked[told.folder] = asked
 
     def watch(self, folder: Path, status: Status) -> None:
