@@ -177,7 +177,7 @@ def test_files_that_no_setting_uses_get_the_line_that_would(
     study.write(dict.fromkeys(files, "x"))
     bench.rest()
     (notice,) = [n for n in study.notices if n.subject == "inputs"]
-    assert notice.text.endswith(words)
+    assert notice.remedy.endswith(words)
 
 
 def test_the_marker_has_one_answer(bench: Bench) -> None:

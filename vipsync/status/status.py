@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -331,7 +332,7 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     parts = []
     waiting = {n.subject for n in status.notices if n.level is Level.WAIT}
     if "VIP" in waiting:
-        parts.append("VIP does not answer now, and is asked again")
+        parts.append(f"VIP does not answer{_since(snapshot)}, and is asked again")
     if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
         parts.append("ON_VIP.txt is gone: results are awaited, then VIP's data are removed")
     if status.phase == Phase.REMOVING:
@@ -362,6 +363,12 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"{count(changing, 'file')} still changing")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _since(snapshot: Snapshot) -> str:
+    """Say since when nothing could be asked of VIP."""
+    trouble = snapshot.memory.account.trouble
+    return f" since {when(snapshot.wall - (snapshot.now - trouble.since))}" if trouble else " now"
 
 
 def _changing(snapshot: Snapshot) -> int:
@@ -464,6 +471,11 @@ def _on_vip(snapshot: Snapshot) -> list[Sent]:
     """Return what was sent and lies on VIP."""
     there = (SendStatus.SENT, SendStatus.ANSWERED)
     return [row for row in snapshot.state.sent.values() if row.status in there]
+
+
+def when(seconds: float) -> str:
+    """Return a time for people: that of this machine, with its zone."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def count(number: int, thing: str) -> str:
