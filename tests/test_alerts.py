@@ -24,12 +24,12 @@ from tests.lab.stations import TEMPLATE, station
 from tests.lab.statuses import status as status_now
 from vipsync.alerts import receivers as going_out
 from vipsync.alerts import telling
-from vipsync.alerts.facts import FORGOTTEN_AFTER, SETTLES, Message, facts_of
+from vipsync.alerts.facts import FORGOTTEN_AFTER, SETTLES, Fact, Message, facts_of, message
 from vipsync.alerts.folders import FolderAlerts
 from vipsync.alerts.receivers import Receiver, receivers
 from vipsync.alerts.telling import AGAIN, Alerts
 from vipsync.errors import NotASession, SettingsError
-from vipsync.model import MachineSettings, NotifySettings, Secret, replace
+from vipsync.model import MachineSettings, NotifyEvent, NotifySettings, Secret, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.status.status import Status
@@ -166,9 +166,25 @@ def test_thirty_failures_are_one_message_at_a_real_receiver(tmp_path: Path, http
     teller.after(9000)
     (body,) = http.bodies
     assert body["title"].endswith(": 30 cases failed")
+    assert body["type"] == "failure"
     assert "study-00: 1 case failed" in body["message"]
     assert "and 10 more folders" in body["message"]
     assert "smith" not in json.dumps(body) + teller.memory.read_text()
+
+
+@pytest.mark.parametrize(
+    ("events", "kind"),
+    [
+        (["person"], "warning"),
+        (["done"], "success"),
+        (["done", "person"], "warning"),
+        (["person", "stopped"], "failure"),
+    ],
+)
+def test_an_alert_says_how_much_it_asks(events: list[NotifyEvent], kind: str) -> None:
+    """A receiver that sorts by urgency puts a decision before what is done, and a failure before both."""
+    facts = frozenset(Fact(event, event) for event in events)
+    assert message({"id": ("study", facts)}, "host").kind == kind
 
 
 class Box(Controller):

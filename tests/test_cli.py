@@ -25,6 +25,7 @@ from vipsync.commands import status as commands_status
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
 from vipsync.record.ledger import Ledger, read_state
+from vipsync.report.stream import Stream
 from vipsync.rows import Phase, Session
 from vipsync.settings.reading import load
 
@@ -568,8 +569,25 @@ def test_failed_jobs_need_a_person(
         assert served.launches() == 2
 
 
-def test_another_run_on_the_same_folder(call: Caller, served: Served) -> None:
-    """It is held: 1, and 0 with --once, with one line."""
+def test_files_that_no_setting_uses_are_told_with_the_line_to_write(
+    call: Caller, served: Served
+) -> None:
+    """What to do comes before the line, which stands whole at the end; one file is no files."""
+    study = served.study()
+    inputs = study / "inputs"
+    (inputs / "a.txt").write_text("x")
+    said = call("run", "--once", study).out
+    assert "1 file is in inputs/, a.txt, and no setting uses it. Mend [input_settings]" in said
+    assert '. This line would use it: signal = "*.txt"\n' in said
+    (inputs / "b.txt").write_text("x")
+    said = call("run", "--once", study).out
+    assert "2 files are in inputs/, such as a.txt, and no setting uses one." in said
+
+
+def test_another_run_on_the_same_folder(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held: 1, and 0 with --once, without a word to cron; a person gets one line for all folders."""
     study = served.study(a="one")
     folder = SessionFolder(study)
     folder.claim("abc")
@@ -577,7 +595,14 @@ def test_another_run_on_the_same_folder(call: Caller, served: Served) -> None:
         said = call("run", study)
         assert (said.code, "already works" in said.err) == (1, True)
         said = call("run", "--once", study)
-        assert (said.code, len(said.out.splitlines())) == (0, 1)
+        assert (said.code, said.out, said.err) == (0, "", "")
+        second = SessionFolder(served.study("second", a="one"))
+        second.claim("def")
+        monkeypatch.setattr(Stream, "is_terminal", True)
+        with second.held():
+            said = call("run", "--once", study, second.root)
+        assert (said.code, said.err) == (0, "")
+        assert said.out == "Another vipsync already works in 2 of these folders.\n"
 
 
 def test_the_key_is_nowhere(
@@ -1019,8 +1044,9 @@ def test_local_serves_and_says_how_to_use_it(served: Served) -> None:
     """The lines to export work; Ctrl-C ends it."""
     with served.process("local", "--root", served.root / "mine") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        served.environ |= dict(word.split("=") for word in lines[2].split()[1:])
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert all(line.startswith("  export VIP_") for line in lines[2:])
+        served.environ |= dict(line.split()[1].split("=") for line in lines[2:])
         with served.process("pipelines") as asked:
             assert asked.wait(60) == 0
         process.send_signal(signal.SIGINT)
@@ -1036,8 +1062,8 @@ def test_what_local_serves_is_ones_own(served: Served) -> None:
     for _ in range(2):
         with served.process("local", "--root", root) as process:
             assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(3)]
-            keys.append(lines[2].split("VIP_API_KEY=")[1].strip())
+            lines = [process.stdout.readline() for _ in range(4)]
+            keys.append(lines[3].split("VIP_API_KEY=")[1].strip())
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
     assert keys[0] == keys[1] == (root / "key").read_text().strip()

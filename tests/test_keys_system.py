@@ -82,3 +82,19 @@ def test_a_login_for_the_portal_is_the_word_of_a_person(served: Served, call: Ca
     assert said.code == 0
     assert "goes before it" not in said.err  # the environment's key is not for this portal
     assert call("check", study, environ={"VIP_API_KEY": "another-key-of-somebody"}).code == 0
+
+
+@pytest.mark.parametrize("command", ["sessions", "pipelines"])
+def test_without_a_key_it_is_said_which_portals_have_one(
+    served: Served, call: Caller, command: str
+) -> None:
+    """Who has logged in elsewhere is told how to ask there."""
+    served.environ |= {"VIP_PORTAL_URL": "", "VIP_API_KEY": ""}
+    bare = call(command)
+    assert (bare.code, "--portal" in bare.err) == (4, False)
+    assert call("login", "--portal", served.url, typed=f"{served.key}\n").code == 0
+    said = call(command)
+    assert said.code == 4
+    assert "Kept here are keys for: 127.0.0.1" in " ".join(said.err.split())
+    assert "`vipsync --portal URL …`" in said.err
+    assert call("--portal", served.url, command).code == 0

@@ -426,10 +426,28 @@ def test_the_hours_of_vipsync_toml_hold_for_all_its_folders(served: Served, call
     assert call("--config", config, "run", "--once").code == 0
     assert served.launches() == 0
     assert _said(studies, f"Files wait until {begin:02}:00 to be sent") == [True, True]
+    for command in ("status", "plan"):
+        said = call("--config", config, command, studies[0]).out
+        assert f"iles wait until {begin:02}:00 to be sent" in said
     config.write_text(without)
     assert call("--config", config, "run", "--once").code == 0
     assert served.launches() == 2
     assert _said(studies, "Files wait") == [False, False]
+
+
+def test_before_the_first_run_it_is_said_what_waits_and_for_what(
+    served: Served, call: Caller
+) -> None:
+    """Folders with files are not at rest: they wait to be started, and for the hour."""
+    studies, config = _two(served)
+    begin = (time.localtime().tm_hour + 3) % 24
+    config.write_text(f'{config.read_text()}hours = "{begin:02}:00-{begin:02}:59"\n')
+    for command in ("status", "plan"):
+        said = " ".join(call("--config", config, command, studies[0]).out.split())
+        assert f"Files wait until {begin:02}:00 to be sent" in said
+    said = call("--config", config, "status").out
+    assert said.count("Not started yet: 1 file in inputs/; `vipsync run ") == 2
+    assert "2 folders: 2 waiting." in said
 
 
 def test_on_a_disk_that_is_nearly_full_results_wait_for_room(served: Served, call: Caller) -> None:

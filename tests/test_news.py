@@ -77,7 +77,7 @@ def test_a_notice_is_told_with_its_remedy_and_when_it_is_over() -> None:
     lines = said(news, replace(STATUS, notices=(asking, waiting)), 0)
     assert lines[1:] == ["needs you: a.mrui: it failed with 50 Run it again."]
     assert said(news, replace(STATUS, notices=(asking,)), 1) == []
-    assert said(news, STATUS, 2) == ["no longer: a.mrui: it failed"]
+    assert said(news, STATUS, 2) == ["settled: a.mrui: it failed"]
 
 
 def test_a_sentence_that_only_repeats_a_notice_is_not_told() -> None:

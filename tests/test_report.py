@@ -300,12 +300,30 @@ def test_a_second_run_draws_no_lines_above_its_picture() -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_words_are_broken_at_words(width: int) -> None:
-    """A narrow terminal gets what is said whole; a path is never cut, a line that fits stays as it is."""
-    text = f"  Ask `vipsync check {'/data/x' * 9}`, then start it:\n  as it is"
+    """A narrow terminal gets what is said whole; a command is never cut, a line that fits stays as it is."""
+    command = f"`vipsync check '{'/data/x y' * 9}'`"
+    text = f"  Ask {command}, then start it all:\n  as it is"
     lines = folded(text, width).split("\n")
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
-    assert all(len(line) <= width or len(line.split()) == 1 for line in lines)
+    assert all(len(line) <= width or line.strip() == f"{command}," for line in lines)
     assert lines[-1] == "  as it is"
+
+
+def test_a_command_in_advice_is_never_broken() -> None:
+    """What is found and what is not in sync is broken at words, and can be copied all the same."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=40, color_system=None)
+    command = f"`vipsync run '/data/{'my study ' * 6}'`"
+    advice = f"Look at the settings first, all of them, then {command} starts it again."
+    reporter = Reporter(out)
+    reporter.notice(Notice(Level.PERSON, "settings", "the pipeline is not there:\n  a: b", advice))
+    reporter.finding(Finding("settings", "not in order", advice, 1, ("a detail",)))
+    assert isinstance(out.file, io.StringIO)
+    said = out.file.getvalue()
+    assert said.count(command) == 2
+    assert all(len(line) <= 40 or line.strip() == command for line in said.splitlines())
+    whole = " ".join(said.split())
+    assert whole.count(" ".join(advice.split())) == 2
+    assert "not there: a: b Look" in whole
 
 
 def test_a_picture_that_does_not_stay_leaves_nothing_behind() -> None:

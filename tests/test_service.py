@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from tests.lab.served import Caller, Served, wait_until
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Kind
+from vipsync.report.stream import Stream
 from vipsync.run.supervision import Supervision, version_in
 
 
@@ -161,6 +163,42 @@ def test_where_no_systemd_answers_nothing_is_written(
     assert not (served.root / "config" / "systemd").exists()
     said = call("service")
     assert (said.code, "No service is installed" in said.out) == (3, True)
+
+
+ALERTS = [
+    ("~/alerts", "sudo install -D -m 0600 -o vipsync /dev/stdin /etc/vipsync/alerts\n"),
+    ("MY_ALERTS", "the service does not see MY_ALERTS."),
+    ("/etc/vipsync/mine", "sudo chown vipsync /etc/vipsync/mine && "),
+]
+
+
+@pytest.mark.parametrize(("urls", "said"), ALERTS)
+def test_a_facility_is_told_how_its_alerts_arrive(
+    call: Caller, served: Served, urls: str, said: str
+) -> None:
+    """The service sees neither a variable of a shell nor a file of somebody's home."""
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["{served.root}"]\n[notify]\nurls = "{urls}"\n')
+    assert said in call("--config", config, "service", "install", "--system").out
+
+
+def test_what_a_facility_is_to_copy_is_whole(
+    call: Caller, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell takes it as it stands, the unit included, however narrow the terminal is."""
+    monkeypatch.setattr(Stream, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "40")
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["{served.root}"]\n')
+    said = call("--config", config, "service", "install", "--system").out
+    subprocess.run(["bash", "-n"], input=said, text=True, check=True)
+    lines = said.splitlines()
+    assert "# Alerts" not in said
+    assert next(line for line in lines if line.startswith("sudo usermod -aG ")).endswith(" vipsync")
+    begin, end = lines.index("[Unit]"), lines.index("END_OF_UNIT")
+    assert all(
+        "=" in line or line in ("", "[Unit]", "[Service]", "[Install]") for line in lines[begin:end]
+    )
 
 
 def test_a_facility_names_whole_paths(call: Caller, served: Served) -> None:

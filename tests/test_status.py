@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from tests.lab import builders
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.builders import (
     CLOSED,
@@ -20,12 +21,13 @@ from tests.lab.builders import (
     there,
 )
 from vipsync import actions as do
+from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.rows import JobLog, Row, Session
 from vipsync.status.status import Status, at_place, status_of
-from vipsync.status.words import status_text
+from vipsync.status.words import status_text, when
 
 AB = {"a.dat": "one", "b.dat": "three"}
 MANUAL = replace(snapshot().settings, launch=LaunchSettings("manual"))
@@ -177,7 +179,7 @@ def test_files_that_no_setting_uses_get_the_line_that_would(
     study.write(dict.fromkeys(files, "x"))
     bench.rest()
     (notice,) = [n for n in study.notices if n.subject == "inputs"]
-    assert notice.text.endswith(words)
+    assert notice.remedy.endswith(words)
 
 
 def test_the_marker_has_one_answer(bench: Bench) -> None:
@@ -254,3 +256,11 @@ def test_what_failed_is_told_with_its_log_where_that_is_on_its_way() -> None:
     moment.state.put([log])
     (after,) = status_of(moment, plan(moment), "/s").failures
     assert (after.reason, after.said) == ("no peak", ("reading", "no peak"))
+
+
+def test_an_outage_is_told_since_when() -> None:
+    """By the clock of this machine: a person knows whom to ask, and about what."""
+    trouble = builders.attempt(Unreachable("No answer."), 2, since=builders.NOW - 600)
+    moment = snapshot(session=OPEN, memory=memory(trouble=trouble))
+    sentence = status_of(moment, plan(moment), "/s").sentence
+    assert f"VIP does not answer since {when(moment.wall - 600)}, and is asked again" in sentence

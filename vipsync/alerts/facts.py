@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
+from typing import Literal
 
 from msgspec import Struct
 
@@ -36,6 +37,16 @@ _FAILED = (CaseState.FAILED, CaseState.INCOMPLETE)
 _UNDER_WAY = (CaseState.SETTLING, CaseState.QUEUED, CaseState.RUNNING)
 _PASSING: tuple[NotifyEvent, ...] = ("person", "stopped")
 _NUMBER = re.compile(r"\d[\d.,]*")
+
+
+Kind = Literal["info", "success", "warning", "failure"]
+_KINDS: tuple[tuple[NotifyEvent, Kind], ...] = (
+    ("stopped", "failure"),
+    ("failed", "failure"),
+    ("person", "warning"),
+    ("done", "success"),
+)
+"""What a message is: the first that holds of something in it."""
 
 
 class Fact(Struct, frozen=True):
@@ -77,10 +88,11 @@ class Kept(Struct):
 
 
 class Message(Struct, frozen=True):
-    """What is sent."""
+    """What is sent; `kind` is the word of apprise for how much it asks of a person."""
 
     title: str
     text: str
+    kind: Kind = "info"
 
 
 def facts_of(status: Status, *, of_station: bool = False) -> Facts:
@@ -291,7 +303,13 @@ def message(new: News, host: str) -> Message:
     return Message(
         f"vipsync on {host}: {title}",
         "\n".join((*lines, "", f"`vipsync status` on {host} says more.")),
+        _kind(new),
     )
+
+
+def _kind(new: News) -> Kind:
+    events = {fact.event for _, facts in new.values() for fact in facts}
+    return next((kind for event, kind in _KINDS if event in events), "info")
 
 
 def _words(facts: Iterable[Fact]) -> list[str]:

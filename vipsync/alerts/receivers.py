@@ -63,7 +63,7 @@ class Receiver:
 
     def _ended(self, message: Message, give_up: Callable[[], bool]) -> int | None:
         """Return the exit code of the process that sends; None where it does not end in time."""
-        letter = Letter(self._url.reveal(), message.title, message.text)
+        letter = Letter(self._url.reveal(), message.title, message.text, message.kind)
         with subprocess.Popen(  # noqa: S603 - our own words; the address goes through a pipe
             _PROGRAM,
             env={name: os.environ[name] for name in _ENVIRON if name in os.environ},

@@ -28,11 +28,12 @@ class Letter(Struct, frozen=True):
     url: str
     title: str
     text: str
+    kind: str
 
 
 def send(letter: Letter) -> int:
     """Send, and return the exit code."""
-    from apprise import Apprise, AppriseAsset, NotifyFormat, PersistentStoreMode
+    from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, PersistentStoreMode
 
     asset = AppriseAsset(
         app_id="vipsync",
@@ -45,7 +46,8 @@ def send(letter: Letter) -> int:
         return NOT_UNDERSTOOD
     for service in to:
         service.socket_read_timeout = max(service.socket_read_timeout, PATIENCE)
-    taken = to.notify(letter.text, letter.title, body_format=NotifyFormat.TEXT)
+    kind = NotifyType(letter.kind)
+    taken = to.notify(letter.text, letter.title, notify_type=kind, body_format=NotifyFormat.TEXT)
     return TAKEN if taken else NOT_TAKEN
 
 

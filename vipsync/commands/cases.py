@@ -124,6 +124,7 @@ class Asker:
             self._reporter,
             self._overrides,
             transfers=self._transfers(),
+            shows_held=False,
         )
         run.until(lambda: run.loop.at_rest() or _is_done(run, request, alone))
         elsewhere = run.loop.held_elsewhere()

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync.client.connecting import Connector
-from vipsync.errors import NotASession, SettingsError, Unclear
+from vipsync.errors import KeyMissing, NotASession, SettingsError, Unclear
 from vipsync.folder.folder import SessionFolder, is_station
 from vipsync.folder.search import find_sessions
 from vipsync.model import PORTAL, UNLIMITED, MachineSettings, Settings, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
-from vipsync.settings.keys import PORTAL_VARIABLE
+from vipsync.report.text import printable
+from vipsync.settings.keys import PORTAL_VARIABLE, portals_kept
 from vipsync.settings.machine import folders_of, load_machine, machine_file
 
 if TYPE_CHECKING:
@@ -77,7 +78,16 @@ class Context:
     def client(self) -> VipClient:
         """Return a client for a command that belongs to no folder; raise KeyMissing."""
         portal = self.portal_here
-        return self.connect(Settings(session_name="", portal=portal), portal, "")[0]
+        try:
+            return self.connect(Settings(session_name="", portal=portal), portal, "")[0]
+        except KeyMissing as error:
+            if self.portal or self.key_file or not (kept := portals_kept()):
+                raise
+            raise KeyMissing(
+                error.message,
+                f"{error.remedy} Kept here are keys for: {', '.join(map(printable, kept))}; "
+                "`vipsync --portal URL …` asks such a portal.",
+            ) from None
 
 
 def meant(context: Context, named: Sequence[Path]) -> list[Path]:

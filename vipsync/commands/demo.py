@@ -120,7 +120,7 @@ def serve(
     def ready(url: str) -> None:
         reporter.say(f"An embedded VIP serves {root.absolute()} on {url}", "bold")
         reporter.say("Use it from another terminal:")
-        reporter.say(f"  export VIP_PORTAL_URL={url} VIP_API_KEY={shell_word(key)}")
+        reporter.to_copy(f"  export VIP_PORTAL_URL={url}\n  export VIP_API_KEY={shell_word(key)}")
         reporter.say("Ctrl-C stops it; its data stay.")
 
     logging.getLogger("waitress").setLevel(logging.ERROR)

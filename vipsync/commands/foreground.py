@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from vipsync import actions as do
 from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.check import worst
-from vipsync.errors import FolderHeld, NotASession
+from vipsync.errors import FolderHeld, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import UNLIMITED, TransfersSettings
 from vipsync.names import shell_word
@@ -43,7 +43,10 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Run:
-    """Keep session folders in step until something is reached, or a signal says stop."""
+    """Keep session folders in step until something is reached, or a signal says stop.
+
+    `shows_held`: that another process works in a folder is told like what is not in order there.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,8 @@ class Run:
         alerts: FolderAlerts | None = None,
         transfers: TransfersSettings = UNLIMITED,
         timing: Timing | None = None,
+        *,
+        shows_held: bool = True,
     ) -> None:
         self._named_now, timing = renamed, timing or Timing()
         self._supervision = Supervision(os.environ, time.monotonic)
@@ -83,7 +88,7 @@ class Run:
         self._transfers = TransferFiles(reporter.batches)
         self._version = _version() if self._supervision.is_there else ""
         self._signalled = self._ended_by_service = False
-        self._recalls = False
+        self._recalls, self._shows_held = False, shows_held
         self._galleries: dict[Path, Gallery] = {}
         self._making = ThreadPoolExecutor(1, thread_name_prefix="results")
 
@@ -116,8 +121,11 @@ class Run:
 
         Only what is new since the last run is told, so that cron sends no mail at rest; `verbose`: all.
         """
-        self._recalls = not verbose
+        self._recalls, self._shows_held = not verbose, verbose
         self.until(self._at_rest)
+        if (held := self._held()) and not verbose and self._reporter.out.is_terminal:
+            others = f"Another vipsync already works in {len(held):,} of these folders."
+            self._reporter.say(held[0].message if len(held) == 1 else others, "dim")
         sessions = self.loop.sessions
         return worst(
             [
@@ -138,7 +146,7 @@ class Run:
     def _told(self, keeper: object) -> None:
         """Say what a station asks of a person."""
         station = cast("Keeper", keeper)
-        if station.status:
+        if station.status and not self._is_others(station.trouble):
             self._reporter.station(station.status)
             if self._alerts:
                 self._alerts.station(station)
@@ -171,8 +179,14 @@ class Run:
         ]
         return [trouble for trouble in troubles if isinstance(trouble, FolderHeld)]
 
+    def _is_others(self, trouble: VipsyncError | None) -> bool:
+        """Tell whether another process works in a place, which tells how it is there."""
+        return not self._shows_held and isinstance(trouble, FolderHeld)
+
     def _publish(self, session: Reconciler) -> None:
         root = session.folder.root
+        if self._is_others(session.trouble):
+            return
         if self._recalls and root not in self._publishers:
             self._reporter.recall(root, read_status(session.folder))
         status = self._publisher(root).publish(session)

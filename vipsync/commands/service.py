@@ -9,18 +9,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from vipsync.commands.context import Context, machine_folders
 from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import SettingsError, VipsyncError
+from vipsync.model import NotifySettings
 from vipsync.names import shell_word
 from vipsync.report.text import printable
 from vipsync.run.supervision import version_in
 from vipsync.service import launchd, systemd, windows
 from vipsync.service.program import NAME, Program
-from vipsync.settings.keys import KEY_VARIABLE
+from vipsync.settings.keys import KEY_VARIABLE, is_variable
 
 
 def service(context: Context, action: str, *, follow: bool) -> int:
@@ -37,9 +39,34 @@ def print_system(context: Context) -> int:
             "Write whole paths, from / on.",
         )
     unit = systemd.system_unit(_program(context, systemd.SETTINGS, folders))
-    context.reporter.say(systemd.STEPS.format(settings=shell_word(settings)))
-    context.reporter.say(unit.rstrip())
+    steps = systemd.STEPS.format(
+        settings=shell_word(settings),
+        groups=_groups(folders),
+        alerts=_alerts(context.machine().notify, context.environ),
+        unit=unit,
+    )
+    context.reporter.to_copy(steps.rstrip())
     return 0
+
+
+def _groups(folders: Sequence[Path]) -> str:
+    """Return the groups of folders; a word in their stead where that is unknown, or root's."""
+    names: list[str] = []
+    for folder in folders:
+        with suppress(OSError, KeyError, NotImplementedError):
+            names.append(folder.group())
+    known = dict.fromkeys(shell_word(name) for name in names if name != "root")
+    return ",".join(known) or "GROUP"
+
+
+def _alerts(notify: NotifySettings, environ: Mapping[str, str]) -> str:
+    """Say how alerts reach their receivers from the account of the service; empty where none are sent."""
+    if notify == NotifySettings() and not environ.get(notify.urls):
+        return ""
+    urls = printable(notify.urls)
+    if is_variable(notify.urls) or notify.urls.startswith("~"):
+        return systemd.OTHER_ALERTS.format(urls=urls)
+    return systemd.OWN_ALERTS.format(urls=urls, file=shell_word(notify.urls))
 
 
 def _program(context: Context, config: str, folders: Sequence[Path]) -> Program:
@@ -159,7 +186,7 @@ class Systemd(Manager):
             self._say(
                 "It stops when you log out, and starts when you log in. To let it run from boot on:"
             )
-            self._say("  loginctl enable-linger")
+            self._context.reporter.to_copy("  loginctl enable-linger")
         return 0
 
     def _uninstall(self) -> int:

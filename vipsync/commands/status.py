@@ -18,6 +18,7 @@ from vipsync.folder.folder import SessionFolder, is_station
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.names import placed
+from vipsync.plan.snapshot import Limits
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.overview import name_below
@@ -66,7 +67,7 @@ def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
 
 def plan_folders(context: Context, directory: Path | None) -> int:
     """Say what the next cycle would do."""
-    places = meant(context, [directory] if directory else [])
+    places, limits = meant(context, [directory] if directory else []), _limits(context)
     codes = [
         commands.station.check(context, root) for place in places for root in find_stations(place)
     ]
@@ -76,10 +77,10 @@ def plan_folders(context: Context, directory: Path | None) -> int:
         client, trouble = None, None
         try:
             client = context.connect(settings, settings.portal, "")[0]
-            looked = preview(folder, client, context.overrides, judges=True)
+            looked = preview(folder, client, context.overrides, judges=True, limits=limits)
         except VipsyncError as error:
             trouble = error
-            looked = preview(folder, None, context.overrides, judges=True)
+            looked = preview(folder, None, context.overrides, judges=True, limits=limits)
         context.reporter.say(str(folder.root), "bold")
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
@@ -101,7 +102,8 @@ class Told(NamedTuple):
 def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: bool) -> int:
     """Say how folders are; one that is not there is told among the others."""
     directories = meant(context, named)
-    every = [told for directory in directories for told in _statuses(directory, context)]
+    limits = _limits(context)
+    every = [told for directory in directories for told in _statuses(directory, context, limits)]
     found = list({told.status.folder: told for told in every}.values())  # one may lie in another
     stations = [
         commands.station.status_of_station(root) for d in directories for root in find_stations(d)
@@ -144,15 +146,26 @@ def _say_idle(context: Context, idle: Sequence[str]) -> None:
         context.reporter.say(f"vipsync is not running in {', '.join(names)}{more}.", "dim")
 
 
-def _statuses(directory: Path, context: Context) -> list[Told]:
+def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
     try:
         found = _own_sessions(directory, found=bool(find_stations(directory)))
-        return [_status(folder, context) for folder in found]
+        return [_status(folder, context, limits) for folder in found]
     except NotASession as error:
         return [Told(troubled(SessionFolder(directory), error, time.time()))]
 
 
-def _status(folder: SessionFolder, context: Context) -> Told:
+def _limits(context: Context) -> Limits:
+    """Return what holds over all folders by the clock; nothing where vipsync.toml is not in order."""
+    from vipsync.run.limits import Allowance
+    from vipsync.run.timing import Timing
+
+    try:
+        return Allowance(context.transfers(), Timing()).by_the_clock()
+    except SettingsError:
+        return Limits()
+
+
+def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:
     """Return what the process that holds the folder says, else what the ledger and the files say."""
     told, now = read_status(folder), time.time()
     try:
@@ -164,7 +177,7 @@ def _status(folder: SessionFolder, context: Context) -> Told:
     if told and (held or (recent and (spoken(folder) or not _can_look(folder)))):
         return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
-        looked = preview(folder, None, context.overrides)
+        looked = preview(folder, None, context.overrides, limits=limits)
     except VipsyncError as error:
         age = now - told.written if told else None
         return Told(troubled(folder, error, now, told), _last_wrote(age))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from vipsync import actions as do
 from vipsync.model import MOST_TRANSFERS
-from vipsync.plan.draft import Draft, Level
+from vipsync.plan.draft import Draft, Level, Notice
+from vipsync.plan.snapshot import Limits
 
 LOOK_AT_DISK = 30.0
 """Seconds after which is looked again whether results have room."""
@@ -22,11 +23,23 @@ def may_send(draft: Draft) -> bool:
     limits = draft.s.limits
     if limits.changes_at is not None:
         draft.wait(limits.changes_at, lasting=True)
-    if not limits.sending and limits.settings.hours:
-        hour, minute = divmod(limits.settings.hours[0], 60)
-        text = f"Files wait until {hour:02}:{minute:02} to be sent ([transfers] hours {_FROM})."
-        draft.notice(Level.WAIT, HOURS, text, exit_code=0)
+    draft.notices.update(dict.fromkeys(waits_for_the_hour(limits)))
     return limits.sending
+
+
+def waits_for_the_hour(limits: Limits) -> Iterator[Notice]:
+    """Say until when files wait to be sent, where they may not be sent now."""
+    if at := opening(limits):
+        text = f"Files wait until {at} to be sent ([transfers] hours {_FROM})."
+        yield Notice(Level.WAIT, HOURS, text, exit_code=0)
+
+
+def opening(limits: Limits) -> str:
+    """Return the time of day from which on files may be sent; empty where they may now."""
+    if limits.sending or not limits.settings.hours:
+        return ""
+    hour, minute = divmod(limits.settings.hours[0], 60)
+    return f"{hour:02}:{minute:02}"
 
 
 def with_room(draft: Draft, fetches: Iterable[do.FetchResult]) -> Iterator[do.FetchResult]:

@@ -87,9 +87,14 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
     if s.cases.unused and not s.cases.cases:
         first = s.cases.unused[0]
         nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
-        text = f"{len(s.cases.unused)} files are in inputs/, such as {first.path}, and no setting uses one."
-        remedy = "Mend [input_settings] in settings.toml."
-        draft.notice(Level.PERSON, "inputs", text + (_line_to_write(s) or nearest), remedy)
+        number = len(s.cases.unused)
+        text = (
+            f"1 file is in inputs/, {first.path}, and no setting uses it."
+            if number == 1
+            else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses one."
+        )
+        remedy = f"Mend [input_settings] in settings.toml{_line_to_write(s) or f'.{nearest}'}"
+        draft.notice(Level.PERSON, "inputs", text, remedy)
     if copies := s.conflict_copies:
         were = (
             "1 conflict copy of a sync tool is"
@@ -110,9 +115,10 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
 def _line_to_write(s: Snapshot) -> str:
     """Return the line that would use files which no setting uses; empty where none is sure."""
     if wrong := starts_at_inputs(s.settings, s.files):
-        return f" {wrong}"
+        return f": {wrong}"
     line = line_for([unused.path for unused in s.cases.unused], s.settings)
-    return f" This line would use them: {line}" if line else ""
+    them = "it" if len(s.cases.unused) == 1 else "them"
+    return f". This line would use {them}: {line}" if line else ""
 
 
 def _say_refused(draft: Draft, index: CaseIndex) -> None:

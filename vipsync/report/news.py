@@ -82,7 +82,7 @@ class News(Struct):
                 _OUTAGE,
                 *(n.subject for n in status.notices),
             }:
-                yield f"no longer: {printable(notice.subject)}: {_first(notice.text)}"
+                yield f"settled: {printable(notice.subject)}: {_first(notice.text)}"
         self._notices = dict.fromkeys(status.notices)
 
 

@@ -75,17 +75,21 @@ class Reporter:
         """Print a line on stdout; above the picture while there is one."""
         self.out.words(paragraph(text), style)
 
+    def to_copy(self, text: str) -> None:
+        """Print lines that are copied, however narrow the terminal is."""
+        self.out.line(paragraph(text))
+
     def finding(self, found: Finding) -> None:
         """Print one thing that was looked at."""
         from vipsync.report import screen
 
-        self.out.draw(screen.finding(found))
+        self.out.text(screen.finding(found))
 
     def notice(self, notice: Notice) -> None:
         """Print what is not in sync."""
         from vipsync.report import screen
 
-        self.out.draw(screen.notice_lines(notice))
+        self.out.text(screen.notice_lines(notice))
 
     def pipeline(self, found: Descriptor) -> None:
         """Print the full description of a pipeline."""
@@ -189,7 +193,7 @@ class Reporter:
             if before.get(study) != words:
                 self._print(f"{name}: {study and f'{study}: '}{printable(words)}")
         for study in before.keys() - asked.keys():
-            self._print(f"{name}: no longer: {study or printable(before[study])}")
+            self._print(f"{name}: settled: {study or printable(before[study])}")
         self._asked[told.folder] = asked
 
     def watch(self, folder: Path, status: Status) -> None:

@@ -236,7 +236,7 @@ def notice_lines(notice: Notice) -> Text:
 # findings
 
 
-def finding(found: Finding) -> RenderableType:
+def finding(found: Finding) -> Text:
     """Return one thing that was looked at, with what is behind it."""
     bad = bool(found.exit_code)
     text = Text("  ✗ " if bad else "  ✓ ", style="red" if bad else "green")

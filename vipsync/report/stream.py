@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -16,12 +17,17 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 _PIPE_WIDTH = 160
 """Columns of a table where there is no terminal that has a width."""
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33"}
 _CODES = {"bold": "1", "dim": "2", **_COLOURS}
+
+_COMMAND = re.compile(r"`[^`\n]+`")
+_JOINED = "\0"
+"""Stands for a space at which no line is broken."""
 
 _CLOSED = io.StringIO()
 _CLOSED.close()
@@ -157,6 +163,11 @@ class Stream:
             click.echo(_styled(text, style) if _takes_style(self._file) else text, file)
         return not self.lost
 
+    def text(self, text: Text) -> None:
+        """Show a text in several styles, broken as words are."""
+        shown = folded_text(text, self.console.width) if self.console.is_terminal else text
+        self.console.print(shown, soft_wrap=True)
+
     def draw(self, picture: RenderableType) -> None:
         """Show a picture; in a pipe its lines are not broken."""
         self.console.print(picture, soft_wrap=not self.console.is_terminal)
@@ -184,24 +195,43 @@ class Stream:
 
 
 def folded(text: str, width: int) -> str:
-    """Return a text whose lines are broken at words, and go on below the first with an indent."""
-    return "\n".join(_folded_line(line, width) for line in text.split("\n"))
+    """Return a text whose lines are broken at words, and go on below the first with an indent.
+
+    A `command` is to be copied, and never broken.
+    """
+    return "\n".join(part for line in text.split("\n") for part in _folded_line(line, width))
 
 
-def _folded_line(line: str, width: int) -> str:
+def folded_text(text: Text, width: int) -> Text:
+    """Return the same of a text in several styles."""
+    from rich.text import Text
+
+    parts: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        at = 0
+        for part in _folded_line(line.plain, width):
+            words = part.strip() if parts and at else part
+            at = line.plain.index(words, at)
+            indent = part[: len(part) - len(words)]
+            parts.append(Text(indent) + line[at : at + len(words)])
+            at += len(words)
+    return Text("\n").join(parts)
+
+
+def _folded_line(line: str, width: int) -> list[str]:
     if len(line) <= width:
-        return line
+        return [line]
     import textwrap  # most lines are short enough
 
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     broken = textwrap.wrap(
-        line,
+        _COMMAND.sub(lambda found: found[0].replace(" ", _JOINED), line),
         max(width, 20),
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(broken)
+    return [part.replace(_JOINED, " ") for part in broken]
 
 
 def _takes_style(file: Lasting) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.act.ceiling import Ceiling
-from vipsync.model import TransfersSettings
+from vipsync.model import TransfersSettings, replace
 from vipsync.plan.snapshot import Limits
 from vipsync.run.timing import Timing
 
@@ -54,8 +54,11 @@ class Allowance:
 
     def look(self, outputs: Path) -> Limits:
         """Return what is allowed now to a folder with these outputs."""
-        sending, change = self._hours()
-        return Limits(self.settings, sending, change, self._room(outputs)[1])
+        return replace(self.by_the_clock(), room=self._room(outputs)[1])
+
+    def by_the_clock(self) -> Limits:
+        """Return what is allowed now to every folder, whatever disk it is on."""
+        return Limits(self.settings, *self._hours())
 
     def take(self, whose: Hashable, action: do.Action, outputs: Path) -> bool:
         """Tell whether an action may begin now; where it does, its bytes are no other's room."""

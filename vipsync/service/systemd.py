@@ -10,6 +10,7 @@ UNIT = f"{NAME}.service"
 
 SETTINGS = "/etc/vipsync/vipsync.toml"
 KEY = "/etc/vipsync/api_key"
+ALERTS = "/etc/vipsync/alerts"
 ACCOUNT = "vipsync"
 
 _HOMES = ("/home", "/root", "/run/user")
@@ -127,15 +128,31 @@ def _quoted(text: str) -> str:
 
 
 STEPS = f"""\
-# 1. An account of its own; put it into the group of the folders, so that it may write there.
+# 1. An account of its own, in the group of the folders, so that it may write there.
 sudo useradd --system --user-group --home-dir /var/lib/{NAME} --shell /usr/sbin/nologin {ACCOUNT}
+sudo usermod -aG {{groups}} {ACCOUNT}
 # 2. The key: type or paste it, end with Enter and Ctrl-D. Only root can read it; the service is handed it.
 sudo install -D -m 0600 /dev/stdin {KEY}
 # 3. The folders: this account's file is copied.
 sudo install -D -m 0644 {{settings}} {SETTINGS}
-# 4. The unit that stands below, as /etc/systemd/system/{UNIT}; then:
+{{alerts}}# 4. The unit.
+sudo tee /etc/systemd/system/{UNIT} >/dev/null <<'END_OF_UNIT'
+{{unit}}END_OF_UNIT
+# 5. From now on, and at boot.
 sudo systemctl daemon-reload
 sudo systemctl enable --now {UNIT}
 # Later: systemctl status {NAME} · journalctl -u {NAME} -f · sudo systemctl restart {NAME}
 """
 """What a person with root's rights does, in this order."""
+
+OTHER_ALERTS = f"""\
+# Alerts: the service does not see {{urls}}. Write urls = "{ALERTS}" under [notify] into
+# {SETTINGS}, and the addresses into that file: one a line, end with Ctrl-D.
+sudo install -D -m 0600 -o {ACCOUNT} /dev/stdin {ALERTS}
+"""
+"""Where alerts go by a variable of a shell, or by a file of somebody's home."""
+
+OWN_ALERTS = f"""\
+# Alerts: {{urls}} must be readable for the account {ACCOUNT}, and for nobody else.
+sudo chown {ACCOUNT} {{file}} && sudo chmod 600 {{file}}
+"""

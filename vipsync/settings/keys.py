@@ -146,6 +146,12 @@ def kept_path(portal: str, config_dir: Path | None = None) -> Path:
     return (config_dir or _own_folder()) / f"api_key-{host}"
 
 
+def portals_kept(config_dir: Path | None = None) -> list[str]:
+    """Return the hosts of the portals for which `vipsync login` keeps a key."""
+    folder = config_dir or _own_folder()
+    return sorted(path.name.removeprefix("api_key-") for path in folder.glob("api_key-*"))
+
+
 def _own_folder() -> Path:
     """Return the folder of this account's settings: a key must not lie where one happens to be."""
     with suppress(RuntimeError):

@@ -94,7 +94,8 @@ def need_of(status: Status) -> Need:
     ending = status.phase in (Phase.FINISHING, Phase.REMOVING)
     if status.sending or status.fetching or status.starting or under_way or ending:
         return Need.RUNNING
-    if status.paused or Level.WAIT in levels or any(status.counts.get(state) for state in _TO_COME):
+    waits = status.paused or status.to_read or Level.WAIT in levels
+    if waits or any(status.counts.get(state) for state in _TO_COME):
         return Need.WAITING
     return Need.REST
 

@@ -23,12 +23,13 @@ from vipsync.names import home_of, shell_word
 from vipsync.observe.observer import Observer
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
+from vipsync.plan.limits import HOURS, waits_for_the_hour
 from vipsync.plan.memory import Memory
 from vipsync.plan.named_files import looks
 from vipsync.plan.plan import plan
 from vipsync.plan.privacy import SENDS, Send, on_vip
 from vipsync.plan.sending import InputPlaces, to_upload
-from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.snapshot import Limits, Snapshot
 from vipsync.record.ledger import read_state
 from vipsync.record.outcomes import record
 from vipsync.rows import CachedPipeline, Phase, Session, State
@@ -95,11 +96,12 @@ def preview(
     environ: Mapping[str, str] | None = None,
     *,
     judges: bool = False,
+    limits: Limits | None = None,
 ) -> Preview:
     """Look at a folder as the next cycle would, with every file taken as quiet.
 
     With a client, the pipeline's definition is read anew from VIP. `judges`: files that the privacy gate has
-    not judged yet are read now. Raise SettingsError for what is
+    not judged yet are read now; `limits` hold over all folders. Raise SettingsError for what is
     wrong with the settings.
     """
     state = known_state(folder)
@@ -112,7 +114,8 @@ def preview(
         raw = json.dumps(definition(client, pipeline_id))
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
-    snapshot = replace(looked, unsettled={}, cases=_with_warnings(looked))
+    found = _with_warnings(looked)
+    snapshot = replace(looked, unsettled={}, cases=found, limits=limits or Limits())
     if judges and snapshot.gate:
         _judge(snapshot, folder, observer)
     if client:
@@ -120,7 +123,17 @@ def preview(
     made = Preview(
         snapshot, plan(snapshot), ignored_by=observer.ignored_by, idle_rules=observer.idle_rules
     )
-    return _with_work(made)
+    return _with_hours(_with_work(made))
+
+
+def _with_hours(looked: Preview) -> Preview:
+    """Return it with the hour for which files wait: a plan without VIP's word sends nothing, and tells none."""
+    planned, found = looked.plan, looked.snapshot
+    waits = looked.sends or (found.files and found.descriptor is None)
+    if not waits or any(notice.subject == HOURS for notice in planned.notices):
+        return looked
+    hour = tuple(waits_for_the_hour(found.limits))
+    return replace(looked, plan=replace(planned, notices=(*planned.notices, *hour)))
 
 
 def _judge(snapshot: Snapshot, folder: SessionFolder, observer: Observer) -> None:

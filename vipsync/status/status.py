@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from vipsync.names import placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
-from vipsync.plan.limits import HOURS
+from vipsync.plan.limits import HOURS, opening
 from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
@@ -47,6 +48,7 @@ class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
     `version` is that of this shape: it grows where a key goes or means something else.
+    `to_read` are the files in inputs/ while the pipeline was not read that says what they are.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
     launch that comes next; `hearing`: failed jobs whose words are on their way; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
@@ -79,6 +81,7 @@ class Status(Struct, frozen=True):
     counts: Mapping[str, int] = {}
     privacy: tuple[str, ...] = ()
     paused: bool = False
+    to_read: int = 0
     version: int = 1
 
 
@@ -154,6 +157,7 @@ def status_of(
         counts=dict(counts),
         privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
+        to_read=len(snapshot.files) if is_unread(snapshot) else 0,
     )
     masked = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
     shown = _placed(masked)
@@ -328,7 +332,7 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     parts = []
     waiting = {n.subject for n in status.notices if n.level is Level.WAIT}
     if "VIP" in waiting:
-        parts.append("VIP does not answer now, and is asked again")
+        parts.append(f"VIP does not answer{_since(snapshot)}, and is asked again")
     if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
         parts.append("ON_VIP.txt is gone: results are awaited, then VIP's data are removed")
     if status.phase == Phase.REMOVING:
@@ -341,8 +345,8 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
     if status.sending:
         parts.append(f"sending {count(status.sending, 'file')}")
-    if HOURS in waiting:
-        parts.append("files wait for the hours in which they may be sent")
+    if HOURS in waiting and snapshot.state.session.id:
+        parts.append(f"files wait until {opening(snapshot.limits)} to be sent")
     if running:
         so_far = f", {done} of {jobs} jobs done" if jobs else ""
         parts.append(f"{count(len(running), 'execution')} running{so_far}")
@@ -359,6 +363,12 @@ def _work(status: Status, snapshot: Snapshot) -> str:
         parts.append(f"{count(changing, 'file')} still changing")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _since(snapshot: Snapshot) -> str:
+    """Say since when nothing could be asked of VIP."""
+    trouble = snapshot.memory.account.trouble
+    return f" since {when(snapshot.wall - (snapshot.now - trouble.since))}" if trouble else " now"
 
 
 def _changing(snapshot: Snapshot) -> int:
@@ -412,7 +422,7 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
         return "Waiting for files in inputs/."
     if not snapshot.settings.pipeline_id:
         return _uploaded(snapshot)
-    return "Waiting for files in inputs/." if snapshot.descriptor else _UNREAD
+    return "Waiting for files in inputs/." if snapshot.descriptor else _unread(snapshot)
 
 
 def _but(status: Status, snapshot: Snapshot) -> list[str]:
@@ -436,7 +446,17 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
     return found
 
 
-_UNREAD = "The pipeline's definition was not read yet."
+def is_unread(snapshot: Snapshot) -> bool:
+    """Tell whether the pipeline that says what the files are was not read yet."""
+    return snapshot.descriptor is None and bool(snapshot.settings.pipeline_id)
+
+
+def _unread(snapshot: Snapshot) -> str:
+    """Say that there are files, and nobody knows yet which cases they make."""
+    there = f"{count(len(snapshot.files), 'file')} in inputs/"
+    if not snapshot.state.session.id:
+        return f"Not started yet: {there}; `vipsync run DIR` starts."
+    return f"Nothing is started yet: {there}; the pipeline's definition is still to be read."
 
 
 def _uploaded(snapshot: Snapshot) -> str:
@@ -451,6 +471,11 @@ def _on_vip(snapshot: Snapshot) -> list[Sent]:
     """Return what was sent and lies on VIP."""
     there = (SendStatus.SENT, SendStatus.ANSWERED)
     return [row for row in snapshot.state.sent.values() if row.status in there]
+
+
+def when(seconds: float) -> str:
+    """Return a time for people: that of this machine, with its zone."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def count(number: int, thing: str) -> str:

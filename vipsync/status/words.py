@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from vipsync.names import ARCHIVE_NAMES, placed
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
 from vipsync.status.status import Status, count
+from vipsync.status.status import when as when
 
 STALE = 600.0
 """Seconds after which STATUS.txt no longer speaks of a running vipsync."""
@@ -23,11 +23,6 @@ CITE = (
 _CASES_SHOWN = 200
 _FAILURES_SHOWN = 20
 _LINES_SHOWN = 8
-
-
-def when(seconds: float) -> str:
-    """Return a time for people: that of this machine, with its zone."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def size(number: float) -> str:
