@@ -157,6 +157,20 @@ def test_why_tells_of_a_path_in_the_export(
     assert (said.code, "there before" in said.out) == (0, True)
 
 
+def test_why_names_no_folder_of_the_export(scanner: Path, call: Caller) -> None:
+    """Not even where what is asked for is no file of the study."""
+    study = scanner.parent / "export" / "SMITH_JOHN"
+    session = scanner / "sessions" / "S0001"
+    (session / "inputs").mkdir(parents=True)
+    (session / "outputs").mkdir()
+    (session / "settings.toml").write_text(
+        TEMPLATE.replace("[inputs]", f"[inputs]\ndirectory = '{study}'")
+    )
+    said = call("why", session / "inputs" / "1.rda")
+    assert (said.code, "SMITH" in said.out + said.err) == (1, False)
+    assert "its study in the export" in said.err
+
+
 def test_a_folder_with_stations_alone_is_run_and_looked_at(scanner: Path, call: Caller) -> None:
     """DIR may hold stations, as it may hold sessions."""
     home = scanner.parent / "home"

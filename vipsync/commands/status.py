@@ -14,10 +14,11 @@ from vipsync.commands.machine import check_machine
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder, is_station
+from vipsync.folder.folder import SessionFolder, is_station, station_of
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.names import placed
+from vipsync.observe.export import lies_outside
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.overview import name_below
@@ -216,7 +217,8 @@ def why_path(context: Context, path: Path) -> int:
         known = why_result(looked, nfc(real.relative_to(outputs).as_posix()))
     else:
         raise SettingsError(
-            f"{path} lies neither in {inputs} nor in {outputs}: vipsync does not look at it."
+            f"{path} lies neither in {_told(inputs, folder)} nor in {outputs}: vipsync does not look "
+            "at it."
         )
     context.reporter.say(printable(known.path), "bold")
     for line in known.lines:
@@ -227,6 +229,12 @@ def why_path(context: Context, path: Path) -> int:
         if name in notice.subject or name in notice.text:
             context.reporter.notice(notice)
     return 0
+
+
+def _told(inputs: Path, folder: SessionFolder) -> str:
+    """Return an inputs folder as it is called: that of a station's export may name a patient (S4)."""
+    hidden = station_of(folder.root) and lies_outside(inputs, folder.root)
+    return "its study in the export" if hidden else str(inputs)
 
 
 def _session_above(path: Path) -> SessionFolder:
