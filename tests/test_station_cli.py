@@ -98,8 +98,11 @@ def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> 
     assert call("run", "--once", scanner).code == 0
     said = call("status", scanner)
     assert (said.code, "there before" in said.out) == (0, True)
+    assert "it lay there at the first run of the station" in said.out
     (document,) = json.loads(call("status", "--json", scanner).out)
     assert [study["state"] for study in document["studies"]] == ["there before"]
+    (remedy,) = [study["remedy"] for study in document["studies"]]
+    assert remedy.startswith(f"`vipsync station complete {scanner} ")
     table = (scanner / "station.csv").read_text()
     assert table.splitlines()[0] == "study,state,reason,session,since"
     assert "SMITH" not in said.out + table + (scanner / "STATION.txt").read_text()
@@ -276,3 +279,22 @@ def test_two_stations_on_one_export_are_refused_unless_they_part_it(
         )
     assert call("run", "--once", scanner).code == 0
     assert call("run", "--once", other).code == 0
+
+
+@pytest.mark.parametrize("word", ["log", "privacy"])
+def test_a_station_is_taken_for_no_empty_folder(scanner: Path, call: Caller, word: str) -> None:
+    """What looks into sessions says that it is a station, and never to make a session of it."""
+    said = call(word, scanner)
+    assert said.code == 1
+    assert "init" not in said.err
+    assert f"{scanner} is a station" in said.err
+
+
+def test_privacy_names_the_sessions_of_a_station(scanner: Path, call: Caller) -> None:
+    """It looks into one of them at a time."""
+    session = scanner / "sessions" / "S0001"
+    (session / "inputs").mkdir(parents=True)
+    (session / "settings.toml").write_text(TEMPLATE)
+    said = call("privacy", scanner)
+    assert (said.code, str(session) in said.err) == (1, True)
+    assert call("log", scanner).code == 0

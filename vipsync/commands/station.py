@@ -41,7 +41,7 @@ _TEXT = """\
 # by       = "StudyInstanceUID"   # for one folder with files of all studies: DICOM headers tell them apart
 # study    = "{{exam}}/"            # which folders are studies; "{{patient}}/{{exam}}/" where they lie deeper
 # accept   = ["*svs*"]            # only studies in which a file or series is called so; others are listed
-# since    = "all"                # "now": what lies there already is listed, not started; or a date
+# since    = "all"                # "now": what lies there at the first run is listed, not started; or a date
 # name     = "S{{n:04}}"            # {{n}}: number of the study; {{subject_n}}: of the person
 # take     = "copy"               # "point": a session looks into the export; "copy": it has files of its own
 # prepare  = ["my-anonymiser", "{{study}}", "{{inputs}}"]   # your own tool fills an empty folder
@@ -86,7 +86,8 @@ def init(context: Context, root: Path, export: Path, pipeline_id: str | None) ->
             f"Fill in {template / SETTINGS}: every study gets these settings.",
             'The files of a study are its inputs; { zip = "./", as = "study.zip" } packs them all.',
             f"Look at {folder.settings}, and ask `vipsync check {shell_word(folder.root)}`.",
-            f"Then start `vipsync run {shell_word(folder.root)}`.",
+            f"Then start `vipsync run {shell_word(folder.root)}`. What lies in the export at its first "
+            "run is listed, not started, unless `since` says otherwise.",
         ),
     )
     context.reporter.say(made.text, "bold")
