@@ -298,3 +298,25 @@ def test_privacy_names_the_sessions_of_a_station(scanner: Path, call: Caller) ->
     said = call("privacy", scanner)
     assert (said.code, str(session) in said.err) == (1, True)
     assert call("log", scanner).code == 0
+
+
+def test_a_station_without_a_key_says_so_before_all_else(
+    scanner: Path, call: Caller, served: Served
+) -> None:
+    """`check` and `status` end as they do in a session without one, before there is any session."""
+    assert "key: " in call("check", scanner).out
+    assert call("run", "--once", scanner).code == 0
+    del served.environ["VIP_API_KEY"]
+    said = call("check", scanner)
+    assert (said.code, "No API key" in said.out + said.err) == (4, True)
+    said = call("status", scanner)
+    assert (said.code, said.out.startswith("scanner: No API key")) == (4, True)
+
+
+def test_check_looks_for_the_pipeline_of_new_sessions(scanner: Path, call: Caller) -> None:
+    """One that VIP does not know is told before the first study comes."""
+    template = scanner / "template" / "settings.toml"
+    assert "mrs-spectrum/1.0 (" in call("check", scanner).out
+    template.write_text(TEMPLATE.replace("mrs-spectrum/1.0", "mrs-spectrum/9.9"))
+    said = call("check", scanner)
+    assert (said.code != 0, "mrs-spectrum/9.9" in said.out + said.err) == (True, True)

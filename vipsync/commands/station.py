@@ -10,19 +10,21 @@ from pathlib import Path
 
 import tomli_w
 
-from vipsync.commands.check import worst
+from vipsync.commands.check import key_of, worst
 from vipsync.commands.context import Context
 from vipsync.commands.init import Made, describe
 from vipsync.disk.files import make_folder, write_atomic
-from vipsync.errors import FolderError, NotASession, SettingsError, VipsyncError
+from vipsync.errors import FolderError, KeyMissing, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SETTINGS, is_station, new_id
+from vipsync.model import Settings, replace
 from vipsync.names import shell_word
 from vipsync.report.text import printable
+from vipsync.settings.reading import parse
 from vipsync.settings.template import settings_text
 from vipsync.station.folder import StationFolder
 from vipsync.station.ledger import read_station
 from vipsync.station.making import session_settings
-from vipsync.station.model import Asked
+from vipsync.station.model import Asked, StationSettings
 from vipsync.station.outlook import Outlook
 from vipsync.station.private import read_table
 from vipsync.station.publish import read_report, table_lines
@@ -108,18 +110,19 @@ def check(context: Context, root: Path) -> int:
     """Say what is in order, and what would become of each study; write nothing."""
     context.reporter.say(str(root), "bold")
     codes = []
-    for found in _checked(root):
+    for found in _checked(context, root):
         context.reporter.finding(found)
         codes.append(found.exit_code)
     return worst(codes)
 
 
-def _checked(root: Path) -> Iterator[Finding]:
+def _checked(context: Context, root: Path) -> Iterator[Finding]:
     try:
         outlook = Outlook(root)
         yield Finding("station.toml", f"{outlook.folder.settings} can be read.")
-        session_settings(outlook.folder, outlook.settings, "S0001", None)
+        settings = _of_sessions(context, outlook.folder, outlook.settings)
         yield Finding("template", "Its settings are valid.")
+        yield from _on_vip(context, settings)
         plan = outlook.plan()
     except VipsyncError as error:
         yield Finding("station", error.message, error.remedy, error.exit_code)
@@ -136,6 +139,37 @@ def _checked(root: Path) -> Iterator[Finding]:
             yield Finding(report.name, f"{report.state}: {report.reason}", report.remedy, 3)
 
 
+def _of_sessions(context: Context, folder: StationFolder, settings: StationSettings) -> Settings:
+    """Return the settings that each new session has."""
+    text = session_settings(folder, settings, "S0001", None)
+    return parse(text.encode(), "S0001", overrides=context.overrides, environ=context.environ)
+
+
+def _on_vip(context: Context, settings: Settings) -> Iterator[Finding]:
+    """Say whether VIP knows the key of new sessions, and their pipeline."""
+    client, found = key_of(settings, context.connect)
+    yield found
+    if client and settings.pipeline_id:
+        try:
+            known = describe(client, settings.pipeline_id)
+        except VipsyncError as error:
+            yield Finding("pipeline", error.message, error.remedy, error.exit_code)
+        else:
+            yield Finding("pipeline", f"{known.pipeline_id} ({known.name} {known.version}).")
+
+
+def _keyless(context: Context, folder: StationFolder) -> KeyMissing | None:
+    """Return why new sessions have no key, None where they have one."""
+    try:
+        settings = _of_sessions(context, folder, load(folder.root))
+        context.connect(settings, settings.portal, "")
+    except KeyMissing as error:
+        return error
+    except VipsyncError:
+        return None  # `check` says it
+    return None
+
+
 def _lines(reports: tuple[StudyReport, ...]) -> tuple[str, ...]:
     shown = [f"{r.name}: {_would(r)}" for r in reports]
     return (*shown[:50], *([f"… and {len(shown) - 50} more"] if len(shown) > 50 else []))
@@ -147,9 +181,21 @@ def _would(report: StudyReport) -> str:
     return f"{report.state} ({report.reason})" if report.reason else str(report.state)
 
 
-def status_of_station(root: Path) -> tuple[StationStatus, str]:
-    """Return what the process that holds a station last said, and how old that is."""
+def status_of_station(context: Context, root: Path) -> tuple[StationStatus, str]:
+    """Return what the process that holds a station last said, and how old that is.
+
+    That process may have a key of its own: only where there is none, one is looked for here.
+    """
     folder = StationFolder(root)
+    told, note = _last_told(folder.root, folder)
+    error = None if folder.own.is_held() else _keyless(context, folder)
+    if error:
+        words = f"{error.message} {error.remedy}"
+        told = replace(told, sentence=f"{words} {told.sentence}", exit_code=error.exit_code)
+    return told, note
+
+
+def _last_told(root: Path, folder: StationFolder) -> tuple[StationStatus, str]:
     told, now = read_report(folder), time.time()
     if told is None:
         told = StationStatus(str(root), root.name, "This station has not run yet.", written=now)

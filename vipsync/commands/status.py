@@ -105,7 +105,9 @@ def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: b
     every = [told for directory in directories for told in _statuses(directory, context)]
     found = list({told.status.folder: told for told in every}.values())  # one may lie in another
     stations = [
-        commands.station.status_of_station(root) for d in directories for root in find_stations(d)
+        commands.station.status_of_station(context, root)
+        for d in directories
+        for root in find_stations(d)
     ]
     codes = [s.exit_code for s, _ in stations] + [told.status.exit_code for told in found]
     if as_json:
