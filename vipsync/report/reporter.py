@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
-from vipsync.errors import DiskError, VipsyncError
+from vipsync.errors import DiskError, KeyMissing, VipsyncError
 from vipsync.plan.draft import Level
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from vipsync.status.status import Finding
 
 news_log = logging.getLogger(logs.NEWS)
+
+_OVER = {KeyMissing.exit_code: "There is a key for VIP again"}
+"""What is said when nothing is wrong with the account any more, by what was."""
 
 _FRAMES = 4
 """Pictures per second on a terminal."""
@@ -66,6 +69,7 @@ class Reporter:
         self._known: dict[Path, Status] = {}
         self._held: dict[Path, list[str]] = {}
         self._silent_since: float | None = None
+        self._silent = ""
         self.tops: tuple[str, ...] = ()
 
     # words
@@ -206,11 +210,13 @@ class Reporter:
         notices = (n for status in self._statuses.values() for n in status.notices)
         outage = next((n for n in notices if n.subject == "VIP"), None)
         now = self._clock()
+        if outage:
+            self._silent = _OVER.get(outage.exit_code, "VIP answers again")
         if outage and self._silent_since is None:
             self._silent_since = now
             self._event(notice_text(outage))
         elif not outage and self._silent_since is not None:
-            self._event(f"VIP answers again, after {duration(now - self._silent_since)}.")
+            self._event(f"{self._silent}, after {duration(now - self._silent_since)}.")
             self._silent_since = None
 
     def settle(self) -> None:
