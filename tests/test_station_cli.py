@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.dicom import series
 from tests.lab.served import KEY, Caller, Served, serve
 from vipsync.errors import SettingsError
+from vipsync.station.folder import StationFolder
 from vipsync.station.settings import load
 
 TEMPLATE = """\
@@ -320,3 +322,61 @@ def test_check_looks_for_the_pipeline_of_new_sessions(scanner: Path, call: Calle
     template.write_text(TEMPLATE.replace("mrs-spectrum/1.0", "mrs-spectrum/9.9"))
     said = call("check", scanner)
     assert (said.code != 0, "mrs-spectrum/9.9" in said.out + said.err) == (True, True)
+
+
+def rows(scanner: Path, call: Caller) -> list[dict[str, str]]:
+    """Return the studies as `status --json` has them."""
+    (document,) = json.loads(call("status", "--json", scanner).out)
+    studies: list[dict[str, str]] = document["studies"]
+    return studies
+
+
+@pytest.mark.parametrize("word", ["merge", "take-late"])
+def test_a_word_that_changes_nothing_is_refused_at_once(
+    scanner: Path, call: Caller, word: str
+) -> None:
+    """With what would help; nothing is left for the process that holds the station."""
+    assert call("run", "--once", scanner).code == 0
+    (study,) = rows(scanner, call)
+    said = call("station", word, scanner, study["name"])
+    assert (said.code, f"{word} changes nothing" in said.err) == (1, True)
+    assert f"`vipsync station complete {scanner} {study['name']}`" in said.err
+    assert call("station", "complete", scanner, study["name"]).code == 0
+
+
+def test_status_names_the_command_that_helps(scanner: Path, call: Caller) -> None:
+    """With the path of the station, ready to be pasted."""
+    assert call("run", "--once", scanner).code == 0
+    report = scanner / ".vipsync" / "station.json"
+    (study,) = rows(scanner, call)
+    told = json.loads(report.read_text())
+    remedy = f"`vipsync station complete {scanner} {study['name']}` starts it as it is."
+    told["studies"][0] |= {"state": "incomplete", "remedy": remedy}
+    report.write_text(json.dumps(told))
+    assert remedy in " ".join(call("status", scanner).out.split())
+
+
+def test_sessions_of_a_station_that_runs_are_not_called_idle(scanner: Path, call: Caller) -> None:
+    """The station lets a session go that is over, and still brings it forward."""
+    for name in ("S0001", "S0002"):
+        session = scanner / "sessions" / name
+        (session / "inputs").mkdir(parents=True)
+        (session / "settings.toml").write_text(TEMPLATE)
+    assert "not running" in call("status", scanner / "sessions").out
+    folder = StationFolder(scanner)
+    folder.claim()
+    with folder.own.held():
+        assert "not running" not in call("status", scanner / "sessions").out
+
+
+def test_check_names_the_command_that_helps(scanner: Path, call: Caller) -> None:
+    """Two studies of one person and hour are held: the remedy can be pasted."""
+    pytest.importorskip("pydicom")
+    text = (scanner / "station.toml").read_text()
+    (scanner / "station.toml").write_text(text.replace('# since    = "all" ', 'since = "all" #'))
+    export = scanner.parent / "export"
+    series(export / "A", 1, 1)
+    series(export / "B", 2, 1)
+    said = " ".join(call("check", scanner).out.split())
+    assert f"`vipsync station merge {scanner} " in said
+    assert " DIR " not in said

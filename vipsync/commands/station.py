@@ -17,7 +17,7 @@ from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import FolderError, KeyMissing, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SETTINGS, is_station, new_id
 from vipsync.model import Settings, replace
-from vipsync.names import shell_word
+from vipsync.names import placed, shell_word
 from vipsync.report.text import printable
 from vipsync.settings.reading import parse
 from vipsync.settings.template import settings_text
@@ -136,7 +136,8 @@ def _checked(context: Context, root: Path) -> Iterator[Finding]:
         )
     for report in plan.reports:
         if report.state in ASKING:
-            yield Finding(report.name, f"{report.state}: {report.reason}", report.remedy, 3)
+            remedy = placed(report.remedy, outlook.folder.root)
+            yield Finding(report.name, f"{report.state}: {report.reason}", remedy, 3)
 
 
 def _of_sessions(context: Context, folder: StationFolder, settings: StationSettings) -> Settings:
@@ -214,6 +215,9 @@ def show_status(context: Context, told: StationStatus, note: str) -> None:
         context.reporter.say(f"  {note}", "dim")
     for line in table_lines(told):
         context.reporter.say(f"  {printable(line)}")
+    for report in told.studies:
+        if report.remedy and report.state in (*ASKING, StudyState.INCOMPLETE):
+            context.reporter.say(f"  {printable(f'{report.name}: {report.remedy}')}")
 
 
 def why(context: Context, path: Path) -> bool:
@@ -258,6 +262,7 @@ def say(context: Context, directory: Path, word: str, name: str) -> int:
     folder = the_station(directory)
     _require_known(folder, name)
     _refuse_late_skip(folder, word, name)
+    _refuse_idle(folder, word, name)
     folder.ask(Asked(f"{time.time():.6f}-{new_id()}", word, name))
     held = folder.own.is_held()
     does = "vipsync does it in a moment." if held else "vipsync is not running here: "
@@ -272,6 +277,25 @@ def _refuse_late_skip(folder: StationFolder, word: str, name: str) -> None:
     if any(study.ran for study in studies if study.name == name):
         place = shell_word(folder.session(name).root)
         raise FolderError(f"{name} has started.", f"`vipsync cancel {place} --all` stops it.")
+
+
+def _refuse_idle(folder: StationFolder, word: str, name: str) -> None:
+    """Raise FolderError for a word that does nothing to a study as it stands now."""
+    told = read_report(folder)
+    report = next((r for r in told.studies if r.name == name), None) if told else None
+    if report is None or word in (*report.can, *_always(report)):
+        return
+    place = shell_word(folder.root)
+    helps = " or ".join(f"`vipsync station {other} {place} {name}`" for other in report.can)
+    remedy = report.remedy or (f"What can be said of it: {helps}." if helps else "")
+    raise FolderError(f"{name}: {_would(report)}; {word} changes nothing of that.", remedy)
+
+
+def _always(report: StudyReport) -> tuple[str, ...]:
+    """Return what can be said of a study whether it helps now or not: it counts once it is complete."""
+    if not report.session:
+        return ("complete", "skip", "first")
+    return ("complete",) if report.state is StudyState.SKIPPED else ()
 
 
 def who(context: Context, directory: Path, name: str | None) -> int:

@@ -174,6 +174,9 @@ def _status(folder: SessionFolder, context: Context) -> Told:
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
+    station = station_of(folder.root)
+    if station and not held and SessionFolder(station).is_held():
+        return Told(fresh, f"vipsync runs in its station, {station.name}.")
     if held is None:
         return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
     never = "" if folder.ledger.exists() else "has not run yet and "
