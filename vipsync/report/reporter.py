@@ -64,6 +64,7 @@ class Reporter:
         self._statuses: dict[Path, Status] = {}
         self._news: dict[Path, News] = {}
         self._asked: dict[str, dict[str, str]] = {}
+        self._stations: dict[str, StationStatus] = {}
         self._live: Live | None = None
         self._drew = False
         self._known: dict[Path, Status] = {}
@@ -182,6 +183,7 @@ class Reporter:
 
     def station(self, told: StationStatus) -> None:
         """Say what a station asks of a person, once, and when that is over."""
+        self._stations[told.folder] = told
         name, before = printable(told.station), self._asked.get(told.folder, {})
         asked = {r.name: f"{r.state}: {r.reason}" for r in told.studies if r.asks}
         if told.exit_code and not asked:
@@ -203,6 +205,7 @@ class Reporter:
     def forget(self, folder: Path) -> None:
         """Say nothing more of a folder."""
         self._statuses.pop(folder, None)
+        self._stations.pop(printable(str(folder)), None)
         self._news.pop(folder, None)
 
     def _say_outage(self) -> None:
@@ -294,11 +297,16 @@ class Reporter:
         from vipsync.report import screen
 
         found = [(s, self._progress.batches(root)) for root, s in list(self._statuses.items())]
+        stations = list(self._stations.values())
         if len(found) <= 1:
-            return screen.folders(found, self._wall())
+            return screen.with_stations(
+                stations, screen.folders(found, self._wall()) if found else None
+            )
         rows = overview([status for status, _ in found], self.tops)
         moving = {name_below(status.folder, self.tops): batches for status, batches in found}
-        return screen.live_overview(rows, moving, *self.out.console.size)
+        width, height = self.out.console.size
+        table = screen.live_overview(rows, moving, width, max(1, height - len(stations)))
+        return screen.with_stations(stations, table)
 
     def restore(self) -> None:
         """Give the terminal its cursor back, where a program ends in the middle of a picture."""
