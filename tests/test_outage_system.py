@@ -14,7 +14,10 @@ from rich.console import Console
 from tests.lab.bench import Bench, Study
 from tests.lab.outages import Away, Outage, answers_500, refuses
 from vipsync.actions import Action
+from vipsync.client.vip_client import VipClient
+from vipsync.errors import KeyMissing
 from vipsync.local import FOR_EVER, Kind
+from vipsync.model import Settings
 from vipsync.plan.draft import Level
 from vipsync.report.reporter import Reporter
 from vipsync.run.reconciler import Reconciler
@@ -224,6 +227,27 @@ def test_an_outage_is_said_once_for_all_folders(many: Many, away: str, seconds: 
     assert many.codes == {0}
     assert len(bench.executions()) == 10
     assert all(len(study.outputs()) == 1 for study in many.studies)
+
+
+def test_a_key_that_comes_is_no_vip_that_answers_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VIP was never silent: what is over is said in its own words."""
+    connect, missing = bench._connect, [True]
+
+    def without_key(settings: Settings, portal: str, session: str) -> tuple[VipClient, str]:
+        if missing:
+            raise KeyMissing(f"No API key for {portal}.", "Call `vipsync login`.")
+        return connect(settings, portal, session)
+
+    monkeypatch.setattr(bench, "_connect", without_key)
+    many = made_many(bench, 2)
+    bench.run(60)
+    assert any("No API key" in line for line in many.lines())
+    missing.clear()
+    bench.run(300)
+    assert not any("VIP answers again" in line for line in many.lines())
+    assert any("There is a key for VIP again" in line for line in many.lines()), many.lines()
 
 
 def test_an_outage_makes_four_lines_at_most_for_thirty_folders(bench: Bench) -> None:

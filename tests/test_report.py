@@ -27,6 +27,7 @@ from vipsync.report.reporter import Reporter, Warnings
 from vipsync.report.stream import Stream, folded
 from vipsync.report.text import paragraph
 from vipsync.run.logs import STAMP, Lines, about
+from vipsync.station.steps import StationStatus
 from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, status_text, when
 
@@ -278,6 +279,25 @@ def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
     text = out.file.getvalue()
     assert "a line above" in text
     assert text.rindex("study") > text.rindex("a line above")
+
+
+def test_the_picture_of_a_station_shows_its_studies_before_the_first_session() -> None:
+    """Who starts one sees that studies arrive, and goes on seeing it above the sessions."""
+    out = io.StringIO()
+    reporter = Reporter(Console(file=out, force_terminal=True, width=80, height=20))
+    told = StationStatus("/scanner", "scanner", "2 studies: 1 arriving, 1 held.")
+    with reporter.live():
+        reporter.station(told)
+    assert "scanner: 2 studies: 1 arriving, 1 held." in out.getvalue()
+    assert "Looking for" not in out.getvalue().rpartition("scanner")[2]
+    with reporter.live():
+        reporter.watch(Path("/scanner/sessions/S0001"), STATUS)
+    last = out.getvalue().rpartition("scanner: 2 studies")[2]
+    assert "2 of 4 jobs" in last
+    reporter.forget(Path("/scanner"))
+    with reporter.live():
+        pass
+    assert "scanner: " not in out.getvalue().rpartition("2 of 4 jobs done")[2]
 
 
 def test_a_second_run_draws_no_lines_above_its_picture() -> None:

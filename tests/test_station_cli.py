@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.dicom import series
 from tests.lab.served import KEY, Caller, Served, serve
 from vipsync.errors import SettingsError
+from vipsync.station.folder import StationFolder
 from vipsync.station.settings import load
 
 TEMPLATE = """\
@@ -98,8 +100,11 @@ def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> 
     assert call("run", "--once", scanner).code == 0
     said = call("status", scanner)
     assert (said.code, "there before" in said.out) == (0, True)
+    assert "it lay there at the first run of the station" in said.out
     (document,) = json.loads(call("status", "--json", scanner).out)
     assert [study["state"] for study in document["studies"]] == ["there before"]
+    (remedy,) = [study["remedy"] for study in document["studies"]]
+    assert remedy.startswith(f"`vipsync station complete {scanner} ")
     table = (scanner / "station.csv").read_text()
     assert table.splitlines()[0] == "study,state,reason,session,since"
     assert "SMITH" not in said.out + table + (scanner / "STATION.txt").read_text()
@@ -155,6 +160,20 @@ def test_why_tells_of_a_path_in_the_export(
     monkeypatch.chdir(scanner)
     said = call("why", scanner.parent / "export" / "SMITH_JOHN" / "1.rda")
     assert (said.code, "there before" in said.out) == (0, True)
+
+
+def test_why_names_no_folder_of_the_export(scanner: Path, call: Caller) -> None:
+    """Not even where what is asked for is no file of the study."""
+    study = scanner.parent / "export" / "SMITH_JOHN"
+    session = scanner / "sessions" / "S0001"
+    (session / "inputs").mkdir(parents=True)
+    (session / "outputs").mkdir()
+    (session / "settings.toml").write_text(
+        TEMPLATE.replace("[inputs]", f"[inputs]\ndirectory = '{study}'")
+    )
+    said = call("why", session / "inputs" / "1.rda")
+    assert (said.code, "SMITH" in said.out + said.err) == (1, False)
+    assert "its study in the export" in said.err
 
 
 def test_a_folder_with_stations_alone_is_run_and_looked_at(scanner: Path, call: Caller) -> None:
@@ -262,3 +281,102 @@ def test_two_stations_on_one_export_are_refused_unless_they_part_it(
         )
     assert call("run", "--once", scanner).code == 0
     assert call("run", "--once", other).code == 0
+
+
+@pytest.mark.parametrize("word", ["log", "privacy"])
+def test_a_station_is_taken_for_no_empty_folder(scanner: Path, call: Caller, word: str) -> None:
+    """What looks into sessions says that it is a station, and never to make a session of it."""
+    said = call(word, scanner)
+    assert said.code == 1
+    assert "init" not in said.err
+    assert f"{scanner} is a station" in said.err
+
+
+def test_privacy_names_the_sessions_of_a_station(scanner: Path, call: Caller) -> None:
+    """It looks into one of them at a time."""
+    session = scanner / "sessions" / "S0001"
+    (session / "inputs").mkdir(parents=True)
+    (session / "settings.toml").write_text(TEMPLATE)
+    said = call("privacy", scanner)
+    assert (said.code, str(session) in said.err) == (1, True)
+    assert call("log", scanner).code == 0
+
+
+def test_a_station_without_a_key_says_so_before_all_else(
+    scanner: Path, call: Caller, served: Served
+) -> None:
+    """`check` and `status` end as they do in a session without one, before there is any session."""
+    assert "key: " in call("check", scanner).out
+    assert call("run", "--once", scanner).code == 0
+    del served.environ["VIP_API_KEY"]
+    said = call("check", scanner)
+    assert (said.code, "No API key" in said.out + said.err) == (4, True)
+    said = call("status", scanner)
+    assert (said.code, said.out.startswith("scanner: No API key")) == (4, True)
+
+
+def test_check_looks_for_the_pipeline_of_new_sessions(scanner: Path, call: Caller) -> None:
+    """One that VIP does not know is told before the first study comes."""
+    template = scanner / "template" / "settings.toml"
+    assert "mrs-spectrum/1.0 (" in call("check", scanner).out
+    template.write_text(TEMPLATE.replace("mrs-spectrum/1.0", "mrs-spectrum/9.9"))
+    said = call("check", scanner)
+    assert (said.code != 0, "mrs-spectrum/9.9" in said.out + said.err) == (True, True)
+
+
+def rows(scanner: Path, call: Caller) -> list[dict[str, str]]:
+    """Return the studies as `status --json` has them."""
+    (document,) = json.loads(call("status", "--json", scanner).out)
+    studies: list[dict[str, str]] = document["studies"]
+    return studies
+
+
+@pytest.mark.parametrize("word", ["merge", "take-late"])
+def test_a_word_that_changes_nothing_is_refused_at_once(
+    scanner: Path, call: Caller, word: str
+) -> None:
+    """With what would help; nothing is left for the process that holds the station."""
+    assert call("run", "--once", scanner).code == 0
+    (study,) = rows(scanner, call)
+    said = call("station", word, scanner, study["name"])
+    assert (said.code, f"{word} changes nothing" in said.err) == (1, True)
+    assert f"`vipsync station complete {scanner} {study['name']}`" in said.err
+    assert call("station", "complete", scanner, study["name"]).code == 0
+
+
+def test_status_names_the_command_that_helps(scanner: Path, call: Caller) -> None:
+    """With the path of the station, ready to be pasted."""
+    assert call("run", "--once", scanner).code == 0
+    report = scanner / ".vipsync" / "station.json"
+    (study,) = rows(scanner, call)
+    told = json.loads(report.read_text())
+    remedy = f"`vipsync station complete {scanner} {study['name']}` starts it as it is."
+    told["studies"][0] |= {"state": "incomplete", "remedy": remedy}
+    report.write_text(json.dumps(told))
+    assert remedy in " ".join(call("status", scanner).out.split())
+
+
+def test_sessions_of_a_station_that_runs_are_not_called_idle(scanner: Path, call: Caller) -> None:
+    """The station lets a session go that is over, and still brings it forward."""
+    for name in ("S0001", "S0002"):
+        session = scanner / "sessions" / name
+        (session / "inputs").mkdir(parents=True)
+        (session / "settings.toml").write_text(TEMPLATE)
+    assert "not running" in call("status", scanner / "sessions").out
+    folder = StationFolder(scanner)
+    folder.claim()
+    with folder.own.held():
+        assert "not running" not in call("status", scanner / "sessions").out
+
+
+def test_check_names_the_command_that_helps(scanner: Path, call: Caller) -> None:
+    """Two studies of one person and hour are held: the remedy can be pasted."""
+    pytest.importorskip("pydicom")
+    text = (scanner / "station.toml").read_text()
+    (scanner / "station.toml").write_text(text.replace('# since    = "all" ', 'since = "all" #'))
+    export = scanner.parent / "export"
+    series(export / "A", 1, 1)
+    series(export / "B", 2, 1)
+    said = " ".join(call("check", scanner).out.split())
+    assert f"`vipsync station merge {scanner} " in said
+    assert " DIR " not in said

@@ -11,7 +11,10 @@ import pytest
 from tests.lab.bench import Bench
 from tests.lab.dicom import series
 from tests.lab.stations import TEMPLATE, Station, station
+from vipsync import VipSession
+from vipsync.record.backup import read_backup
 from vipsync.station.steps import StudyState
+from vipsync.status.publish import Publisher
 
 GATED = TEMPLATE.partition("\n[privacy]")[0]
 NAMES = ("smith", "john", "doe", "jane")
@@ -65,6 +68,22 @@ def test_a_study_that_names_somebody_is_not_sent(bench: Bench, caplog: Any, take
     assert made.exit_code() == 3
     assert made.started() == []
     assert leaks(everything_told(made, bench, caplog.text)) == []
+
+
+@pytest.mark.parametrize("take", ['"point"', '"copy"'])
+def test_results_that_are_handed_on_name_no_folder_of_the_export(bench: Bench, take: str) -> None:
+    """session_data.json names the session's own inputs/, which a script can take up."""
+    bench.publish = Publisher().publish
+    made = station(bench, take=take)
+    made.write("SMITH_JOHN", {"1.rda": "one"})
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.DONE}
+    assert leaks(everything_told(made, bench, "")) == []
+    session = made.session("S0001").settings.parent
+    backup = read_backup(session / "outputs")
+    assert backup is not None
+    assert backup.local_input_dir == str(session / "inputs")
+    assert VipSession(output_dir=session / "outputs").local_input_dir == str(session / "inputs")
 
 
 def test_what_nobody_can_read_is_not_sent_until_a_person_says_what_it_is(bench: Bench) -> None:

@@ -14,7 +14,9 @@ from tests.lab.bench import Bench
 from tests.lab.findings import TABLE, fit
 from tests.lab.mounts import mount, unmount
 from tests.lab.stations import QUIET, TEMPLATE, Station, station
-from vipsync.errors import FolderAbsent
+from vipsync.client.vip_client import VipClient
+from vipsync.errors import FolderAbsent, KeyMissing
+from vipsync.model import Settings
 from vipsync.results.gallery import Gallery
 from vipsync.run.reconciler import Reconciler
 from vipsync.station.backroom import AtOnce, Work
@@ -228,6 +230,30 @@ def test_a_study_that_is_skipped_before_it_starts_leaves_vip_clean(
     assert made.started() == ["S0001"]
     assert made.states() == {"S0001": StudyState.DONE, "S0002": StudyState.SKIPPED}
     assert bench.sessions_on_vip() == []
+
+
+def test_a_station_whose_sessions_have_no_key_says_that_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends as its sessions do, and is well again when there is a key."""
+    connect, missing = bench._connect, [True]
+
+    def without_key(settings: Settings, portal: str, session: str) -> tuple[VipClient, str]:
+        if missing:
+            raise KeyMissing(f"No API key for {portal}.", "Call `vipsync login`.")
+        return connect(settings, portal, session)
+
+    monkeypatch.setattr(bench, "_connect", without_key)
+    made = station(bench)
+    made.write("EXAM1", SVS)
+    bench.run(1000)
+    assert made.exit_code() == 4
+    assert made.keeper.status
+    assert "No API key" in made.keeper.status.sentence
+    missing.clear()
+    bench.run(900)
+    bench.rest()
+    assert (made.exit_code(), made.states()) == (0, {"S0001": StudyState.DONE})
 
 
 def test_a_copy_runs_though_its_study_left_the_export(make_bench: Callable[..., Bench]) -> None:

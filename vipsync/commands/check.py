@@ -46,7 +46,7 @@ def check(
         yield _wrong("settings", error)
         return
     yield Finding("settings", f"{folder.settings} can be read.")
-    client, found = _client(folder, settings, connect)
+    client, found = key_of(settings, connect)
     yield found
     looked, problem = _preview(folder, client, overrides)
     if problem:
@@ -110,9 +110,7 @@ def _wrong(subject: str, error: VipsyncError) -> Finding:
     return Finding(subject, error.message, error.remedy, error.exit_code)
 
 
-def _client(
-    folder: SessionFolder, settings: Settings, connect: Connect
-) -> tuple[VipClient | None, Finding]:
+def key_of(settings: Settings, connect: Connect) -> tuple[VipClient | None, Finding]:
     """Return a client whose key VIP knows, or why there is none."""
     try:
         client, _ = connect(settings, settings.portal, "")

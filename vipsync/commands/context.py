@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vipsync.client.connecting import Connector
 from vipsync.errors import KeyMissing, NotASession, SettingsError, Unclear
 from vipsync.folder.folder import SessionFolder, is_station
-from vipsync.folder.search import find_sessions
+from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import PORTAL, UNLIMITED, MachineSettings, Settings, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.report.reporter import Reporter
@@ -20,6 +20,9 @@ from vipsync.settings.machine import folders_of, load_machine, machine_file
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
+
+_SHOWN = 3
+"""Sessions of a station that are named in a refusal."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,11 @@ def sessions_of(directories: Sequence[Path]) -> list[SessionFolder]:
     found: dict[Path, SessionFolder] = {}
     for directory in directories:
         inside = find_sessions(directory)
+        if not inside and find_stations(directory):
+            raise NotASession(
+                f"{directory} is a station, and has made no session yet.",
+                f"`vipsync status {shell_word(directory)}` says how its studies are.",
+            )
         if not inside:
             raise NotASession(
                 f"{directory} is no session folder, and has none in it.",
@@ -150,7 +158,17 @@ def the_session(directory: Path) -> SessionFolder:
     """Return the session that a directory is; raise NotASession where it is none."""
     folder = SessionFolder(directory)
     if not folder.is_session():
+        if is_station(folder.root):
+            raise NotASession(f"{folder.root} is a station.", _one_of(folder.root))
         raise NotASession(
             f"{folder.root} is no session folder.", "Name the folder with settings.toml."
         )
     return folder
+
+
+def _one_of(station: Path) -> str:
+    """Say which sessions of a station can be named."""
+    names = sorted((folder.root for folder in find_sessions(station)), reverse=True)
+    shown = ", ".join(shell_word(name) for name in names[:_SHOWN])
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"Name one of its sessions: {shown}{more}." if names else "It has made no session yet."

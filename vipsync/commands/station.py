@@ -10,19 +10,21 @@ from pathlib import Path
 
 import tomli_w
 
-from vipsync.commands.check import worst
+from vipsync.commands.check import key_of, worst
 from vipsync.commands.context import Context
 from vipsync.commands.init import Made, describe
 from vipsync.disk.files import make_folder, write_atomic
-from vipsync.errors import FolderError, NotASession, SettingsError, VipsyncError
+from vipsync.errors import FolderError, KeyMissing, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SETTINGS, is_station, new_id
-from vipsync.names import shell_word
+from vipsync.model import Settings, replace
+from vipsync.names import placed, shell_word
 from vipsync.report.text import printable
+from vipsync.settings.reading import parse
 from vipsync.settings.template import settings_text
 from vipsync.station.folder import StationFolder
 from vipsync.station.ledger import read_station
 from vipsync.station.making import session_settings
-from vipsync.station.model import Asked
+from vipsync.station.model import Asked, StationSettings
 from vipsync.station.outlook import Outlook
 from vipsync.station.private import read_table
 from vipsync.station.publish import read_report, table_lines
@@ -41,7 +43,7 @@ _TEXT = """\
 # by       = "StudyInstanceUID"   # for one folder with files of all studies: DICOM headers tell them apart
 # study    = "{{exam}}/"            # which folders are studies; "{{patient}}/{{exam}}/" where they lie deeper
 # accept   = ["*svs*"]            # only studies in which a file or series is called so; others are listed
-# since    = "all"                # "now": what lies there already is listed, not started; or a date
+# since    = "all"                # "now": what lies there at the first run is listed, not started; or a date
 # name     = "S{{n:04}}"            # {{n}}: number of the study; {{subject_n}}: of the person
 # take     = "copy"               # "point": a session looks into the export; "copy": it has files of its own
 # prepare  = ["my-anonymiser", "{{study}}", "{{inputs}}"]   # your own tool fills an empty folder
@@ -86,7 +88,8 @@ def init(context: Context, root: Path, export: Path, pipeline_id: str | None) ->
             f"Fill in {template / SETTINGS}: every study gets these settings.",
             'The files of a study are its inputs; { zip = "./", as = "study.zip" } packs them all.',
             f"Look at {folder.settings}, and ask `vipsync check {shell_word(folder.root)}`.",
-            f"Then start `vipsync run {shell_word(folder.root)}`.",
+            f"Then start `vipsync run {shell_word(folder.root)}`. What lies in the export at its first "
+            "run is listed, not started, unless `since` says otherwise.",
         ),
     )
     context.reporter.say(made.text, "bold")
@@ -107,18 +110,19 @@ def check(context: Context, root: Path) -> int:
     """Say what is in order, and what would become of each study; write nothing."""
     context.reporter.say(str(root), "bold")
     codes = []
-    for found in _checked(root):
+    for found in _checked(context, root):
         context.reporter.finding(found)
         codes.append(found.exit_code)
     return worst(codes)
 
 
-def _checked(root: Path) -> Iterator[Finding]:
+def _checked(context: Context, root: Path) -> Iterator[Finding]:
     try:
         outlook = Outlook(root)
         yield Finding("station.toml", f"{outlook.folder.settings} can be read.")
-        session_settings(outlook.folder, outlook.settings, "S0001", None)
+        settings = _of_sessions(context, outlook.folder, outlook.settings)
         yield Finding("template", "Its settings are valid.")
+        yield from _on_vip(context, settings)
         plan = outlook.plan()
     except VipsyncError as error:
         yield Finding("station", error.message, error.remedy, error.exit_code)
@@ -132,7 +136,39 @@ def _checked(root: Path) -> Iterator[Finding]:
         )
     for report in plan.reports:
         if report.state in ASKING:
-            yield Finding(report.name, f"{report.state}: {report.reason}", report.remedy, 3)
+            remedy = placed(report.remedy, outlook.folder.root)
+            yield Finding(report.name, f"{report.state}: {report.reason}", remedy, 3)
+
+
+def _of_sessions(context: Context, folder: StationFolder, settings: StationSettings) -> Settings:
+    """Return the settings that each new session has."""
+    text = session_settings(folder, settings, "S0001", None)
+    return parse(text.encode(), "S0001", overrides=context.overrides, environ=context.environ)
+
+
+def _on_vip(context: Context, settings: Settings) -> Iterator[Finding]:
+    """Say whether VIP knows the key of new sessions, and their pipeline."""
+    client, found = key_of(settings, context.connect)
+    yield found
+    if client and settings.pipeline_id:
+        try:
+            known = describe(client, settings.pipeline_id)
+        except VipsyncError as error:
+            yield Finding("pipeline", error.message, error.remedy, error.exit_code)
+        else:
+            yield Finding("pipeline", f"{known.pipeline_id} ({known.name} {known.version}).")
+
+
+def _keyless(context: Context, folder: StationFolder) -> KeyMissing | None:
+    """Return why new sessions have no key, None where they have one."""
+    try:
+        settings = _of_sessions(context, folder, load(folder.root))
+        context.connect(settings, settings.portal, "")
+    except KeyMissing as error:
+        return error
+    except VipsyncError:
+        return None  # `check` says it
+    return None
 
 
 def _lines(reports: tuple[StudyReport, ...]) -> tuple[str, ...]:
@@ -146,9 +182,21 @@ def _would(report: StudyReport) -> str:
     return f"{report.state} ({report.reason})" if report.reason else str(report.state)
 
 
-def status_of_station(root: Path) -> tuple[StationStatus, str]:
-    """Return what the process that holds a station last said, and how old that is."""
+def status_of_station(context: Context, root: Path) -> tuple[StationStatus, str]:
+    """Return what the process that holds a station last said, and how old that is.
+
+    That process may have a key of its own: only where there is none, one is looked for here.
+    """
     folder = StationFolder(root)
+    told, note = _last_told(folder.root, folder)
+    error = None if folder.own.is_held() else _keyless(context, folder)
+    if error:
+        words = f"{error.message} {error.remedy}"
+        told = replace(told, sentence=f"{words} {told.sentence}", exit_code=error.exit_code)
+    return told, note
+
+
+def _last_told(root: Path, folder: StationFolder) -> tuple[StationStatus, str]:
     told, now = read_report(folder), time.time()
     if told is None:
         told = StationStatus(str(root), root.name, "This station has not run yet.", written=now)
@@ -167,6 +215,9 @@ def show_status(context: Context, told: StationStatus, note: str) -> None:
         context.reporter.say(f"  {note}", "dim")
     for line in table_lines(told):
         context.reporter.say(f"  {printable(line)}")
+    for report in told.studies:
+        if report.remedy and report.state in (*ASKING, StudyState.INCOMPLETE):
+            context.reporter.say(f"  {printable(f'{report.name}: {report.remedy}')}")
 
 
 def why(context: Context, path: Path) -> bool:
@@ -211,6 +262,7 @@ def say(context: Context, directory: Path, word: str, name: str) -> int:
     folder = the_station(directory)
     _require_known(folder, name)
     _refuse_late_skip(folder, word, name)
+    _refuse_idle(folder, word, name)
     folder.ask(Asked(f"{time.time():.6f}-{new_id()}", word, name))
     held = folder.own.is_held()
     does = "vipsync does it in a moment." if held else "vipsync is not running here: "
@@ -225,6 +277,25 @@ def _refuse_late_skip(folder: StationFolder, word: str, name: str) -> None:
     if any(study.ran for study in studies if study.name == name):
         place = shell_word(folder.session(name).root)
         raise FolderError(f"{name} has started.", f"`vipsync cancel {place} --all` stops it.")
+
+
+def _refuse_idle(folder: StationFolder, word: str, name: str) -> None:
+    """Raise FolderError for a word that does nothing to a study as it stands now."""
+    told = read_report(folder)
+    report = next((r for r in told.studies if r.name == name), None) if told else None
+    if report is None or word in (*report.can, *_always(report)):
+        return
+    place = shell_word(folder.root)
+    helps = " or ".join(f"`vipsync station {other} {place} {name}`" for other in report.can)
+    remedy = report.remedy or (f"What can be said of it: {helps}." if helps else "")
+    raise FolderError(f"{name}: {_would(report)}; {word} changes nothing of that.", remedy)
+
+
+def _always(report: StudyReport) -> tuple[str, ...]:
+    """Return what can be said of a study whether it helps now or not: it counts once it is complete."""
+    if not report.session:
+        return ("complete", "skip", "first")
+    return ("complete",) if report.state is StudyState.SKIPPED else ()
 
 
 def who(context: Context, directory: Path, name: str | None) -> int:

@@ -14,10 +14,11 @@ from vipsync.commands.machine import check_machine
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder, is_station
+from vipsync.folder.folder import SessionFolder, is_station, station_of
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.names import placed
+from vipsync.observe.export import lies_outside
 from vipsync.plan.snapshot import Limits
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
@@ -106,7 +107,9 @@ def status(context: Context, named: Sequence[Path], *, as_json: bool, in_full: b
     every = [told for directory in directories for told in _statuses(directory, context, limits)]
     found = list({told.status.folder: told for told in every}.values())  # one may lie in another
     stations = [
-        commands.station.status_of_station(root) for d in directories for root in find_stations(d)
+        commands.station.status_of_station(context, root)
+        for d in directories
+        for root in find_stations(d)
     ]
     codes = [s.exit_code for s, _ in stations] + [told.status.exit_code for told in found]
     if as_json:
@@ -184,6 +187,9 @@ def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:
     confirmed = told.confirmed if told else None
     before = remembered(told, looked.snapshot, looked.plan)
     fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
+    station = station_of(folder.root)
+    if station and not held and SessionFolder(station).is_held():
+        return Told(fresh, f"vipsync runs in its station, {station.name}.")
     if held is None:
         return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
     never = "" if folder.ledger.exists() else "has not run yet and "
@@ -229,7 +235,8 @@ def why_path(context: Context, path: Path) -> int:
         known = why_result(looked, nfc(real.relative_to(outputs).as_posix()))
     else:
         raise SettingsError(
-            f"{path} lies neither in {inputs} nor in {outputs}: vipsync does not look at it."
+            f"{path} lies neither in {_told(inputs, folder)} nor in {outputs}: vipsync does not look "
+            "at it."
         )
     context.reporter.say(printable(known.path), "bold")
     for line in known.lines:
@@ -240,6 +247,12 @@ def why_path(context: Context, path: Path) -> int:
         if name in notice.subject or name in notice.text:
             context.reporter.notice(notice)
     return 0
+
+
+def _told(inputs: Path, folder: SessionFolder) -> str:
+    """Return an inputs folder as it is called: that of a station's export may name a patient (S4)."""
+    hidden = station_of(folder.root) and lies_outside(inputs, folder.root)
+    return "its study in the export" if hidden else str(inputs)
 
 
 def _session_above(path: Path) -> SessionFolder:

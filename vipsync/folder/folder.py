@@ -138,6 +138,12 @@ def is_station(root: Path) -> bool:
     return (root / STATION_SETTINGS).is_file()
 
 
+def station_of(session: Path) -> Path | None:
+    """Return the station that made the session of a folder, None for a session of one's own."""
+    station = session.parent.parent
+    return station if session.parent.name == SESSIONS and is_station(station) else None
+
+
 def is_id(text: str) -> bool:
     """Tell whether a text can be the id of a session."""
     return re.fullmatch(_ID, text) is not None

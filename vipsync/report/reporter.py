@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
-from vipsync.errors import DiskError, VipsyncError
+from vipsync.errors import DiskError, KeyMissing, VipsyncError
 from vipsync.plan.draft import Level
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 news_log = logging.getLogger(logs.NEWS)
 
+_OVER = {KeyMissing.exit_code: "There is a key for VIP again"}
+"""What is said when nothing is wrong with the account any more, by what was."""
+
 _FRAMES = 4
 """Pictures per second on a terminal."""
 
@@ -61,11 +64,13 @@ class Reporter:
         self._statuses: dict[Path, Status] = {}
         self._news: dict[Path, News] = {}
         self._asked: dict[str, dict[str, str]] = {}
+        self._stations: dict[str, StationStatus] = {}
         self._live: Live | None = None
         self._drew = False
         self._known: dict[Path, Status] = {}
         self._held: dict[Path, list[str]] = {}
         self._silent_since: float | None = None
+        self._silent = ""
         self.tops: tuple[str, ...] = ()
         self.titles: dict[Path, str] = {}
 
@@ -185,6 +190,7 @@ class Reporter:
 
     def station(self, told: StationStatus) -> None:
         """Say what a station asks of a person, once, and when that is over."""
+        self._stations[told.folder] = told
         name, before = printable(told.station), self._asked.get(told.folder, {})
         asked = {r.name: f"{r.state}: {r.reason}" for r in told.studies if r.asks}
         if told.exit_code and not asked:
@@ -206,6 +212,7 @@ class Reporter:
     def forget(self, folder: Path) -> None:
         """Say nothing more of a folder."""
         self._statuses.pop(folder, None)
+        self._stations.pop(printable(str(folder)), None)
         self._news.pop(folder, None)
 
     def _say_outage(self) -> None:
@@ -213,11 +220,13 @@ class Reporter:
         notices = (n for status in self._statuses.values() for n in status.notices)
         outage = next((n for n in notices if n.subject == "VIP"), None)
         now = self._clock()
+        if outage:
+            self._silent = _OVER.get(outage.exit_code, "VIP answers again")
         if outage and self._silent_since is None:
             self._silent_since = now
             self._event(notice_text(outage))
         elif not outage and self._silent_since is not None:
-            self._event(f"VIP answers again, after {duration(now - self._silent_since)}.")
+            self._event(f"{self._silent}, after {duration(now - self._silent_since)}.")
             self._silent_since = None
 
     def settle(self) -> None:
@@ -295,11 +304,16 @@ class Reporter:
         from vipsync.report import screen
 
         found = [(s, self._progress.batches(root)) for root, s in list(self._statuses.items())]
+        stations = list(self._stations.values())
         if len(found) <= 1:
-            return screen.folders(found, self._wall())
+            return screen.with_stations(
+                stations, screen.folders(found, self._wall()) if found else None
+            )
         rows = overview([status for status, _ in found], self.tops)
         moving = {name_below(status.folder, self.tops): batches for status, batches in found}
-        return screen.live_overview(rows, moving, *self.out.console.size)
+        width, height = self.out.console.size
+        table = screen.live_overview(rows, moving, width, max(1, height - len(stations)))
+        return screen.with_stations(stations, table)
 
     def restore(self) -> None:
         """Give the terminal its cursor back, where a program ends in the middle of a picture."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, OverflowMethod, RenderableType
 from rich.progress_bar import ProgressBar
@@ -24,6 +25,9 @@ from vipsync.status.overview import Need, Row, totals
 from vipsync.status.status import GONE, GOOD_END, ExecutionReport, Finding, Status, is_over
 from vipsync.status.words import duration, in_step, size
 
+if TYPE_CHECKING:
+    from vipsync.station.steps import StationStatus
+
 _BAR = 24
 _INDENT = " " * 6
 _ENDED_SHOWN = 3
@@ -39,7 +43,17 @@ def folders(found: Iterable[tuple[Status, list[Batch]]], wall: float) -> Rendera
         if parts:
             parts.append(Text())
         parts.extend(_folder(status, batches, wall))
-    return Group(*parts) if parts else Text("Looking for session folders …", style="dim")
+    return Group(*parts)
+
+
+def with_stations(
+    stations: Sequence[StationStatus], below: RenderableType | None
+) -> RenderableType:
+    """Return a line for each station above what is `below`, or that nothing was found yet."""
+    lines = [Text(printable(f"{told.station}: {told.sentence}"), style="bold") for told in stations]
+    if below:
+        return Group(*lines, below) if lines else below
+    return Group(*lines) if lines else Text("Looking for session folders …", style="dim")
 
 
 def _folder(status: Status, batches: list[Batch], wall: float) -> Iterator[RenderableType]:

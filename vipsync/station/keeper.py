@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
-from vipsync.errors import FolderAbsent, VipsyncError
+from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
 from vipsync.model import FileState, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.snapshot import Snapshot
@@ -92,6 +92,7 @@ class Keeper:
         self._scan_at = 0.0
         self._rested = 0.0
         self._healthy = False
+        self._keyless = ""
         self._saved: FileState | None = None
         self._by_hand: frozenset[Path] = frozenset()
 
@@ -174,6 +175,7 @@ class Keeper:
             self._look(hints, healthy=healthy)
             self.trouble = None
             self._steps(sessions)
+            self._keyless = _keyless(self._sessions(sessions))
         except VipsyncError as error:
             self._halt(error, now)
         except OSError as error:  # what cannot be read is not known to be gone
@@ -422,9 +424,15 @@ class Keeper:
         if self.trouble:
             self.status = troubled(self.folder, self.trouble, self._timing.wall(), before)
         elif self.plan and self._ledger:
-            self.status = station_status(self.folder, self.plan, self._timing.wall())
+            wall = self._timing.wall()
+            self.status = station_status(self.folder, self.plan, wall, self._keyless)
         if self._ledger and self.status:
             publish(self.folder, self.status, before)
+
+
+def _keyless(sessions: Mapping[str, SessionSeen]) -> str:
+    """Return what a session without a key says, "" where each has one."""
+    return next((s.words for s in sessions.values() if s.code == KeyMissing.exit_code), "")
 
 
 def session_seen(session: Reconciler) -> SessionSeen:

@@ -173,7 +173,7 @@ class Place(Struct, frozen=True):
     """A place of the export. Times in UTC seconds.
 
     `read` is its print when it was last read, `contents` what was found then. `before`: the number of
-    files that it had when the station was made, where it then was there. `word` is what a person
+    files that it had at the first run of the station, where it then was there. `word` is what a person
     said of it; `joined` the study that a person said it belongs to; `newest` the time of its newest file
     when it was found. `first_study` and `first_person` are what its first header said.
     """

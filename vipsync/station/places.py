@@ -62,7 +62,7 @@ class Places:
         return SURE if place.word == "complete" else self.view.settings.complete.quiet
 
     def is_before(self, place: Place) -> bool:
-        """Tell whether a place lay there when the station was made, and has not grown since."""
+        """Tell whether a place lay there at the first run of the station, and has not grown since."""
         known = place.before is not None and self.seen(place).files <= place.before
         return known and place.word not in STARTS
 
@@ -81,8 +81,9 @@ class Places:
             words = f"it cannot be read: {seen.problem or failed}"
             return Standing(StudyState.HELD, words, can=("skip",))
         if self.is_before(place):
-            words = "it lay there when the station was made"
-            return Standing(StudyState.BEFORE, words, can=("first",))
+            say = f"`vipsync station complete DIR {place.handle}` starts it."
+            words = "it lay there at the first run of the station"
+            return Standing(StudyState.BEFORE, words, say, ("complete", "first"))
         if place.read != seen.print:
             can = ("skip",) if place.word == "complete" else ("complete", "skip")
             return Standing(StudyState.ARRIVING, f"{count(seen.files, 'file')} so far", can=can)

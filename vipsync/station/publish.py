@@ -13,7 +13,7 @@ import msgspec
 
 from vipsync.disk.files import LARGE, read_small
 from vipsync.disk.walk import printable
-from vipsync.errors import VipsyncError
+from vipsync.errors import KeyMissing, VipsyncError
 from vipsync.model import replace
 from vipsync.names import placed
 from vipsync.station.folder import StationFolder
@@ -35,17 +35,19 @@ _LAST = (
 )
 
 
-def station_status(folder: StationFolder, plan: StationPlan, wall: float) -> StationStatus:
-    """Return how a station is."""
+def station_status(
+    folder: StationFolder, plan: StationPlan, wall: float, keyless: str = ""
+) -> StationStatus:
+    """Return how a station is; `keyless`: why VIP takes nothing from its sessions, which goes first."""
     reports = tuple(_placed(report, folder) for report in plan.reports)
     asking = [report for report in reports if report.asks]
     return StationStatus(
         printable(str(folder.root)),
         folder.root.name,
-        _sentence(plan, asking),
+        keyless or _sentence(plan, asking),
         reports,
         wall,
-        3 if asking else 0,
+        KeyMissing.exit_code if keyless else 3 if asking else 0,
     )
 
 

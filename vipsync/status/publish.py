@@ -21,7 +21,7 @@ from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_ato
 from vipsync.disk.own_files import OwnFiles
 from vipsync.disk.walk import printable
 from vipsync.errors import DiskError, VipsyncError
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, station_of
 from vipsync.model import RelPath, replace
 from vipsync.names import BACKUP, placed
 from vipsync.plan.draft import Level, Notice
@@ -136,8 +136,10 @@ class Publisher:
         observer = session.observer
         if observer is None or observer.settings is None or not session.ledger.state.executions:
             return
+        folder = session.folder
         places = Places(
-            observer.inputs,
+            # Results are handed on, and the path of a station's export may name a patient (S4).
+            folder.root / "inputs" if station_of(folder.root) else observer.inputs,
             observer.outputs,
             observer.settings.session_name,
             observer.settings.pipeline_id,
