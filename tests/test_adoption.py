@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.lab.builders import CLOSED, HOME, INPUTS, OUTPUTS, SETTINGS, WALL
-from vipsync.folder.adoption import adopted_rows, marked_id, take_script_session
+from vipsync.folder.adoption import adopted_rows, foreseen, marked_id, take_script_session
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import ExecutionStatus
 from vipsync.record.backup import Backup, Workflow, workflows_of
@@ -124,3 +124,21 @@ def test_what_a_backup_tells_of_a_workflow_stays_told(status: str) -> None:
     again = workflows_of(state)["w1"]
     assert (again.start, again.outputs) == (workflow.start, [told])
     assert (again.status == "Removed") == (status == "Removed")
+
+
+def test_a_look_foresees_a_scripts_session_and_moves_nothing(tmp_path: Path) -> None:
+    """What the first run will make its own is the folder's for `check` and `plan` already."""
+    folder, outputs = SessionFolder(tmp_path), tmp_path / "outputs"
+    script = SessionFolder(outputs)
+    outputs.mkdir()
+    script.claim("s1")
+    Ledger(script.ledger, Session("s1")).close()
+    session = foreseen(folder, SETTINGS, outputs, WALL).session
+    assert (session.id, session.adopting) == ("s1", True)
+    assert not read_state(script.ledger).session.adopting
+    assert not folder.hidden.exists()
+
+
+def test_a_look_at_a_folder_with_nothing_to_adopt_foresees_nothing(tmp_path: Path) -> None:
+    """It is new."""
+    assert foreseen(SessionFolder(tmp_path), SETTINGS, tmp_path / "outputs", WALL).is_new

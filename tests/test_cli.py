@@ -24,9 +24,10 @@ from vipsync.commands import account
 from vipsync.commands import status as commands_status
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
-from vipsync.record.ledger import read_state
+from vipsync.record.ledger import Ledger, read_state
 from vipsync.report.stream import Stream
-from vipsync.rows import Phase
+from vipsync.rows import Phase, Session
+from vipsync.settings.reading import load
 
 
 def tree(root: Path) -> dict[str, bytes | None]:
@@ -194,18 +195,18 @@ def test_a_copied_folder_is_said_to_be_one(call: Caller, served: Served) -> None
     assert call("status", study).code == 0
 
 
-def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Served) -> None:
-    """`init --adopt` writes settings from session_data.json, with its values as comments."""
-    study = served.root / "old"
+def test_a_session_of_vip_client_is_adopted_with_its_values(call: Caller, served: Served) -> None:
+    """`init --adopt` writes them as settings, so that nothing else counts as launched before."""
+    study, home = served.root / "old", "/vip/Home/API/their-session"
     (study / "outputs").mkdir(parents=True)
     backup = {
         "session_name": "their-session",
         "pipeline_id": "mrs-spectrum/1.0",
         "local_input_dir": "data",
         "local_output_dir": "out",
-        "vip_input_dir": "/vip/Home/API/their-session/INPUTS",
-        "vip_output_dir": "/vip/Home/API/their-session/OUTPUTS",
-        "input_settings": {"signal": ["/vip/Home/API/their-session/INPUTS/a.mrui"]},
+        "vip_input_dir": f"{home}/INPUTS",
+        "vip_output_dir": f"{home}/OUTPUTS",
+        "input_settings": {"signal": [f"{home}/INPUTS/a.mrui", f"{home}/INPUTS/_v2/b.mrui"]},
         "workflows": {},
     }
     (study / "outputs" / "session_data.json").write_text(json.dumps(backup))
@@ -213,7 +214,33 @@ def test_a_session_of_vip_client_is_adopted_with_hints(call: Caller, served: Ser
     text = (study / "settings.toml").read_text()
     assert 'session_name = "their-session"' in text
     assert 'pipeline_id = "mrs-spectrum/1.0"' in text
-    assert '# signal = ["a.mrui"]' in text
+    assert load(study, environ={}).input_settings["signal"] == ("a.mrui", "b.mrui")
+    for name in ("a", "b", "never"):
+        (study / "inputs" / f"{name}.mrui").write_text(name)
+    assert "never.mrui: used by no setting" in call("check", study).out
+
+
+@pytest.mark.parametrize("status", ["Finished", "Removed"])
+def test_what_is_adopted_is_its_own_before_the_first_run(
+    call: Caller, served: Served, status: str
+) -> None:
+    """No look at it says that its place on VIP is another's, or that it would start anything anew."""
+    study = served.study("old", a="one")
+    (study / "outputs").mkdir(exist_ok=True)
+    backup = {
+        "session_name": "old",
+        "pipeline_id": "mrs-spectrum/1.0",
+        "workflows": {"workflow-1": {"status": status, "start": None, "outputs": []}},
+    }
+    (study / "outputs" / "session_data.json").write_text(json.dumps(backup))
+    (served.world.root / "users" / "local_user" / "API" / "old" / "INPUTS").mkdir(parents=True)
+    before = tree(study)
+    for command in ("check", "plan"):
+        said = call(command, study)
+        assert "another session" not in said.out
+        assert "1 execution" not in said.out
+        assert said.code == 0
+    assert tree(study) == before
 
 
 def test_nothing_to_adopt_is_an_error(call: Caller, served: Served) -> None:
@@ -815,6 +842,25 @@ def test_a_session_that_lost_its_settings_gets_them_back(call: Caller, served: S
     assert settings.read_bytes() == before
     assert call("run", "--once", study).code == 0
     assert served.launches() == 1
+
+
+def test_the_outputs_of_a_script_are_called_so(call: Caller, served: Served) -> None:
+    """They never had a settings.toml, and `init` puts no empty session into them."""
+    outputs = served.root / "vip_outputs" / "study"
+    folder = SessionFolder(outputs)
+    outputs.mkdir(parents=True)
+    folder.claim("s1")
+    Ledger(folder.ledger, Session("s1")).close()
+    (outputs / "session_data.json").write_text('{"session_name": "study"}')
+    before = tree(outputs)
+    for command in (("status", outputs), ("check", outputs), ("init", outputs)):
+        said = call(*command)
+        assert said.code == 1
+        text = said.out + said.err
+        assert "holds the outputs of a script's session" in text
+        assert "vipsync init NEW --adopt" in text
+        assert "lost" not in text
+    assert tree(outputs) == before
 
 
 def test_settings_in_another_encoding_are_kept_as_text(call: Caller, served: Served) -> None:

@@ -54,8 +54,8 @@ def test_a_ledger_that_cannot_grow_loses_nothing(bench: Bench) -> None:
     study = bench.study(**{f"s{number:03}": f"signal {number}" for number in range(120)})
     troubles: list[VipsyncError | None] = []
     bench.publish = lambda session: troubles.append(session.trouble)
-    for _ in range(12):
-        bench.run(6)
+    for _ in range(24):
+        bench.run(3)
         if study.session.is_open:
             _fill_up(study)
     assert sum(isinstance(trouble, DiskError) for trouble in troubles) > 3

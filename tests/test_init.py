@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.lab.pipelines import CQUEST
+from tests.lab.pipelines import CQUEST, pipeline
 from vipsync.commands import init
 from vipsync.disk.own_files import OwnFiles
 from vipsync.errors import DiskError, FolderError, NotASession, SettingsError
@@ -148,4 +149,19 @@ def test_an_output_folder_of_vip_client_is_told_where_to_go(tmp_path: Path) -> N
     (tmp_path / "session_data.json").write_text('{"session_name": "s"}')
     with pytest.raises(FolderError, match="holds the outputs") as error:
         init.adopt(tmp_path, None, PORTAL)
-    assert "outputs/" in error.value.remedy
+    assert f"mv {tmp_path} NEW/outputs && vipsync init NEW --adopt" in error.value.remedy
+    with pytest.raises(FolderError, match="holds the outputs"):
+        init.create(tmp_path, None, PORTAL)
+    assert [path.name for path in tmp_path.iterdir()] == ["session_data.json"]
+
+
+@pytest.mark.parametrize(
+    "value", [[], "", [""], None, {}, [["x"]], "data/a.mrui", ["/tmp/a"]], ids=str
+)
+def test_a_value_that_settings_cannot_hold_stays_a_comment(tmp_path: Path, value: object) -> None:
+    """A backup may say anything, and a file that never was on VIP is none of this session."""
+    (tmp_path / "outputs").mkdir()
+    document = {"session_name": "s", "workflows": {}, "input_settings": {"signal": value}}
+    (tmp_path / "outputs" / "session_data.json").write_text(json.dumps(document))
+    init.adopt(tmp_path, pipeline("Spectrum", "signal:File", "out=a.tgz"), PORTAL)
+    assert load(tmp_path, environ={}).input_settings == {"signal": "*"}

@@ -129,7 +129,7 @@ def test_check_looks_for_files_on_vip(bench: Bench, value: str, meant: str | Non
     hint = f" Did you mean {meant}?" if meant else ""
     words = f"{value}: It cannot be found on VIP, or this account may not read it.{hint}"
     assert asking == ([] if meant is None else [words])
-    starts = "1 execution with 1 job" if meant is None else "0 executions with 0 jobs"
+    starts = "1 execution with 1 job" if meant is None else "Nothing would be sent or started."
     assert any(starts in finding.text for finding in found)
     assert bench.changes() == []
 

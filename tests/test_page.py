@@ -310,11 +310,25 @@ def test_without_the_link_a_page_of_this_machine_is_seen_but_asks_nothing(
 def test_the_token_leaves_the_address_at_once_and_becomes_a_cookie(page: Paged) -> None:
     """A cookie that no script reads, and that no other site's page sends."""
     answer = page.enter()
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{page.access.room}/")
     cookie = answer.headers["Set-Cookie"]
+    assert f"Path={page.access.room}" in cookie
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert page.access.token not in page.get("/").text
+
+
+def test_the_cookie_goes_to_no_other_port(page: Paged, study: Path) -> None:
+    """Browsers give cookies to every port of a host: to this one's path alone, which nobody else knows."""
+    page.enter()
+    name, host = page.access.cookie, "127.0.0.1"
+    assert page.browser.get_cookie(name, host, "/") is None
+    assert page.browser.get_cookie(name, host, page.access.room)
+    assert page.access.token not in page.access.room
+    page.room = ""
+    assert 'name="wish"' not in page.get(page.of(study)).text
+    page.room = "/with/" + "0" * 32
+    assert page.get("/").status_code == 404
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "a" * 5000])
@@ -521,7 +535,10 @@ def test_pages_hold_no_script_and_no_style_of_their_own(page: Paged, study: Path
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["Cache-Control"] == "no-store"
-        assert re.findall(r"<script(?! src=\"/static/page.js\" defer></script>)", answer.text) == []
+        assert (
+            re.findall(r"<script(?! src=\"[/\w]*/static/page.js\" defer></script>)", answer.text)
+            == []
+        )
         assert " style=" not in answer.text
         assert "<style" not in answer.text
         assert "http:" not in answer.text.replace("http://www.w3.org", "")
@@ -684,7 +701,7 @@ def test_the_command_prints_the_link_and_serves_until_it_is_interrupted(
             assert b"my study" in answer.read()
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with opener.open(link) as answer:
-            assert answer.url == link.partition("?")[0]
+            assert answer.url.startswith(link.partition("?")[0] + "with/")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")

@@ -25,6 +25,7 @@ from vipsync.report import screen
 from vipsync.report.progress import Batch, Transfer
 from vipsync.report.reporter import Reporter, Warnings
 from vipsync.report.stream import Stream, folded
+from vipsync.report.text import paragraph
 from vipsync.run.logs import STAMP, Lines, about
 from vipsync.status.status import ExecutionReport, Finding, Status
 from vipsync.status.words import duration, status_text, when
@@ -384,3 +385,8 @@ def test_a_log_line_has_time_offset_and_folder_and_is_one_line() -> None:
     assert line[25:] == "  one: a b?[2J"
     assert plain == "one: a b?[2J"
     assert datetime.fromisoformat(line[:STAMP]).timestamp() == 0.0
+
+
+def test_tabs_of_a_script_are_spaces() -> None:
+    """They indent, and are no control characters that somebody smuggled in."""
+    assert paragraph("These failed:\n\tjob 1\x1b[2J\ta") == "These failed:\n    job 1?[2J   a"

@@ -54,6 +54,25 @@ def test_an_edited_result_is_left_alone_and_reported(bench: Bench) -> None:
     assert list(study.outputs().values()) == [b"my own words"]
 
 
+def test_a_result_that_lacks_a_file_comes_whole_where_it_is_moved_away(bench: Bench) -> None:
+    """A part that was deleted may be meant; it is said how to have it again, while VIP has it."""
+    study = bench.study(a="one")
+    bench.rest()
+    whole = study.outputs()
+    (study.result("a.mrui.tgz") / "more.txt").write_text("mine")
+    study.result("a.txt").unlink()
+    bench.rest()
+    assert study.says("or a part of it deleted: it is left alone")
+    assert study.says("move all of it away; VIP still has it")
+    study.result("a.mrui.tgz").rename(study.root / "aside")
+    bench.rest()
+    assert study.outputs() == whole
+    study.result("a.txt").write_text("my own words")
+    assert finished(bench, study)
+    assert study.says("or a part of it deleted")
+    assert not study.says("VIP still has it")
+
+
 def asking(study: Study) -> list[str]:
     """Return what a person is asked about."""
     return [n.text for n in study.notices if n.level in (Level.PERSON, Level.ERROR)]

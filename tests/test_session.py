@@ -458,6 +458,42 @@ def test_lists_launch_parallel_jobs_in_one_workflow(scripts: Scripts) -> None:
     assert len(session.workflows) == 1
 
 
+def test_a_launch_before_the_upload_says_what_to_call(scripts: Scripts) -> None:
+    """The files are here, and not on VIP."""
+    with pytest.raises(InputsMissing, match=r"call upload_inputs\(\) first"):
+        scripts.ready().launch_pipeline()
+    assert scripts.executions() == []
+
+
+def test_a_download_while_executions_run_says_so(scripts: Scripts) -> None:
+    """Nothing to download is not all that there is to say."""
+    session = scripts.ready().upload_inputs().launch_pipeline().download_outputs()
+    assert scripts.says("Not over yet: 1 execution. Call monitor_workflows()")
+    scripts.said.clear()
+    session.monitor_workflows().download_outputs()
+    assert not scripts.says("Not over yet")
+
+
+def test_an_input_dir_that_is_not_there_is_told_at_once(scripts: Scripts) -> None:
+    """As with vip-client, it is no error yet: whoever mounts it later goes on."""
+    session = scripts.session(input_dir="nowhere")
+    assert scripts.says("(!) `input_dir` does not exist in the local file system: nowhere.")
+    scripts.said.clear()
+    del session.input_dir
+    session.input_dir = "data"
+    assert not scripts.says("does not exist")
+
+
+def test_lines_of_transfers_name_the_session(
+    scripts: Scripts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever its output folder is called."""
+    VipSession("study", output_dir="results", account=scripts.account()).upload_inputs("data")
+    said = capsys.readouterr().out
+    assert "study: sent 2 files" in said
+    assert "results: " not in said
+
+
 def test_paths_that_are_on_vip_stay(scripts: Scripts) -> None:
     """They need no local data set; a missing one is an error before anything is launched."""
     scripts.session("lender").upload_inputs("data")
@@ -864,8 +900,9 @@ def test_a_folder_that_goes_away_is_said_and_not_made_anew(scripts: Scripts) -> 
 def test_a_folder_in_which_another_process_works_is_refused(scripts: Scripts) -> None:
     """Two scripts never write one ledger."""
     session = scripts.session().upload_inputs("data")
-    with SessionFolder(Path("vip_outputs/study")).held(), pytest.raises(FolderHeld):
+    with SessionFolder(Path("vip_outputs/study")).held(), pytest.raises(FolderHeld) as caught:
         session.finish()
+    assert "Wait until the other script or `vipsync run` has ended" in str(caught.value)
 
 
 def test_nothing_is_printed_without_verbose(

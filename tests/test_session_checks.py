@@ -29,7 +29,9 @@ PAIRED = replace(TWO, dot=frozenset({"image", "word"}))
     ("settings", "words"),
     [
         ({"word": "x"}, "Missing input parameter.*image"),
-        ({"image": "/vip/Home/a", "wrod": "x"}, "did you mean 'word'"),
+        ({"imgae": "/vip/Home/a"}, "'imgae' is none of the pipeline's; did you mean 'image'[?]$"),
+        ({"image": "/vip/Home/a", "wrod": "x"}, "did you mean 'word'[?] It has: image,"),
+        ({"image": "/vip/Home/a", "zzz": "x"}, "'zzz'[.] It has: image,"),
         ({"image": "/vip/Home/a", "number": "three"}, "number"),
         ({"image": "/vip/Home/a", "word": "naïve"}, "VIP refuses"),
         ({"image": "/vip/Home/a", "word": "a@@b"}, "cut it"),

@@ -12,7 +12,7 @@ from vipsync import VipSession
 from vipsync.errors import KeyMissing, KeyRefused, Unreachable
 from vipsync.local import DEFAULT_KEY, Options, World, running
 from vipsync.model import Secret
-from vipsync.script.account import Account
+from vipsync.script.account import Account, found_key
 from vipsync.settings.keys import keep_api_key
 
 NOWHERE = "http://127.0.0.1:1"
@@ -113,3 +113,24 @@ def test_every_argument_is_described(name: str) -> None:
         optional = parameter.default is not parameter.empty
         assert not optional or f"(default: {parameter.default!r}" in told, argument
         assert "time" not in argument or "seconds" in told, argument
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["mykey.txt", "keys/mine", "~/vip_key", "C:\\keys\\mine", ".key", Path("mykey")],
+    ids=str,
+)
+def test_the_path_of_a_file_that_is_not_there_is_never_sent_as_a_key(
+    path: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No portal hears of it, and the error says where it was looked for, but not for what."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyMissing, match="no such file in") as caught:
+        VipSession.init(api_key=path, vip_portal_url=NOWHERE)
+    assert str(path) not in str(caught.value)
+
+
+def test_what_reads_like_no_path_is_a_key() -> None:
+    """VIP says whether it knows it."""
+    for key in ("7q3v1k9u2m5t8s4r6p0o1n2l3j", "abc.defghijkl.mnopqrstuvw"):
+        assert found_key(key, {}).reveal() == key

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.lab.scans import rda
 from tests.lab.scripts import Scripts
+from vipsync import VipSession
 from vipsync.errors import InputsRefused
+from vipsync.record.backup import Backup
+from vipsync.script.backup import PRIVACY, save_here
 
 NAMED = rda(PatientName="Smith^John", PatientID="4711-0815")
 
@@ -32,10 +36,20 @@ def test_inputs_that_name_somebody_are_told_in_one_line_and_go(
     """Fields and numbers, no value; the script goes on as it did with vip-client."""
     scripts.ready().upload_inputs()
     assert told(scripts) == [
-        "(!) 1 file may name somebody: PatientID, PatientName in 1 file; "
-        "they are sent all the same. VIP's terms ask for inputs that name nobody."
+        "(!) 1 file may name somebody: PatientID, PatientName in 1 file. "
+        "It is a.mrui, and is sent all the same. VIP's terms ask for inputs that name nobody."
     ]
     assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+
+
+def test_the_first_three_are_named_and_no_more(scripts: Scripts) -> None:
+    """One that is called as somebody is named by its place alone."""
+    (scripts.data / "smith_john").mkdir()
+    for name in ("1", "2", "3", "smith_john/0"):
+        (scripts.data / f"{name}.mrui").write_bytes(NAMED)
+    scripts.ready().upload_inputs()
+    (text,) = told(scripts)
+    assert "They are 1.mrui, 2.mrui, 3.mrui and 1 more, and are sent all the same." in text
 
 
 def test_a_silent_session_warns_of_them(
@@ -65,7 +79,7 @@ def test_what_is_there_is_not_told_again(scripts: Scripts, named: Path) -> None:
 def test_a_strict_session_raises_before_anything_is_sent(scripts: Scripts, named: Path) -> None:
     """With fields and files; VIP does not even hear of the session, and has no file of it."""
     session = scripts.ready(privacy="refuse")
-    with pytest.raises(InputsRefused, match=r"PatientID, PatientName in 1 file.*a\.mrui") as caught:
+    with pytest.raises(InputsRefused, match=r"PatientName in 1 file.*It is a\.mrui\.") as caught:
         session.run_session()
     assert isinstance(caught.value, ValueError)
     assert "b.mrui" not in str(caught.value)
@@ -95,3 +109,48 @@ def test_another_word_for_privacy_is_refused(scripts: Scripts) -> None:
     """It would be taken for a protection that is none."""
     with pytest.raises(ValueError, match="'tell' or 'refuse'"):
         scripts.session(privacy="strict")
+
+
+def test_a_strict_session_stays_strict_for_the_script_that_resumes_it(
+    scripts: Scripts, named: Path
+) -> None:
+    """Its backup says so; whoever opens it by name alone has not to say it again."""
+    with pytest.raises(InputsRefused):
+        scripts.ready(privacy="refuse").upload_inputs()
+    for _ in range(2):
+        resumed = scripts.session()
+        with pytest.raises(InputsRefused):
+            resumed.upload_inputs()
+    assert scripts.on_vip() == []
+
+
+def test_only_a_script_that_says_so_makes_a_strict_session_tell(
+    scripts: Scripts, named: Path
+) -> None:
+    """And then that is what is kept."""
+    with pytest.raises(InputsRefused):
+        scripts.ready(privacy="refuse").upload_inputs()
+    scripts.session(privacy="tell").upload_inputs()
+    assert scripts.on_vip() == ["study/INPUTS/a.mrui", "study/INPUTS/b.mrui"]
+    assert scripts.session().privacy == "tell"
+
+
+def test_a_strict_session_whose_backup_lies_on_vip_stays_strict(
+    scripts: Scripts, named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second place of backups holds it as well."""
+    monkeypatch.setattr(VipSession, "_BACKUP_LOCATION", "vip")
+    named.write_bytes(rda())
+    scripts.ready(privacy="refuse").upload_inputs()
+    named.write_bytes(NAMED)
+    shutil.rmtree(scripts.root / "vip_outputs")
+    with pytest.raises(InputsRefused):
+        scripts.session().upload_inputs()
+
+
+@pytest.mark.parametrize("word", ["refuse", "strict", None, ["tell"]])
+def test_a_backup_with_another_word_for_privacy_is_strict(scripts: Scripts, word: object) -> None:
+    """It says that names matter, in whatever words."""
+    backup = Backup("study", others={PRIVACY: word})
+    save_here(scripts.root / "vip_outputs" / "study", backup)
+    assert scripts.session().privacy == "refuse"

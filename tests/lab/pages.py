@@ -79,16 +79,20 @@ class Paged:
         self.folders = Folders(roots, lambda: self.now)
         self.app = create_app(self.folders, self.access)
         self.browser: FlaskClient = self.app.test_client()
+        self.room = ""
 
     def get(self, path: str, host: str = f"127.0.0.1:{PORT}", **headers: str) -> TestResponse:
         """Ask for a page a while later."""
         self.now += 10.0
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        path = path if path.startswith(f"{self.room}/") else f"{self.room}{path}"
         return self.browser.get(path, headers={"Host": host, **sent}, buffered=True)
 
     def enter(self) -> TestResponse:
         """Come with the link that was printed."""
-        return self.get(f"/?token={self.access.token}")
+        answer = self.get(f"/?token={self.access.token}")
+        self.room = self.access.room
+        return answer
 
     def ask(
         self,
@@ -103,11 +107,11 @@ class Paged:
         sent = {"Host": f"127.0.0.1:{PORT}", "Origin": ORIGIN}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = {"word": self.access.form_word, "wish": wish, **(form or {})}
-        return self.browser.post(f"/{what}/{key_of(root)}/ask", data=data, headers=sent)
+        return self.browser.post(self.of(root, "ask", what=what), data=data, headers=sent)
 
     def of(self, root: Path, *parts: str, what: str = "folder") -> str:
         """Return the address of something of a folder or station."""
-        return "/".join(("", what, key_of(root), *parts))
+        return "/".join((self.room, what, key_of(root), *parts))
 
 
 def asked(root: Path) -> list[Request]:

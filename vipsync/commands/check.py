@@ -152,7 +152,7 @@ def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     """Say whose the session's folder on VIP is, while nothing of this session is there."""
     session = looked.snapshot.state.session
     name = looked.snapshot.settings.session_name
-    if client is None or session.phase is not Phase.CLOSED:
+    if client is None or session.phase is not Phase.CLOSED or session.named:
         return
     if Gate(looked.snapshot).names_somebody(name):
         return  # to ask for it would tell VIP

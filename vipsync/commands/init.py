@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
 from vipsync.act.pipeline import definition
 from vipsync.cases.descriptor import parse_descriptor
+from vipsync.cases.values import ON_VIP
 from vipsync.commands.check import free_name
 from vipsync.disk.files import disk_error, make_folder, write_atomic
 from vipsync.disk.own_files import OwnFiles
@@ -29,8 +31,8 @@ from vipsync.record.backup import Backup, read_backup
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, Session
 from vipsync.settings.checks import session_name_of
-from vipsync.settings.reading import load, places
-from vipsync.settings.template import settings_text, to_fill_in
+from vipsync.settings.reading import load, places, script_folder
+from vipsync.settings.template import Value, settings_text, shown_parameters, to_fill_in
 from vipsync.status.publish import TABLE
 from vipsync.status.status import count
 
@@ -61,6 +63,8 @@ def create(
     """
     folder = SessionFolder(root)
     refuse_settings(folder)
+    if (folder.root / BACKUP).exists():
+        raise script_folder(folder.root)
     if descriptor is None and (kept := _kept_settings(folder)):
         write_atomic(folder.settings, kept.encode())
         return Made(
@@ -242,13 +246,14 @@ def adopt(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
     refuse_settings(folder)
     backup = backup_to_adopt(folder)
     name = backup.session_name if backup else _name(folder)
-    text = settings_text(descriptor, name, portal) + "".join(_hints(backup))
+    known = _known_values(backup, descriptor)
+    text = settings_text(descriptor, name, portal, known) + "".join(_hints(backup, known))
     _write_folder(folder, text)
     found = f"session {name}, {count(len(backup.workflows), 'execution')}" if backup else "a marker"
     return Made(
         f"{folder.root} can be adopted: {found}.",
         (
-            f"Fill in {folder.settings}; what it ran with before stands at its end.",
+            f"Look through {folder.settings}: the values that it ran with stand there, or at its end.",
             f"Put its inputs into {folder.root / 'inputs'}: those that are there at the first "
             "`vipsync run` count as launched before.",
             f"Ask `vipsync check {shell_word(folder.root)}`, then start `vipsync run {shell_word(folder.root)}`.",
@@ -262,12 +267,7 @@ def backup_to_adopt(folder: SessionFolder) -> Backup | None:
     if backup or folder.marker.exists():
         return backup
     if (folder.root / BACKUP).exists():
-        raise FolderError(
-            f"{folder.root} holds the outputs of a session, {BACKUP} among them; nothing was "
-            "changed.",
-            f"Make a folder for the session, move this one into it as outputs/, and call "
-            f"`vipsync init --adopt` there: mkdir NEW && mv '{folder.root}' NEW/outputs",
-        )
+        raise script_folder(folder.root)
     raise FolderError(
         f"{folder.root} has neither ON_VIP.txt nor outputs/{BACKUP}: there is nothing to adopt.",
         f"`vipsync init {shell_word(folder.root)}` makes a new session.",
@@ -280,22 +280,56 @@ def bare_descriptor(pipeline_id: str) -> Descriptor:
     return Descriptor(pipeline_id, name, version)
 
 
-def _hints(backup: Backup | None) -> Iterator[str]:
+def _known_values(backup: Backup | None, descriptor: Descriptor | None) -> dict[str, Value]:
+    """Return the values that a session ran with and that settings can hold."""
+    if backup is None or descriptor is None:
+        return {}
+    given = backup.input_settings or {}
+    return {
+        p.name: cast("Value", _without(_base(backup), given[p.name]))
+        for p in shown_parameters(descriptor)
+        if p.name in given and _can_be_set(given[p.name], files=p.takes_files)
+    }
+
+
+def _can_be_set(given: object, *, files: bool) -> bool:
+    """Tell whether settings can hold what a backup says: plain values, and files that are on VIP."""
+    values = given if isinstance(given, list) else [given]
+    plain = all(isinstance(v, str | int | float) and v != "" for v in values)
+    return bool(values) and plain and (not files or all(map(_is_on_vip, values)))
+
+
+def _is_on_vip(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(ON_VIP)
+
+
+def _base(backup: Backup) -> str:
+    return f"{backup.vip_input_dir}/" if backup.vip_input_dir else ""
+
+
+def _hints(backup: Backup | None, known: Collection[str]) -> Iterator[str]:
+    """Tell of what the session ran with, as comments where it is not among the settings."""
     if backup is None:
         return
     yield f"\n# --- What this session ran with, from {BACKUP} ---\n"
     if backup.local_input_dir:
         yield f"# inputs: {_one_line(backup.local_input_dir)}\n"
-    base = f"{backup.vip_input_dir}/" if backup.vip_input_dir else ""
-    for key, value in (backup.input_settings or {}).items():
-        yield f"# {key if key.isidentifier() else _one_line(key)} = {_one_line(_without(base, value))}\n"
+    others = {k: v for k, v in (backup.input_settings or {}).items() if k not in known}
+    for key, value in others.items():
+        yield f"# {key if key.isidentifier() else _one_line(key)} = {_one_line(_without(_base(backup), value))}\n"
 
 
 def _without(base: str, value: object) -> object:
     """Take the session's own folder on VIP away: settings name files inside inputs/."""
     if isinstance(value, list):
         return [_without(base, item) for item in value]
-    return value.removeprefix(base) if isinstance(value, str) and base else value
+    if not (isinstance(value, str) and base and value.startswith(base)):
+        return value
+    return _LATER.sub("", value.removeprefix(base), count=1)
+
+
+_LATER = re.compile(r"^_v[0-9]+/")
+"""Where a later content of a file lies on VIP."""
 
 
 def _one_line(value: object) -> str:

@@ -6,7 +6,9 @@ cases that are complete now count as launched before.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
+from pathlib import Path
 
 from vipsync.disk.files import read_small
 from vipsync.disk.scan import network_file_system
@@ -14,10 +16,10 @@ from vipsync.errors import VipsyncError
 from vipsync.folder.folder import ID_LINE, SessionFolder, is_id
 from vipsync.model import Settings, VipPath, replace
 from vipsync.names import home_of
-from vipsync.record.backup import Backup, followed
-from vipsync.record.ledger import Ledger
+from vipsync.record.backup import Backup, followed, read_backup
+from vipsync.record.ledger import Ledger, read_state
 from vipsync.record.lifecycle import Event, step
-from vipsync.rows import Changes, Row, Session
+from vipsync.rows import Changes, Row, Session, State
 from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
 
@@ -55,6 +57,28 @@ def _say_adopting(script: SessionFolder) -> None:
     network = network_file_system(script.hidden)
     with closing(Ledger(script.ledger, Session(""), network_disk=network)) as ledger:
         ledger.commit(Changes(put=(replace(ledger.state.session, adopting=True),)))
+
+
+def foreseen(folder: SessionFolder, settings: Settings, outputs: Path, wall: float) -> State:
+    """Return what the first run takes over in a folder that no ledger knows; changes nothing."""
+    script = SessionFolder(outputs)
+    if script.ledger.exists() and not folder.hidden.exists():
+        state = read_state(script.ledger)
+        state.put([replace(state.session, adopting=True)])
+        return state
+    state = State(Session(""))
+    state.put(rows_to_adopt(folder, state.session, settings, outputs, wall))
+    return state
+
+
+def rows_to_adopt(
+    folder: SessionFolder, session: Session, settings: Settings, outputs: Path, wall: float
+) -> tuple[Row, ...]:
+    """Return what a folder says of data on VIP: none without a marker and without a backup."""
+    backup, marked = read_backup(outputs), os.path.lexists(folder.marker)
+    if not (backup or marked):
+        return ()
+    return adopted_rows(session, backup, settings, wall, marked=marked)
 
 
 def adopted_rows(

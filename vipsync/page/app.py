@@ -57,6 +57,7 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     )
     app.jinja_env.globals.update(tally=_tally, is_station=_is_station)
     page = _Page(folders, access)
+    app.wsgi_app = _Room(app.wsgi_app, access.room)  # type: ignore[assignment,method-assign]
     app.before_request(page.guard)
     app.after_request(_with_headers)
     app.register_error_handler(HTTPException, page.refused)
@@ -72,6 +73,20 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     for rule, view, method in rules:
         app.add_url_rule(rule, view.__name__, view, methods=[method])
     return app
+
+
+class _Room:
+    """Serve the page below a second path too, to which a cookie is bound."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], room: str) -> None:
+        self._app, self._room = app, room
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path.startswith(f"{self._room}/"):
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + self._room
+            environ["PATH_INFO"] = path.removeprefix(self._room)
+        return self._app(environ, start)
 
 
 def _is_station(seen: Seen | SeenStation) -> bool:
@@ -157,8 +172,9 @@ class _Page:
         """Take the token out of the address at once, and remember who brought it."""
         if not self._access.is_token(token):
             abort(403, "This link is of another start of the page. Use the newest one.")
-        response = redirect("/", 303)
-        response.set_cookie(self._access.cookie, token, httponly=True, samesite="Strict", path="/")
+        room = self._access.room
+        response = redirect(f"{room}/", 303)
+        response.set_cookie(self._access.cookie, token, httponly=True, samesite="Strict", path=room)
         return response
 
     def _known(self) -> bool:

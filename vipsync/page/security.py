@@ -60,6 +60,12 @@ class Access(Struct, frozen=True):
         return f"vipsync-{self.port}"
 
     @property
+    def room(self) -> str:
+        """The path below which the cookie counts: a server at another port is never sent it."""
+        word = hmac.new(self.token.encode(), b"room", hashlib.sha256).hexdigest()
+        return f"/with/{word[:32]}"
+
+    @property
     def form_word(self) -> str:
         """What a form must hold; it tells nothing of the token."""
         return hmac.new(self.token.encode(), b"form", hashlib.sha256).hexdigest()

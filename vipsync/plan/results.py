@@ -213,8 +213,9 @@ def plan_results(draft: Draft) -> None:
             if stamp == result.stamp:
                 continue
             if stamp is not None:
-                text = f"outputs/{result.local} was changed on this machine: it is left alone."
-                draft.notice(Level.INFO, result.local, text, exit_code=0)
+                _say_changed(
+                    draft, result, is_on_vip=execution is not None and not execution.removed
+                )
                 continue
         elif result.status is ResultStatus.REFUSED:
             _say_refused(draft, result)
@@ -227,6 +228,14 @@ def plan_results(draft: Draft) -> None:
             fetches += _fetch(draft, result, execution)
     for fetch in with_room(draft, sorted(fetches, key=lambda f: (-f.size, f.vip))):
         draft.add(fetch)
+
+
+def _say_changed(draft: Draft, result: Result, *, is_on_vip: bool) -> None:
+    """Say that a result is no longer as it came, and how the rest of it comes back, which ends with VIP's data."""
+    part = ", or a part of it deleted" if result.unpacked else ""
+    text = f"outputs/{result.local} was changed on this machine{part}: it is left alone."
+    again = "To have it again as it came, move all of it away; VIP still has it."
+    draft.notice(Level.INFO, result.local, text, again if is_on_vip else "", exit_code=0)
 
 
 def _fetch(draft: Draft, result: Result, execution: Followed) -> list[do.FetchResult]:

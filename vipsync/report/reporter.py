@@ -67,6 +67,7 @@ class Reporter:
         self._held: dict[Path, list[str]] = {}
         self._silent_since: float | None = None
         self.tops: tuple[str, ...] = ()
+        self.titles: dict[Path, str] = {}
 
     # words
 
@@ -138,7 +139,9 @@ class Reporter:
     # folders at work
 
     def name(self, folder: Path) -> str:
-        """Return what a folder is called: its path below the one that was named."""
+        """Return what a folder is called: by its title, else its path below the one that was named."""
+        if title := self.titles.get(folder):
+            return printable(title)
         return name_below(printable(str(folder)), self.tops)
 
     def named(self, folders: Iterable[Path]) -> None:

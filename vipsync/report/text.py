@@ -13,8 +13,8 @@ def printable(text: str) -> str:
 
 
 def paragraph(text: str, indent: str = "") -> str:
-    """Return a text of several lines, printable."""
-    return f"\n{indent}".join(map(printable, text.splitlines()))
+    """Return a text of several lines, printable; tabs are spaces there."""
+    return f"\n{indent}".join(printable(line.expandtabs(4)) for line in text.splitlines())
 
 
 def batch_text(batch: Batch) -> str:

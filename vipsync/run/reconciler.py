@@ -7,7 +7,6 @@ thread that calls, so that the ledger has one writer.
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -22,7 +21,7 @@ from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, Identity, identity, same_folder
 from vipsync.disk.walk import printable
 from vipsync.errors import FolderAbsent, FolderCopied, FolderHeld, VipsyncError
-from vipsync.folder.adoption import adopted_rows
+from vipsync.folder.adoption import rows_to_adopt
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import Hold, take
 from vipsync.model import UNLIMITED, Settings, replace
@@ -33,7 +32,6 @@ from vipsync.plan.memory import SLOT, Memory
 from vipsync.plan.plan import plan
 from vipsync.plan.privacy import Gate
 from vipsync.plan.snapshot import Snapshot
-from vipsync.record.backup import read_backup
 from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
@@ -418,11 +416,8 @@ class Reconciler:
         if not self._new or self.observer is None:
             return
         self._new = False
-        backup = read_backup(self.observer.outputs)
-        marked = os.path.lexists(self.folder.marker)
-        if backup or marked:
-            session, wall = self.ledger.state.session, self.timing.wall()
-            rows = adopted_rows(session, backup, settings, wall, marked=marked)
+        session, wall = self.ledger.state.session, self.timing.wall()
+        if rows := rows_to_adopt(self.folder, session, settings, self.observer.outputs, wall):
             self.ledger.commit(Changes(put=rows))
 
     def _tools(self) -> Tools:

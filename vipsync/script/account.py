@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -163,7 +164,16 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
             f"The environment variable {text} is not set.",
             "Set it to your key, or give the path of a file that holds it.",
         )
+    if isinstance(api_key.value, os.PathLike) or _FILE.search(text):
+        raise KeyMissing(  # without the text: it may be a secret all the same
+            f"`api_key` reads like the path of a file, and there is no such file in {Path.cwd()}.",
+            "Correct the path, or give the key itself. Nothing was sent.",
+        )
     return Secret(text.strip())
+
+
+_FILE = re.compile(r"[/\\]|^~|\.[A-Za-z]\w{0,4}$")
+"""What a path has and no key: a separator, or a short extension."""
 
 
 def _is_file(path: Path) -> bool:

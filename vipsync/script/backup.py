@@ -31,6 +31,7 @@ from vipsync.record.backup import (
 )
 from vipsync.rows import Row, State
 from vipsync.run.timing import Timing
+from vipsync.script import checks
 
 REMOVAL_WAIT = 30.0
 """Seconds for which the old backup on VIP may take to go: nothing there can be replaced."""
@@ -65,6 +66,15 @@ The eight keys do not tell that from get_inputs(). Without this one, inputs in a
 place count as that session's, and nothing is put there: so it is with a backup that only vip-client
 has written, until the script sets its `vip_input_dir` again. vip-client keeps the key.
 """
+
+
+PRIVACY = "privacy"
+"""Key of a backup whose script said what becomes of inputs that name somebody."""
+
+
+def refuses_names(backup: Backup) -> bool:
+    """Tell whether a session is strict: a word that nobody knows is no leave to send."""
+    return backup.others.get(PRIVACY, checks.TELL) != checks.TELL
 
 
 def owns_inputs(backup: Backup) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -143,7 +143,10 @@ def check_settings(given: Given, descriptor: Descriptor, data: Dataset) -> None:
     """Raise where parameters are missing (PropertyMissing) or unknown, or VIP could not use a value."""
     missing = [p.name for p in descriptor.parameters if p.required and p.name not in given]
     if missing:
-        raise PropertyMissing(f"Missing input parameter(s): {', '.join(sorted(missing))}")
+        raise PropertyMissing(
+            f"Missing input parameter(s): {', '.join(sorted(missing))}.",
+            " ".join(_misspelt(missing, given, descriptor)),
+        )
     for name, item in items(given):
         parameter = descriptor.parameter(name)
         if parameter is None:
@@ -157,12 +160,20 @@ def check_settings(given: Given, descriptor: Descriptor, data: Dataset) -> None:
     _check_pairs(given, descriptor)
 
 
+def _misspelt(missing: Iterable[str], given: Given, descriptor: Descriptor) -> Iterator[str]:
+    """Name what was given in place of missing parameters by names that the pipeline does not have."""
+    unknown = [name for name in given if descriptor.parameter(name) is None]
+    for name in sorted(missing):
+        if nearest := get_close_matches(name, unknown, n=1, cutoff=0.5):
+            yield f"{nearest[0]!r} is none of the pipeline's; did you mean {name!r}?"
+
+
 def _unknown(name: str, descriptor: Descriptor) -> PropertyValueError:
     names = [p.name for p in descriptor.parameters]
     nearest = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     return PropertyValueError(
-        f"{descriptor.pipeline_id} has no parameter {name!r}{hint}.",
+        f"{descriptor.pipeline_id} has no parameter {name!r}{hint}",
         f"It has: {', '.join(names)}. On VIP, an unknown one would stop the execution.",
     )
 

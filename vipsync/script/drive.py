@@ -16,6 +16,7 @@ from vipsync.disk.files import make_folder
 from vipsync.disk.scan import Scan
 from vipsync.errors import (
     FolderError,
+    FolderHeld,
     NameTaken,
     NotASession,
     SettingsError,
@@ -164,6 +165,12 @@ class Step:
             raise trouble.error
 
 
+_WAIT = (
+    "Wait until the other script or `vipsync run` has ended, for one on another machine five minutes "
+    "more; then call this step again."
+)
+
+
 @contextmanager
 def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step]:
     """Hold the folder of a session for one step; raise FolderHeld where another process is in it."""
@@ -194,7 +201,10 @@ def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step
     )
     session = loop.add(folder, local)
     make_folder(folder.root)
-    session.open()
+    try:
+        session.open()
+    except FolderHeld as error:
+        raise FolderHeld(error.message, _WAIT) from error
     try:
         with report.live():
             yield Step(loop, session)

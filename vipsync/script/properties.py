@@ -27,7 +27,14 @@ from vipsync.record.backup import Backup
 from vipsync.results.gallery import Gallery
 from vipsync.script import checks
 from vipsync.script.account import Account
-from vipsync.script.backup import inventory, local_backup, owns_inputs, vip_backup, workflows_in
+from vipsync.script.backup import (
+    inventory,
+    local_backup,
+    owns_inputs,
+    refuses_names,
+    vip_backup,
+    workflows_in,
+)
 from vipsync.script.inputs import Dataset, Given, given_settings, shown
 from vipsync.script.words import Say, SessionReport
 
@@ -90,14 +97,15 @@ class SessionProperties:
         output_dir: str | os.PathLike[str] | None = None,
         verbose: bool | None = None,
         *,
-        privacy: str = checks.TELL,
+        privacy: str | None = None,
         account: Account | None = None,
         say: Say | None = None,
         **others: object,
     ) -> None:
         """Set properties; a session that was saved in `output_dir` is resumed."""
-        self.privacy = checks.privacy(privacy)
         self.values: dict[str, object] = {}
+        if privacy is not None:
+            self.privacy = privacy
         self._full: dict[str, Path] = {}
         self._places: dict[str, VipPath] = {}
         self._account = account or self.account_of_all
@@ -173,6 +181,8 @@ class SessionProperties:
             self._set_place("local_input_dir", Path(backup.local_input_dir).as_posix())
         if backup.input_settings:
             self.values.setdefault("input_settings", given_settings(backup.input_settings))
+        if refuses_names(backup):
+            self.values.setdefault("privacy", checks.REFUSE)
         self.values["workflows"] = inventory(backup.workflows)
         self._restored = True
         self._report.line("<< Session restored from its output directory")
@@ -215,6 +225,11 @@ class SessionProperties:
     @input_dir.setter
     def input_dir(self, value: object) -> None:
         self.local_input_dir = value
+        if self.local_input_dir and not self._full["local_input_dir"].exists():
+            self._report.line(
+                f"(!) `input_dir` does not exist in the local file system: {self.local_input_dir}. "
+                "This may raise an error later."
+            )
 
     @input_dir.deleter
     def input_dir(self) -> None:
@@ -280,6 +295,15 @@ class SessionProperties:
     @workflows.deleter
     def workflows(self) -> None:
         self.values.pop("workflows", None)
+
+    @property
+    def privacy(self) -> str:
+        """What becomes of inputs that name somebody: "tell" or "refuse", which the backup keeps."""
+        return str(self.values.get("privacy", checks.TELL))
+
+    @privacy.setter
+    def privacy(self, value: object) -> None:
+        self.values["privacy"] = checks.privacy(value)
 
     @property
     def verbose(self) -> bool:

@@ -59,8 +59,8 @@ class VipSession(VipClientNames):
     (default: None, those of the backup).
     `output_dir`: the folder of results and backup (default: None, `vip_outputs/<session_name>`).
     `verbose`: True says what each step does (default: None, as init() says).
-    `privacy`: "refuse" raises InputsRefused where inputs name somebody (default: "tell", which says
-    so and goes on).
+    `privacy`: "refuse" raises InputsRefused where inputs name somebody, "tell" says so and goes on
+    (default: None, that of the backup, else "tell").
     `account`: the Account under whose key the session runs (default: None, that of init()).
     `say`: is called with each text that is said (default: None, which prints it).
     `others`: `vip_input_dir`, `vip_output_dir`, `local_input_dir`, `local_output_dir`, `workflows`.
@@ -199,7 +199,10 @@ class VipSession(VipClientNames):
             lambda s: plans.settled(s.state, launch.request) or bool(plans.absent(s, files)),
         )
         if missing := plans.absent(step.snapshot, files):
-            raise InputsMissing(f"Missing file(s) for parameter(s): {', '.join(missing)}")
+            raise InputsMissing(
+                f"Missing file(s) for parameter(s): {', '.join(missing)}",
+                _UPLOAD_FIRST if any(map(self.data.holds, missing)) else "",
+            )
         started = plans.started(step.state, launch.request)
         self._report.line(f"Started workflows: {', '.join(started) or 'none'}")
         if len(started) < launch.runs:
@@ -405,6 +408,7 @@ class VipSession(VipClientNames):
             report.line(pipeline_list(found))
 
 
+_UPLOAD_FIRST = "They are not on VIP: call upload_inputs() first."
 _MISSING = "These results did not come: {}."
 _SEE_WORKFLOWS = "`workflows` names those that have started; call launch_pipeline() for the others."
 

@@ -33,6 +33,7 @@ from vipsync.rows import Launch, Phase, Stage, State
 from vipsync.script import checks
 from vipsync.script.backup import (
     OWN_INPUTS,
+    PRIVACY,
     inventory,
     local_backup,
     news,
@@ -181,9 +182,12 @@ class SessionSteps(SessionProperties):
             input_settings=self.input_settings,
             workflows=workflows_in(self.workflows),
         )
+        others: dict[str, object] = {}
         if self._own_inputs and not owns_inputs(backup):
-            return replace(backup, others={OWN_INPUTS: backup.vip_input_dir})
-        return backup
+            others[OWN_INPUTS] = backup.vip_input_dir
+        if "privacy" in self.values:  # else what an earlier script said stays said
+            others[PRIVACY] = self.privacy
+        return replace(backup, others=others)
 
     def _save(self, state: State | None = None) -> None:
         """Back the session up where `backup_location` says; on VIP only while data of it are there."""
@@ -208,23 +212,30 @@ class SessionSteps(SessionProperties):
         if not found:
             return
         text = fields_text(one.refused for one in found.values())
+        names, one = [gate.masked(path) for path in found], len(found) == 1
+        are = "It is" if one else "They are"
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
             say = self._report.line if self.verbose else logger.warning
             say(
-                f"(!) {files}; they are sent all the same. VIP's terms ask for inputs that name nobody."
+                f"(!) {files}. {are} {some(names, 3)}, and {'is' if one else 'are'} sent all the same. "
+                "VIP's terms ask for inputs that name nobody."
             )
             step.session.take_over([replace(step.state.session, gate=None)])
             return
-        names = [gate.masked(path) for path in found]
         raise InputsRefused(
-            f"{files}. Nothing was sent. They are {some(names)}.",
+            f"{files}. Nothing was sent. {are} {some(names)}.",
             "Take the values out of them, or call the session without privacy='refuse'.",
         )
 
     def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
         """Say what came of a download; return what did not come."""
         chosen = plans.chosen(s)
+        if running := [e for e in s.state.executions.values() if not (e.over or e.removed)]:
+            self._report.line(
+                f"(!) Not over yet: {count(len(running), 'execution')}. "
+                "Call monitor_workflows(), then download_outputs() again."
+            )
         if not chosen:
             self._report.line("Nothing to download for the current session.")
             return []
@@ -317,10 +328,7 @@ class SessionSteps(SessionProperties):
             self._report.line(f"\t{vip}")
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], most: int = 20) -> str:
     """Name the first of these, and say how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
-_NAMED = 20
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

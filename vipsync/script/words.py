@@ -57,6 +57,8 @@ class SessionReport:
         if session.is_open:
             self._tell_jobs(jobs_so_far(session.ledger.state.executions.values()))
         if self._say is None and session.snapshot:
+            name = session.snapshot.settings.session_name
+            self._terminal().titles[session.folder.root] = name
             self._terminal().update(session, self._status(session, session.snapshot))
             self._show()
         for notice in plan.notices:

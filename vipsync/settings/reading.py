@@ -31,7 +31,7 @@ from msgspec import ValidationError, convert
 from vipsync.disk.files import read_small
 from vipsync.errors import NotASession, SettingsError
 from vipsync.model import Environment, InputSetting, Settings, replace
-from vipsync.names import shell_word
+from vipsync.names import BACKUP, shell_word
 from vipsync.settings import toml_text
 from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
 from vipsync.settings.keys import PORTAL_VARIABLE, key_path
@@ -324,6 +324,8 @@ def _not_a_session(folder: Path) -> NotASession:
                 f"{folder} has {name}, but no {Settings.SOURCE}.",
                 f"Rename it to {Settings.SOURCE}; Windows hides the ending .txt until asked to show it.",
             )
+    if (folder / BACKUP).is_file():
+        return script_folder(folder)
     if (folder / _LEDGER).is_file():
         remedy = (
             f"Put it back. `vipsync init {shell_word(folder)}` writes the one that was last valid."
@@ -331,6 +333,17 @@ def _not_a_session(folder: Path) -> NotASession:
         return NotASession(f"{folder} has lost its {Settings.SOURCE}.", remedy)
     remedy = f"Make a session folder with: vipsync init {shell_word(folder)}"
     return NotASession(f"{folder} has no {Settings.SOURCE}.", remedy)
+
+
+def script_folder(folder: Path) -> NotASession:
+    """Return the error for the outputs of a script's session: a session folder is made around them."""
+    old = shell_word(folder)
+    return NotASession(
+        f"{folder} holds the outputs of a script's session, {BACKUP} among them, and no "
+        f"{Settings.SOURCE}; nothing was changed.",
+        "The script goes on with it. To make a session folder of it when the script has ended: "
+        f"mkdir NEW && mv {old} NEW/outputs && vipsync init NEW --adopt",
+    )
 
 
 def _names(folder: Path) -> list[str]:

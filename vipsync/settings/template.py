@@ -8,11 +8,13 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tomli_w
 
 from vipsync.model import PORTAL, Descriptor, Parameter, ParameterType, Scalar
+
+Value = Scalar | list[Scalar]
 
 WIDTH = 90
 """Columns at which comments wrap."""
@@ -67,10 +69,15 @@ _OTHERS = """
 """
 
 
-def settings_text(descriptor: Descriptor | None, session_name: str, portal: str = PORTAL) -> str:
+def settings_text(
+    descriptor: Descriptor | None,
+    session_name: str,
+    portal: str = PORTAL,
+    values: Mapping[str, Value] | None = None,
+) -> str:
     """Return a settings.toml for this pipeline, with what to fill in and why; None: no pipeline yet.
 
-    Without `session_name`, that of the folder serves.
+    Without `session_name`, that of the folder serves. `values` are those of parameters that are known.
     """
     lines = [
         *_comment(_HEAD),
@@ -81,14 +88,14 @@ def settings_text(descriptor: Descriptor | None, session_name: str, portal: str 
         "",
         "[input_settings]",
         *(f"# {line}" for line in _VALUES.strip().split("\n")),
-        *(_parameters(descriptor) if descriptor else ()),
+        *(_parameters(descriptor, values or {}) if descriptor else ()),
     ]
     return "\n".join(lines) + "\n" + _OTHERS
 
 
 def to_fill_in(descriptor: Descriptor) -> list[Parameter]:
     """List the parameters that stand empty in the text and need a value."""
-    return [p for p in _shown(descriptor) if p.required and not _value(p, descriptor)]
+    return [p for p in shown_parameters(descriptor) if p.required and not _value(p, descriptor)]
 
 
 def _pipeline(descriptor: Descriptor | None) -> Iterator[str]:
@@ -99,18 +106,18 @@ def _pipeline(descriptor: Descriptor | None) -> Iterator[str]:
         yield _line("pipeline_id", descriptor.pipeline_id)
 
 
-def _parameters(descriptor: Descriptor) -> Iterator[str]:
-    shown = _shown(descriptor)
+def _parameters(descriptor: Descriptor, values: Mapping[str, Value]) -> Iterator[str]:
+    shown = shown_parameters(descriptor)
     for heading, required in (("Needed", True), ("Optional", False)):
         chosen = [p for p in shown if p.required is required]
         if chosen:
             yield from ("", f"# --- {heading} ---")
         for parameter in chosen:
             yield ""
-            yield from _parameter(parameter, descriptor)
+            yield from _parameter(parameter, descriptor, values)
 
 
-def _shown(descriptor: Descriptor) -> list[Parameter]:
+def shown_parameters(descriptor: Descriptor) -> list[Parameter]:
     """Leave out what VIP fills in itself, and a second parameter of the same name."""
     by_name = {p.name: p for p in reversed(descriptor.parameters)}
     return [
@@ -120,19 +127,22 @@ def _shown(descriptor: Descriptor) -> list[Parameter]:
     ]
 
 
-def _parameter(parameter: Parameter, descriptor: Descriptor) -> Iterator[str]:
+def _parameter(
+    parameter: Parameter, descriptor: Descriptor, values: Mapping[str, Value]
+) -> Iterator[str]:
     words = (parameter.label.strip(), without_html(parameter.description).strip())
     yield from _comment(": ".join(word for word in words if word))
     yield from _comment(". ".join(_facts(parameter, descriptor)) + ".")
-    line = _line(parameter.name, _value(parameter, descriptor))
-    yield line if parameter.required else f"# {line}"
+    known = values.get(parameter.name)
+    line = _line(parameter.name, _value(parameter, descriptor) if known is None else known)
+    yield line if parameter.required or known is not None else f"# {line}"
 
 
 def _value(parameter: Parameter, descriptor: Descriptor) -> Scalar:
     """Return the default, every file where only one parameter needs files, else nothing yet."""
     if parameter.default is not None:
         return parameter.default
-    files = [p for p in _shown(descriptor) if p.required and p.takes_files]
+    files = [p for p in shown_parameters(descriptor) if p.required and p.takes_files]
     return "*" if files == [parameter] else ""
 
 
@@ -161,7 +171,7 @@ def bounds(parameter: Parameter) -> str:
     return f", {' and '.join(parts)}" if parts else ""
 
 
-def _line(key: str, value: Scalar) -> str:
+def _line(key: str, value: Value) -> str:
     return tomli_w.dumps({key: value}).rstrip("\n")
 
 

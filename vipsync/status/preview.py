@@ -16,6 +16,7 @@ from vipsync.act.pipeline import definition
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.errors import NameRefused, NotASession
+from vipsync.folder.adoption import foreseen
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, CaseSet, Group, InputFile, RelPath, VipPath, replace
 from vipsync.names import home_of, shell_word
@@ -106,6 +107,8 @@ def preview(
     state = known_state(folder)
     observer = Observer(folder, overrides, environ, clock=time.monotonic)
     observer.read_settings(state)
+    if observer.settings and not folder.ledger.exists():
+        state = foreseen(folder, observer.settings, observer.outputs, time.time())
     pipeline_id = observer.settings.pipeline_id if observer.settings else None
     if client and pipeline_id:
         raw = json.dumps(definition(client, pipeline_id))
@@ -181,6 +184,8 @@ def _with_work(looked: Preview) -> Preview:
     if snapshot.settings_error or (snapshot.settings.pipeline_id and not snapshot.descriptor):
         return looked
     opened = replace(snapshot, state=_as_if_open(snapshot))
+    if opened.state.session.adopting:
+        return looked  # what is there at the first run counts as launched before
     index = index_cases(opened)
     due = (c for c in (*index.new, *index.unknown) if not index.places.absent(c))
     due = (case for case in due if not index.places.refused(case))
