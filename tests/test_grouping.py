@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lab.pipelines import CQUEST, FIVE, FREESURFER, GATE, LCMODEL, SIMUBLOCH, pipeline
+from vipsync.cases.batches import group_cases, grouping_warnings
 from vipsync.cases.finding import find_cases
-from vipsync.cases.grouping import group_cases, grouping_warnings
 from vipsync.cases.jobs import jobs_of
 from vipsync.errors import SettingsError
 from vipsync.model import (

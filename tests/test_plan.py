@@ -54,11 +54,11 @@ from vipsync.errors import (
 )
 from vipsync.model import CaseSet, Command, ExecutionStatus, Job, RelPath, Request, VipPath, replace
 from vipsync.plan.draft import Plan
+from vipsync.plan.launching import next_run
 from vipsync.plan.memory import Attempt, Listing, Memory
 from vipsync.plan.plan import plan
 from vipsync.plan.removing import LOST
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import next_run
 from vipsync.rows import (
     DoneRequest,
     Followed,

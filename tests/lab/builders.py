@@ -30,8 +30,8 @@ from vipsync.model import (
     VipPath,
     replace,
 )
+from vipsync.plan.batches import execution_name
 from vipsync.plan.case_index import settings_digest
-from vipsync.plan.launching import execution_name
 from vipsync.plan.memory import PATIENCE, AccountMemory, Attempt, Listing, Memory
 from vipsync.plan.privacy import Gate
 from vipsync.plan.sending import InputPlaces

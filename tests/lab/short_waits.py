@@ -7,7 +7,7 @@ whose transfers time out in at most a second, and not in 45 (facts 3.5).
 from __future__ import annotations
 
 from vipsync.cli import main
-from vipsync.plan import removing, results, starting
+from vipsync.plan import launching, removing, results
 
 LATE_WRITERS = 3.0
 DOUBT = 10.0
@@ -16,6 +16,6 @@ if __name__ == "__main__":
     for module in (results, removing):
         assert module.LATE_WRITERS > LATE_WRITERS
         module.LATE_WRITERS = LATE_WRITERS  # type: ignore[attr-defined]
-    assert starting.DOUBT > DOUBT
-    starting.DOUBT = DOUBT
+    assert launching.DOUBT > DOUBT
+    launching.DOUBT = DOUBT
     main()

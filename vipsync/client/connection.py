@@ -20,7 +20,7 @@ from vipsync.client.http import httpx
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
 from vipsync.model import BLOCK, Secret
-from vipsync.settings.checks import is_loopback
+from vipsync.settings.values import is_loopback
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 from vipsync.client.deadline import limited
 from vipsync.client.http import httpx
 from vipsync.errors import SettingsError
-from vipsync.settings.checks import is_loopback
+from vipsync.settings.values import is_loopback
 
 _KINDS = frozenset({"http", "https"})
 _PORTS = range(1, 65536)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from vipsync.cases.grouping import group_cases
+from vipsync.cases.batches import group_cases
 from vipsync.commands.check import worst
 from vipsync.commands.foreground import Run
 from vipsync.disk.files import make_inside

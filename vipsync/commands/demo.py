@@ -31,10 +31,10 @@ from vipsync.results.gallery import PAGE
 from vipsync.rows import Phase
 from vipsync.run.timing import Timing
 from vipsync.settings.keys import KEY_VARIABLE
+from vipsync.station.completeness import SURE
 from vipsync.station.folder import StationFolder
 from vipsync.station.keeper import Keeper
 from vipsync.station.model import Asked
-from vipsync.station.places import SURE
 from vipsync.station.private import table_folder
 from vipsync.station.steps import StationStatus, StudyReport, StudyState
 

@@ -30,9 +30,9 @@ from vipsync.observe.beside import names_beside
 from vipsync.record.backup import Backup, read_backup
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase, Session
-from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places, script_folder
 from vipsync.settings.template import Value, settings_text, shown_parameters, to_fill_in
+from vipsync.settings.values import session_name_of
 from vipsync.status.publish import TABLE
 from vipsync.status.status import count
 

@@ -20,8 +20,8 @@ from vipsync.record.backup import Backup, followed, read_backup
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import Changes, Row, Session, State
-from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import load, places
+from vipsync.settings.values import session_name_of
 
 
 def marked_id(folder: SessionFolder) -> str | None:

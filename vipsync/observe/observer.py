@@ -53,7 +53,7 @@ from vipsync.observe.in_force import (
     SavedSettings,
     without_effect,
 )
-from vipsync.observe.stamps import Stamps
+from vipsync.observe.result_stamps import Stamps
 from vipsync.plan.memory import Memory
 from vipsync.plan.snapshot import Snapshot
 from vipsync.privacy.policy import GATE_VERSION

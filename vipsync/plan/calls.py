@@ -13,6 +13,7 @@ from vipsync.errors import NameRefused
 from vipsync.model import ExecutionStatus, InputFile, Lease, RelPath, VipPath, replace
 from vipsync.names import parent, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
+from vipsync.plan.launching import plan_launch, settle_doubts
 from vipsync.plan.memory import Memory
 from vipsync.plan.privacy import Gate
 from vipsync.plan.remote_folder import Target, claimed, home_at, look_at, say_unseen
@@ -20,7 +21,6 @@ from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_t
 from vipsync.plan.results import plan_following, plan_results, wanted
 from vipsync.plan.sending import InputPlaces, plan_sending
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import plan_launch, settle_doubts
 from vipsync.record.lifecycle import Event, step
 from vipsync.rows import (
     Followed,

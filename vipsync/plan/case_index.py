@@ -19,9 +19,9 @@ from vipsync.model import (
     RelPath,
     Text,
 )
+from vipsync.plan.launching import is_refused
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import is_refused
 from vipsync.record.digests import cached_digest
 from vipsync.rows import Judged, Launch, LaunchStatus, Verdict
 

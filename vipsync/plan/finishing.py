@@ -9,11 +9,11 @@ from vipsync import actions as do
 from vipsync.model import Case, ExecutionStatus, InputFolder, PackedFolder, replace
 from vipsync.plan.case_index import CaseIndex, to_read
 from vipsync.plan.draft import Draft, Level, decide
+from vipsync.plan.launching import runs_to_come
 from vipsync.plan.removing import leaves_something_to_remove, missing
 from vipsync.plan.sending import set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, outcome
-from vipsync.plan.starting import runs_to_come
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import Changes, Judged, LaunchStatus, Phase, SendStatus, State, Verdict
 

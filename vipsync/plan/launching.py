@@ -1,216 +1,213 @@
-"""Which cases are to be launched, together with which others, and under which name.
+"""Start one execution after another, each exactly once, and settle what is in doubt.
 
-A case is launched once for the content of its own files. PURE: no I/O, no clock.
+PURE: no I/O, no clock.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 from vipsync import actions as do
-from vipsync.cases.grouping import group_cases
-from vipsync.model import Case, Descriptor, Group, InputValue, VipPath, replace
-from vipsync.plan.case_index import CaseIndex, settings_digest, to_learn
-from vipsync.plan.draft import NEVER, Draft, Level
-from vipsync.plan.sending import InputPlaces, held_back
-from vipsync.plan.starting import mark, runs_due, runs_to_come, settle_doubts, start
-from vipsync.record.digests import digest
-from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
-from vipsync.settings.policy import let_through
+from vipsync.model import VipPath, replace
+from vipsync.plan.draft import Draft, Level
+from vipsync.plan.memory import SLOT
+from vipsync.plan.snapshot import Snapshot
+from vipsync.rows import Changes, Launch, LaunchStatus, Session, State
 
-LEASE_RENEWAL = 600.0
-"""Seconds after which a lease on another session's inputs is written anew."""
+DOUBT = 120.0
+"""Seconds for which a launch whose answer was lost is looked for by its name."""
 
 
-def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[do.Action]:
-    """Add the launch whose time has come; return what must be on VIP before others can start."""
-    reading = to_learn(index)
-    todo = [*reading.values()]
-    ready: list[Case] = []
-    held_up: list[Case] = []
-    for case in index.wanted():
-        if case.id in reading:
-            continue
-        if index.places.blocked(case.values.values()):
-            continue
-        missing = [a for value in case.values.values() for a in index.places.place(value).todo]
-        todo += missing
-        unseen = index.places.unseen(case)
-        if not missing and not unseen and case.id in index.content:
-            ready.append(case)
-        elif not any(held_back(draft, a) for a in missing):
-            held_up.append(case)
-    if settle_doubts(draft):
-        return todo
-    for following in runs_due(draft.s)[:1]:
-        cases = _cases_of(following, index)
-        values = [value for case in cases for value in case.values.values()]
-        missing = [action for value in values for action in index.places.place(value).todo]
-        if index.places.blocked(values):
-            _start_as_before(draft, following)
-        elif not missing:
-            again = _launches(cases, index, descriptor)
-            start(draft, _where_inputs_are(following, again))
-        return [*todo, *missing]
-    if ready and not _company_comes(draft, ready, held_up, index.settling):
-        _start_first(draft, _launches(ready, index, descriptor))
-    return todo
+MOST_REFUSALS = 3
+"""Times that VIP refuses a launch for no final reason after which a person is told."""
+
+ASK_AGAIN = 3600.0
+"""Seconds after which a launch that VIP has refused so often is tried again."""
+
+FRESH = 10.0
+"""Seconds for which a list of the account's executions can prove that something is not in it."""
+
+BETWEEN_LAUNCHES = 1.0
+"""Seconds between two launches (house 7.2)."""
 
 
-def _start_as_before(draft: Draft, following: Launch) -> None:
-    """Start a further run with what the first one had, which nobody removes while the lease is there."""
+def mark(session: Session) -> str:
+    """Return the words that every execution of this session has in its name."""
+    return f"vipsync-{session.id}"
+
+
+def is_refused(launch: Launch, wall: float) -> bool:
+    """Tell whether VIP has said no to a launch, for good or so often that it is left alone now."""
+    if launch.status is LaunchStatus.WITHDRAWN:
+        often = (launch.refusals or 0) >= MOST_REFUSALS
+        return often and 0 <= wall - launch.at < ASK_AGAIN
+    return launch.status is LaunchStatus.REFUSED
+
+
+def say_refused(draft: Draft, launch: Launch) -> None:
+    """Say to what VIP has said no, in its words."""
+    names = ", ".join(case.id for case in launch.cases[:3]) or launch.name
+    if launch.status is LaunchStatus.REFUSED:
+        draft.notice(Level.PERSON, names, f"VIP refused the launch: {launch.reason}")
+        return
+    draft.wait(draft.s.now + launch.at + ASK_AGAIN - draft.s.wall, lasting=True)
+    draft.notice(
+        Level.PERSON,
+        names,
+        f"VIP refused the launch {launch.refusals} times: {launch.reason}",
+        "Ask the portal's support. It is tried again every hour, and with `vipsync launch DIR`.",
+    )
+
+
+def find_executions(draft: Draft) -> None:
+    """Look for executions of this session in a list that is recent, and newer than what we know."""
+    memory = draft.s.memory
+    times = (draft.s.now - FRESH, memory.started_at, memory.found_at)
+    since = max(at for at in times if at is not None)
+    draft.add(do.FindExecutions(mark(draft.s.state.session), since))
+
+
+def start(draft: Draft, launch: Launch) -> None:
+    """Add one POST, when VIP has a slot and the last results folder is known."""
+    memory = draft.s.memory
     lender = draft.s.lender
-    if lender and lender.leased_at is not None:
-        start(draft, following)
+    if lender and lender.leased_at is None:
+        draft.add(do.TakeLease(lender.folder, draft.s.wall))
+        return
+    if memory.ours is None:
+        find_executions(draft)
+        return
+    if _last_folder_unknown(draft):
+        return
+    if memory.started_at is not None and draft.s.now < memory.started_at + BETWEEN_LAUNCHES:
+        draft.wait(memory.started_at + BETWEEN_LAUNCHES)
+    elif _must_queue(draft) or draft.add(do.StartExecution(launch)):
+        draft.since(SLOT)
 
 
-def _cases_of(launch: Launch, index: CaseIndex) -> list[Case]:
-    """Return the cases of a launch that are still here."""
-    contents = {case.content for case in launch.cases}
-    return [c for c in index.places.s.cases.cases if index.content.get(c.id) in contents]
+def _must_queue(draft: Draft) -> bool:
+    """Tell whether VIP has no slot, or another folder of this run has waited longer for one."""
+    s, full_at = draft.s, draft.s.memory.account.slots_full_at
+    if full_at is None and s.first_in_queue:
+        return False
+    if full_at is None:
+        text = "Other folders of this run have waited longer: queued."
+    else:
+        text = "VIP runs as many executions as this account may have: queued."
+    draft.notice(Level.WAIT, "queue", text)
+    since = full_at if full_at is not None and s.first_in_queue else s.now
+    again = since + s.settings.monitor.refresh_time
+    if s.now >= again:
+        return False
+    draft.wait(again)
+    return True
 
 
-def _where_inputs_are(following: Launch, again: Sequence[Launch]) -> Launch:
-    """Return a further run with its inputs where they are now: they may have had to go up again."""
-    first, settings = following.name.rpartition(" run ")[0], _settings(following)
-    same = (x for x in again if x.name == first and _settings(x) == settings)
-    now = next(same, following)
-    return replace(following, values=now.values, cases=now.cases)
+def _last_folder_unknown(draft: Draft) -> bool:
+    """Tell whether an execution has yet to say where its results go.
 
-
-def _settings(launch: Launch) -> dict[str, str]:
-    return {case.content: case.settings for case in launch.cases}
-
-
-def _company_comes(
-    draft: Draft, ready: Sequence[Case], held_up: Sequence[Case], settling: Sequence[Case]
-) -> bool:
-    """Tell whether cases that arrived together with the ready ones are still on their way.
-
-    Only those that came within the window after the first one count, so that a steady stream of
-    new files cannot put a launch off for ever.
+    Two that start in one second would share a folder (facts 6.1). Polling is planned elsewhere.
     """
-    window = max(45.0, 9 * draft.s.settle)
-    ages = {case.id: draft.since(f"case {case.id}") for case in (*ready, *held_up, *settling)}
-    oldest = max(ages[case.id] for case in ready)
-    if any(oldest - ages[case.id] <= window for case in held_up):
-        return True  # what they need is in this plan, and its end wakes the next one
-    changing = [draft.s.unsettled[p] for c in settling for p in c.own if p in draft.s.unsettled]
-    due = min(changing, default=NEVER)
-    if due < NEVER and oldest < window:
-        draft.wait(due)
-        return True
+    silent = [e for e in draft.s.state.executions.values() if not e.over and not e.results_folder]
+    return any(not draft.wait_for(f"silent {e.id}", DOUBT) for e in silent)
+
+
+def settle_doubts(draft: Draft) -> bool:
+    """Settle the first launch in doubt, if any; one that did not arrive is withdrawn.
+
+    What is still to be launched then starts anew, with a look at its inputs.
+    """
+    for launch in draft.s.state.launches.values():
+        if launch.status is LaunchStatus.INTENDED:
+            _settle(draft, launch)
+            return True
     return False
 
 
-def _launches(ready: Sequence[Case], index: CaseIndex, descriptor: Descriptor) -> list[Launch]:
-    by_request: defaultdict[str, list[Case]] = defaultdict(list)
-    for case in ready:
-        by_request[index.request(case)].append(case)
-    return [
-        _launch(group, index, request)
-        for request, cases in sorted(by_request.items())
-        for group in group_cases(cases, descriptor, index.places.s.settings.launch.max_jobs)
-    ]
-
-
-def _launch(group: Group, index: CaseIndex, request: str) -> Launch:
-    """Return the intent for a group of cases, as its first run."""
-    s = index.places.s
-    lists = [name for name, values in group.values.items() if len(values) > 1]
-    cases = tuple(
-        LaunchedCase(
-            id=case.id,
-            content=index.content[case.id],
-            own=tuple((path, index.places.sha256(path) or "") for path in case.own),
-            expected=group.expected.get(case.id, ()),
-            settings=settings_digest(case, index.places),
-            job=job,
-            values={name: _place(case.values[name], index.places) for name in lists},
-        )
-        for case, job in zip(group.cases, job_numbers(group, s.descriptor), strict=True)
-    )
-    contents = [case.content for case in cases]
-    name = execution_name(s.state.session, contents, request)
-    location = s.state.session.vip_output_dir
-    if s.descriptor and s.descriptor.results_suffix is not None:
-        # No timestamp of the engine's keeps two executions apart (facts 5.4): the name does.
-        location = VipPath(f"{location}/{name.rsplit(' ', 1)[-1]}")
-    return Launch(
-        name=name,
-        cases=cases,
-        pipeline_id=s.settings.pipeline_id or "",
-        values={
-            parameter: tuple(_place(value, index.places) for value in values)
-            for parameter, values in group.values.items()
-        },
-        results_location=location,
-        jobs=group.jobs,
-        request=request,
-        runs=s.settings.launch.nb_runs,
-        at=s.wall,
-        shared=tuple((path, index.places.sha256(path) or "") for path in group.cases[0].shared),
-        privacy=let_through(s.settings.privacy) if s.gate or s.settings.privacy.off else None,
-    )
-
-
-def _place(value: InputValue, places: InputPlaces) -> str:
-    """Return where a value is on VIP, where all that a launch needs must be by now."""
-    place = places.place(value).vip
-    if place is None:
-        raise AssertionError(f"{value} is not on VIP, and something is launched with it")
-    return place
-
-
-def job_numbers(group: Group, descriptor: Descriptor | None) -> tuple[int, ...]:
-    """Return the number of each case's job: lists that VIP pairs keep their order, others do not."""
-    lists = {name for name, values in group.values.items() if len(values) > 1}
-    paired = descriptor is not None and lists <= descriptor.dot
-    if not paired or group.jobs != len(group.cases):
-        return (0,) * len(group.cases)
-    return tuple(range(1, group.jobs + 1))
-
-
-def execution_name(session: Session, contents: Sequence[str], request: str) -> str:
-    """Return the name by which any process recognises this launch (facts 5.2: allowed signs)."""
-    return f"{session.session_name[:40]} {mark(session)} {digest([sorted(contents), request])[:12]}"
-
-
-def plan_lease(draft: Draft, index: CaseIndex) -> None:
-    """Keep the lease while executions run, give it back after; say which cases wait for the lender."""
-    s = draft.s
-    if s.lender is None:
+def plan_launch(draft: Draft, launch: Launch) -> None:
+    """Bring one request of a script to its end: settle what is in doubt, then start what is to come."""
+    state = draft.s.state
+    if settle_doubts(draft):
         return
-    waiting = len(index.new) + len(index.unknown) - len(index.wanted())
-    if waiting:
-        text = f"{waiting} cases wait until their files of {s.lender.folder} are on VIP."
-        draft.notice(Level.WAIT, "share", text)
-        draft.wait(s.now + s.settings.monitor.refresh_time, lasting=True)
-    running = any(not e.over for e in s.state.executions.values())
-    intended = any(x.status is LaunchStatus.INTENDED for x in s.state.launches.values())
-    held = s.lender.leased_at is not None
-    if running or intended or (held and runs_to_come(s.state)):
-        if s.lender.leased_at is None or s.wall - s.lender.leased_at > LEASE_RENEWAL:
-            draft.add(do.TakeLease(s.lender.folder, s.wall))
-    elif s.lender.leased_at is not None and not index.wanted():
-        draft.add(do.ReturnLease(s.lender.folder))
+    there = state.launches.get(launch.name)
+    if there is None or (
+        there.status is LaunchStatus.WITHDRAWN and not is_refused(there, draft.s.wall)
+    ):
+        start(draft, launch)
+        return
+    for following in runs_due(draft.s):
+        if following.request == launch.request:
+            start(draft, following)
+            return
 
 
-def _start_first(draft: Draft, launches: Sequence[Launch]) -> None:
-    """Add the launch that has waited longest; where there are many jobs, a person must agree first."""
-    s, judged = draft.s, draft.s.state.judged
-    agreed = {x.name for x in launches if all(case.content in judged for case in x.cases)}
-    jobs = sum(x.jobs * x.runs for x in launches if x.name not in agreed)
-    if jobs > s.settings.launch.confirm_above:
-        launches = [x for x in launches if x.name in agreed]
-        draft.notice(
-            Level.PERSON,
-            "launch",
-            f"{jobs} jobs are ready to start, more than confirm_above = "
-            f"{s.settings.launch.confirm_above}.",
-            "Start them with `vipsync launch DIR`, or raise confirm_above in settings.toml.",
-        )
-    if launches:
-        age = {x.name: max(draft.since(f"case {c.id}") for c in x.cases) for x in launches}
-        start(draft, max(launches, key=lambda x: age[x.name]))
+def runs_to_come(state: State) -> list[Launch]:
+    """Return the intents for the next runs of launches of which only the first ones were started."""
+    found = []
+    for launch in state.launches.values():
+        if launch.status is not LaunchStatus.STARTED or launch.run >= launch.runs:
+            continue
+        following = next_run(launch)
+        there = state.launches.get(following.name)
+        if there is None or there.status is LaunchStatus.WITHDRAWN:
+            found.append(following)
+    return found
+
+
+def runs_due(snapshot: Snapshot) -> list[Launch]:
+    """Return the runs to come that VIP has not refused so often that they are left alone now."""
+    there, wall = snapshot.state.launches, snapshot.wall
+    runs = runs_to_come(snapshot.state)
+    return [x for x in runs if x.name not in there or not is_refused(there[x.name], wall)]
+
+
+def next_run(launch: Launch) -> Launch:
+    """Return the intent for the run after this one."""
+    base = launch.name.removesuffix(f" run {launch.run}")
+    run = launch.run + 1
+    return replace(
+        launch,
+        name=f"{base} run {run}",
+        results_location=_of_its_own(launch, run),
+        run=run,
+        status=LaunchStatus.INTENDED,
+        execution_id="",
+        reason="",
+    )
+
+
+def _of_its_own(launch: Launch, run: int) -> VipPath:
+    """Return where another run puts its results: beside those of the first where that is fixed."""
+    location, key = launch.results_location, launch.name.split(" run ")[0].rsplit(" ", 1)[-1]
+    head, _, last = location.rpartition("/")
+    return VipPath(f"{head}/{key}-{run}") if last.partition("-")[0] == key else location
+
+
+def _settle(draft: Draft, launch: Launch) -> None:
+    """Look for a launch in doubt by its name; withdraw it only when it surely did not arrive."""
+    if do.key(do.StartExecution(launch)) in draft.s.memory.under_way:
+        return
+    memory = draft.s.memory
+    doubted = draft.since(f"doubt {launch.name} {memory.started_at}")
+    looked = memory.found_at
+    if doubted >= DOUBT and looked is not None and memory.found_whole and _fresh(draft, looked):
+        refusals = (launch.refusals or 0) + 1 if launch.reason else launch.refusals
+        row = replace(launch, status=LaunchStatus.WITHDRAWN, refusals=refusals)
+        withdrawn = Changes(put=(row,))
+        draft.add(do.Decide(f"withdraw {launch.name}", withdrawn))
+        return
+    text = f"{launch.reason} It is not known yet whether VIP took this launch.".lstrip()
+    proves_nothing = doubted >= DOUBT and looked is not None and not memory.found_whole
+    if proves_nothing:
+        text += " VIP lists its newest 500 executions only, and it is not among them."
+        remedy = "Delete old executions on the portal: then the list can tell."
+        draft.notice(Level.PERSON, launch.name, text, remedy)
+    else:
+        draft.notice(Level.WAIT, launch.name, text)
+    if looked is None or not _fresh(draft, looked) or draft.s.now >= looked + FRESH:
+        find_executions(draft)
+    else:
+        draft.wait(looked + FRESH, lasting=proves_nothing)
+
+
+def _fresh(draft: Draft, looked: float) -> bool:
+    """Tell whether a list is recent enough to prove that something is not in it."""
+    return draft.s.now - looked <= FRESH

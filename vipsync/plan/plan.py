@@ -13,6 +13,7 @@ from vipsync.cases.advice import line_for, starts_at_inputs
 from vipsync.errors import NameRefused
 from vipsync.model import InputFile
 from vipsync.names import vip_relpath
+from vipsync.plan.batches import plan_cases, plan_lease
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated, to_learn
 from vipsync.plan.draft import Draft, Level, Plan
 from vipsync.plan.finishing import (
@@ -23,7 +24,13 @@ from vipsync.plan.finishing import (
     plan_set_aside,
 )
 from vipsync.plan.gone import say_gone
-from vipsync.plan.launching import plan_cases, plan_lease
+from vipsync.plan.launching import (
+    find_executions,
+    is_refused,
+    runs_to_come,
+    say_refused,
+    settle_doubts,
+)
 from vipsync.plan.limits import say_pace
 from vipsync.plan.named_files import plan_looks
 from vipsync.plan.privacy import holds_up, plan_judging_the_rest, say_barred
@@ -33,13 +40,6 @@ from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
 from vipsync.plan.sending import InputPlaces, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import (
-    find_executions,
-    is_refused,
-    runs_to_come,
-    say_refused,
-    settle_doubts,
-)
 from vipsync.rows import LaunchStatus, Phase
 
 

@@ -23,7 +23,7 @@ from vipsync.model import Lease, Settings, VipPath, replace
 from vipsync.names import home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
-from vipsync.plan.launching import execution_name
+from vipsync.plan.batches import execution_name
 from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.remote_folder import Target, named
 from vipsync.plan.results import results_name

@@ -13,9 +13,9 @@ from platformdirs import user_config_path
 
 from vipsync.errors import SettingsError
 from vipsync.model import MachineSettings
-from vipsync.settings.checks import MACHINE_CHECKS
 from vipsync.settings.keys import is_variable
 from vipsync.settings.reading import Schema, contains
+from vipsync.settings.values import MACHINE_CHECKS
 
 _SCHEMA = Schema(MachineSettings, MACHINE_CHECKS)
 

@@ -33,8 +33,8 @@ from vipsync.errors import NotASession, SettingsError
 from vipsync.model import Environment, InputSetting, Settings, replace
 from vipsync.names import BACKUP, shell_word
 from vipsync.settings import toml_text
-from vipsync.settings.checks import CHECKS, input_setting, meant, session_name_of, shown
 from vipsync.settings.keys import PORTAL_VARIABLE, key_path
+from vipsync.settings.values import CHECKS, input_setting, meant, session_name_of, shown
 
 T = TypeVar("T")
 

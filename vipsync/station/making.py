@@ -31,8 +31,8 @@ from vipsync.disk.files import (
 from vipsync.errors import DiskError, FolderError, VipsyncError
 from vipsync.folder.folder import SETTINGS, SessionFolder, new_id
 from vipsync.model import BLOCK, Command, Request
-from vipsync.settings.checks import session_name_of
 from vipsync.settings.reading import parse
+from vipsync.settings.values import session_name_of
 from vipsync.station.folder import StationFolder
 from vipsync.station.model import StationSettings, Study
 from vipsync.station.reading import content_of

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 from vipsync.model import replace
+from vipsync.station.completeness import Places, Standing
 from vipsync.station.model import (
     Answered,
     Asked,
@@ -22,7 +23,6 @@ from vipsync.station.model import (
     beyond,
     together,
 )
-from vipsync.station.places import Places, Standing
 from vipsync.station.steps import Act, Action, StationPlan, StudyReport, StudyState
 from vipsync.status.status import count
 

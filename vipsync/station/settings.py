@@ -19,8 +19,8 @@ from vipsync.disk.files import SMALL, opened_file, read_small
 from vipsync.errors import SettingsError
 from vipsync.model import Settings
 from vipsync.settings import toml_text
-from vipsync.settings.checks import meant, seconds, session_name_of, shown
 from vipsync.settings.reading import parse
+from vipsync.settings.values import meant, seconds, session_name_of, shown
 from vipsync.station.model import (
     CompleteSettings,
     KeepSettings,

@@ -14,7 +14,7 @@ from vipsync import actions as do
 from vipsync.act.named_files import look_for_files
 from vipsync.act.pipeline import definition
 from vipsync.cases.advice import PackingAdvice, packing_advice
-from vipsync.cases.grouping import group_cases, grouping_warnings
+from vipsync.cases.batches import group_cases, grouping_warnings
 from vipsync.errors import NameRefused, NotASession
 from vipsync.folder.adoption import foreseen
 from vipsync.folder.folder import SessionFolder

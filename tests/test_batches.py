@@ -21,6 +21,7 @@ from tests.lab.builders import (
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.model import Settings, replace
+from vipsync.plan.batches import execution_name
 from vipsync.plan.case_index import (
     case_content,
     index_cases,
@@ -29,11 +30,10 @@ from vipsync.plan.case_index import (
     to_learn,
     to_read,
 )
-from vipsync.plan.launching import execution_name
+from vipsync.plan.launching import mark, next_run, runs_to_come
 from vipsync.plan.plan import plan
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.starting import mark, next_run, runs_to_come
 from vipsync.rows import Launch, LaunchStatus, Row, State, Verdict
 
 SIGNS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ ")
