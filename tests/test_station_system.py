@@ -235,7 +235,7 @@ def test_a_study_that_is_skipped_before_it_starts_leaves_vip_clean(
 def test_a_station_whose_sessions_have_no_key_says_that_first(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends as its sessions do, and is well again when there is a key."""
+    """It comes to rest, ends as its sessions do, and is well again when there is a key."""
     connect, missing = bench._connect, [True]
 
     def without_key(settings: Settings, portal: str, session: str) -> tuple[VipClient, str]:
@@ -246,8 +246,8 @@ def test_a_station_whose_sessions_have_no_key_says_that_first(
     monkeypatch.setattr(bench, "_connect", without_key)
     made = station(bench)
     made.write("EXAM1", SVS)
-    bench.run(1000)
-    assert made.exit_code() == 4
+    bench.rest()
+    assert (made.exit_code(), made.states()) == (4, {"S0001": StudyState.NEEDS})
     assert made.keeper.status
     assert "No API key" in made.keeper.status.sentence
     missing.clear()

@@ -448,7 +448,12 @@ def session_seen(session: Reconciler) -> SessionSeen:
     words = _without_files(words, session.snapshot) if asking else words
     started = {x.request for x in state.launches.values() if x.status is LaunchStatus.STARTED}
     return SessionSeen(
-        frozenset(state.requests), frozenset(started), session.at_rest, status.exit_code, words
+        frozenset(state.requests),
+        frozenset(started),
+        session.at_rest,
+        status.exit_code,
+        words,
+        frozenset(request.id for request in session.snapshot.requests),
     )
 
 

@@ -130,7 +130,7 @@ def beyond(hashes: str, known: str) -> set[str]:
 
 
 class SessionSeen(Struct, frozen=True):
-    """How the session of a study is. `answered` are the requests that it has carried out.
+    """How the session of a study is. `answered` are the requests that it has carried out, `heard` all others.
 
     `started` are those of which VIP has an execution. `over`: nothing can advance there without a
     person. `code` and `words` say how it is, as `status` does.
@@ -141,6 +141,7 @@ class SessionSeen(Struct, frozen=True):
     over: bool = False
     code: int = 0
     words: str = ""
+    heard: frozenset[str] = frozenset()
 
 
 # what is remembered

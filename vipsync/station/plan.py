@@ -273,7 +273,7 @@ class _Draft:
         if study.stage is Stage.ASKED:
             for word in ("cancel", "finish"):
                 request = f"{study.request}-skip-{word}"
-                if request not in session.answered:
+                if request not in session.answered | session.heard:
                     self._act(Action(Act.TELL, study.key, request, word))
             if not (session.over and f"{study.request}-skip-finish" in session.answered):
                 self.working.add(study.name)
@@ -342,19 +342,20 @@ class _Draft:
             self.rows.append(replace(study, stage=Stage.MADE))
         elif not whole:
             self.rows.append(replace(study, content=content))
-        elif session.over and carried_out:
+        elif session.over and (carried_out or session.code):
             self._report(study, StudyState.NEEDS, session.words, asks=True)
         else:
             self.waits = self.waits or not session.over
             self._report(study, StudyState.SENDING, session.words)
 
     def _tell(self, study: Study, session: SessionSeen) -> None:
-        """Leave the requests that a session has not carried out yet; the same ones after a crash."""
+        """Leave the requests that a session does not know yet; the same ones after a crash."""
+        known = session.answered | session.heard
         if study.asked > study.ran:
             for request, word in _launches(study):
-                if request not in session.answered:
+                if request not in known:
                     self._act(Action(Act.TELL, study.key, request, word))
-        if study.pauses and study.pause_request not in session.answered:
+        if study.pauses and study.pause_request not in known:
             word = "pause" if study.waits else "resume"
             self._act(Action(Act.TELL, study.key, study.pause_request, word))
 
