@@ -136,7 +136,7 @@ def printed_unit(tmp_path: Path, url: str) -> str:
     words += ["--portal", url, "service", "install", "--system"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run(words, env=environ, capture_output=True, text=True, check=True).stdout
-    return said[said.index("[Unit]") :]
+    return said[said.index("[Unit]") : said.index("END_OF_UNIT\n#")]
 
 
 def boot(tmp_path: Path, script: str, **files: str) -> Mapping[str, str]:
