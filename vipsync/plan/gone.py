@@ -1,4 +1,4 @@
-"""Results that were here, were deleted on this machine, and that VIP no longer has. PURE: no I/O, no clock."""
+"""Results that were here and were deleted on this machine: VIP still has them, or nobody. PURE: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from vipsync.plan.results import is_mirrored
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Followed, Launch, LaunchStatus, Result, ResultStatus, Row
 
-FORGET = "`vipsync forget DIR`"
 _LASTING = (LaunchStatus.INTENDED, LaunchStatus.STARTED)
 _SHOWN = 3
 
@@ -82,7 +81,7 @@ def say_gone(draft: Draft) -> None:
         "outputs",
         f"{len(lost):,} {was} deleted on this machine, and VIP no longer has {has}: {names}{more}.",
         f"Put {has} back from a copy, or run the case again: `vipsync rerun DIR {shell_word(case)}`. "
-        f"If you need {has} no more: {FORGET}.",
+        f"If you need {has} no more: `vipsync forget DIR`.",
     )
 
 
