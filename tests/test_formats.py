@@ -313,6 +313,63 @@ def test_zeros_may_follow_the_last_extension() -> None:
     assert looked_at(moved + bytes(40) + b"Smith" + bytes(19) + image[int(begin) :]).not_understood
 
 
+LONG = b"\n" + b"1.0 2.0\n" * (1 << 22)
+
+
+@pytest.mark.parametrize(
+    "head", [scans.spar(), scans.par(), scans.lcmodel(), scans.mrui_text(), scans.philips_xml()]
+)
+def test_a_text_that_is_too_long_is_not_called_clean(head: bytes) -> None:
+    """What nobody has looked at is not."""
+    assert looked_at(head).not_understood == ""
+    assert "longer than" in looked_at(head + LONG).not_understood
+
+
+def _in_field(content: bytes, place: int, text: bytes) -> bytes:
+    return content[:place] + text + content[place + len(text) :]
+
+
+LEFT: dict[str, bytes] = {
+    "NIfTI-1": _in_field(scans.nifti(), 148, b"FSL5.0\0hn Smith\0"),
+    "NIfTI-2": _in_field(scans.nifti(2), 240, b"FSL5.0\0hn Smith\0"),
+    "NIfTI comment": scans.nifti(extensions=((6, b"5.0\0hn Smith\0\0\0"),)),
+    "P-file": _in_field(scans.pfile(), 194717 + 467, b"X\0hn Smith\0"),
+    "twix": scans.twix(1, table="0\0hn Smith"),
+}
+
+
+@pytest.mark.parametrize("form", LEFT)
+def test_what_a_longer_text_has_left_behind_a_shorter_one_is_a_field(form: str) -> None:
+    """Programs write a new text over the old one, and a zero; nothing shows what is behind it."""
+    found = looked_at(LEFT[form]).findings
+    assert "hn Smith" in [f.value for f in found if f.layer is Layer.FIELD]
+
+
+def test_what_no_text_has_left_is_no_field() -> None:
+    """There may be numbers, or the rest of a word."""
+    for left in (b"\1\2\3\4\5", b"ab", b"12.50", bytes(range(1, 30))):
+        assert fields(_in_field(scans.nifti(), 148, b"FSL5.0\0" + left)) == {}
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["sub-02\tA2\tx\ty\n", "seen by Dr Who\n", "sub-02\n", "sub-02\tA2\tx\tfor\tJohn\tSmith\n"],
+)
+def test_a_line_below_a_table_that_has_other_columns_is_not_called_clean(more: str) -> None:
+    """People put remarks there; empty lines say nothing."""
+    table = "participant_id\tgroup\tsite\n" + "sub-01\tA\tx\n" * 6
+    assert looked_at(table.encode() + b"\n").not_understood == ""
+    assert looked_at((table + more).encode()).not_understood
+
+
+def test_a_known_value_is_found_in_each_column_of_a_table() -> None:
+    """Also in one whose title says nothing of anybody, and in another line."""
+    rows = "participant_id\tname\tgroup\nsub-01\tSmith\tA\nsub-02\tJones\twith smith\n"
+    cross = "a part of PatientName in the file's other bytes"
+    found = [f.value for f in looked_at(rows.encode()).findings if f.field == cross]
+    assert found == ["Smith"]
+
+
 def test_a_known_value_is_found_behind_the_end_of_a_file() -> None:
     """Also where the voxels before it are not searched."""
     more = b"x" * 2_000_000 + b"for MUELLER"

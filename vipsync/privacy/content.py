@@ -59,6 +59,11 @@ class Content(ABC):
         if len(here) > MOST_PADDING or here.strip(b"\0"):
             raise NotUnderstood(what)
 
+    def require_at_most(self, most: int, what: str) -> None:
+        """Raise NotUnderstood where there is more than that, of which nobody has looked at the rest."""
+        if self.at(most, 1):
+            raise NotUnderstood(f"{what} longer than {most:,} bytes")
+
     def skip(self, end: int) -> None:  # noqa: B027  # a file has nothing to pass over
         """Pass over everything up to `end`, which nobody asks for again."""
 

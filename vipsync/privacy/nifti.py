@@ -12,7 +12,7 @@ from vipsync.privacy import dicom, sidecars
 from vipsync.privacy.content import Content, NotUnderstood, Part
 from vipsync.privacy.findings import Layer
 from vipsync.privacy.reading import EVERYTHING, Reading
-from vipsync.privacy.texts import string
+from vipsync.privacy.texts import strings
 
 _FLAG = 4  # bytes after the header that say whether extensions follow
 _MOST_EXTENSION = 1 << 24
@@ -20,7 +20,7 @@ _MOST_EXTENSIONS = 1000
 _DICOM, _COMMENT, _MRS = 2, 6, 44
 _TOOLS = re.compile(
     r"(FSL|FreeSurfer|SPM|AFNI|ANTs|ITK|nibabel|dcm2nii|mrtrix|mri_convert|TE=|Time=|phase=|5\.0|6\.0"
-    r"|mrs_v\d|Conn(Dense|Parcels?)|NIFTI)[ -~]*|none",
+    r"|mrs_v\d|Conn(Dense|Parcels?)|NIFTI)[ -~]*|none|v[\d.]+ NIfTI-1 Single file format",
     re.IGNORECASE,
 )
 """What programs write into these fields by themselves."""
@@ -84,11 +84,11 @@ def read(content: Content, reading: Reading) -> None:
     order, layout = found
     reading.format, reading.not_checked = layout.name, ("pixels", "faces")
     for name, place, length in layout.texts:
-        value = string(content.at(place, length))
-        if _TOOLS.fullmatch(value):
-            reading.told(name, value)
-        elif any(c.isalnum() for c in value):
-            reading.add(Layer.FIELD, name, value, (place, place + length))
+        for value in strings(content.at(place, length)):
+            if _TOOLS.fullmatch(value):
+                reading.told(name, value)
+            elif any(c.isalnum() for c in value):
+                reading.add(Layer.FIELD, name, value, (place, place + length))
     start = _begin_of_data(content, order, layout)
     end = start + _bytes_of_data(content, order, layout) if start else 0
     if start:
@@ -135,7 +135,8 @@ def _extensions(content: Content, reading: Reading, order: str, at: int, data: i
         elif kind == _DICOM and dicom.recognise(part):
             dicom.read(part, reading)
         elif kind in (_DICOM, _COMMENT):
-            reading.add(Layer.FIELD, "NIfTIComment", string(part.at(0, length)), (0, length))
+            for value in strings(part.at(0, length)):
+                reading.add(Layer.FIELD, "NIfTIComment", value, (0, length))
         else:
             unread.add(kind)
         reading.own[before:] = [(begin + start, end + start) for begin, end in reading.own[before:]]
