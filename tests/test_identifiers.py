@@ -133,6 +133,45 @@ def test_another_script() -> None:
     assert found_in(ids, "/data/山田/1") == ("PatientName",)
 
 
+UID = "1.2.840.113619.2.176.{}.99.1234"
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "there"),
+    [
+        ("20240", "scan_2024-01-02.nii", False),
+        ("12345", f"{UID.format('9123456')}.dcm", False),
+        ("12345", f"{UID.format('12.345')}.dcm", False),
+        ("113619", "IM1136190.dcm", False),
+        ("12345", f"{UID.format('12345')}.dcm", True),
+        ("12345", "P12345.7", True),
+        ("12345", "p_123-45_t1.nii", True),
+        ("12345", "ID １２３４５", True),
+        ("007", "007_T1w.dcm", False),
+        ("1234", "study 1234/1234.dcm", False),
+    ],
+)
+def test_a_number_is_found_in_a_name_at_its_own_borders_only(
+    value: str, name: str, there: bool
+) -> None:
+    """Names of images are numbers of forty digits, and many hold a date; short numbers say nothing."""
+    assert (found_in(known({"PatientID": value}), name) == ("PatientID",)) is there
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("1970-01-31", True),
+        ("31.01.1970.dcm", True),
+        ("x19700131y", True),
+        (UID.format("119700131"), False),
+    ],
+)
+def test_a_date_is_found_in_a_name_at_its_own_borders_only(name: str, there: bool) -> None:
+    """However it is written."""
+    assert bool(found_in(known({"PatientBirthDate": "19700131"}), name)) is there
+
+
 ENCODED = {
     "Иванов": "iso8859-5 cp1251 koi8-r koi8-u mac-cyrillic",
     "Шевченкові": "cp1251 koi8-u",

@@ -26,6 +26,7 @@ REACH = 512
 """Bytes that the longest spelling may take."""
 
 _DATE = re.compile(r"(\d{4})[-./]?(\d\d)[-./]?(\d\d)")
+_DIGITS_OF_DATE = 8
 _PARTED = re.compile(r"name|physician|operator", re.IGNORECASE)
 _SIGNS = rb"(?:[\s^_.,=/-]\0?)*"
 _PLAIN = str.maketrans(
@@ -105,6 +106,20 @@ class Identifier:
     needles: tuple[Needle, ...] = kept(repr=False)
     squeezed: tuple[str, ...] = kept(repr=False)
 
+    def is_in_name(self, name: str, tight: str) -> bool:
+        """Return whether a name holds it that is `tight` when it is squeezed."""
+        return any(
+            part in tight and (not part.isdecimal() or _stands_alone(part, name))
+            for part in self.squeezed
+        )
+
+
+def _stands_alone(digits: str, name: str) -> bool:
+    """Return whether a number is none within a longer one: names of images are numbers of 40 digits."""
+    signs = r"[\W_]{0,3}" if len(digits) == _DIGITS_OF_DATE else r"(?:[^\w.]|_){0,3}"
+    pattern = rf"(?<!\d){signs.join(digits)}(?!\d)"
+    return re.search(pattern, unicodedata.normalize("NFKC", name)) is not None
+
 
 def identifiers(inspection: Inspection) -> tuple[Identifier, ...]:
     """Return what the fields of a file say of the person; dummies and short values are left out."""
@@ -129,7 +144,7 @@ def hits(known: Iterable[Identifier], text: str | bytes) -> tuple[Identifier, ..
                 found += [one] if any(needle.is_in(small) for needle in likely) else []
         return tuple(found)
     tight = squeeze(text)
-    return tuple(one for one in known if any(part in tight for part in one.squeezed))
+    return tuple(one for one in known if one.is_in_name(text, tight))
 
 
 def squeeze(text: str) -> str:
