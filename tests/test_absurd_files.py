@@ -150,6 +150,53 @@ def test_a_name_does_not_hide_in_other_formats(
     assert not judge(inspection, PrivacyPolicy(), "a").clear
 
 
+WHOLE = {
+    **MAKERS,
+    "DICOM": lambda name: scans.dicom(PatientName=name),
+    "deflated DICOM": lambda name: scans.dicom(
+        syntax=DeflatedExplicitVRLittleEndian, PatientName=name
+    ),
+    "LCModel": lambda name: scans.lcmodel(name, name),
+    "NIfTI-1": lambda name: scans.nifti(texts={"descrip": name}),
+    "NIfTI comment": lambda name: scans.nifti(extensions=((6, name.encode("latin-1")),)),
+}
+"""A maker of each format that is read."""
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    name=st.sampled_from(["Schneider", "Müllerin", "Jérôme-Dupontel"]),
+    maker=st.sampled_from(list(WHOLE)),
+    container=st.sampled_from([name for name in CONTAINERS if name != "NIfTI"]),
+    between=st.binary(max_size=300),
+    encoding=st.sampled_from(["utf-8", "latin-1", "utf-16-le", "utf-16-be", "cp1250", "mac-roman"]),
+    capitals=st.booleans(),
+)
+def test_a_name_behind_the_end_of_a_file_does_not_hide(
+    name: str, maker: str, container: str, between: bytes, encoding: str, capitals: bool
+) -> None:
+    """It is found there, or the file is not called clean, whatever stands before it."""
+    there = (name.upper() if capitals else name).encode(encoding)
+    inspection = looked_at(CONTAINERS[container](WHOLE[maker](name) + between + there))
+    alone = {(f.field, f.value) for f in looked_at(WHOLE[maker](name)).findings}
+    added = {f.layer for f in inspection.findings if (f.field, f.value) not in alone}
+    assert {Layer.CROSS, Layer.FIELD} & added or inspection.not_understood
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    maker=st.sampled_from(["rda", "DICOM", "deflated DICOM", "NIfTI-1", "NIfTI", "table"]),
+    container=st.sampled_from([name for name in CONTAINERS if name != "NIfTI"]),
+    more=st.binary(min_size=1, max_size=300).filter(lambda more: more.strip(b"\0")),
+)
+def test_what_follows_the_end_of_a_file_is_never_passed_over(
+    maker: str, container: str, more: bytes
+) -> None:
+    """Where a format says how long it is, nothing else may be there."""
+    content = WHOLE[maker]("") + more
+    assert looked_at(CONTAINERS[container](content)).not_understood
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("vr", ["PN", "UN"])
 def test_a_name_in_a_private_element(syntax: UID, vr: str) -> None:

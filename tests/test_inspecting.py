@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from vipsync.errors import LocalFileError
 from vipsync.privacy.findings import Inspection, Layer
 from vipsync.privacy.identifiers import identifiers
 from vipsync.privacy.inspecting import inspect
+from vipsync.privacy.judging import judge
+from vipsync.privacy.policy import PrivacyPolicy
 
 PERSON: dict[str, Any] = {
     "PatientName": "Smith^John",
@@ -47,6 +50,36 @@ def test_fields_are_found_whatever_the_name_is(tmp_path: Path, content: bytes, f
     assert inspection.format == form
     assert inspection.not_understood == ""
     assert refused(inspection) == PERSON
+
+
+@pytest.mark.parametrize(
+    "number", ["1", "12", "007", "123", "1234", "S01", "0042", "12345", "2024", "20240"]
+)
+def test_a_study_with_pseudonyms_raises_no_alarm(number: str) -> None:
+    """Its numbers are short or in no other place, though there are many digits and dates around them."""
+    chance = random.Random(int(number.strip("S")))
+    person = {"PatientID": number, "PatientName": "sub-01", "PatientBirthDate": "19000101"}
+    raw = chance.randbytes(300_000)
+    digits = "\n".join(f"{chance.random():.6E}" for _ in range(20_000)).encode()
+    uids = [f"1.2.840.113619.2.{chance.randrange(10**30)}.20240102" for _ in range(20)]
+    images = [scans.dicom(SOPInstanceUID=uid, StudyDate="20240102", **person) for uid in uids]
+    study = {
+        "meas_MID00123_FID98765.dat": scans.twix(2, **person) + raw,
+        "P19001.7": scans.pfile(**person) + raw,
+        "1900-02-03_press.PAR": scans.par(**person) + digits,
+        "press.rda": scans.rda(**person),
+        "t1.json": scans.sidecar(Times=[chance.random() for _ in range(300)], **person),
+        "t1.nii": scans.nifti(extensions=((44, scans.sidecar(**person)),)),
+        "dicom.zip": scans.zipped(
+            {f"{uid}.dcm": one for uid, one in zip(uids, images, strict=True)}
+        ),
+    }
+    accept = {"PatientName": ["sub-*"], "PatientBirthDate": ["19000101"]}
+    policy = PrivacyPolicy.of(accept, {"PatientID": "numbers of the study"})
+    for name, content in study.items():
+        inspection = inspect(io.BytesIO(content), name, names=("study-2024-01-02", *uids))
+        assert inspection.not_understood == ""
+        assert judge(inspection, policy, name).refused == ()
 
 
 @pytest.mark.parametrize("content", [scans.dicom(), scans.rda()])
