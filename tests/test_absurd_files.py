@@ -150,7 +150,7 @@ def test_a_name_does_not_hide_in_other_formats(
     assert not judge(inspection, PrivacyPolicy(), "a").clear
 
 
-WHOLE = {
+WHOLE: dict[str, Callable[[str], bytes]] = {
     **MAKERS,
     "DICOM": lambda name: scans.dicom(PatientName=name),
     "deflated DICOM": lambda name: scans.dicom(

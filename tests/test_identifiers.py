@@ -133,6 +133,18 @@ def test_another_script() -> None:
     assert found_in(ids, "/data/山田/1") == ("PatientName",)
 
 
+@pytest.mark.parametrize("times", [1, 150, 5000])
+def test_a_value_is_found_among_others_that_begin_as_it_does(times: int) -> None:
+    """However many there are, and however far apart."""
+    other = b"year 1970, number 12345678, " + b"-" * 500
+    assert found_in(known(), other * times) == ()
+    assert found_in(known(), other * times + b" 1970/01/31 x") == ("PatientBirthDate",)
+    assert found_in(known(), b"31-01-1970 1234567;" + other * times) == (
+        "PatientBirthDate",
+        "PatientID",
+    )
+
+
 UID = "1.2.840.113619.2.176.{}.99.1234"
 
 

@@ -58,7 +58,9 @@ def test_fields_are_found_whatever_the_name_is(tmp_path: Path, content: bytes, f
 def test_a_study_with_pseudonyms_raises_no_alarm(number: str) -> None:
     """Its numbers are short or in no other place, though there are many digits and dates around them."""
     chance = random.Random(int(number.strip("S")))
-    person = {"PatientID": number, "PatientName": "sub-01", "PatientBirthDate": "19000101"}
+    person: dict[str, Any] = {
+        "PatientID": number, "PatientName": "sub-01", "PatientBirthDate": "19000101"
+    }  # fmt: skip
     raw = chance.randbytes(300_000)
     digits = "\n".join(f"{chance.random():.6E}" for _ in range(20_000)).encode()
     uids = [f"1.2.840.113619.2.{chance.randrange(10**30)}.20240102" for _ in range(20)]

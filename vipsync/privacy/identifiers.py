@@ -46,6 +46,7 @@ def _fold(byte: int) -> int:
 
 
 _FOLDS = bytes(map(_fold, range(256)))
+_MOST_PLACES = 200  # that are looked at one by one
 _SHORTEST_SIGN, _LONGEST_SIGN = 4, 24  # bytes; what is shorter is everywhere
 _MOST_PARTS = 12  # of a name; what has more is no name
 
@@ -53,7 +54,8 @@ _MOST_PARTS = 12  # of a name; what has more is no name
 class Needle(NamedTuple):
     """Bytes in small letters of which one is there wherever the value is, and what decides then.
 
-    `bytes.find` is the fastest search there is, a pattern takes ten times as long.
+    `bytes.find` is the fastest search there is, a pattern takes ten times as long: it is held against
+    what stands around a core.
     """
 
     cores: tuple[bytes, ...]
@@ -65,9 +67,21 @@ class Needle(NamedTuple):
 
     def is_in(self, small: bytes) -> bool:
         """Return whether bytes in small letters hold it."""
-        if not any(core in small for core in self.cores):
-            return False
-        return not self.pattern or re.search(self.pattern, small) is not None
+        there = [core for core in self.cores if core in small]
+        if not there or not self.pattern:
+            return bool(there)
+        found = re.compile(self.pattern)
+        if sum(map(small.count, there)) > _MOST_PLACES:
+            return found.search(small) is not None
+        places = [at for core in there for at in _places(core, small)]
+        return any(found.search(small, max(0, at - REACH), at + REACH) for at in places)
+
+
+def _places(core: bytes, small: bytes) -> Iterator[int]:
+    at = small.find(core)
+    while at >= 0:
+        yield at
+        at = small.find(core, at + 1)
 
 
 @lru_cache(maxsize=1 << 12)
