@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Literal, Protocol
 
 from vipsync import actions as do
-from vipsync.act.ceiling import Ceiling
+from vipsync.act.bandwidth import Ceiling
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack

@@ -159,7 +159,7 @@ def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
 
 def _limits(context: Context) -> Limits:
     """Return what holds over all folders by the clock; nothing where vipsync.toml is not in order."""
-    from vipsync.run.limits import Allowance
+    from vipsync.run.allowance import Allowance
     from vipsync.run.timing import Timing
 
     try:

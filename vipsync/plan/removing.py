@@ -11,7 +11,6 @@ from vipsync.model import ExecutionStatus, VipPath, replace
 from vipsync.names import shell_word
 from vipsync.plan.accounting import accounted
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.privacy import SENDS
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
@@ -137,7 +136,7 @@ def _doubts(draft: Draft) -> bool:
     state, memory = draft.s.state, draft.s.memory
     if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
         return True
-    if any(key.kind in SENDS for key in memory.under_way):
+    if any(key.kind in do.SENDS for key in memory.under_way):
         return True
     trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
     killed = [

@@ -17,9 +17,9 @@ from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
 from vipsync.names import local_name, relpath, shell_word
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.limits import with_room
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.transfer_limits import with_room
 from vipsync.rows import Followed, Phase, Result, ResultStatus, log_key
 
 FIRST_LOOKS = 5.0

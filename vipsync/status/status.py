@@ -14,11 +14,11 @@ from vipsync.names import placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
-from vipsync.plan.limits import HOURS, opening
 from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
+from vipsync.plan.transfer_limits import HOURS, opening
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
 from vipsync.status.failures import Failure, failure_notices, failures
 from vipsync.status.privacy import privacy_lines
