@@ -12,7 +12,7 @@ from vipsync.plan.draft import Draft, Level
 from vipsync.plan.gone import forgotten
 from vipsync.plan.removing import let_go, may_still_come
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.standing import CaseState, case_reports
+from vipsync.plan.standing import BAD_ENDS, case_reports
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Stage, Verdict
 
@@ -165,8 +165,7 @@ def _to_rerun(request: Request, index: CaseIndex) -> list[str]:
         case "outdated":
             return outdated(index)
         case "failed":
-            bad = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
-            return [r.id for r in case_reports(index.places.s, index) if r.state in bad]
+            return [r.id for r in case_reports(index.places.s, index) if r.state in BAD_ENDS]
         case _:
             return _chosen(request, index)
 

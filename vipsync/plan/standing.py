@@ -36,6 +36,10 @@ class CaseState(StrEnum):
     DROPPED = "cancelled"
 
 
+BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+"""States of cases that `rerun --failed` means."""
+
+
 class CaseReport(Struct, frozen=True):
     """One case: why it is where it is, and where its results and logs lie below outputs/.
 
