@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from vipsync.disk.files import make_inside
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import new_id, new_request
-from vipsync.names import shell_word
+from vipsync.names import few, last, shell_word
 from vipsync.page import security, studies, views
 from vipsync.page.looking import Folders, Seen, SeenStation, Watched
 from vipsync.page.results import Shown, opened, results_in
@@ -53,9 +53,7 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     app.jinja_env.filters.update(
         size=words.size, when=_when, iso=_iso, slug=_slug, coded=_coded, without=_without
     )
-    app.jinja_env.globals.update(
-        v=views, st=studies, count=count, some=words.some, moved=batch_text
-    )
+    app.jinja_env.globals.update(v=views, st=studies, count=count, few=few, moved=batch_text)
     app.jinja_env.globals.update(tally=_tally, is_station=_is_station, need_of=_need_of)
     page = _Page(folders, access)
     app.wsgi_app = _Room(app.wsgi_app, access.room)  # type: ignore[assignment,method-assign]
@@ -248,7 +246,7 @@ class _Page:
             file,
             mimetype=kind,
             as_attachment=kind not in _INLINE,
-            download_name=path.rpartition("/")[2],
+            download_name=last(path),
             conditional=False,  # a part would hold a thread for as long as a slow reader takes
             etag=False,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath, replace
-from vipsync.names import shell_word
+from vipsync.names import last, shell_word
 from vipsync.plan.accounting import accounted
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
@@ -124,7 +124,7 @@ def _leased(draft: Draft) -> bool:
             text += f" It has not said so for {age / 3600:.0f} h."
             remedy = (
                 "If that session is gone: "
-                f"`vipsync finish DIR --without {shell_word(lease.folder.rstrip('/').rsplit('/', 1)[-1])}`."
+                f"`vipsync finish DIR --without {shell_word(last(lease.folder.rstrip('/')))}`."
             )
         draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
         draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)

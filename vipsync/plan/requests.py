@@ -7,6 +7,7 @@ from typing import assert_never
 
 from vipsync import actions as do
 from vipsync.model import Case, Command, Request, replace
+from vipsync.names import last
 from vipsync.plan.case_index import CaseIndex, outdated, to_read
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.gone import forgotten
@@ -118,7 +119,7 @@ def _effects(draft: Draft, request: Request) -> list[do.Action]:
             let_go_of = [
                 lease.session_id
                 for lease in draft.s.leases
-                if lease.folder.rstrip("/").rsplit("/", 1)[-1] in request.cases
+                if last(lease.folder.rstrip("/")) in request.cases
             ]
             marker = [do.DeleteMarker()] if on_vip else []
             return [*map(do.DropLease, let_go_of), *marker]
