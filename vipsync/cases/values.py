@@ -20,7 +20,7 @@ from vipsync.model import (
     Text,
     VipPath,
 )
-from vipsync.names import HOME, vip_relpath
+from vipsync.names import HOME, last, vip_relpath
 
 MAX_VALUE = 255
 """Characters that VIP stores of one value (facts 5.5)."""
@@ -154,7 +154,7 @@ def packed_name(value: PackedFolder) -> str:
 def base_name(value: InputValue) -> str:
     """Return the name under which a job finds the value in its working folder (facts 7.3)."""
     path = value.text if isinstance(value, Text) else vip_rel(value)
-    return path.rstrip("/").rpartition("/")[2]
+    return last(path.rstrip("/"))
 
 
 def text_in_job(kind: ParameterType, text: str) -> str:

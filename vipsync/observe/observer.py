@@ -42,6 +42,7 @@ from vipsync.model import (
     Settings,
     replace,
 )
+from vipsync.names import folders_above
 from vipsync.observe.beside import files_among_results, names_beside, seen_beside
 from vipsync.observe.cases import Sorting
 from vipsync.observe.data_set import Local, outputs_among
@@ -405,9 +406,7 @@ def _emptied(vanished: Mapping[RelPath, float]) -> dict[str, float]:
     """Return the folders that lost files lately, at any depth, with when the last one was missed."""
     found: dict[str, float] = {}
     for path, at in vanished.items():
-        folder: str = path
-        while folder:
-            folder = folder.rpartition("/")[0]
+        for folder in (*folders_above(path), ""):
             found[folder] = max(at, found.get(folder, at))
     return found
 

@@ -280,11 +280,12 @@ def fields_text(found: Iterable[tuple[tuple[str, int], ...]]) -> str:
     for field, number in sorted(files.items(), key=lambda item: (-item[1], item[0])):
         by_number.setdefault(0 if " " in field else number, []).append(field)
     elsewhere = by_number.pop(0, [])
-    fields = [f"{', '.join(some)} in {_count(number)}" for number, some in by_number.items()]
+    fields = [f"{', '.join(some)} in {files_text(number)}" for number, some in by_number.items()]
     return "; ".join((*fields, *elsewhere))
 
 
-def _count(number: int) -> str:
+def files_text(number: int) -> str:
+    """Return a number of files in words."""
     return f"{number:,} file{'' if number == 1 else 's'}"
 
 

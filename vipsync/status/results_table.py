@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 from vipsync.model import RelPath
@@ -62,7 +62,8 @@ def _harmless(cell: str) -> str:
 
 def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
     folders = {e.id: e.folder for e in status.executions}
-    started = _by_time(x for x in state.launches.values() if x.status is LaunchStatus.STARTED)
+    launches = (x for x in state.launches.values() if x.status is LaunchStatus.STARTED)
+    started = sorted(launches, key=lambda launch: (launch.at, launch.name))
     let_go = {
         (r.execution_id, _name(r.vip))
         for r in state.results.values()
@@ -81,10 +82,6 @@ def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
 
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
-
-
-def _by_time(launches: Iterable[Launch]) -> list[Launch]:
-    return sorted(launches, key=lambda launch: (launch.at, launch.name))
 
 
 def _row(
