@@ -28,7 +28,6 @@ from tests.lab.builders import (
     execution,
     in_doubt,
     judged,
-    key_of,
     known,
     launched,
     memory,
@@ -132,6 +131,12 @@ def start(made: Plan) -> Launch:
     """Return the one launch of a plan."""
     (launch,) = [a.launch for a in made.actions if isinstance(a, do.StartExecution)]
     return launch
+
+
+def key_of(text: str) -> do.Key:
+    """Return the key of an action from its words, as in `Poll e1`."""
+    kind, _, subject = text.partition(" ")
+    return do.Key(getattr(do, kind), subject)
 
 
 def failed(

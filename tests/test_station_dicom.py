@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+import subprocess
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bench import Bench
-from tests.lab.dicom import require_dcmtk, send, series
+from tests.lab.dicom import series
 from tests.lab.memory import traced
 from tests.lab.stations import QUIET, TEMPLATE, Station
 from tests.lab.stations import station as any_station
@@ -22,6 +24,32 @@ from vipsync.station.reading import content_of, first_words
 from vipsync.station.steps import StudyState
 
 NOBODY = TEMPLATE.replace('plain = ["*"]', 'off = "nobody is called so"')
+
+
+def require_dcmtk() -> None:
+    """Skip where dcmtk, or a network of one's own, is not to be had."""
+    if not shutil.which("storescp") or not shutil.which("unshare"):
+        pytest.skip("needs dcmtk: apt-get install dcmtk")
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+        pytest.skip("a network namespace is not permitted here")
+
+
+_SEND = """
+ip link set lo up
+storescp $3 -od "$2" 11112 >/dev/null 2>&1 &
+receiver=$!
+for try in $(seq 200); do echoscu 127.0.0.1 11112 >/dev/null 2>&1 && break; done
+storescu --scan-directories 127.0.0.1 11112 "$1"
+code=$?
+kill $receiver; wait $receiver 2>/dev/null
+exit $code
+"""
+
+
+def send(images: Path, export: Path, *layout: str) -> None:
+    """Send images with storescu to a storescp that writes into an export, in one association."""
+    command = ["unshare", "-n", "sh", "-c", _SEND, "sh", images, export, " ".join(layout)]
+    subprocess.run([*map(str, command)], check=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 def station(bench: Bench, extra: str = "", **settings: str) -> Station:
