@@ -11,7 +11,7 @@ import re
 import shlex
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from vipsync.errors import ForeignPath, NameRefused
@@ -163,3 +163,14 @@ BACKUP = "session_data.json"
 def parent(path: VipPath) -> VipPath:
     """Return the folder on VIP in which `path` lies."""
     return VipPath(path.rpartition("/")[0] or "/")
+
+
+def last(path: str) -> str:
+    """Return the last part of a path."""
+    return path.rpartition("/")[2]
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Name the first of these, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

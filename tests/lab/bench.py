@@ -26,8 +26,8 @@ from vipsync.local.execution import Execution
 from vipsync.model import UNLIMITED, Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
+from vipsync.run.allowance import Allowance, Disk, disk_of
 from vipsync.run.dispatch import Executor, Serial
-from vipsync.run.limits import Allowance, Disk, disk_of
 from vipsync.run.loop import Loop, NewKeeper
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing

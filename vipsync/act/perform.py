@@ -19,7 +19,7 @@ from typing import BinaryIO, assert_never
 from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.act.ceiling import Ceiling
+from vipsync.act.bandwidth import Ceiling
 from vipsync.act.listing import list_results
 from vipsync.act.named_files import look_for_files
 from vipsync.act.pipeline import definition

@@ -23,8 +23,8 @@ from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
 from vipsync.run.account import Connect
+from vipsync.run.allowance import Allowance
 from vipsync.run.folder_logs import FolderLogs
-from vipsync.run.limits import Allowance
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision

@@ -28,7 +28,6 @@ from vipsync.rows import Checked, Found, Phase, SendStatus
 from vipsync.settings.policy import policy_of
 
 Send = do.SendFile | do.SendPack
-SENDS = do.SENDS
 
 JUDGING = "files are judged"
 """The condition of a session in which files are being judged."""

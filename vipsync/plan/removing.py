@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath, replace
-from vipsync.names import shell_word
+from vipsync.names import last, shell_word
 from vipsync.plan.accounting import accounted
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.privacy import SENDS
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
@@ -125,7 +124,7 @@ def _leased(draft: Draft) -> bool:
             text += f" It has not said so for {age / 3600:.0f} h."
             remedy = (
                 "If that session is gone: "
-                f"`vipsync finish DIR --without {shell_word(lease.folder.rstrip('/').rsplit('/', 1)[-1])}`."
+                f"`vipsync finish DIR --without {shell_word(last(lease.folder.rstrip('/')))}`."
             )
         draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
         draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)
@@ -137,7 +136,7 @@ def _doubts(draft: Draft) -> bool:
     state, memory = draft.s.state, draft.s.memory
     if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
         return True
-    if any(key.kind in SENDS for key in memory.under_way):
+    if any(key.kind in do.SENDS for key in memory.under_way):
         return True
     trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
     killed = [

@@ -31,10 +31,10 @@ from vipsync.model import (
 )
 from vipsync.names import parent, version_of, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.limits import may_send
 from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
-from vipsync.plan.privacy import SENDS, Gate, Send, holds_up
+from vipsync.plan.privacy import Gate, Send, holds_up
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.transfer_limits import may_send
 from vipsync.record.digests import STATES, members_digest, states_digest
 from vipsync.rows import SendStatus, Sent
 
@@ -122,12 +122,12 @@ class InputPlaces:
 
     def _judged(self, placed: Placement) -> Placement:
         """Put what judges a file before its transfer; leave out what may not go, and what goes with it."""
-        if not self.gate.kept or not any(isinstance(a, SENDS) for a in placed.todo):
+        if not self.gate.kept or not any(isinstance(a, do.SENDS) for a in placed.todo):
             return placed
-        steps = [self.gate.before(a) if isinstance(a, SENDS) else (a,) for a in placed.todo]
+        steps = [self.gate.before(a) if isinstance(a, do.SENDS) else (a,) for a in placed.todo]
         todo = tuple(dict.fromkeys(action for step in steps for action in step))
         if () in steps or any(isinstance(a, do.Inspect) for a in todo):
-            todo = tuple(a for a in todo if not isinstance(a, SENDS))
+            todo = tuple(a for a in todo if not isinstance(a, do.SENDS))
         return Placement(None, todo)
 
     def _borrow(self, value: InputFile | InputFolder | PackedFolder, lender: Lender) -> Placement:
@@ -357,7 +357,7 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
     The biggest files go first, so that no long tail remains.
     """
     wanted = list(dict.fromkeys(todo))
-    sends = [a for a in wanted if isinstance(a, SENDS)]
+    sends = [a for a in wanted if isinstance(a, do.SENDS)]
     busy = {parent(a.vip) for a in sends if not draft.failing(a)}
     judging = False
     for action in wanted:
@@ -382,7 +382,7 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
 
 def held_back(draft: Draft, action: do.Action) -> bool:
     """Tell whether an action waits because of what became of it, or of copies sent before it."""
-    if isinstance(action, SENDS) and (
+    if isinstance(action, do.SENDS) and (
         not draft.s.limits.sending or _too_many(draft, action) or _too_soon(draft, action)
     ):
         return True
@@ -435,7 +435,7 @@ def _too_soon(draft: Draft, send: Send) -> bool:
 def _quiet(draft: Draft, folder: VipPath) -> bool:
     """Tell whether no transfer into the folder is under way: a list would miss its end."""
     return not any(
-        key.kind in SENDS and parent(VipPath(key.subject)) == folder
+        key.kind in do.SENDS and parent(VipPath(key.subject)) == folder
         for key in draft.s.memory.under_way
     )
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
+from vipsync.names import last
 from vipsync.plan.case_index import CaseIndex
 from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
@@ -34,6 +35,10 @@ class CaseState(StrEnum):
     ASIDE = "set aside"
     BEFORE = "launched before"
     DROPPED = "cancelled"
+
+
+BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+"""States of cases that `rerun --failed` means."""
 
 
 class CaseReport(Struct, frozen=True):
@@ -166,9 +171,7 @@ def outcome(
     if launch.status is LaunchStatus.INTENDED or execution is None:
         return Outcome(CaseState.QUEUED, "VIP's answer is awaited")
     came = _names(execution.returned)
-    wanted = {
-        e.name.rsplit("/", 1)[-1] for e in mine.expected if e.name is not None and not e.optional
-    }
+    wanted = {last(e.name) for e in mine.expected if e.name is not None and not e.optional}
     if wanted and wanted <= came:
         return Outcome(CaseState.DONE)
     if execution.gone:
@@ -182,7 +185,7 @@ def outcome(
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
 def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
-    return frozenset(path.rsplit("/", 1)[-1] for path in paths)
+    return frozenset(map(last, paths))
 
 
 def _so_far(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) -> Outcome:

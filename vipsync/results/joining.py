@@ -10,7 +10,7 @@ from pathlib import Path
 from vipsync.disk.files import LARGE, read_small
 from vipsync.disk.own_files import OwnFiles
 from vipsync.model import RelPath
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.plan.standing import CaseState
 from vipsync.record.digests import digest
 from vipsync.results.facts import Description, File, Piece, Shown

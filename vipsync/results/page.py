@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct
 
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.plan.standing import CaseState
 from vipsync.results.facts import Description, Facts, Piece, Run, Shown
 from vipsync.results.html import Html, address, element, joined

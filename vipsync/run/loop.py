@@ -25,8 +25,8 @@ from vipsync.folder.search import find_roots, find_stations
 from vipsync.model import UNLIMITED
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
+from vipsync.run.allowance import Allowance
 from vipsync.run.dispatch import Dispatch, Executor, Lanes, Workers, fault
-from vipsync.run.limits import Allowance
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.run.timing import Timing

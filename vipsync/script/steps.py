@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import Lease, Settings, VipPath, replace
-from vipsync.names import home_of
+from vipsync.names import few, home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
 from vipsync.plan.batches import execution_name
@@ -218,13 +218,13 @@ class SessionSteps(SessionProperties):
         if not refuse:
             say = self._report.line if self.verbose else logger.warning
             say(
-                f"(!) {files}. {are} {some(names, 3)}, and {'is' if one else 'are'} sent all the same. "
+                f"(!) {files}. {are} {few(names)}, and {'is' if one else 'are'} sent all the same. "
                 "VIP's terms ask for inputs that name nobody."
             )
             step.session.take_over([replace(step.state.session, gate=None)])
             return
         raise InputsRefused(
-            f"{files}. Nothing was sent. {are} {some(names)}.",
+            f"{files}. Nothing was sent. {are} {few(names, 20)}.",
             "Take the values out of them, or call the session without privacy='refuse'.",
         )
 
@@ -258,7 +258,7 @@ class SessionSteps(SessionProperties):
         """Raise ResultsMissing where results would go that a download was to bring and did not."""
         if missed := plans.missed(s):
             raise ResultsMissing(
-                f"{count(len(missed), 'result')} on VIP, but not on this machine: {some(missed)}.",
+                f"{count(len(missed), 'result')} on VIP, but not on this machine: {few(missed, 20)}.",
                 "Call download_outputs() again, or finish(discard_missing=True) to remove them too.",
             )
 
@@ -326,9 +326,3 @@ class SessionSteps(SessionProperties):
             self._report.line(f"(!) Not on this machine, and removed from VIP now: {results}:")
         for vip in missing:
             self._report.line(f"\t{vip}")
-
-
-def some(names: Sequence[str], most: int = 20) -> str:
-    """Name the first of these, and say how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

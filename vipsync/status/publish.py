@@ -23,7 +23,7 @@ from vipsync.disk.walk import printable
 from vipsync.errors import DiskError, VipsyncError
 from vipsync.folder.folder import SessionFolder, station_of
 from vipsync.model import RelPath, replace
-from vipsync.names import BACKUP, placed
+from vipsync.names import BACKUP, few, placed
 from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
     Backup,
@@ -184,8 +184,7 @@ def in_the_way(own: OwnFiles | None) -> tuple[Notice, ...]:
     places = own.foreign if own else ()
     if not places:
         return ()
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-    text = f"outputs/{places[0]}{more}: vipsync did not write this as it is now; it is left alone."
+    text = f"outputs/{few(places, 1)}: vipsync did not write this as it is now; it is left alone."
     return (Notice(Level.INFO, places[0], text, "Rename or delete it to get a new one.", 0),)
 
 

@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
-from vipsync.names import placed, shell_word
+from vipsync.names import few, last, placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
-from vipsync.plan.limits import HOURS, opening
 from vipsync.plan.privacy import Gate
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
+from vipsync.plan.transfer_limits import HOURS, opening
 from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
 from vipsync.status.failures import Failure, failure_notices, failures
 from vipsync.status.privacy import privacy_lines
@@ -273,15 +273,11 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
             advice = remedy.replace("CASE", first)
             if len(names) > 1:
                 advice = advice.replace("starts it", "starts the first of them")
-            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", advice, 0)
-    names = [r.vip.rsplit("/", 1)[-1] for r in results.values() if r.status is ResultStatus.LET_GO]
+            yield Notice(Level.INFO, str(state), f"{were} {state}: {few(names, 5)}.", advice, 0)
+    names = [last(r.vip) for r in results.values() if r.status is ResultStatus.LET_GO]
     if names:
-        text = f"{count(len(names), 'result')} let go, and not on this machine: {_some(names)}."
+        text = f"{count(len(names), 'result')} let go, and not on this machine: {few(names, 5)}."
         yield Notice(Level.INFO, str(ResultStatus.LET_GO), text, exit_code=0)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> ExecutionReport:
