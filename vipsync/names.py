@@ -11,7 +11,7 @@ import re
 import shlex
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from vipsync.errors import ForeignPath, NameRefused
@@ -174,3 +174,9 @@ def few(names: Sequence[str], most: int = 3) -> str:
     """Name the first of these, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def folders_above(path: str) -> Iterator[str]:
+    """Yield the folders in which a path lies, the innermost first."""
+    while path := path.rpartition("/")[0]:
+        yield path

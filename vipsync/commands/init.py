@@ -38,6 +38,7 @@ from vipsync.status.status import count
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
+    from vipsync.report.reporter import Reporter
 
 _KEPT_BY_FRESH = frozenset({"lock"})
 
@@ -47,6 +48,13 @@ class Made(Struct, frozen=True):
 
     text: str
     next_steps: tuple[str, ...]
+
+    def tell(self, reporter: Reporter) -> int:
+        """Say it; return the exit code."""
+        reporter.say(self.text, "bold")
+        for step in self.next_steps:
+            reporter.say(f"  {step}")
+        return 0
 
 
 def describe(client: VipClient, pipeline_id: str) -> Descriptor:

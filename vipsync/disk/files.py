@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
@@ -252,6 +252,23 @@ def write_atomic(path: Path, content: bytes, below: Path | None = None) -> None:
             _replace(place / path.name, content)
     except OSError as error:
         raise disk_error(path, error) from error
+
+
+def write_private(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace a file that only this account may read by what `write` writes; make its folder. Raise OSError."""
+    from tempfile import mkstemp
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600 from the start
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _replace(path: Path, content: bytes) -> None:

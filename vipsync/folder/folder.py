@@ -247,18 +247,19 @@ class SessionFolder:
         mine = self.identity()
         if mine is None or mine.path == str(self.root):
             return
-        old = SessionFolder(Path(mine.path))
-        with suppress(FolderAbsent):
-            there = old.identity()
-            if there and there.id == mine.id and not _same_file(old.root, self.root):
-                raise self.copied_from(old, mine.id)
+        self.refuse_twin(mine.path, mine.id)
 
-    def copied_from(self, other: SessionFolder, session_id: str) -> FolderCopied:
-        """Return what is said of a folder that carries the id of another one."""
-        return FolderCopied(
-            f"{self.root} is a copy of {other.root}: both carry the session {session_id}.",
-            f"Make a session of its own of it with `vipsync init --fresh {shell_word(self.root)}`.",
-        )
+    def refuse_twin(self, place: str, session_id: str) -> None:
+        """Raise FolderCopied where another folder, at this place, carries this id."""
+        other = SessionFolder(Path(place))
+        with suppress(FolderAbsent):
+            there = other.identity()
+            if there and there.id == session_id and not _same_file(other.root, self.root):
+                raise FolderCopied(
+                    f"{self.root} is a copy of {other.root}: both carry the session {session_id}.",
+                    "Make a session of its own of it with "
+                    f"`vipsync init --fresh {shell_word(self.root)}`.",
+                )
 
     def require(self, session_id: str) -> None:
         """Raise FolderAbsent unless the folder is there and carries this id."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from msgspec import Struct
 
 from vipsync.model import Command, Request
-from vipsync.plan.draft import Level, Notice
+from vipsync.names import folders_above
+from vipsync.plan.draft import Notice
 from vipsync.plan.standing import BAD_ENDS, CaseReport, CaseState
 from vipsync.rows import Phase
 from vipsync.status.status import ExecutionReport, Status
@@ -99,28 +100,19 @@ def job_bar(execution: ExecutionReport) -> tuple[Piece, ...]:
 def owners_of(status: Status, paths: Iterable[str]) -> dict[str, str]:
     """Return the case of each file of results, by its path below outputs/."""
     cases: dict[str, str] = {str(path): case.id for case in status.cases for path in case.results}
-    return {path: cases[place] for path in paths for place in _and_above(path) if place in cases}
-
-
-def _and_above(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
+    places = ((path, place) for path in paths for place in (path, *folders_above(path)))
+    return {path: cases[place] for path, place in places if place in cases}
 
 
 def asking(status: Status) -> list[Notice]:
     """Return what a person is asked to do, but for failed cases, which are told with their logs."""
     told = {(f.cases[0], f.text) for f in status.failures}
-    return [
-        n
-        for n in status.notices
-        if n.level in (Level.ERROR, Level.PERSON) and (n.subject, n.text) not in told
-    ]
+    return [n for n in status.notices if n.asks and (n.subject, n.text) not in told]
 
 
 def others(status: Status) -> list[Notice]:
     """Return what else is not in sync."""
-    return [n for n in status.notices if n.level not in (Level.ERROR, Level.PERSON)]
+    return [n for n in status.notices if not n.asks]
 
 
 # what can be asked

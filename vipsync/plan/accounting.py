@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import VipPath
-from vipsync.names import BACKUP, few, parent, shell_word, vip_relpath
+from vipsync.names import BACKUP, few, folders_above, parent, shell_word, vip_relpath
 from vipsync.plan.draft import NAME_TAKEN, Draft, Level
 from vipsync.plan.snapshot import Snapshot
 
@@ -86,7 +86,8 @@ class _Known:
             *(row.vip for row in state.results.values()),
             *_inputs(s),
         }
-        self._above = {*_above([*self._files, *self._results, *self._containers])}
+        known = (*self._files, *self._results, *self._containers)
+        self._above = {folder for path in known for folder in folders_above(path)}
         self._inputs = f"{session.vip_input_dir}/"
 
     def file(self, path: VipPath) -> bool:
@@ -105,12 +106,6 @@ class _Known:
 
     def _let_go(self, path: VipPath) -> bool:
         return any(path == name or path.startswith(f"{name}/") for name in self._waived)
-
-
-def _above(paths: Iterable[VipPath]) -> Iterator[VipPath]:
-    for path in paths:
-        while (path := parent(path)) != "/":
-            yield path
 
 
 def _inputs(s: Snapshot) -> Iterator[VipPath]:

@@ -42,6 +42,11 @@ class Notice(Struct, frozen=True):
     remedy: str = ""
     exit_code: int = 3
 
+    @property
+    def asks(self) -> bool:
+        """Tell whether a person has to do something."""
+        return self.level in (Level.PERSON, Level.ERROR)
+
 
 class Plan(Struct, frozen=True):
     """What is to be done now, in order, and when to look again at the latest.

@@ -21,6 +21,7 @@ from vipsync.model import (
     Text,
     replace,
 )
+from vipsync.names import folders_above
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import members_digest, names_digest
@@ -259,12 +260,9 @@ def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
     known = s.state.known.get(path)
     if known is None or known.state != s.files.get(path):
         return False
-    return known.sha256 in sent.get(path, ()) or any(folder in sent for folder in _above(path))
-
-
-def _above(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
+    return known.sha256 in sent.get(path, ()) or any(
+        folder in sent for folder in folders_above(path)
+    )
 
 
 # words

@@ -226,14 +226,12 @@ def _failure(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) 
     """
     failed = [job for job in jobs if job.state is JobState.FAILED]
     said = [logs.get(log_key(execution.id, job.number), _UNHEARD) for job in failed]
-    pairs = zip(said, failed, strict=True)
-    whys = dict.fromkeys(log.reason or _vip_says(job) for log, job in pairs)
+    whys = dict.fromkeys(
+        log.reason or f"exit code {job.exit_code}: {job.exit_message}"
+        for log, job in zip(said, failed, strict=True)
+    )
     more = f"; and {len(whys) - _SHOWN} more" if len(whys) > _SHOWN else ""
     found = "; ".join([*whys][:_SHOWN]) + more
     files = [log.files[0] for log in said if log.files]
     reason = found if exact or len(whys) == 1 else f"one of these: {found}"
     return Outcome(CaseState.FAILED, reason, tuple(files[:_SHOWN]))
-
-
-def _vip_says(job: Job) -> str:
-    return f"exit code {job.exit_code}: {job.exit_message}"

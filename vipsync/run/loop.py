@@ -268,7 +268,8 @@ class Loop:
             if not (hints or mine or self.timing.clock() >= keeper.due):
                 continue
             with about(root):
-                keeper.turn(self.sessions, hints, healthy=self._exports_healthy(root))
+                healthy = self._watching is not None and self._watching.exports_healthy(root)
+                keeper.turn(self.sessions, hints, healthy=healthy)
                 self._told(keeper)
             if self._watching:
                 self._watching.follow_exports(root, keeper.exports)
@@ -281,9 +282,6 @@ class Loop:
         now = (version, id(session.plan), session.at_rest, session.trouble)
         before, self._stands[root] = self._stands.get(root), now
         return now != before
-
-    def _exports_healthy(self, root: Path) -> bool:
-        return self._watching is not None and self._watching.exports_healthy(root)
 
     def _take_working(self, keeper: Keeper) -> None:
         """Take in the sessions that are to be kept, and let those go that are over."""

@@ -77,14 +77,13 @@ _TO_COME = (
 
 def need_of(status: Status) -> Need:
     """Return how much a folder asks for."""
-    levels = {notice.level for notice in status.notices}
-    if status.exit_code or levels & {Level.ERROR, Level.PERSON}:
+    if status.exit_code or any(n.asks for n in status.notices):
         return Need.YOU
     runs = status.counts.get(CaseState.RUNNING) or not all(map(is_over, status.executions))
     ending = status.phase in (Phase.FINISHING, Phase.REMOVING)
     if status.sending or status.fetching or status.starting or runs or ending:
         return Need.RUNNING
-    waits = status.paused or status.to_read or Level.WAIT in levels
+    waits = status.paused or status.to_read or any(n.level is Level.WAIT for n in status.notices)
     if waits or any(status.counts.get(state) for state in _TO_COME):
         return Need.WAITING
     return Need.REST

@@ -228,7 +228,7 @@ def session_name(snapshot: Snapshot) -> str:
 
 def exit_code(notices: Iterable[Notice]) -> int:
     """Return the code for what is not in order: no key before no VIP before settings before a person."""
-    codes = {n.exit_code for n in notices if n.level in (Level.ERROR, Level.PERSON)}
+    codes = {n.exit_code for n in notices if n.asks}
     return next((code for code in (4, 5, 1, 3) if code in codes), 0)
 
 

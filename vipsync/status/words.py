@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vipsync.names import ARCHIVE_NAMES, few, placed
-from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
 from vipsync.status.status import Status, count
@@ -97,7 +96,7 @@ def details(status: Status) -> Iterator[str]:
 
 def to_do(status: Status) -> Iterator[str]:
     """Return the lines that ask something of a person, then what else is not in sync, and why."""
-    asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
+    asking = [n for n in status.notices if n.asks]
     if asking:
         yield "What you should do:"
         for notice in asking:
