@@ -26,7 +26,7 @@ from vipsync.act.pipeline import definition
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
-from vipsync.disk.files import clear, disk_error, entered, holder, make_folder
+from vipsync.disk.files import at_once, clear, disk_error, entered, holder, make_folder
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Scan
 from vipsync.errors import (
@@ -272,7 +272,7 @@ STATUS.txt says what is going on.
 def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
     """Open a local file that is in `state`, and raise LocalFileError unless it still is afterwards."""
     try:
-        with open(path, "rb", opener=_at_once) as file:
+        with open(path, "rb", opener=at_once) as file:
             _same(path, file, state)
             yield file
             _same(path, file, state)
@@ -282,10 +282,6 @@ def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
         raise LocalFileError(
             f"{path} cannot be read.", "Give this account the right to read it."
         ) from error
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
 def _same(path: Path, file: BinaryIO, state: FileState) -> None:

@@ -22,6 +22,7 @@ from typing import BinaryIO, TypeVar, cast
 from msgspec import convert
 
 from vipsync.errors import DiskError, FolderAbsent
+from vipsync.model import FileState
 
 T = TypeVar("T")
 
@@ -51,6 +52,18 @@ def read_small(path: Path, limit: int = SMALL) -> bytes:
         return _read(handle, path, limit)
     finally:
         os.close(handle)
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file for whoever hands this to `open`, and wait for nobody: a pipe would wait for its writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def looks(path: Path) -> FileState | None:
+    """Return how a file looks from outside; None where it cannot be seen."""
+    with suppress(OSError):
+        return FileState.of(path.stat())
+    return None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from platformdirs import user_config_path
 
-from vipsync.disk.files import write_private
+from vipsync.disk.files import at_once, write_private
 from vipsync.errors import KeyMissing
 from vipsync.model import PORTAL, Secret, Settings
 
@@ -195,7 +195,7 @@ def _path(value: str) -> Path:
 def _read(path: Path, *, private: bool = False) -> Secret:
     """Read a key; `private`: only from a file of this account's own, that nobody else may read."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:  # Path.open takes none
+        with open(path, "rb", opener=at_once) as file:  # Path.open takes none
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise KeyMissing(f"{path} is no file that holds a key.", REMEDY)
@@ -209,10 +209,6 @@ def _read(path: Path, *, private: bool = False) -> Secret:
             )
         _log.warning("Other people may read %s. Mend it with: chmod 600 '%s'", path, path)
     return _one_key(found, str(path))
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
 def _one_key(found: Secret, where: str) -> Secret:

@@ -14,7 +14,7 @@ from vipsync.names import few, last, placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
-from vipsync.plan.privacy import Gate
+from vipsync.plan.privacy import Gate, session_name
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
@@ -217,13 +217,6 @@ def _starting(plan: Plan, snapshot: Snapshot) -> int:
     if snapshot.memory.account.slots_full_at is not None:
         return 0
     return sum(a.launch.jobs for a in plan.actions if isinstance(a, do.StartExecution))
-
-
-def session_name(snapshot: Snapshot) -> str:
-    """Return the name of the session on VIP: the one it was opened with, else that of the settings."""
-    session = snapshot.state.session
-    pinned = session.session_name if session.phase is not Phase.CLOSED else ""
-    return pinned or snapshot.settings.session_name
 
 
 def exit_code(notices: Iterable[Notice]) -> int:
