@@ -124,7 +124,8 @@ class Gate:
         """Tell whether all of these files were judged, and may go; remember those that may not."""
         if not self.kept:
             return True
-        return not [path for path in paths if self.found(path) is None or self._bars(path)]
+        looked = [(path, self.found(path)) for path in paths]
+        return not [path for path, found in looked if found is None or self._bars(path, found)]
 
     def lets_case(self, case: Case) -> bool:
         """Tell whether all files and all texts of a case may go."""
@@ -169,8 +170,8 @@ class Gate:
         few = "|".join(map(re.escape, longest_first))
         return re.compile(few if len(longest_first) <= FEW else r"[^/\s,;:()]+", re.IGNORECASE)
 
-    def _bars(self, path: RelPath) -> bool:
-        found, field = self.found(path) or Found(), self.names_somebody(path)
+    def _bars(self, path: RelPath, found: Found) -> bool:
+        field = self.names_somebody(path)
         if field:
             found = replace(
                 found, refused=tuple({**dict(found.refused), _part(field, "a path"): 1}.items())
