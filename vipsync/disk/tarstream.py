@@ -46,10 +46,10 @@ def looks_like_tar(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[FileIO]:
-    """Open a file for reading, unbuffered; raise LocalFileError if that cannot be."""
+def opened(path: Path, *, follow: bool = False) -> Iterator[FileIO]:
+    """Open a file for reading, unbuffered, and no link; raise LocalFileError if that cannot be."""
     try:
-        file = FileIO(path, opener=_at_once)
+        file = FileIO(path, opener=_at_once if follow else _itself_at_once)
     except OSError as exc:
         raise _unreadable(path, exc) from exc
     with file:
@@ -58,6 +58,10 @@ def opened(path: Path) -> Iterator[FileIO]:
 
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
+
+
+def _itself_at_once(path: str, flags: int) -> int:
+    return _at_once(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def read(file: FileIO, size: int) -> bytes:
