@@ -243,3 +243,14 @@ def test_a_page_of_the_network_is_no_answer(ask: Callable[[VipClient], object], 
         ask(client(httpx.Response(200, headers={"content-type": "text/html"}, text=page)))
     assert "login" in caught.value.remedy
     assert caught.value.transient
+
+
+def test_no_cookie_is_kept() -> None:
+    """Else each answer could add to what is held, and to each request until none is taken any more."""
+    seen: list[httpx.Request] = []
+    pairs = [("set-cookie", f"c{n}={'x' * 3000}; Path=/") for n in range(20)]
+    answer = httpx.Response(200, json={"exists": True}, headers=pairs)
+    vip = client(answer, answer, seen=seen)
+    vip.check_key()
+    vip.check_key()
+    assert "cookie" not in seen[1].headers

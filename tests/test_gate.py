@@ -171,6 +171,18 @@ def test_a_verdict_is_by_one_gate_policy_and_names(changes: dict[str, Any]) -> N
     assert planned(*rows, **one, **changes)[0] == "Inspect a.dat"
 
 
+@pytest.mark.parametrize(
+    ("value", "names"), [(47110815, ("47110815",)), (4711.0815, ("4711.0815",)), (12, ())]
+)
+def test_a_number_of_the_settings_is_a_name_under_which_vip_would_know_somebody(
+    value: float, names: tuple[str, ...]
+) -> None:
+    """Many identifiers of patients are numbers, and a short one says nothing."""
+    chosen = settings(input_settings={"data": "*", "who": value})
+    seen = moment(settings=chosen, descriptor=WHO)
+    assert Gate(seen).names == (chosen.session_name, *names)
+
+
 def test_a_verdict_is_on_one_content() -> None:
     """Neither on what is there now, nor on what was read since."""
     rows, path = judged("a.dat", "one"), RelPath("a.dat")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.lab.bench import endless
 from vipsync.disk.mirror import place, stamp
 
 
@@ -158,3 +160,13 @@ def test_below_a_file_there_is_nothing(tmp_path: Path) -> None:
     """A file where a folder was: the result is not there."""
     (tmp_path / "a").write_text("")
     assert stamp(tmp_path / "a" / "b") is None
+
+
+def test_folders_without_end_are_another_result(tmp_path: Path) -> None:
+    """Deeper than a path can be, and than Python can go down: told as changed, as any other change."""
+    result = tree(tmp_path, a="1")
+    before = stamp(result)
+    endless(result / "deep", name="x" * 200)
+    endless(result / "deeper")
+    assert stamp(result) not in (None, before)
+    subprocess.run(["rm", "-rf", result], check=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.lab.pipelines import written
 from tests.lab.scans import rda
 from tests.lab.scripts import Scripts
 from vipsync import VipSession
-from vipsync.errors import InputsRefused
+from vipsync.errors import InputsMissing, InputsRefused
 from vipsync.record.backup import Backup
 from vipsync.script.backup import PRIVACY, save_here
 
@@ -154,3 +158,88 @@ def test_a_backup_with_another_word_for_privacy_is_strict(scripts: Scripts, word
     backup = Backup("study", others={PRIVACY: word})
     save_here(scripts.root / "vip_outputs" / "study", backup)
     assert scripts.session().privacy == "refuse"
+
+
+# what a script sends beside its files
+
+BESIDE = written("model", "signal:File subject:String? number:String?", "fit=[signal].tgz")
+NAMING: dict[str, dict[str, Any]] = {
+    "input_settings['subject']": {"subject": "SmithJohn"},
+    "input_settings['number']": {"number": 47110815},
+    "input_settings['signal']": {"signal": ["data/b.mrui", "/vip/Home/smith_john.mrui"]},
+    "session_name": {"name": "smith-2026"},
+    "vip_output_dir": {"vip_output_dir": "/vip/Home/API/smith_john/OUTPUTS"},
+}
+PLACES = ("name", "vip_output_dir")
+
+
+def modelling(scripts: Scripts, privacy: str = "tell", **values: Any) -> VipSession:
+    """Return a session of a pipeline that takes texts."""
+    scripts.world.pipelines.add(BESIDE)
+    places = {name: values.pop(name) for name in PLACES if name in values}
+    values.setdefault("signal", ["data/b.mrui"])
+    return scripts.session(
+        places.pop("name", "study"),
+        input_dir="data",
+        pipeline_id="model/1",
+        input_settings=values,
+        privacy=privacy,
+        **places,
+    )
+
+
+@pytest.mark.parametrize("where", NAMING)
+def test_what_goes_beside_files_is_compared_with_whom_they_name(
+    scripts: Scripts, named: Path, where: str
+) -> None:
+    """One line, when it is first known, with the field, the place and the file; no value."""
+    session = modelling(scripts, **NAMING[where])
+    session.upload_inputs()
+    before = len(scripts.said)
+    said = [text for text in scripts.said if "goes to VIP" in text]
+    field = "PatientID" if "number" in where else "PatientName"
+    assert said == [
+        f"(!) What goes to VIP may name somebody: a part of {field} in {where}, as in a.mrui. "
+        "It is sent all the same. VIP's terms ask for inputs that name nobody."
+    ]
+    with suppress(InputsMissing):
+        session.launch_pipeline()
+    assert not [text for text in scripts.said[before:] if "goes to VIP" in text]
+
+
+@pytest.mark.parametrize("where", NAMING)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_strict_session_starts_nothing_with_a_text_that_names_somebody(
+    scripts: Scripts, named: Path, where: str, known: bool
+) -> None:
+    """Whatever lies on VIP already, and whoever sent it; fields and files are named, no value."""
+    modelling(scripts, **NAMING[where]).upload_inputs()
+    if not known:  # as when another tool sent the files
+        for hidden in (scripts.root / "vip_outputs").glob("*/.vipsync"):
+            shutil.rmtree(hidden)
+    before = scripts.changes()
+    with pytest.raises(InputsRefused, match=re.escape(f"in {where}, as in a.mrui")) as caught:
+        modelling(scripts, "refuse", **NAMING[where]).launch_pipeline()
+    assert "smith" not in str(caught.value).lower()
+    assert scripts.started() == []
+    assert scripts.changes() == before
+
+
+def test_a_text_of_a_launch_alone_is_compared_too(scripts: Scripts, named: Path) -> None:
+    """It was not known when the files went up."""
+    session = modelling(scripts).upload_inputs()
+    assert not scripts.says("goes to VIP")
+    del session.input_settings
+    settings = {"signal": ["data/b.mrui"], "subject": ["x1", "John SMITH"]}
+    session.launch_pipeline(input_settings=settings)
+    assert scripts.says("a part of PatientName in input_settings['subject'], as in a.mrui")
+    assert len(scripts.started()) == 1
+
+
+@pytest.mark.parametrize("subject", ["sub-0001", "Smi", "press", "30"])
+def test_a_text_that_names_nobody_is_not_worth_a_word(
+    scripts: Scripts, named: Path, subject: str
+) -> None:
+    """Neither a pseudonym nor a word that is too short to say anything."""
+    modelling(scripts, subject=subject).upload_inputs().launch_pipeline()
+    assert not scripts.says("goes to VIP")

@@ -24,6 +24,7 @@ ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.x
 """How archives end that are unpacked here, in small letters."""
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=,-]+")
+_SAFE_PATH = re.compile(rf"{_SAFE.pattern}(?:/{_SAFE.pattern})*")
 _UNSAFE = re.compile(r"@{2,}|@$|[^A-Za-z0-9._+=,@-]")
 _VERSION = re.compile(r"_v[0-9]+")
 _JAVA_BLANKS = "".join(map(chr, range(0x21)))
@@ -85,7 +86,7 @@ def _says_something(name: str) -> bool:
 @lru_cache(maxsize=1 << 17)
 def vip_relpath(rel: str) -> str:
     """Return the path below INPUTS that `rel` gets on VIP; raise NameRefused where it has none."""
-    safe = "/".join(map(vip_part, rel.split("/")))
+    safe = rel if _SAFE_PATH.fullmatch(rel) else "/".join(map(vip_part, rel.split("/")))
     if HOME in f"/{safe}":
         raise NameRefused(
             f"{rel!r}: VIP cannot hold a path that repeats {HOME[1:]!r}.", "Rename a folder in it."

@@ -111,6 +111,18 @@ class Embedded:
         return sum(f"{r.method} {r.path}".startswith(start) for r in self.world.requests)
 
 
+def endless(top: Path, name: str = "a", depth: int = 1500) -> None:
+    """Make folders in one another, deeper than Python or a path can go down, with a file at the end."""
+    top.mkdir()
+    inner = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=inner)
+        outer, inner = inner, os.open(name, os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    os.close(os.open("end", os.O_CREAT, dir_fd=inner))
+    os.close(inner)
+
+
 def files_below(root: Path, *but: str) -> dict[str, bytes]:
     """Return the files in a folder by path, but for some that lie directly in it."""
     paths = {p.relative_to(root): p for p in sorted(root.rglob("*")) if p.is_file()}

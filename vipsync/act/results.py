@@ -17,7 +17,15 @@ from vipsync.act.bandwidth import Ceiling
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
-from vipsync.disk.files import LARGE, clear, open_own, read_small, share, write_atomic
+from vipsync.disk.files import (
+    LARGE,
+    clear,
+    open_own,
+    opened_file,
+    read_small,
+    share,
+    write_atomic,
+)
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
@@ -195,7 +203,7 @@ def _take_encoded(
     """Make `part` of what a proxy says that it encoded: what is in it, or itself, as the size tells."""
     inside, size = part.with_suffix(".inside.part"), came.stat().st_size
     try:
-        with came.open("rb") as file:
+        with opened_file(came) as file:
             blocks = decoded(iter(lambda: file.read(BLOCK), b""), coding)
             _save(_hardly_more(blocks, action.size), inside, "wb", bench)
         if inside.stat().st_size == action.size:

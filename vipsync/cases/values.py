@@ -127,11 +127,11 @@ def _bounds_problem(parameter: Parameter, text: str) -> str:
 
 def files_on_vip(case: Case, descriptor: Descriptor) -> tuple[VipPath, ...]:
     """Return the files and folders that a case takes from where they lie on VIP already."""
-    takes_files = {p.name for p in descriptor.parameters if p.takes_files}
     return tuple(
         VipPath(normpath(value.text))
         for name, value in case.values.items()
-        if isinstance(value, Text) and name in takes_files and value.text.startswith(ON_VIP)
+        if isinstance(value, Text) and value.text.startswith(ON_VIP)
+        if (parameter := descriptor.parameter(name)) and parameter.takes_files
     )
 
 

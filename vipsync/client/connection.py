@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 from msgspec import Struct
 
@@ -73,6 +74,7 @@ class Connection:
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "vipsync"},
             timeout=_TIMEOUT,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # VIP needs none
             transport=transport or transport_to(httpx.URL(portal), _LIMITS),
             trust_env=False,
         )

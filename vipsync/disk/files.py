@@ -142,6 +142,15 @@ def _without_following(path: str, flags: int) -> int:
     return os.open(path, kept | _NO_LINK | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
+@contextmanager
+def unnamed_file(folder: Path) -> Iterator[BinaryIO]:
+    """Open a file on the disk of a folder that nobody else can come to, and that goes at the end. Raise OSError."""
+    from tempfile import TemporaryFile  # seldom needed
+
+    with TemporaryFile(dir=folder) as file:
+        yield cast(BinaryIO, file)
+
+
 def names_in(folder: Path, ending: str, most: int) -> list[str]:
     """Return the first names in a folder that end so, in order. Raise OSError."""
     with os.scandir(folder) as entries:
@@ -155,9 +164,16 @@ def clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if is_folder:
-        shutil.rmtree(path)
+        _clear_folder(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _clear_folder(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except RecursionError as error:
+        raise OSError(errno.ENAMETOOLONG, "folders lie in one another without end", path) from error
 
 
 def holder(place: Path, root: Path) -> Path:
@@ -328,7 +344,8 @@ def private_folder(place: Path) -> Iterator[Path]:
     clear(place)
     place.mkdir(0o700)
     yield place
-    place.chmod(stat.S_IMODE(place.parent.stat().st_mode))
+    with _itself(place) as made:
+        made.chmod(stat.S_IMODE(place.parent.stat().st_mode))
     for folder, names, files in os.walk(place):
         for name in (*names, *files):
             share(Path(folder, name))
@@ -362,14 +379,32 @@ def is_shared(folder: Path) -> bool:
 
 
 def give_to_group(path: Path) -> bool:
-    """Let the group write what it may read; tell whether anything was to be changed."""
-    with suppress(OSError):  # it is somebody else's, or this disk knows no rights
-        mode = path.stat().st_mode
+    """Let the group write what it may read; tell whether anything was to be changed.
+
+    Another may have put a link in its place since it was made: what that leads to keeps its rights.
+    """
+    with suppress(OSError), _itself(path) as place:  # or it is somebody else's, or has no rights
+        mode = place.stat().st_mode
         more = stat.S_IWGRP | (stat.S_IXGRP if stat.S_ISDIR(mode) else 0)
         if mode & stat.S_IRGRP and mode | more != mode:
-            path.chmod(stat.S_IMODE(mode | more))
+            place.chmod(stat.S_IMODE(mode | more))
             return True
     return False
+
+
+@contextmanager
+def _itself(path: Path) -> Iterator[Path]:
+    """Give a path to what has this name now, whatever takes it meanwhile. Raise OSError for a link."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link", str(path))
+    if not HELD.is_dir():
+        yield path
+        return
+    handle = os.open(path, os.O_PATH | _NO_LINK)  # one that holds no lock that would end with it
+    try:
+        yield HELD / str(handle)
+    finally:
+        os.close(handle)
 
 
 def flush_folder(folder: Path) -> None:

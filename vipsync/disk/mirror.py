@@ -32,17 +32,26 @@ def stamp(path: Path) -> str | None:
     if not path.is_dir() or path.is_symlink():
         return f"{info.st_size} {info.st_mtime_ns}"
     digest = hashlib.sha256()
-    for name, looks in sorted(_files(path, "")):
+    for name, looks in sorted(_files(path)):
         digest.update(f"{name}\0{looks}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
-def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
-    with os.scandir(folder) as entries:
+def _files(top: Path) -> Iterator[tuple[str, str]]:
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            entries = list(os.scandir(top / prefix))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            yield prefix, "deeper than any result"  # somebody has made it so
+            continue
         for entry in entries:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, name + "/")
+                pending.append(name + "/")
             elif entry.is_symlink():
                 yield name, str(Path(entry.path).readlink())  # its time is that of its making
             else:

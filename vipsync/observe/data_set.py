@@ -16,11 +16,15 @@ NEVER_SENT = (".DS_Store", "Thumbs.db", ".vipsync/", "/vip_outputs/")
 
 
 class Local(Struct, frozen=True):
-    """What a step looks at on this machine. `inputs` is None where it needs no data set."""
+    """What a step looks at on this machine. `inputs` is None where it needs no data set.
+
+    `texts` are what VIP gets beside the files and the name of the session.
+    """
 
     outputs: Path
     inputs: Path | None = None
     settings: Settings = field(default_factory=lambda: Settings(""))
+    texts: tuple[str, ...] = ()
 
     @property
     def in_force(self) -> InForce:

@@ -173,6 +173,7 @@ class Observer:
             lender=self._lender(rules.lending, state),
             leases=leases(self.folder),
             gate="" if settings.privacy.off else gate_version(),
+            texts=self._data_set.texts if self._data_set else (),
         )
 
     def look_everywhere(self) -> None:

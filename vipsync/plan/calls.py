@@ -5,7 +5,7 @@ PURE: no I/O, no clock, no randomness; equal snapshots give equal plans.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from vipsync import actions as do
@@ -15,7 +15,7 @@ from vipsync.names import parent, vip_relpath
 from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.launching import plan_launch, settle_doubts
 from vipsync.plan.memory import Memory
-from vipsync.plan.privacy import Gate
+from vipsync.plan.privacy import Gate, part_of
 from vipsync.plan.remote_folder import Target, Whose, claimed, home_at, look_at, say_not_ours
 from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.results import plan_following, plan_results, wanted
@@ -45,6 +45,33 @@ def plan_judging(s: Snapshot) -> Plan:
     for _, action in _to_go(s, do.Inspect):
         draft.add(action)
     return draft.finished()
+
+
+def plan_judging_texts(s: Snapshot, *, every: bool) -> Plan:
+    """Plan to look whether the texts that go to VIP name somebody whom a file names.
+
+    `every`: also whom those files name in which nobody has looked yet, as they were sent by another tool.
+    """
+    draft, gate, state = Draft(s), Gate(s), s.state
+    rows = ((path, state.checked.get(path)) for path in s.files)
+    unknown = (path for path, row in rows if row is None or not gate.holds(path, row))
+    for action in gate.unread((*filter(state.suspect.get, s.files), *(unknown if every else ()))):
+        draft.add(action)
+    return draft.finished()
+
+
+def named_in(s: Snapshot, texts: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Say of which fields a part stands in these texts, by what the texts are called."""
+    gate = Gate(s)
+    fields = {where: filter(None, map(gate.names_somebody, some)) for where, some in texts.items()}
+    return tuple(sorted({part_of(one, where) for where, some in fields.items() for one in some}))
+
+
+def naming_in(s: Snapshot, texts: Iterable[str]) -> list[RelPath]:
+    """Return the files that name somebody of whom a part stands in these texts."""
+    gate, sent = Gate(s), {part.casefold() for text in texts for part in (text, *text.split("/"))}
+    rows = ((path, row.found) for path, row in s.state.suspect.items() if gate.holds(path, row))
+    return sorted(p for p, found in rows if any(n.casefold() in sent for n, _ in found.names))
 
 
 def naming(s: Snapshot) -> dict[RelPath, Found]:

@@ -113,7 +113,8 @@ class Draft(Struct):
 
     def failing(self, action: do.Action) -> bool:
         """Tell whether this action failed and waits for its next attempt."""
-        attempt = self.s.memory.attempts.get(do.key(action))
+        attempts = self.s.memory.attempts
+        attempt = attempts.get(do.key(action)) if attempts else None
         return attempt is not None and attempt.not_before > self.s.now
 
     def hopeless(self, action: do.Action) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from vipsync import actions as do
+from vipsync.cases.values import text_of
 from vipsync.model import (
     Case,
     FileSetting,
@@ -63,7 +64,7 @@ class Gate:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names under which VIP would know a file, beside its path."""
-        return (session_name(self.s), *_texts(self.s.settings))
+        return (session_name(self.s), *_texts(self.s.settings), *telling(self.s.texts))
 
     @cached_property
     def _called(self) -> str:
@@ -124,7 +125,8 @@ class Gate:
         """Tell whether all of these files were judged, and may go; remember those that may not."""
         if not self.kept:
             return True
-        return not [path for path in paths if self.found(path) is None or self._bars(path)]
+        looked = [(path, self.found(path)) for path in paths]
+        return not [path for path, found in looked if found is None or self._bars(path, found)]
 
     def lets_case(self, case: Case) -> bool:
         """Tell whether all files and all texts of a case may go."""
@@ -140,7 +142,7 @@ class Gate:
         found = [self.barred[path].refused for path in files if path in self.barred]
         texts = (value.text for value in case.values.values() if isinstance(value, Text))
         fields = filter(None, map(self.names_somebody, texts))
-        found += [((_part(field, "a parameter"), 1),) for field in fields]
+        found += [((part_of(field, "a parameter"), 1),) for field in fields]
         return f"not sent: {fields_text(found)}" if found else ""
 
     def names_somebody(self, name: str) -> str:
@@ -169,11 +171,11 @@ class Gate:
         few = "|".join(map(re.escape, longest_first))
         return re.compile(few if len(longest_first) <= FEW else r"[^/\s,;:()]+", re.IGNORECASE)
 
-    def _bars(self, path: RelPath) -> bool:
-        found, field = self.found(path) or Found(), self.names_somebody(path)
+    def _bars(self, path: RelPath, found: Found) -> bool:
+        field = self.names_somebody(path)
         if field:
             found = replace(
-                found, refused=tuple({**dict(found.refused), _part(field, "a path"): 1}.items())
+                found, refused=tuple({**dict(found.refused), part_of(field, "a path"): 1}.items())
             )
         if found.refused:
             self.barred[path] = found
@@ -213,7 +215,7 @@ def session_name(snapshot: Snapshot) -> str:
 
 
 def _texts(settings: Settings) -> list[str]:
-    """Return the texts of [input_settings] that can name somebody: words, names of files, `as`."""
+    """Return the texts of [input_settings] that can name somebody: words, numbers, names of files, `as`."""
     found: set[str] = set()
     for setting in settings.input_settings.values():
         for item in setting if isinstance(setting, tuple) else (setting,):
@@ -222,11 +224,14 @@ def _texts(settings: Settings) -> list[str]:
                     found |= {item.file, item.as_name}
                 case PackSetting():
                     found.add(item.as_name or item.folder)
-                case str():
-                    found.add(item)
                 case _:
-                    pass
-    return sorted(text for text in found if sum(c.isalnum() for c in text) >= SHORTEST)
+                    found.add(text_of(item))
+    return telling(found)
+
+
+def telling(texts: Iterable[str]) -> list[str]:
+    """Return those texts that are long enough to name somebody."""
+    return sorted({text for text in texts if sum(c.isalnum() for c in text) >= SHORTEST})
 
 
 # what was sent before it was judged
@@ -268,7 +273,7 @@ def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
 # words
 
 
-def _part(field: str, where: str) -> str:
+def part_of(field: str, where: str) -> str:
     """Say that a part of a field's value is in a name that VIP would get."""
     return f"a part of {field} in {where}"
 
@@ -299,7 +304,7 @@ def say_barred(draft: Draft, gate: Gate) -> None:
     if not gate.kept or gate.tells or s.state.session.phase in (Phase.FINISHING, Phase.REMOVING):
         return
     if field := gate.names_somebody(session_name(s)):
-        text = f"Nothing is sent: {_part(field, 'the name of the session')}."
+        text = f"Nothing is sent: {part_of(field, 'the name of the session')}."
         remedy = "Write another session_name in settings.toml."
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
     there = set(on_vip(s, s.state.suspect)) if s.state.suspect else set()

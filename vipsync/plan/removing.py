@@ -50,7 +50,8 @@ def plan_removal(draft: Draft) -> None:
         case Stage.DRAINING:
             _kill(draft)
             _say_silent(draft)
-            if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
+            coming = _coming_back(draft)
+            if not missing(draft.s) and not coming and not _doubts(draft) and not _leased(draft):
                 _begin(draft, session)
         case Stage.REMOVING if missing(draft.s):
             # Another process decided on the removal; since then VIP has shown something new.
@@ -110,6 +111,11 @@ def missing(snapshot: Snapshot) -> list[str]:
     ended = [e for e in executions if e.over and (e.results_folder or not e.gone)]
     unlisted = [e.id for e in ended if not e.listed and wanted(e, snapshot)]
     return [*running, *unlisted, *(r.vip for r in open_results(snapshot))]
+
+
+def _coming_back(draft: Draft) -> bool:
+    """Tell whether a result is fetched that was here and was deleted: a try is waited for, no more."""
+    return any(key.kind is do.FetchResult for key in {*draft.s.memory.under_way, *draft.keys})
 
 
 def _leased(draft: Draft) -> bool:

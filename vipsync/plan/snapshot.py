@@ -71,7 +71,8 @@ class Snapshot(Struct, frozen=True):
     `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
     the session's folder on VIP may go, whatever id is in it. `gate`: the version of the privacy gate that
-    judges what is sent, "" where none does. `limits`: what this machine allows.
+    judges what is sent, "" where none does. `texts`: what a script sends beside files and name.
+    `limits`: what this machine allows.
     """
 
     now: float
@@ -100,6 +101,7 @@ class Snapshot(Struct, frozen=True):
     first_in_queue: bool = True
     by_name: bool = False
     gate: str = ""
+    texts: tuple[str, ...] = ()
     limits: Limits = Limits()
 
     @property

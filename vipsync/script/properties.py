@@ -111,6 +111,7 @@ class SessionProperties:
         self._account = account or self.account_of_all
         self._restored = False
         self._own_inputs = True
+        self._told: tuple[str, ...] = ()
         self._gallery = Gallery()
         loud = self.verbose_by_default if verbose is None else verbose
         self._report = SessionReport(say, verbose=loud)

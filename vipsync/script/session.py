@@ -141,6 +141,7 @@ class VipSession(VipClientNames):
             self._report.line(f"(!) {path} is left out: {CYCLE}.")
         refuse = self.privacy == checks.REFUSE
         step.run(plans.plan_judging, lambda _s: False)
+        self._judge_texts(step)
         self._say_naming(step, refuse=refuse)
         upload = partial(plans.plan_upload, target=step.target, refuse=refuse)
         step.run(upload, lambda _s: False)
@@ -189,6 +190,7 @@ class VipSession(VipClientNames):
     def _launch(self, step: Step, nb_runs: int) -> None:
         go_on(step)
         snapshot = step.look()
+        self._judge_texts(step)
         self._places = {**self._places, **plans.places(snapshot)}
         step.session.take_over([self.account.as_given(self.pipeline_id or "")])
         launch = self._request(snapshot, nb_runs)

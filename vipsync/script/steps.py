@@ -62,7 +62,8 @@ class SessionSteps(SessionProperties):
         named = Settings(self.session_name or "", self.pipeline_id, self.account.portal)
         settings = replace(named, **sections)
         dataset = self.data.local if inputs else None
-        local = Local(self.outputs, dataset, settings)
+        texts = tuple(text for some in self._texts().values() for text in some)
+        local = Local(self.outputs, dataset, settings, texts if inputs else ())
         if self._restored:
             folder, home = folder_of(self.outputs)[0], home_of(self.session_name or "")
             self.account.patiently(lambda: recognise(folder, self.account, home))
@@ -144,6 +145,19 @@ class SessionSteps(SessionProperties):
             at=snapshot.wall,
         )
 
+    def _texts(self) -> dict[str, tuple[str, ...]]:
+        """Return the texts that VIP gets beside the files, by what a script calls them."""
+        found: dict[str, tuple[str, ...]] = {
+            "vip_input_dir": (self.vip_input_dir or "",),
+            "vip_output_dir": (self.vip_output_dir or "",),
+        }
+        if self.given is not None:
+            sent = launched(self.given, self.data, self.descriptor())
+            found |= {f"input_settings[{name!r}]": values for name, values in sent.items()}
+        home = home_of(self.session_name or "")  # it has the name of the session
+        below = {name: tuple(v.removeprefix(home) for v in some) for name, some in found.items()}
+        return {"session_name": (self.session_name or "",), **below}
+
     def _files(self, launch: Launch) -> tuple[VipPath, ...]:
         """Return the files on VIP that a launch needs."""
         descriptor = self.descriptor()
@@ -202,6 +216,30 @@ class SessionSteps(SessionProperties):
 
     # what is said of results and removals
 
+    def _judge_texts(self, step: Step) -> None:
+        """Look whether what is to go to VIP names somebody: files that were sent before are known."""
+        texts = partial(plans.plan_judging_texts, every=self.privacy == checks.REFUSE)
+        step.run(texts, lambda _s: False)
+        self._say_texts(step)
+
+    def _say_texts(self, step: Step) -> None:
+        """Say which texts name somebody, each once; raise InputsRefused where they are not to go."""
+        texts, s = self._texts(), step.snapshot
+        found = plans.named_in(s, texts)
+        gate, files = Gate(s), plans.naming_in(s, (t for some in texts.values() for t in some))
+        who = f"{'; '.join(found)}, as in {few([gate.masked(path) for path in files])}"
+        if found and self.privacy == checks.REFUSE:
+            raise InputsRefused(
+                f"What goes to VIP may name somebody: {who}. Nothing was sent.", _TAKE_OUT
+            )
+        if found and found != self._told:
+            self._warn(f"What goes to VIP may name somebody: {who}. It is sent all the same.")
+        self._told = found
+
+    def _warn(self, text: str) -> None:
+        say = self._report.line if self.verbose else logger.warning
+        say(f"(!) {text} VIP's terms ask for inputs that name nobody.")
+
     def _say_naming(self, step: Step, *, refuse: bool) -> None:
         """Say which inputs name somebody; raise InputsRefused where they are not to go.
 
@@ -216,17 +254,11 @@ class SessionSteps(SessionProperties):
         are = "It is" if one else "They are"
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
-            say = self._report.line if self.verbose else logger.warning
-            say(
-                f"(!) {files}. {are} {few(names)}, and {'is' if one else 'are'} sent all the same. "
-                "VIP's terms ask for inputs that name nobody."
-            )
+            go = "is" if one else "are"
+            self._warn(f"{files}. {are} {few(names)}, and {go} sent all the same.")
             step.session.take_over([replace(step.state.session, gate=None)])
             return
-        raise InputsRefused(
-            f"{files}. Nothing was sent. {are} {few(names, 20)}.",
-            "Take the values out of them, or call the session without privacy='refuse'.",
-        )
+        raise InputsRefused(f"{files}. Nothing was sent. {are} {few(names, 20)}.", _TAKE_OUT)
 
     def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
         """Say what came of a download; return what did not come."""
@@ -326,3 +358,6 @@ class SessionSteps(SessionProperties):
             self._report.line(f"(!) Not on this machine, and removed from VIP now: {results}:")
         for vip in missing:
             self._report.line(f"\t{vip}")
+
+
+_TAKE_OUT = "Take the values out of them, or call the session without privacy='refuse'."
