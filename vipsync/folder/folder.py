@@ -228,12 +228,11 @@ class SessionFolder:
 
     def remove(self, path: Path) -> None:
         """Delete a file of our own in the folder, through no link. Raise DiskError."""
-        with (
-            _disk_errors(path),
-            suppress(FileNotFoundError),
-            entered(path.parent, self.root) as place,
-        ):
-            (place / path.name).unlink()
+        try:
+            with suppress(FileNotFoundError), entered(path.parent, self.root) as place:
+                (place / path.name).unlink()
+        except OSError as error:
+            raise disk_error(path, error) from error
 
     def check_place(self) -> None:
         """Notice a folder that was moved, and refuse one that was copied. Raise FolderCopied."""
@@ -366,14 +365,6 @@ def _request(path: Path) -> Request | None:
         return None
     known = _REQUEST.fullmatch(path.stem)
     return Request(path.stem, wish.command, wish.cases, wish.options) if known else None
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(path, error) from error
 
 
 def _is_locked(path: Path) -> bool:
