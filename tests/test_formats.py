@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from tests.lab import scans
 from tests.lab.archives import tar, tgz
@@ -248,6 +250,142 @@ def test_private_keys_of_nifti_mrs_are_fields() -> None:
     """Its standard marks them, and the name of the original file, as not to be passed on."""
     said = scans.sidecar(OriginalFile=["Smith.SPAR"], private_note="x")
     assert fields(said) == {"OriginalFile": "Smith.SPAR", "private_note": "x"}
+
+
+# what follows what a format declares
+
+DEFLATED = scans.dicom(syntax=DeflatedExplicitVRLittleEndian)
+BEHIND: dict[str, bytes] = {
+    "rda": scans.rda(),
+    "deflated DICOM": DEFLATED,
+    "NIfTI-1": scans.nifti(),
+    "NIfTI-2": scans.nifti(2, extensions=((44, scans.sidecar()),)),
+    "NIfTI-1 header": scans.nifti_header(),
+    "NIfTI-1, big-endian": scans.nifti(order=">"),
+    "gzip": gzip.compress(scans.nifti()),
+    "bzip2": bz2.compress(scans.rda()),
+    "gzip of raw data": gzip.compress(scans.twix() + bytes(1 << 22)),
+    "gzip of more": gzip.compress(scans.nifti() + b"a text"),
+}
+
+
+def gap(version: int, between: bytes) -> bytes:
+    """Return an image with bytes between its header and its voxels."""
+    image, size = scans.nifti(version), 352 if version == 1 else 544
+    kind, place = ("<f", 108) if version == 1 else ("<q", 168)
+    said = struct.pack(kind, size + len(between))
+    head = image[:place] + said + image[place + len(said) : size]
+    return head + between + image[size:]
+
+
+@pytest.mark.parametrize("form", BEHIND)
+@pytest.mark.parametrize("more", [b"John Smith", scans.dicom(), b"\0" * 600 + b"born 1970"])
+def test_what_follows_the_end_of_a_file_is_not_called_clean(form: str, more: bytes) -> None:
+    """A copy onto a longer file leaves its rest, and programs append what they please."""
+    assert looked_at(BEHIND[form] + more).not_understood
+
+
+@pytest.mark.parametrize("form", [form for form in BEHIND if form != "gzip of more"])
+@pytest.mark.parametrize("zeros", [0, 1, 512, 100_000])
+def test_a_file_that_is_filled_up_with_zeros_is_understood(form: str, zeros: int) -> None:
+    """So writers of whole blocks do."""
+    assert looked_at(BEHIND[form] + bytes(zeros)).not_understood == ""
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("between", "read"),
+    [(b"", True), (bytes(160), True), (b"x" * 16, False), (bytes(30) + b"Smith\0", False)],
+)
+def test_what_lies_between_header_and_voxels_is_zeros(
+    version: int, between: bytes, read: bool
+) -> None:
+    """Whatever else is there, no field says."""
+    assert (looked_at(gap(version, between)).not_understood == "") is read
+
+
+def test_zeros_may_follow_the_last_extension() -> None:
+    """Some programs begin the voxels at a round place."""
+    image = scans.nifti(extensions=((44, scans.sidecar()),))
+    (begin,) = struct.unpack("<f", image[108:112])
+    moved = image[:108] + struct.pack("<f", begin + 64) + image[112 : int(begin)]
+    assert looked_at(moved + bytes(64) + image[int(begin) :]).not_understood == ""
+    assert looked_at(moved + bytes(40) + b"Smith" + bytes(19) + image[int(begin) :]).not_understood
+
+
+LONG = b"\n" + b"1.0 2.0\n" * (1 << 22)
+
+
+@pytest.mark.parametrize(
+    "head", [scans.spar(), scans.par(), scans.lcmodel(), scans.mrui_text(), scans.philips_xml()]
+)
+def test_a_text_that_is_too_long_is_not_called_clean(head: bytes) -> None:
+    """What nobody has looked at is not."""
+    assert looked_at(head).not_understood == ""
+    assert "longer than" in looked_at(head + LONG).not_understood
+
+
+def _in_field(content: bytes, place: int, text: bytes) -> bytes:
+    return content[:place] + text + content[place + len(text) :]
+
+
+LEFT: dict[str, bytes] = {
+    "NIfTI-1": _in_field(scans.nifti(), 148, b"FSL5.0\0hn Smith\0"),
+    "NIfTI-2": _in_field(scans.nifti(2), 240, b"FSL5.0\0hn Smith\0"),
+    "NIfTI comment": scans.nifti(extensions=((6, b"5.0\0hn Smith\0\0\0"),)),
+    "P-file": _in_field(scans.pfile(), 194717 + 467, b"X\0hn Smith\0"),
+    "twix": scans.twix(1, table="0\0hn Smith"),
+}
+
+
+@pytest.mark.parametrize("form", LEFT)
+def test_what_a_longer_text_has_left_behind_a_shorter_one_is_a_field(form: str) -> None:
+    """Programs write a new text over the old one, and a zero; nothing shows what is behind it."""
+    found = looked_at(LEFT[form]).findings
+    assert "hn Smith" in [f.value for f in found if f.layer is Layer.FIELD]
+
+
+def test_what_no_text_has_left_is_no_field() -> None:
+    """There may be numbers, or the rest of a word."""
+    for left in (b"\1\2\3\4\5", b"ab", b"12.50", bytes(range(1, 30))):
+        assert fields(_in_field(scans.nifti(), 148, b"FSL5.0\0" + left)) == {}
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["sub-02\tA2\tx\ty\n", "seen by Dr Who\n", "sub-02\n", "sub-02\tA2\tx\tfor\tJohn\tSmith\n"],
+)
+def test_a_line_below_a_table_that_has_other_columns_is_not_called_clean(more: str) -> None:
+    """People put remarks there; empty lines say nothing."""
+    table = "participant_id\tgroup\tsite\n" + "sub-01\tA\tx\n" * 6
+    assert looked_at(table.encode() + b"\n").not_understood == ""
+    assert looked_at((table + more).encode()).not_understood
+
+
+def test_a_known_value_is_found_in_each_column_of_a_table() -> None:
+    """Also in one whose title says nothing of anybody, and in another line."""
+    rows = "participant_id\tname\tgroup\nsub-01\tSmith\tA\nsub-02\tJones\twith smith\n"
+    cross = "a part of PatientName in the file's other bytes"
+    found = [f.value for f in looked_at(rows.encode()).findings if f.field == cross]
+    assert found == ["Smith"]
+
+
+def test_a_known_value_is_found_behind_the_end_of_a_file() -> None:
+    """Also where the voxels before it are not searched."""
+    more = b"x" * 2_000_000 + b"for MUELLER"
+    for content in (scans.nifti(extensions=((44, scans.sidecar(**PERSON)),)), scans.rda(**PERSON)):
+        for found in (looked_at(content + more), looked_at(gzip.compress(content + more))):
+            assert "a part of PatientName in the file's other bytes" in layer(found, Layer.CROSS)
+
+
+def test_the_checksum_behind_a_deflated_data_set_is_part_of_it() -> None:
+    """Some writers end it as gzip does; another checksum is something else."""
+    (meta,) = struct.unpack("<L", DEFLATED[140:144])
+    codec = zlib.decompressobj(wbits=-15)
+    unpacked = codec.decompress(DEFLATED[144 + meta :])
+    stream = DEFLATED[: len(DEFLATED) - len(codec.unused_data)]
+    ends = [struct.pack("<LL", zlib.crc32(unpacked) + n, len(unpacked)) for n in range(2)]
+    assert [not looked_at(stream + end).not_understood for end in ends] == [True, False]
 
 
 # sidecars

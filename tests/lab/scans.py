@@ -26,6 +26,8 @@ PatientBirthDate: {PatientBirthDate}
 StudyDate: 20240102
 InstitutionName: A hospital
 ModelName: Prisma
+VectorSize: 4
+CSIMatrixSize[0]: 1
 >>> End of header <<<
 """
 
@@ -247,16 +249,25 @@ def nifti(
     *,
     texts: Mapping[str, str] = MappingProxyType({}),
     extensions: Sequence[tuple[int, bytes]] = (),
+    order: str = "<",
 ) -> bytes:
     """Return a small image, with texts in its header and extensions."""
     kind = nib.Nifti1Image if version == 1 else nib.Nifti2Image
-    image = kind(np.zeros((2, 2, 2), np.int16), np.eye(4))  # type: ignore[no-untyped-call]
+    blank = kind.header_class(endianness=order)  # type: ignore[no-untyped-call]
+    image = kind(np.zeros((2, 2, 2), np.int16), np.eye(4), blank)  # type: ignore[no-untyped-call]
     for name, value in texts.items():
         image.header[name] = value.encode("latin-1")
     for code, content in extensions:
         image.header.extensions.append(nib.nifti1.Nifti1Extension(code, content))
     written: bytes = image.to_bytes()
     return written
+
+
+def nifti_header() -> bytes:
+    """Return the header of an image whose voxels lie in another file."""
+    image = nib.Nifti1Pair(np.zeros((2, 2, 2), np.int16), np.eye(4))  # type: ignore[no-untyped-call]
+    header: bytes = image.header.binaryblock
+    return header + bytes(4)
 
 
 def sidecar(**fields: object) -> bytes:

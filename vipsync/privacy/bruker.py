@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vipsync.privacy.content import Content, NotUnderstood
+from vipsync.privacy.content import Content
 from vipsync.privacy.findings import Layer
 from vipsync.privacy.reading import Reading
 from vipsync.privacy.texts import lines, text
@@ -42,8 +42,7 @@ def read(content: Content, reading: Reading) -> None:
             reading.named(text(name.lstrip(b"$")), _value(value), (start, end))
         elif value.strip() not in _SOFTWARE:
             reading.add(Layer.FIELD, "OperatorsName", text(value), (start, end))
-    if content.at(_MOST, 1):
-        raise NotUnderstood(f"the parameters are longer than {_MOST:,} bytes")
+    content.require_at_most(_MOST, "the parameters are")
 
 
 def _records(raw: bytes) -> Iterator[tuple[int, bytes]]:

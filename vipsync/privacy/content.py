@@ -15,6 +15,9 @@ from vipsync.errors import LocalFileError
 from vipsync.model import BLOCK
 from vipsync.privacy.reading import EVERYTHING
 
+MOST_PADDING = 1 << 20
+"""Zeros that a writer may fill up its last block with."""
+
 _WINDOW = 1 << 16
 _IN_MEMORY = 1 << 24
 
@@ -48,6 +51,21 @@ class Content(ABC):
     def block(self, start: int) -> bytes:
         """Return the bytes from `start` on, as many as are handled at a time; none at the end."""
         return self._read(start, BLOCK)
+
+    def require_padding(self, start: int, end: int, what: str) -> None:
+        """Hold that only zeros lie there, and few of them; raise NotUnderstood, which says what, else."""
+        size = min(end - start, MOST_PADDING + 1)
+        here = self.at(start, size) if size > 0 else b""
+        if len(here) > MOST_PADDING or here.strip(b"\0"):
+            raise NotUnderstood(what)
+
+    def require_at_most(self, most: int, what: str) -> None:
+        """Raise NotUnderstood where there is more than that, of which nobody has looked at the rest."""
+        if self.at(most, 1):
+            raise NotUnderstood(f"{what} longer than {most:,} bytes")
+
+    def skip(self, end: int) -> None:  # noqa: B027  # a file has nothing to pass over
+        """Pass over everything up to `end`, which nobody asks for again."""
 
     @abstractmethod
     def file(self) -> BinaryIO:
@@ -105,6 +123,14 @@ class Unpacked(Content):
         for _ in self._blocks:
             pass
 
+    def skip(self, end: int) -> None:
+        """Pass over everything up to `end`: where nothing was kept, zeros are."""
+        self._kept.rollover()  # a hole takes no room on a disk
+        while self._size < end and (block := next(self._blocks, b"")):
+            self._size += len(block)
+            if self._size > end:
+                self._keep(block, self._size - len(block))
+
     def file(self) -> BinaryIO:
         """Return a file with everything in it."""
         self._unpack(EVERYTHING)
@@ -117,10 +143,13 @@ class Unpacked(Content):
 
     def _unpack(self, size: int) -> None:
         while self._size < size and (block := next(self._blocks, b"")):
-            with disk_errors(Path(tempfile.gettempdir())):
-                self._kept.seek(self._size)
-                self._kept.write(block)
+            self._keep(block, self._size)
             self._size += len(block)
+
+    def _keep(self, block: bytes, start: int) -> None:
+        with disk_errors(Path(tempfile.gettempdir())):
+            self._kept.seek(start)
+            self._kept.write(block)
 
     @property
     def size(self) -> int:

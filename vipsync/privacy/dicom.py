@@ -18,7 +18,7 @@ from vipsync.model import BLOCK
 from vipsync.privacy.content import Content, NotUnderstood, Unpacked
 from vipsync.privacy.findings import Layer
 from vipsync.privacy.profile import PROFILE
-from vipsync.privacy.reading import Reading
+from vipsync.privacy.reading import EVERYTHING, Reading
 
 
 def _words(text: str) -> frozenset[str]:
@@ -30,9 +30,11 @@ INSTALL = "pip install 'vipsync[dicom]'"
 _DEEPEST = 64
 _MOST_ELEMENTS = 1_000_000
 _MOST_TEXT = 1 << 14
+_TRAILER = struct.Struct("<LL")
 _UNPACK = {order: struct.Struct(f"{order}HHL").unpack_from for order in "<>"}
-_MOST_PADDING = 1 << 20
 _MOST_INFLATED = 1 << 30
+_NO_ELEMENT = "the DICOM file holds zeros where an element should be"
+_AFTER_PACKED = "something follows what is packed in the DICOM file"
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SHORT = _words("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US")
@@ -173,7 +175,7 @@ class _Walk:
         """Read elements up to `end`, or to the mark that ends an item; return where that is."""
         while at < end:
             if not self._content.at(at, 8).strip(b"\0"):
-                self._require_padding(at, end)
+                self._content.require_padding(at, end, _NO_ELEMENT)
                 return end
             element = self._element(at, explicit)
             if element.tag == _ITEM_END:
@@ -182,11 +184,6 @@ class _Walk:
                 return at  # an item without its mark
             at = self._value(element, end, explicit, depth)
         return at
-
-    def _require_padding(self, at: int, end: int) -> None:
-        """Hold that only zeros follow, as some writers fill up their last block."""
-        if end - at > _MOST_PADDING or self._content.at(at, end - at).strip(b"\0"):
-            raise NotUnderstood("the DICOM file holds zeros where an element should be")
 
     def _element(self, at: int, explicit: bool) -> _Element:
         self._count += 1
@@ -317,7 +314,7 @@ class _Walk:
 
 def _inflate(content: Content, start: int) -> Iterator[bytes]:
     """Yield what a deflated data set unpacks to, in blocks."""
-    codec, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    codec, size, checksum = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
     while not codec.eof:
         packed = codec.unconsumed_tail or content.at(start, 1 << 16)
         start += 0 if codec.unconsumed_tail else len(packed)
@@ -325,13 +322,17 @@ def _inflate(content: Content, start: int) -> Iterator[bytes]:
             block = codec.decompress(packed, BLOCK)
         except zlib.error as exc:
             raise NotUnderstood("the DICOM file is damaged") from exc
-        size += len(block)
+        size, checksum = size + len(block), zlib.crc32(block, checksum)
         if size > _MOST_INFLATED:
             raise NotUnderstood(f"the DICOM file unpacks to more than {_MOST_INFLATED:,} bytes")
         if block:
             yield block
         elif not packed:
             raise NotUnderstood("the DICOM file is cut short")
+    end = start - len(codec.unused_data)
+    if content.at(end, _TRAILER.size) == _TRAILER.pack(checksum, size):  # as gzip ends
+        end += _TRAILER.size
+    content.require_padding(end, EVERYTHING, _AFTER_PACKED)
 
 
 def _decoded(raw: bytes, charset: str) -> str:

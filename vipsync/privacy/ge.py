@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from vipsync.privacy.content import Content, NotUnderstood
 from vipsync.privacy.reading import Reading
-from vipsync.privacy.texts import string
+from vipsync.privacy.texts import strings
 
 _LOGOS = (b"GE_MED_NMR", b"INVALIDNMR")
 _LOGO_PLACES = (34, 110)  # until revision 25, and since
@@ -75,7 +75,7 @@ def recognise(content: Content) -> bool:
 def read(content: Content, reading: Reading) -> None:
     """Write down the fields of the exam."""
     reading.format = "GE P-file"
-    reading.not_checked = ("the rest of the P-file's header",)
+    reading.not_checked = ("the rest of the P-file's header", "raw data")
     revision = _revision(content)
     layout = next((one for one in _LAYOUTS if one.since <= revision < one.below), None)
     if not layout:
@@ -85,7 +85,8 @@ def read(content: Content, reading: Reading) -> None:
         raw = content.at(start, length)
         if len(raw) < length:
             raise NotUnderstood("the header of the P-file is cut short")
-        reading.named(name, string(raw), (start, start + length))
+        for value in strings(raw):
+            reading.named(name, value, (start, start + length))
 
 
 def _revision(content: Content) -> float:

@@ -213,6 +213,9 @@ def _search(
     reading: Reading, content: Content, wanted: tuple[Identifier, ...], see: See | None
 ) -> None:
     """Pass all bytes by, and write down which of the values are in them."""
+    if wanted and reading.others:
+        said = "\n".join(reading.others).encode(errors="replace")
+        _cross(reading, hits(wanted, said), "the file's other bytes")
     left, own = list(wanted), Places(reading.own)
     start, tail = 0, b""
     while True:

@@ -14,7 +14,7 @@ from vipsync.privacy.texts import lines, text
 _TEXT = b"jMRUI Data Textfile"
 _HEADER = struct.Struct(">64d")
 _MOST_POINTS = 1 << 24
-_MOST_TEXT = 1 << 20
+_MOST_TEXT = 1 << 22
 
 
 def recognise(content: Content) -> bool:
@@ -32,8 +32,7 @@ def read(content: Content, reading: Reading) -> None:
     _text(content.at(start, _MOST_TEXT), start, reading, trailer=points is not None)
     if points is not None and content.size < start:
         raise NotUnderstood("the jMRUI file is cut short")
-    if points is not None and content.at(start + _MOST_TEXT, 1):
-        raise NotUnderstood("too much follows the points of the jMRUI file")
+    content.require_at_most(start + _MOST_TEXT, "the jMRUI file is")
 
 
 def _points(content: Content) -> int | None:

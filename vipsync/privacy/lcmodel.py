@@ -32,3 +32,4 @@ def read(content: Content, reading: Reading) -> None:
             reading.add(Layer.FIELD, _NAMING[name], value, found.span(2))
         elif name in _TOLD or name.startswith("FIL"):
             reading.told(f"LCModel{name.capitalize()}", value)
+    content.require_at_most(_MOST, "the text is")

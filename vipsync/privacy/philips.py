@@ -9,7 +9,7 @@ from vipsync.privacy.content import Content
 from vipsync.privacy.reading import Reading
 from vipsync.privacy.texts import fields, text
 
-_MOST = 1 << 20  # bytes; the fields come before the table of slices
+_MOST = 1 << 22  # bytes; ten thousand slices take three million
 _SPAR = re.compile(
     rb"^[ \t]{0,8}(examination_name|patient_name|scan_id|synthesizer_frequency)\s*:", re.M
 )
@@ -28,7 +28,11 @@ def recognise(content: Content) -> bool:
 
 def read(content: Content, reading: Reading) -> None:
     """Write down the fields of the header."""
-    head = content.at(0, _MOST)
+    _fields(content.at(0, _MOST), reading)
+    content.require_at_most(_MOST, "the text is")
+
+
+def _fields(head: bytes, reading: Reading) -> None:
     if _XML.search(head[: 1 << 13]):
         reading.format = "Philips XML"
         for found in _ATTRIBUTE.finditer(head):

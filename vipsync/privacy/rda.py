@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 from vipsync.privacy.content import Content, NotUnderstood
 from vipsync.privacy.reading import EVERYTHING, Reading
 from vipsync.privacy.texts import fields
 
 _BEGIN, _END = b">>> Begin of header <<<", b">>> End of header <<<"
+_SIZE = re.compile(
+    rb"^(?:VectorSize|CSIMatrixSize\[\d\])[ \t]{0,8}:[ \t]{0,8}(\d{1,6})[ \t]{0,8}\r?$", re.M
+)
+_POINT = 16  # bytes
 _MOST = 1 << 18  # bytes of a header; real ones have some thousand
 
 
@@ -23,4 +30,12 @@ def read(content: Content, reading: Reading) -> None:
         reading.named(*field)
     if not end:
         raise NotUnderstood("the header of the rda file has no end")
-    reading.own.append((len(head) + len(_END), EVERYTHING))
+    sizes = _SIZE.findall(head)
+    start = len(head) + len(_END)
+    start += 2 if content.at(start, 2) == b"\r\n" else 1
+    points = start + _POINT * math.prod(max(1, int(size)) for size in sizes)
+    reading.own.append((start, points))
+    if not sizes:
+        raise NotUnderstood("the rda file does not say how many points it has")
+    content.skip(points)
+    content.require_padding(points, EVERYTHING, "something follows the points of the rda file")

@@ -30,7 +30,8 @@ class TooMuch(Exception):
 class Reading:
     """Findings so far, and where in the file nothing is to be searched for.
 
-    `own` are places (start, end) of the values themselves and of pixels. What was written down stays
+    `own` are places (start, end) of the values themselves and of pixels, `others` are texts within
+    them that are searched all the same. What was written down stays
     when the reading fails.
     """
 
@@ -40,6 +41,7 @@ class Reading:
     refuse_unread: bool = False
     is_archive: bool = False
     own: list[tuple[int, int]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     _found: dict[tuple[Layer, str, str], Finding] = field(default_factory=dict)
 
     @property

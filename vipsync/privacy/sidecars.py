@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from vipsync.privacy import dicom
 from vipsync.privacy.content import Content, NotUnderstood
@@ -122,12 +123,24 @@ def read_table(content: Content, reading: Reading) -> None:
     titles = [title.strip() for title in next(rows, [])]
     if any(_OF_PEOPLE.fullmatch(title.casefold()) for title in titles):  # else "name" is anything's
         titles = [_PERSON.get(title.casefold(), title) for title in titles]
-    for row in rows:
-        for title, cell in zip(titles, row, strict=False):
-            if title != "participant_id":
-                reading.named(title, cell)
-            elif not _LABEL.fullmatch(cell.strip()):
-                reading.add(Layer.FIELD, "PatientID", cell)
+    ragged = False
+    for row in filter(any, rows):
+        ragged |= len(row) != len(titles)
+        for title, cell in zip_longest(titles, row, fillvalue=""):
+            _cell(reading, title, cell)
+    if ragged:
+        raise NotUnderstood("a line of the table has other columns than the first one")
+
+
+def _cell(reading: Reading, title: str, cell: str) -> None:
+    """Write down a cell of a column that names somebody; any other may do so all the same."""
+    found = meaning(title)
+    if title == "participant_id" and not _LABEL.fullmatch(cell.strip()):
+        reading.add(Layer.FIELD, "PatientID", cell)
+    elif found and title != "participant_id":
+        reading.add(*found, cell)
+    if not found or found[0] is Layer.TOLD:
+        reading.others.append(cell)
 
 
 def _whole(content: Content, most: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _LINE = re.compile(rb"[^\r\n]+")
+_LEFT, _WORD = re.compile(rb"[ -~\xa0-\xff]{4,}"), re.compile(rb"[A-Za-z]{3}|\d{6}")
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -58,6 +59,8 @@ def decoded(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def string(raw: bytes) -> str:
-    """Return the text up to the zero that ends it, as C keeps it in a field of fixed length."""
-    return text(raw.partition(b"\0")[0])
+def strings(raw: bytes) -> Iterator[str]:
+    """Yield what C keeps in a field of fixed length: the text up to a zero, and what a longer one left."""
+    first, _, rest = raw.partition(b"\0")
+    yield text(first)
+    yield from (text(left) for left in _LEFT.findall(rest) if _WORD.search(left))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from vipsync.privacy.content import Content, NotUnderstood
 from vipsync.privacy.reading import Reading
-from vipsync.privacy.texts import string, text
+from vipsync.privacy.texts import strings, text
 
 _MOST_SCANS = 64
 _MOST_BUFFERS = 64
@@ -32,19 +32,20 @@ def recognise(content: Content) -> bool:
 
 def read(content: Content, reading: Reading) -> None:
     """Write down the fields of all headers, and of the table."""
-    reading.format = "Siemens twix"
+    reading.format, reading.not_checked = "Siemens twix", ("raw data",)
     if _is_header(content, 0):
         return _header(content, 0, reading)
     for number, (at, patient) in enumerate(_table(content)):
         start = 8 + number * _ENTRY.size + 24
-        reading.named("PatientName", patient, (start, start + 64))
+        for name in strings(patient):
+            reading.named("PatientName", name, (start, start + 64))
         if not _is_header(content, at):
             raise NotUnderstood("a measurement of the twix file has no header")
         _header(content, at, reading)
     return None
 
 
-def _table(content: Content) -> Iterator[tuple[int, str]]:
+def _table(content: Content) -> Iterator[tuple[int, bytes]]:
     """Yield where each measurement begins, and the patient's name beside it."""
     head = content.at(0, 8)
     size, count = struct.unpack("<II", head) if len(head) == 8 else (0, 0)
@@ -54,7 +55,7 @@ def _table(content: Content) -> Iterator[tuple[int, str]]:
     for _, _, at, _, patient, _ in _ENTRY.iter_unpack(
         table[: len(table) // _ENTRY.size * _ENTRY.size]
     ):
-        yield at, string(patient)
+        yield at, patient
 
 
 def _is_header(content: Content, at: int) -> bool:
