@@ -79,6 +79,11 @@ class OwnFiles:
                 self.write_new(path, content)
             return True
 
+    def read(self, path: RelPath) -> bytes:
+        """Return what a file below the folder holds, through no link on the way to it. Raise OSError or DiskError."""
+        with entered((self.root / path).parent, self._below) as place:
+            return read_small(place / Path(path).name, LARGE)
+
     def write_new(self, path: RelPath, content: bytes) -> None:
         """Write a file of which no record is kept. Raise DiskError."""
         make_inside((self.root / path).parent, self._below)

@@ -24,7 +24,7 @@ from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import RelPath, replace
 from vipsync.results import previews
-from vipsync.results.descriptions import Descriptions, tail
+from vipsync.results.descriptions import Descriptions
 from vipsync.results.facts import Description, Facts, Piece, Shown, facts_of
 from vipsync.results.joining import JoinedTables, written_before
 from vipsync.results.page import FULL, Seen, page
@@ -194,7 +194,7 @@ def _seen(order: Order, kept: Descriptions, pending: frozenset[Piece]) -> Seen:
         written=order.wall,
         described=described,
         pending=pending,
-        logs=dict(_log_ends(order.own.root, shown)),
+        logs=dict(_log_ends(kept, shown)),
         thumbnails={name: _reached(order, name) for name in names},
         hint=f"{previews.INSTALL} shows slices of NIfTI files here." if unseen else "",
     )
@@ -206,11 +206,11 @@ def _pieces(facts: Facts) -> Iterator[Piece]:
     yield from dict.fromkeys([*shown, *(piece for run in facts.runs for piece in run.pieces)])
 
 
-def _log_ends(outputs: Path, shown: Iterable[Shown]) -> Iterator[tuple[str, str]]:
+def _log_ends(kept: Descriptions, shown: Iterable[Shown]) -> Iterator[tuple[str, str]]:
     for one in shown:
         for log in one.logs:
             for path in (f"{log}.stdout.txt", f"{log}.stderr.txt"):
-                yield path, tail(outputs / path, LOG_LINES)
+                yield path, kept.tail(RelPath(path), LOG_LINES)
 
 
 def _reached(order: Order, name: str) -> str:
