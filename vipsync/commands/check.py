@@ -93,6 +93,7 @@ def _idle_rules(looked: Preview) -> Iterator[Finding]:
             f"{'This rule leaves' if len(idle) == 1 else 'These rules leave'} nothing out.",
             "Paths start inside the inputs folder: write /patients.csv for inputs/patients.csv.",
             details=some(idle),
+            note=True,
         )
 
 
@@ -142,7 +143,7 @@ def _pipeline(looked: Preview) -> Iterator[Finding]:
         names = ", ".join(p.name for p in found.parameters)
         yield Finding("pipeline", f"{found.pipeline_id} ({found.name} {found.version}): {names}.")
     elif snapshot.settings.pipeline_id is None:
-        yield Finding("pipeline", "None: files are only sent.")
+        yield Finding("pipeline", "None: files are only sent.", note=True)
 
 
 def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
@@ -197,7 +198,7 @@ def _files(looked: Preview) -> Iterator[Finding]:
         yield Finding("files", f"{every} in inputs/.")
         return
     if not every:
-        yield Finding("files", "There are none in inputs/ yet.", "Put files there.")
+        yield Finding("files", "There are none in inputs/ yet.", "Put files there.", note=True)
         return
     none_used = bool(unused) and len(unused) == every
     yield Finding(
@@ -205,6 +206,7 @@ def _files(looked: Preview) -> Iterator[Finding]:
         f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
         _use_them(looked) if unused else "",
         exit_code=3 if none_used else 0,
+        note=bool(unused),
         details=some(
             f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
             for path, near in unused
@@ -273,14 +275,14 @@ def some(lines: Iterable[str], most: int = SHOWN) -> tuple[str, ...]:
 
 def _notices(looked: Preview) -> Iterator[Finding]:
     for warning in looked.snapshot.cases.warnings:
-        yield Finding("note", warning)
+        yield Finding("note", warning, note=True)
     for line in misplaced(looked.snapshot.beside, looked.snapshot.among_results):
-        yield Finding("note", line, MOVE)
+        yield Finding("note", line, MOVE, note=True)
     for notice in looked.plan.notices:
         if notice.text == looked.snapshot.settings_error:
             continue
         code = notice.exit_code if notice.asks else 0
-        yield Finding(notice.subject, notice.text, notice.remedy, code)
+        yield Finding(notice.subject, notice.text, notice.remedy, code, note=True)
 
 
 # the plan

@@ -62,7 +62,7 @@ def _row(status: Status, name: str) -> Row:
         done=status.counts.get(CaseState.DONE, 0),
         cases=len(status.cases),
         since=status.since if on_vip else None,
-        size=status.size if on_vip else 0,
+        size=status.held if on_vip else 0,
     )
 
 

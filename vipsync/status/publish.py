@@ -150,7 +150,8 @@ class Publisher:
             text_of(backup),
             lambda: _write_backup(backup, places, session.folder.root),
         )
-        own, table = self._own_files(session), results_table(session.ledger.state, status)
+        here = session.snapshot.outputs if session.snapshot else {}
+        own, table = self._own_files(session), results_table(session.ledger.state, status, here)
         self._write(
             observer.outputs / TABLE,
             table,
