@@ -16,7 +16,7 @@ from tests.lab.memory import traced
 from vipsync.disk.archive import unpack
 from vipsync.disk.packing import Kind, PackMember, pack
 from vipsync.errors import LocalFileError, Unreachable
-from vipsync.model import FileState
+from vipsync.model import FileState, replace
 
 KINDS: list[Kind] = ["zip", "tar", "tgz"]
 CONTENTS = {
@@ -160,7 +160,7 @@ def test_changed_before_or_meanwhile(
 @pytest.mark.parametrize("size", [0, 699, 701])
 def test_another_size_than_seen(folder: Path, size: int) -> None:
     """A file that has not the size it was seen with is refused."""
-    state = FileState.of((folder / "b.dcm").stat())._replace(size=size)
+    state = replace(FileState.of((folder / "b.dcm").stat()), size=size)
     with pytest.raises(LocalFileError, match=r"b\.dcm changed"):
         pack(folder, [PackMember("b.dcm", state)], "tar", io.BytesIO())
 
