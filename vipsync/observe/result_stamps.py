@@ -39,7 +39,7 @@ class Stamps:
         )
         for result in results:
             if result.status is ResultStatus.HERE and result.local not in fresh:
-                found = stamp(outputs / result.local)
+                found = stamp(f"{outputs}/{result.local}")
                 if found is not None and not (found == EMPTY != result.stamp):
                     fresh[result.local] = found
         self._known = fresh  # only now: a look that failed half way has shown nothing
