@@ -307,15 +307,6 @@ class FileState(Struct, frozen=True, gc=False, array_like=True):
         """Return the state that a stat call shows."""
         return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
-    def fits(self, info: stat_result) -> bool:
-        """Tell whether a stat call shows this very state, in the quickest way there is."""
-        return (
-            self.mtime_ns == info.st_mtime_ns
-            and self.size == info.st_size
-            and self.inode == info.st_ino
-            and self.ctime_ns == info.st_ctime_ns
-        )
-
 
 # settings.toml (house 4.1)
 

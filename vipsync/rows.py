@@ -7,7 +7,8 @@ from these rows and from what is seen. PURE: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import assert_never
 
@@ -444,6 +445,11 @@ class State:
     logs: dict[str, JobLog] = field(default_factory=dict)
     version: int = 0
     _index: SentIndex | None = field(init=False, compare=False, repr=False, default=None)
+
+    def frozen(self) -> State:
+        """Return the rows of this moment, which no later change reaches: another thread may read them."""
+        rows = {f.name: copy(getattr(self, f.name)) for f in fields(self) if f.init}
+        return State(**rows)
 
     def sent_from(self, path: RelPath) -> list[Sent]:
         """Return what was sent of one file or folder of this machine."""

@@ -17,22 +17,22 @@ EMPTY = hashlib.sha256().hexdigest()[:32]
 """What a folder without any file looks like."""
 
 
-def stamp(path: Path) -> str | None:
+def stamp(path: Path | str) -> str | None:
     """Return what a result looks like, None where it is not there.
 
     A file by size and time, a folder by the names, sizes and times of all files in it, and by where
     its links point: enough to see that a person changed something.
     """
     try:
-        info = path.lstat()
+        info = os.lstat(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return None
         raise
-    if not path.is_dir() or path.is_symlink():
+    if not stat.S_ISDIR(info.st_mode):
         return f"{info.st_size} {info.st_mtime_ns}"
     digest = hashlib.sha256()
-    for name, looks in sorted(_files(path)):
+    for name, looks in sorted(_files(Path(path))):
         digest.update(f"{name}\0{looks}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 

@@ -213,7 +213,13 @@ class Walk:
                     continue
                 key = RelPath(prefix + name)
                 old = before.get(key)
-                if old and old.fits(info):
+                if (
+                    old
+                    and old.mtime_ns == info.st_mtime_ns
+                    and old.size == info.st_size
+                    and old.inode == info.st_ino
+                    and old.ctime_ns == info.st_ctime_ns
+                ):
                     files[key] = old
                 else:
                     self._keep(place, key, info)

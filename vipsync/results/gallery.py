@@ -1,7 +1,7 @@
 """Keep what people get of the results up to date: index.html, joined tables, provenance.
 
-Made from a moment's facts, which the thread of the ledger takes; hashing and drawing take long, and
-may be done in another. Nothing here is read back, but what is kept of each result.
+Made from a moment that no longer changes, which the thread of the ledger takes; working out what to
+show, hashing and drawing take long, and may be done in another. Nothing here is read back, but what is kept of each result.
 """
 
 from __future__ import annotations
@@ -110,14 +110,17 @@ class Gallery:
             return
         self._basis, self._at, self._busy = basis, now, True
         id_, wall = snapshot.state.session.id, session.timing.wall()
-        order = Order(facts_of(snapshot), own, session.folder, id_, wall, session.timing.clock)
-        self._later(lambda: self._carry_out(order))
+        frozen = replace(snapshot, state=snapshot.state.frozen())
+        folder, clock = session.folder, session.timing.clock
+        self._later(
+            lambda: self._carry_out(lambda: Order(facts_of(frozen), own, folder, id_, wall, clock))
+        )
 
-    def _carry_out(self, order: Order) -> None:
+    def _carry_out(self, order: Callable[[], Order]) -> None:
         """Make all that an order is about; what goes wrong with it stops nothing else."""
         failed, self._failed, finished = self._failed, False, True
         try:
-            finished = self._make(order)
+            finished = self._make(order())
         except Stopped:
             pass
         except (VipsyncError, OSError) as error:
