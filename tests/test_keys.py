@@ -13,7 +13,7 @@ import pytest
 from vipsync.client.refusals import Refusal
 from vipsync.errors import KeyMissing
 from vipsync.model import Secret, Settings
-from vipsync.settings.keys import Keys, keep_api_key, kept_path
+from vipsync.settings.keys import Keys, keep_api_key, kept_path, portals_kept
 
 KEY = "0123456789abcdefghijklmnop"
 OTHER = "ponmlkjihgfedcba9876543210"
@@ -275,3 +275,58 @@ def test_what_is_no_file_is_no_key_and_holds_nothing_up(tmp_path: Path, kind: st
         path = Path("/dev/zero")
     with pytest.raises(KeyMissing):
         api_key(named(path), {})
+
+
+# files of kept keys
+
+HOSTS = [
+    "host:8080",
+    "host_8080",
+    "host%3a8080",
+    "user@host",
+    "user_host",
+    "[::1]:80",
+    "__1__80",
+    "ho:st",
+]
+
+
+def test_each_portal_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """Whatever signs a file name cannot have everywhere; nobody's key goes to another."""
+    for number, host in enumerate(HOSTS):
+        keep_api_key(Secret(f"key{number}"), f"https://{host}", tmp_path)
+    keys = [
+        api_key(Settings(session_name="a", portal=f"https://{host}"), {}, tmp_path).reveal()
+        for host in HOSTS
+    ]
+    assert keys == [f"key{number}" for number in range(len(HOSTS))]
+    names = [path.name.lower() for path in tmp_path.iterdir()]
+    assert len(set(names)) == len(HOSTS)
+    assert not [name for name in names if set(name) & set(':*?"<>|\\/')]
+
+
+@pytest.mark.parametrize(
+    "host", ["host:8080", "a_b:80", "a_b", "vip.example.org", "127.0.0.1:8080"]
+)
+def test_a_key_that_an_older_vipsync_has_kept_is_found(tmp_path: Path, host: str) -> None:
+    """It called the file by the host, with `_` for every other sign."""
+    file_with(tmp_path / f"api_key-{host.replace(':', '_')}", KEY)
+    portal = Settings(session_name="a", portal=f"https://{host}")
+    assert api_key(portal, {}, tmp_path).reveal() == KEY
+    keep_api_key(Secret(OTHER), portal.portal, tmp_path)
+    assert api_key(portal, {}, tmp_path).reveal() == OTHER
+
+
+@pytest.mark.parametrize("host", ["host_8080", "user@host", "a_80"])
+def test_an_older_file_is_no_key_of_another_portal(tmp_path: Path, host: str) -> None:
+    """Its name is most likely that of a port: who is meant says so once more."""
+    file_with(tmp_path / f"api_key-{host.replace('@', '_')}", KEY)
+    with pytest.raises(KeyMissing):
+        api_key(Settings(session_name="a", portal=f"https://{host}"), {}, tmp_path)
+
+
+def test_the_portals_of_kept_keys_are_called_as_they_are(tmp_path: Path) -> None:
+    """With their port, whatever the file is called."""
+    file_with(tmp_path / "api_key-old_8080", KEY)
+    keep_api_key(Secret(KEY), "https://new:8080", tmp_path)
+    assert portals_kept(tmp_path) == ["new:8080", "old:8080"]

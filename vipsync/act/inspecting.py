@@ -89,7 +89,8 @@ class _Names:
         found: dict[str, str] = {}
         for one in persons:
             for sign in one.squeezed:
-                found.update((name, one.field) for name in self._with(sign))
+                named = (n for n in self._with(sign) if one.is_in_name(n, squeeze(n)))
+                found.update((name, one.field) for name in named)
         return tuple(found.items())
 
     def _with(self, sign: str) -> Iterator[str]:

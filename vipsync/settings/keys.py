@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from platformdirs import user_config_path
@@ -147,15 +147,31 @@ def _stranger(portal: str) -> KeyMissing:
 
 
 def kept_path(portal: str, config_dir: Path | None = None) -> Path:
-    """Return the file in which `vipsync login` keeps the key of this portal."""
-    host = re.sub(r"[^0-9a-z.-]", "_", urlsplit(portal).netloc.lower())
-    return (config_dir or _own_folder()) / f"api_key-{host}"
+    """Return the file in which `vipsync login` keeps the key of this portal: of no other one."""
+    host, folder = urlsplit(portal).netloc.lower(), config_dir or _own_folder()
+    new = folder / f"api_key-{_file_name(host)}"
+    old = folder / f"api_key-{re.sub(_ODD, '_', host)}"
+    return old if not new.exists() and _was_named_so(host) and old.exists() else new
+
+
+_ODD = r"[^0-9a-z.-]"
+
+
+def _file_name(host: str) -> str:
+    """Return a host as a file may be called anywhere, each by another name."""
+    return re.sub(_ODD, lambda sign: "".join(f"%{byte:02X}" for byte in sign[0].encode()), host)
+
+
+def _was_named_so(host: str) -> bool:
+    """Tell whether a file of before is this portal's: `_` stood for `:` in it, and for all other signs."""
+    return re.fullmatch(r"[0-9a-z._-]+?(:\d+)?", host) is not None and not re.search(r"_\d*$", host)
 
 
 def portals_kept(config_dir: Path | None = None) -> list[str]:
     """Return the hosts of the portals for which `vipsync login` keeps a key."""
     folder = config_dir or _own_folder()
-    return sorted(path.name.removeprefix("api_key-") for path in folder.glob("api_key-*"))
+    names = (path.name.removeprefix("api_key-") for path in folder.glob("api_key-*"))
+    return sorted({unquote(re.sub(r"_(\d+)$", r":\1", name)) for name in names})
 
 
 def _own_folder() -> Path:
