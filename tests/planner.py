@@ -306,21 +306,10 @@ def violation(seed: int, planner: Planner = plan) -> str:
     return ""
 
 
-def violations(seeds: range) -> list[str]:
-    """Live many seeds; return what went wrong."""
-    return [found for seed in seeds if (found := violation(seed))]
-
-
 def run(seeds: range, jobs: int) -> Iterator[str]:
     """Live many seeds in several processes; yield what went wrong, in the order of the seeds."""
-    parts = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
-    if jobs == 1:
-        for part in parts:
-            yield from violations(part)
-        return
     with ProcessPoolExecutor(jobs) as pool:
-        for found in pool.map(violations, parts):
-            yield from found
+        yield from filter(None, pool.map(violation, seeds, chunksize=CHUNK))
 
 
 def main(arguments: list[str]) -> int:

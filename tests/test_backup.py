@@ -48,6 +48,17 @@ def test_there_are_always_the_eight_keys() -> None:
     assert list(written(launched("a.dat", "one"), execution(), result())) == EIGHT
 
 
+@pytest.mark.parametrize(
+    "place", ["/data/out", "/d\u00e9j\u00e0 vu \u2028", "/no text \udcff", '/{"a": [ ]}']
+)
+def test_the_text_is_as_vip_client_writes_it(place: str) -> None:
+    """Whatever the places are called."""
+    state = State(OPEN)
+    state.put([launched("a.dat", "one"), execution(), result()])
+    backup = exported(state, replace(PLACES, outputs=Path(place)))
+    assert text_of(backup) == json.dumps(backup.document(), indent=4) + "\n"
+
+
 def test_places_here_and_there_are_told() -> None:
     """Those of this machine, and the pinned ones on VIP."""
     found = written()

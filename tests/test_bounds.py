@@ -117,6 +117,35 @@ def test_a_refusal_that_drips_is_a_refusal() -> None:
         vip.platform()
 
 
+def chunks(size: int) -> bytes:
+    """Return 10,000 pieces of an answer, each of so many bytes."""
+    return (b"%x\r\n%b\r\n" % (size, b" " * size)) * 10_000
+
+
+@pytest.mark.parametrize("size", [1, 63])
+def test_an_answer_in_crumbs_is_given_up(size: int) -> None:
+    """Long before its bytes are too many: each piece costs time of the processor, which others need."""
+    crumbs = lambda: chain([HEAD + b"Transfer-Encoding: chunked\r\n\r\n"], repeat(chunks(size)))  # noqa: E731
+    with (
+        talking(crumbs) as portal,
+        VipClient(portal, KEY, limited(httpx.HTTPTransport())) as vip,
+        pytest.raises(Unreachable, match="the connection broke"),
+    ):
+        vip.platform()
+
+
+@pytest.mark.parametrize("bodies", [[1, 1], [64] * 6, [1, 1, 4096, 1, 1, 1]])
+def test_some_crumbs_are_no_fault(bodies: list[int]) -> None:
+    """Lines of a log may come one by one, and pieces of the usual size for as long as they like."""
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    answer = [head, *map(chunks, bodies), b"2\r\n{}\r\n0\r\n\r\n"]
+    with (
+        talking(lambda: answer) as portal,
+        VipClient(portal, KEY, limited(httpx.HTTPTransport())) as vip,
+    ):
+        assert vip.platform().name == "VIP"
+
+
 def test_a_client_has_such_a_limit() -> None:
     """What leads to a portal was given it, through a proxy too."""
     with VipClient("http://127.0.0.1:1", KEY) as vip:

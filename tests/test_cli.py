@@ -22,6 +22,7 @@ from tests.lab.served import KEY, SETTINGS, Caller, Served, serve, wait_until
 from vipsync.cli import vipsync
 from vipsync.commands import account
 from vipsync.commands import status as commands_status
+from vipsync.commands.demo import last_port
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job, Kind
 from vipsync.record.ledger import Ledger, read_state
@@ -1055,8 +1056,8 @@ def test_local_serves_and_says_how_to_use_it(served: Served) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
 def test_what_local_serves_is_ones_own(served: Served) -> None:
-    """Its folder is closed to others; its key is random, and the same when it is served again."""
-    keys = []
+    """Its folder is closed to others; its key is random, it and the port are the same when it is served again."""
+    keys, ports = [], []
     root = served.root / "mine"
     root.mkdir(mode=0o755)
     for _ in range(2):
@@ -1064,9 +1065,16 @@ def test_what_local_serves_is_ones_own(served: Served) -> None:
             assert process.stdout is not None
             lines = [process.stdout.readline() for _ in range(4)]
             keys.append(lines[3].split("VIP_API_KEY=")[1].strip())
+            ports.append(int(lines[2].rpartition(":")[2]))
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
     assert keys[0] == keys[1] == (root / "key").read_text().strip()
+    assert ports[0] == ports[1] == last_port(root / "port", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", ports[0])):
+        assert last_port(root / "port", "127.0.0.1") == 0
+    for odd in ("", "http", "-1", "1" * 9, "1" * 9999):
+        (root / "port").write_text(odd)
+        assert last_port(root / "port", "127.0.0.1") == 0
     assert len(keys[0]) == 32
     assert root.stat().st_mode & 0o777 == 0o700
     assert (root / "key").stat().st_mode & 0o777 == 0o600

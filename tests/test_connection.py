@@ -115,7 +115,18 @@ def test_redirect_is_not_followed(status: int) -> None:
     assert "login" in caught.value.remedy
 
 
-@pytest.mark.parametrize("location", ["", "javascript:alert(1)", "file:///etc/passwd", "mailto:x"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "mailto:x",
+        "http://xn--/",
+        "//xn--a/",
+        f"http://{'a' * 64}.de",
+    ],
+)
 def test_redirect_to_nowhere(location: str) -> None:
     """A redirect to what is no portal names no address to use."""
     with pytest.raises(BadAnswer) as caught:
@@ -201,6 +212,9 @@ def test_newline_behind_a_key_is_dropped() -> None:
         "https://vip.test/#home",
         "https://vip.test:port",
         "https://[::1",
+        "https://xn--",
+        "https://xn--a.test",
+        f"https://{'a' * 64}.test",
     ],
 )
 def test_portal_that_is_none(address: str) -> None:
@@ -243,3 +257,14 @@ def test_a_page_of_the_network_is_no_answer(ask: Callable[[VipClient], object], 
         ask(client(httpx.Response(200, headers={"content-type": "text/html"}, text=page)))
     assert "login" in caught.value.remedy
     assert caught.value.transient
+
+
+def test_no_cookie_is_kept() -> None:
+    """Else each answer could add to what is held, and to each request until none is taken any more."""
+    seen: list[httpx.Request] = []
+    pairs = [("set-cookie", f"c{n}={'x' * 3000}; Path=/") for n in range(20)]
+    answer = httpx.Response(200, json={"exists": True}, headers=pairs)
+    vip = client(answer, answer, seen=seen)
+    vip.check_key()
+    vip.check_key()
+    assert "cookie" not in seen[1].headers

@@ -16,12 +16,19 @@ from vipsync.report.reporter import Reporter
 
 
 def test_the_demo_ends_with_its_results(tmp_path: Path) -> None:
-    """Spectra of a session and of a station are here, VIP was emptied, and the last line is the page."""
+    """Spectra of a session and of a station are here, VIP was emptied, and the last line is the page.
+
+    The page is what a browser is asked to show.
+    """
     began = int(time.time())
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/shown\n')
+    browser.chmod(0o755)
+    nobody = {"VIP_API_KEY": "", "VIP_PORTAL_URL": "", "HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "vipsync", "demo"],
+        [sys.executable, "-m", "vipsync", "demo", "--open"],
         cwd=tmp_path,
-        env={**os.environ, "VIP_API_KEY": "", "VIP_PORTAL_URL": "", "HOME": str(tmp_path)},
+        env={**os.environ, **nobody, "BROWSER": f"{browser} %s"},
         capture_output=True,
         text=True,
         timeout=240,
@@ -37,6 +44,7 @@ def test_the_demo_ends_with_its_results(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert Path(lines[-1]) == study / "outputs" / "index.html"
     assert Path(lines[-1]).is_file()
+    assert (tmp_path / "shown").read_text().strip() == Path(lines[-1]).as_uri()
     assert len(lines) <= 25
     assert all(len(line) <= 100 for line in lines[:-1])
     assert "VIP is clean" in done.stdout

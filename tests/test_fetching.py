@@ -58,6 +58,21 @@ def test_a_file_comes_whole(bench: Acting) -> None:
     assert bench.left() == []
 
 
+def test_an_archive_of_somebody_else_is_not_unpacked(bench: Acting, tmp_path: Path) -> None:
+    """Who may write among the transfers puts a link to a private archive there, once its size is right."""
+    private = tmp_path / "private.tar"
+    private.write_bytes(tar({"diary.txt": b"private"}))
+
+    def swap() -> None:
+        for path in bench.tools.folder.transfers.glob("*.part"):
+            path.unlink()
+            path.symlink_to(private)
+
+    outcome = bench.act(bench.result("a.tar", tar({"a.txt": b"a result"})), stop=swap)
+    assert isinstance(outcome, do.Failed)
+    assert bench.here() == {}
+
+
 def test_an_empty_file_comes(bench: Acting) -> None:
     """Zero bytes are a result too."""
     path = VipPath(f"{folder_of('e1')}/empty.txt")

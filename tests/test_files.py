@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.lab.bench import endless
 from vipsync.disk.files import (
     clear,
     entered,
     make_inside,
     open_own,
+    private_folder,
     read_document,
     read_small,
+    share,
     write_atomic,
 )
 from vipsync.errors import DiskError
@@ -137,3 +143,42 @@ def test_errors_name_the_folder_as_people_know_it(tmp_path: Path) -> None:
     ):
         (place / "none").read_bytes()
     assert caught.value.filename == str(tmp_path / "sub" / "none")
+
+
+def test_only_what_was_made_is_given_to_the_group(tmp_path: Path) -> None:
+    """A link that came in its place changes no rights of what it leads to; a file and a folder get theirs."""
+    tmp_path.chmod(0o2775)
+    private, mine, folder = tmp_path / "private", tmp_path / "mine", tmp_path / "folder"
+    private.write_text("x")
+    mine.write_text("x")
+    folder.mkdir()
+    for path, mode in ((private, 0o644), (mine, 0o644), (folder, 0o2755)):
+        path.chmod(mode)
+    (tmp_path / "link").symlink_to(private)
+    assert [share(path) for path in (tmp_path / "link", mine, folder)] == [False, True, True]
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (private, mine, folder)]
+    assert modes == [0o644, 0o664, 0o2775]
+
+
+def test_a_private_folder_gives_its_rights_to_nothing_else(tmp_path: Path) -> None:
+    """A link that came in its place meanwhile."""
+    private = tmp_path / "private"
+    private.write_text("x")
+    private.chmod(0o600)
+
+    def swapped() -> None:
+        with private_folder(tmp_path / "made") as made:
+            made.rmdir()
+            made.symlink_to(private)
+
+    with pytest.raises(OSError, match="it is a link"):
+        swapped()
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+def test_folders_without_end_are_refused(tmp_path: Path) -> None:
+    """What cannot be deleted is an error of the disk, not one of ours."""
+    endless(tmp_path / "top")
+    with contextlib.suppress(OSError):  # from Python 3.13 on it can be
+        clear(tmp_path / "top")
+    subprocess.run(["rm", "-rf", tmp_path / "top"], check=True)

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from vipsync.disk.files import make_folder, write_atomic
-from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld, NotASession
+from vipsync.errors import (
+    DiskError,
+    FolderAbsent,
+    FolderCopied,
+    FolderHeld,
+    HeldElsewhere,
+    NotASession,
+)
 from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.folder.holding import HostLease
 from vipsync.folder.search import find_sessions
@@ -273,7 +280,7 @@ def test_another_host_is_kept_out_while_its_lease_counts(
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
     there = HostLease(folder, lambda: now)
     now += HostLease.COUNTS_FOR - 1
-    with pytest.raises(FolderHeld), there.held():
+    with pytest.raises(HeldElsewhere, match="already works in"), there.held():
         pass
     now += 2
     with there.held():

@@ -16,11 +16,14 @@ from tests.lab.served import Caller, Served
 from vipsync.disk.own_files import OwnFiles
 from vipsync.local import Job
 from vipsync.model import replace
+from vipsync.names import BACKUP
 from vipsync.plan.snapshot import Snapshot
+from vipsync.record.backup import Backup, Places, exported
 from vipsync.results import gallery as room
 from vipsync.results import previews
 from vipsync.results.facts import Facts, facts_of
 from vipsync.results.gallery import EVERY, Gallery
+from vipsync.rows import Changes, State
 from vipsync.status.publish import Publisher
 
 
@@ -94,6 +97,42 @@ def test_while_much_goes_on_little_is_made(bench: Bench, monkeypatch: pytest.Mon
     times = [snapshot.now for snapshot in made]
     assert all(b - a >= EVERY for a, b in pairwise(times[:-1]))
     assert "3 done, 2 failed" in page_of(study).read_text("utf-8")
+
+
+def test_what_there_is_to_show_is_worked_out_where_it_is_made(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the moment at which it was ordered, whatever changes after: the loop's thread only orders it."""
+    made, later = counted(monkeypatch), list[Callable[[], None]]()
+    again(study, Publisher(Gallery(later=later.append)))
+    results = dict(study.state.results)
+    assert results
+    assert made == []
+    study.state.apply(Changes(drop=tuple(results.values())))
+    later[0]()
+    assert [snapshot.state.results for snapshot in made] == [results]
+
+
+def test_exports_are_made_anew_only_for_what_they_rest_on(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is as long as the ledger, and every look would make it; one that is gone comes back."""
+    publisher, made = again(study), list[State]()
+
+    def export(state: State, places: Places) -> Backup:
+        made.append(state)
+        return exported(state, places)
+
+    monkeypatch.setattr("vipsync.status.publish.exported", export)
+    study.notice()
+    study.bench.rest()
+    assert made == []
+    (study.root / "outputs" / BACKUP).unlink()
+    study.notice()
+    study.bench.rest()
+    assert made != []
+    assert (study.root / "outputs" / BACKUP).exists()
+    assert publisher.status is not None
 
 
 def test_a_page_that_was_deleted_comes_back(study: Study) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.lab.builders import (
-    ARCHIVE_SETTINGS,
     GATE,
     INPUTS,
     NOW,
+    ONE,
     OPEN,
     UPLOAD_ONLY,
     attempt,
@@ -29,7 +29,15 @@ from tests.lab.builders import (
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
 from vipsync.errors import LocalFileError
-from vipsync.model import PrivacySettings, RelPath, Settings, VipPath, replace
+from vipsync.model import (
+    PackKind,
+    PackSetting,
+    PrivacySettings,
+    RelPath,
+    Settings,
+    VipPath,
+    replace,
+)
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.plan.privacy import Gate
@@ -39,6 +47,11 @@ from vipsync.rows import Checked, Row, Session
 from vipsync.status.privacy import privacy_lines
 from vipsync.status.status import status_of
 from vipsync.status.words import status_text
+
+ARCHIVE_SETTINGS = Settings(
+    "study", ONE.pipeline_id, input_settings={"data": PackSetting(PackKind.ZIP, "{s}/")}
+)
+
 
 JUDGED_THERE = replace(OPEN, gate=Gate(snapshot(gate=GATE)).key)
 NAMED: dict[str, Any] = {"refused": (("PatientName", 1), ("PatientBirthDate", 2))}

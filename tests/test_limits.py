@@ -17,7 +17,7 @@ from tests.lab.served import Caller, Served
 from tests.lab.statuses import status
 from tests.test_dispatch import AtOnce
 from vipsync import actions as do
-from vipsync.act.ceiling import Ceiling
+from vipsync.act.bandwidth import Ceiling
 from vipsync.act.perform import Stopped
 from vipsync.local import ManualClock
 from vipsync.model import (
@@ -29,8 +29,8 @@ from vipsync.model import (
     TransfersSettings,
     VipPath,
 )
+from vipsync.run.allowance import Allowance, Disk, disk_of
 from vipsync.run.dispatch import AHEAD, QUESTIONS, Done, Lanes, Serial, Workers, has_share
-from vipsync.run.limits import Allowance, Disk, disk_of
 from vipsync.run.reconciler import Work
 from vipsync.run.timing import Timing
 

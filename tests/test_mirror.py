@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+from tests.lab.bench import endless
 from vipsync.disk.mirror import place, stamp
+from vipsync.model import RelPath, VipPath
+from vipsync.observe.result_stamps import Stamps
+from vipsync.rows import Result, ResultStatus
 
 
 @pytest.fixture
@@ -158,3 +165,55 @@ def test_below_a_file_there_is_nothing(tmp_path: Path) -> None:
     """A file where a folder was: the result is not there."""
     (tmp_path / "a").write_text("")
     assert stamp(tmp_path / "a" / "b") is None
+
+
+def test_folders_without_end_are_another_result(tmp_path: Path) -> None:
+    """Deeper than a path can be, and than Python can go down: told as changed, as any other change."""
+    result = tree(tmp_path, a="1")
+    before = stamp(result)
+    endless(result / "deep", name="x" * 200)
+    endless(result / "deeper")
+    assert stamp(result) not in (None, before)
+    subprocess.run(["rm", "-rf", result], check=True)
+
+
+def _here(local: str) -> Result:
+    return Result(VipPath(f"/vip/{local}"), "e1", 3, RelPath(local), ResultStatus.HERE)
+
+
+@pytest.mark.parametrize("hint", ["e1/a", "e1/a/sub/x.txt", "e1"])
+def test_only_what_a_hint_touches_is_looked_at_again(tmp_path: Path, hint: str) -> None:
+    """What lies at it, in it or above it; a name that only begins like it is another one."""
+    results = [_here("e1/a"), _here("e1/ab"), _here("e2/a")]
+    files = [tmp_path / "e1" / "a" / "sub" / "x.txt", tmp_path / "e1" / "ab", tmp_path / "e2" / "a"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("one")
+    stamps = Stamps(lambda: 0.0)
+    before = stamps.look(tmp_path, results, None, healthy=True)
+    for file in files:
+        file.write_text("other")
+    after = stamps.look(tmp_path, results, frozenset({hint}), healthy=True)
+    changed = {path for path in before if before[path] != after[path]}
+    assert changed == ({"e1/a", "e1/ab"} if hint == "e1" else {"e1/a"})
+
+
+def test_many_hints_cost_no_more_than_their_number_and_that_of_the_results(tmp_path: Path) -> None:
+    """Not the product of both: results that come are hints, hundreds at a time."""
+    results = [_here(f"e1/{number}") for number in range(2000)]
+    for result in results:
+        (tmp_path / result.local).parent.mkdir(exist_ok=True)
+        (tmp_path / result.local).touch()
+    stamps, calls = Stamps(lambda: 0.0), 0
+    stamps.look(tmp_path, results, None, healthy=True)
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        stamps.look(tmp_path, results, frozenset(r.local for r in results[:500]), healthy=True)
+    finally:
+        sys.setprofile(None)
+    assert calls < 30 * len(results)

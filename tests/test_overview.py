@@ -86,7 +86,7 @@ def case(state: CaseState) -> CaseReport:
 
 MANY = [
     made(
-        "/s/g2/rest", sentence="Everything is here.", phase="open", since=86400.0 * 365, size=2000
+        "/s/g2/rest", sentence="Everything is here.", phase="open", since=86400.0 * 365, held=2000
     ),
     made("/s/g1/rest", sentence="VIP is clean.", phase="closed", since=86400.0),
     made("/s/g1/run", sentence="Sending 2 files.", sending=2),

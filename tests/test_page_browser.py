@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lab.browser import chromium, serious, sideways
+from tests.lab.browser import chromium, serious
 from tests.lab.pages import asked, case, open_pages, report, tell, tell_station
 from tests.lab.served import SETTINGS, serve, wait_until
-from tests.lab.spectra import a_signal, spectra
 from vipsync.local import Job, JobResult
+from vipsync.local.pipelines.mrs_spectrum import main
+from vipsync.local.signals import SUBJECTS, as_mrui, signal_of
 from vipsync.model import RelPath, replace
 from vipsync.page.looking import key_of
 from vipsync.page.security import Access
@@ -169,7 +173,8 @@ def test_nothing_is_cut_and_everybody_can_read_it(
 
 
 def _faults(page: Page, name: str) -> list[str]:
-    cut = sideways(page)
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    cut = page.evaluate(wide)
     found = [f"{name}: {cut} pixels wider than the window"] if cut else []
     return [*found, *_overlapping(page), *(f"{name}: {fault}" for fault in serious(page))]
 
@@ -316,6 +321,36 @@ def test_a_result_that_is_hostile_does_nothing(
     assert all(path.startswith(origin) for path in paths)
 
 
+_HEAD = "[ INFO - Fri Nov 27 10:00:00 UTC 2026 ] Running bosh: /opt/bin/bosh exec launch --stream\n"
+_SUMMARY = "Shell command\n{name}\nContainer location\n\nContainer command\n\nExit code\n{code}\n"
+_FAILED = (
+    "[ ERROR - Fri Nov 27 10:00:03 UTC 2026 ] EXECUTION_FAILED - execution was not successful\n"
+)
+
+
+def _spectra(job: Job) -> Mapping[str, bytes | Path] | JobResult:
+    """Do the work of mrs-spectrum; a failure leaves the log that VIP would have."""
+    name = str(job.invocation["signal"])
+    signal = job.files["signal"]
+    assert signal is not None
+    job.folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(signal, job.folder / name)
+    result = job.folder / f"{name}.tgz"
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        code = main([str(job.folder / name), str(result)])
+    if not code:
+        return {"result": result}
+    log = f"{_HEAD}{said.getvalue()}{_SUMMARY.format(name='mrs_spectrum', code=code)}"
+    return JobResult(50, job.submitted, stdout=log.encode(), stderr=_FAILED.encode())
+
+
+def _signal(number: int = 0) -> bytes:
+    """Return the signal of one of the simulated subjects."""
+    subject = SUBJECTS[number % len(SUBJECTS)]
+    return as_mrui(subject, signal_of(subject))
+
+
 @pytest.mark.timeout(200)
 def test_a_day_at_the_page(open_page: Callable[..., Page], tmp_path: Path) -> None:
     """Thirty folders, one failing: its reason, a spectrum, run again, finished; nothing is reloaded."""
@@ -324,7 +359,7 @@ def test_a_day_at_the_page(open_page: Callable[..., Page], tmp_path: Path) -> No
     def work(job: Job) -> Mapping[str, bytes | Path] | JobResult:
         if str(job.invocation["signal"]) in broken:
             return JobResult(50, job.submitted, stdout=b"reading\nno water peak found\n")
-        return spectra(job)
+        return _spectra(job)
 
     with serve(tmp_path, work, KEY, seconds=1.0) as served:
         for number in range(29):
@@ -332,7 +367,7 @@ def test_a_day_at_the_page(open_page: Callable[..., Page], tmp_path: Path) -> No
             served.study(f"studies/{name}", SETTINGS.replace("{name}", name))
         study = served.study("studies/press", SETTINGS.replace("{name}", "press"))
         for number in range(3):
-            (study / "inputs" / f"sub-0{number + 1}.mrui").write_bytes(a_signal(number))
+            (study / "inputs" / f"sub-0{number + 1}.mrui").write_bytes(_signal(number))
         with (
             served.process("run", tmp_path / "studies"),
             running([tmp_path / "studies"], "127.0.0.1:0") as access,

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vipsync.cases.patterns import Pattern, compile_pattern, compile_template, several_readings
-from vipsync.cases.readings import Piece
+from vipsync.cases.placeholders import Piece
 from vipsync.errors import SettingsError
 
 
@@ -200,7 +200,7 @@ def test_what_one_part_leaves_open_another_decides(
     ),
     st.text("xy_/", max_size=9),
 )
-def test_readings_are_those_of_trying_everything(parts: list[str], path: str) -> None:
+def test_placeholders_are_those_of_trying_everything(parts: list[str], path: str) -> None:
     """Whatever the pattern: the same as by cutting the path in every possible way."""
     try:
         pattern = compile_pattern("".join(parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -393,6 +393,26 @@ def test_a_folder_whose_member_was_replaced_is_not_sent(bench: Acting) -> None:
     fresh.replace(member)
     assert isinstance(error(bench, pack), LocalFileError)
     assert not bench.vip.exists(pack.vip)
+    assert bench.left() == []
+
+
+@pytest.mark.parametrize("put", [Path.symlink_to, Path.hardlink_to, None])
+def test_nobody_can_put_another_file_in_place_of_an_archive(
+    bench: Acting, put: Callable[[Path, Path], None] | None, tmp_path: Path
+) -> None:
+    """Whoever may write among the transfers has no private file sent, nor one that nobody judged."""
+    private = tmp_path / "private"
+    private.write_bytes(b"PRIVATE")
+
+    def swap() -> None:
+        for path in bench.tools.folder.transfers.iterdir():
+            path.unlink()
+            put(path, private) if put else path.write_bytes(b"PRIVATE")
+
+    action = pack_of(bench, b"one")
+    assert isinstance(bench.act(action, stop=swap), do.PackSent)
+    (sent,) = bench.world.root.rglob("raw.zip")
+    assert sent.read_bytes().startswith(b"PK")
     assert bench.left() == []
 
 

@@ -26,9 +26,9 @@ from tests.lab.builders import (
     WALL,
     attempt,
     execution,
+    folder_of,
     in_doubt,
     judged,
-    key_of,
     known,
     launched,
     memory,
@@ -134,6 +134,12 @@ def start(made: Plan) -> Launch:
     return launch
 
 
+def key_of(text: str) -> do.Key:
+    """Return the key of an action from its words, as in `Poll e1`."""
+    kind, _, subject = text.partition(" ")
+    return do.Key(getattr(do, kind), subject)
+
+
 def failed(
     name: str, error: VipsyncError, count: int = 1, pause: float = 5.0
 ) -> dict[do.Key, Attempt]:
@@ -151,6 +157,7 @@ READY = there("a.dat", "one")
 READY_B = there("b.dat", "three")
 ENDED = (launched("a.dat", "one"), execution())
 RUNS = (launched("a.dat", "one"), execution(status=RUNNING))
+A_RESULT = f"{folder_of('e1')}/a.dat.tgz"
 HERE = {"e1/a.dat.tgz": "ok"}
 
 
@@ -1762,6 +1769,34 @@ FINISHING_ROWS = [
         ),
         ["Decide remove"],
         ["info e1/a.dat.tgz"],
+    ),
+    Row(
+        "finishing: a result that was deleted here is fetched once more",
+        snapshot(*ENDED, result(), session=SET_ASIDE, memory=memory()),
+        ["FetchResult e1/a.dat.tgz"],
+        [],
+    ),
+    Row(
+        "finishing: one that is on its way again is waited for",
+        snapshot(
+            *ENDED,
+            result(),
+            session=SET_ASIDE,
+            memory=memory(under_way={key_of(f"FetchResult {A_RESULT}")}),
+        ),
+        [],
+        [],
+    ),
+    Row(
+        "finishing: one that does not come back does not block",
+        snapshot(
+            *ENDED,
+            result(),
+            session=SET_ASIDE,
+            memory=memory(attempts=failed(f"FetchResult {A_RESULT}", TransferMismatch("cut"))),
+        ),
+        ["Decide remove"],
+        [],
     ),
     Row(
         "finishing: what get_status leaves out does not block",

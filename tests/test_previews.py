@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import struct
@@ -26,12 +27,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def drawn(tmp_path: Path, content: bytes, name: str = "t1.nii.gz") -> bytes | None:
     """Return the picture of a volume, None where there is none."""
     (tmp_path / name).write_bytes(content)
-    target = tmp_path / "kept" / "t1.png"
-    target.parent.mkdir(exist_ok=True)
-    there = previews.mosaic(tmp_path / name, target)
-    assert there is target.exists()
-    assert [p.name for p in target.parent.iterdir()] == (["t1.png"] if there else [])
-    return target.read_bytes() if there else None
+    place, seen = tmp_path / "kept", list[Path]()
+    place.mkdir(exist_ok=True)
+    with (tmp_path / name).open("rb") as file:
+        picture = previews.mosaic(file, place, stop=lambda: seen.extend(place.iterdir()))
+    assert not seen
+    return picture or None
 
 
 @pytest.mark.parametrize("shape", [(60, 72, 40), (20, 20, 20, 30), (300, 30, 4), (8, 9, 10, 1, 3)])
@@ -61,10 +62,9 @@ def test_left_is_left_however_the_volume_is_stored(tmp_path: Path) -> None:
     flipped = nibabel.Nifti1Image(image.get_fdata(), np.diag([-2, 2, 3, 1]))  # type: ignore[no-untyped-call]
     sides = []
     for number, content in enumerate((image.to_bytes(), flipped.to_bytes())):
-        path = tmp_path / f"{number}.nii"
-        path.write_bytes(content)
-        assert previews.mosaic(path, tmp_path / f"{number}.png")
-        tile = np.asarray(Image.open(tmp_path / f"{number}.png"))[:192, 384:576]
+        picture = drawn(tmp_path, content, f"{number}.nii")
+        assert picture is not None
+        tile = np.asarray(Image.open(io.BytesIO(picture)))[:192, 384:576]
         sides.append("right" if tile[:, 96:].sum() > tile[:, :96].sum() else "left")
     assert sides == ["right", "left"]
 
@@ -97,11 +97,11 @@ def voxel(
     return gzip.compress(image.to_bytes())
 
 
-def spectrum_of(tmp_path: Path, content: bytes) -> Path:
+def spectrum_of(content: bytes) -> io.BytesIO:
     """Draw in this process, which is faster; return the picture."""
-    (tmp_path / "svs.nii.gz").write_bytes(content)
-    drawing.draw(str(tmp_path / "svs.nii.gz"), str(tmp_path / "svs.png"))
-    return tmp_path / "svs.png"
+    picture = io.BytesIO()
+    drawing.draw(io.BytesIO(content), picture)
+    return picture
 
 
 @pytest.mark.parametrize(
@@ -112,22 +112,22 @@ def spectrum_of(tmp_path: Path, content: bytes) -> Path:
     ],
     ids=["phases", "other units"],
 )
-def test_one_voxel_of_spectroscopy_becomes_a_spectrum(tmp_path: Path, content: bytes) -> None:
+def test_one_voxel_of_spectroscopy_becomes_a_spectrum(content: bytes) -> None:
     """Its line stands where its ppm says, which fall from left to right."""
     import numpy as np
     from PIL import Image
 
-    pixels = np.asarray(Image.open(spectrum_of(tmp_path, content)).convert("RGB")).astype(int)
+    pixels = np.asarray(Image.open(spectrum_of(content)).convert("RGB")).astype(int)
     blue = (pixels[45:420, :, 0] < 120) & (pixels[45:420, :, 2] > 150)
     tops = np.where(blue.any(axis=0), blue.argmax(axis=0), 1000)
     assert abs(int(tops.argmin()) - (20 + (5.2 - 2.01) / 5.0 * 728)) < 3
 
 
-def test_repetitions_are_averaged_with_their_phases(tmp_path: Path) -> None:
+def test_repetitions_are_averaged_with_their_phases() -> None:
     """Two that are opposed leave nothing to draw; as two coils they have a spectrum."""
-    assert spectrum_of(tmp_path, opposed(voxel((512, 2)))).exists()
+    assert spectrum_of(opposed(voxel((512, 2)))).getvalue()
     with pytest.raises(ValueError, match="nothing that can be drawn"):
-        spectrum_of(tmp_path, opposed(voxel((512, 2), dim_5="DIM_DYN")))
+        spectrum_of(opposed(voxel((512, 2), dim_5="DIM_DYN")))
 
 
 def opposed(content: bytes) -> bytes:
@@ -154,11 +154,10 @@ def opposed(content: bytes) -> bytes:
         "one-point",
     ],
 )
-def test_what_is_no_spectrum_is_not_drawn(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_spectrum_is_not_drawn(content: bytes) -> None:
     """Whatever its extension says."""
     with pytest.raises((ValueError, KeyError, ArithmeticError, RecursionError)):
-        spectrum_of(tmp_path, content)
-    assert not (tmp_path / "svs.png").exists()
+        spectrum_of(content)
 
 
 def huge() -> bytes:
@@ -199,7 +198,8 @@ def sleeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time that a picture may take."""
     sleeping(tmp_path, monkeypatch)
-    assert not previews.mosaic(tmp_path / "t1.nii", tmp_path / "t1.png", seconds=0.5)
+    with (tmp_path / "t1.nii").open("rb") as file:
+        assert previews.mosaic(file, tmp_path, seconds=0.5) == b""
 
 
 def test_it_is_ended_too_where_vipsync_is_to_stop(
@@ -213,8 +213,8 @@ def test_it_is_ended_too_where_vipsync_is_to_stop(
         if said.exists():
             raise Stopped
 
-    with pytest.raises(Stopped):
-        previews.mosaic(tmp_path / "t1.nii", tmp_path / "t1.png", stop=stop)
+    with (tmp_path / "t1.nii").open("rb") as file, pytest.raises(Stopped):
+        previews.mosaic(file, tmp_path, stop=stop)
     names = {line.partition("=")[0] for line in said.read_text().splitlines()}
     assert "7q3v1k9u" not in said.read_text()
     assert not {name for name in names if name.startswith(("VIP", "HOME", "USER"))}

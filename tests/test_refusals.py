@@ -146,6 +146,14 @@ def test_redirect_advises_nobody_to_send_a_key_there(status: int) -> None:
             0.0,
         ),
         ({"retry-after": "Fri, 31 Jan 2026 12:00:30 GMT"}, None),
+        (
+            {
+                "retry-after": "Fri, 31 Jan 2026 12:00:30 +99999999999999",
+                "date": "Fri, 31 Jan 2026 12:00:00 GMT",
+            },
+            None,
+        ),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359", "date": "99 99 99"}, None),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "9" * 400}, None),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab.archives import tgz
 from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.statuses import table
 from tests.test_archive import Member, link, packed
 from tests.test_hostile_system import Liar
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
@@ -95,6 +96,7 @@ def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
     (told,) = asking(study)
     assert told.startswith("1 result was deleted on this machine, and VIP no longer has it: ")
     assert study.says("run the case again: `vipsync rerun DIR a.mrui`.")
+    assert [row["status"] for row in table(study)] == ["done, result deleted here"]
     assert len(bench.world.requests) == before
     study.ask("forget")
     bench.rest()

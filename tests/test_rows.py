@@ -82,6 +82,17 @@ def test_a_later_row_takes_the_place_of_an_earlier_one() -> None:
     assert list(state.launches.values()) == [in_doubt("a.dat", "one")]
 
 
+def test_frozen_rows_are_those_of_one_moment() -> None:
+    """What is put or dropped afterwards does not reach them."""
+    state = State(Session(ID))
+    state.put([*DROPPED, *KEPT])
+    before, frozen = state.frozen(), state.frozen()
+    state.apply(Changes(put=(sent("b.dat", "three"), known("b.dat", "three")), drop=(result(),)))
+    state.put([DoneRequest("r2"), LastSettings("text", "y")])
+    assert frozen == before != state
+    assert frozen.sent_from(RelPath("b.dat")) == []
+
+
 def test_what_was_sent_is_found_by_its_file_and_by_its_folder() -> None:
     """Whatever was put before, and what was dropped since."""
     first, second = sent("s/a.dat", "one"), sent("s/a.dat", "three", at="_v2/s/a.dat")

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from lxml import etree
 
 from vipsync.errors import SettingsError
 from vipsync.service import launchd, systemd, windows
@@ -107,32 +108,40 @@ def test_the_agent_of_macos_is_a_property_list_of_known_keys() -> None:
     assert found["KeepAlive"] is True
 
 
-SEQUENCES = {
-    "Task": ("RegistrationInfo", "Triggers", "Principals", "Settings", "Data", "Actions"),
-    "Exec": ("Command", "Arguments", "WorkingDirectory"),
-}
-"""Parts whose order the schema of Task Scheduler fixes ([MS-TSCH] 2.5.1); elsewhere it is free."""
-
 NAMESPACE = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+SCHEMAS = Path(__file__).parent / "schemas"
 
 
-def test_the_task_of_windows_is_ordered_as_its_schema_wants() -> None:
+@pytest.mark.parametrize("words", [PROGRAM, Program(("/usr/bin/vipsync",))], ids=["odd", "plain"])
+def test_the_agent_of_macos_fits_the_definition_of_property_lists(words: Program) -> None:
+    """What launchd reads is an XML property list, of which the order of keys and values is fixed."""
+    with (SCHEMAS / "plist.dtd").open() as rules:
+        definition = etree.DTD(rules)
+    found = etree.fromstring(launchd.agent(words, "/Users/ada & co/service.log"))
+    assert definition.validate(found), definition.error_log
+    key = found.find(".//key")
+    key.getparent().remove(key)
+    assert not definition.validate(found)
+
+
+@pytest.mark.parametrize("words", [PROGRAM, Program(("/usr/bin/vipsync",))], ids=["odd", "plain"])
+def test_the_task_of_windows_fits_the_schema_of_task_scheduler(words: Program) -> None:
+    """Every value is one that the schema knows: a task that does not fit is refused by `schtasks`."""
+    schema = etree.XMLSchema(etree.parse(SCHEMAS / "task.xsd"))
+    found = etree.fromstring(windows.task(words, "LAB\\Ada & Co"))
+    assert schema.validate(found), schema.error_log
+    count = found.find(f".//{NAMESPACE}RestartOnFailure/{NAMESPACE}Count")
+    count.text = "256"
+    assert not schema.validate(found)
+
+
+def test_the_task_of_windows_says_what_is_started_and_for_whom() -> None:
     """UTF-16 with its mark; the arguments come back as the words that went in."""
     task = windows.task(PROGRAM, "LAB\\Ada & Co")
     assert task.startswith(b"\xff\xfe")
     root = ET.fromstring(task)
-    for element in root.iter():
-        name = element.tag.removeprefix(NAMESPACE)
-        assert element.tag == NAMESPACE + name
-        order = SEQUENCES.get(name, ())
-        found = [child.tag.removeprefix(NAMESPACE) for child in element]
-        assert not order or found == [part for part in order if part in found]
     texts = {e.tag.removeprefix(NAMESPACE): e.text for e in root.iter()}
     assert texts["Command"] == PROGRAM.command[0]
     assert texts["Arguments"] == subprocess.list2cmdline(PROGRAM.words[1:])
     assert texts["UserId"] == "LAB\\Ada & Co"
     assert (texts["ExecutionTimeLimit"], texts["LogonType"]) == ("PT0S", "S4U")
-    context, principal = root.find(f"{NAMESPACE}Actions"), root.find(f".//{NAMESPACE}Principal")
-    assert context is not None
-    assert principal is not None
-    assert context.get("Context") == principal.get("id")

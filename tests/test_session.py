@@ -903,6 +903,21 @@ def test_a_folder_in_which_another_process_works_is_refused(scripts: Scripts) ->
     with SessionFolder(Path("vip_outputs/study")).held(), pytest.raises(FolderHeld) as caught:
         session.finish()
     assert "Wait until the other script or `vipsync run` has ended" in str(caught.value)
+    assert "machine" not in str(caught.value)
+
+
+def test_a_folder_in_which_another_machine_works_is_refused_as_such(
+    scripts: Scripts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said which machine that is: waiting here for a process of this one would help nobody."""
+    session = scripts.session().upload_inputs("data")
+    monkeypatch.setattr("vipsync.folder.holding.network_file_system", lambda _: True)
+    lease = {"host": "elsewhere", "at": scripts.timing.wall()}
+    Path("vip_outputs/study/.vipsync/host.json").write_text(json.dumps(lease))
+    with pytest.raises(FolderHeld) as caught:
+        session.finish()
+    assert "vipsync on elsewhere already works in" in str(caught.value)
+    assert "Stop it there first" in str(caught.value)
 
 
 def test_nothing_is_printed_without_verbose(

@@ -82,8 +82,17 @@ def test_check_names_data_beside_inputs_and_in_outputs(call: Caller, study: Path
         (place / "forgotten.mrui").write_text("one")
     said = call("check", study)
     assert said.code == before.code
-    assert "Only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
+    assert "· note: Only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
     assert "In outputs/, and not written by vipsync: forgotten.mrui." in said.out
+
+
+def test_the_table_and_the_list_of_sessions_tell_the_same_size(call: Caller, study: Path) -> None:
+    """Inputs and results: but for the two small files in which vipsync keeps its own account there."""
+    (listed,) = json.loads(call("sessions", "--json").out)
+    held = json.loads(call("status", study, "--json").out)[0]["held"]
+    results = sum(len(p.read_bytes()) for p in (study / "outputs").rglob("*.txt"))
+    assert results
+    assert 3 + results < held <= listed["size"] < held + 4096
 
 
 def test_what_a_folder_has_is_not_removed(call: Caller, served: Served, study: Path) -> None:

@@ -18,6 +18,7 @@ from tests.lab.pipelines import SPECTRUM
 from tests.lab.served import KEY, ROOT, SETTINGS, Served, serve, wait_until
 from tests.soak.life import Told, fit, live_seed
 from vipsync.local import Kind, World
+from vipsync.plan.removing import ASK_AGAIN
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase
 
@@ -105,22 +106,84 @@ _ON_PATHS = (
 )
 
 
-def live_for_real(root: Path, seed: int) -> None:
-    """Run a session with faults and kills to its end; raise AssertionError where that is wrong."""
+KINDS = {
+    "plain": "",
+    "twice": "\n[launch]\nnb_runs = 2\n",
+    "kept": "\n[outputs]\nkeep_archive = true\n",
+}
+
+
+class Folder:
+    """One session folder, and what must come of it."""
+
+    def __init__(self, served: Served, kind: str, signals: dict[str, str]) -> None:
+        self.name, self.runs, self.keeps = kind, 1 + (kind == "twice"), kind == "kept"
+        settings = SETTINGS.replace("mrs-spectrum/1.0", "spectrum/1").replace("{name}", kind)
+        self.root = served.study(f"all/{kind}", settings + KINDS[kind])
+        self.signals, self.dropped, self.finished = signals, 0, False
+
+    def drop(self, number: int) -> None:
+        """Let so many more signals arrive."""
+        self.dropped += number
+        for name, text in list(self.signals.items())[: self.dropped]:
+            path = self.root / "inputs" / f"{name}.mrui"
+            if not path.exists():
+                path.write_text(text)
+
+    def results(self) -> list[Path]:
+        """Return the unpacked results."""
+        return list((self.root / "outputs").glob("*/*.tgz/fit.txt"))
+
+    def finish(self) -> None:
+        """Delete the marker, when there is nothing that would be set aside."""
+        self.finished = True
+        every = min(self.dropped, len(self.signals)) * self.runs
+        wait_until(lambda: len(self.results()) == every, PATIENCE)
+        wait_until((self.root / "ON_VIP.txt").exists, PATIENCE)
+        (self.root / "ON_VIP.txt").unlink()
+
+    def is_closed(self) -> bool:
+        """Tell whether nothing of the session is on VIP."""
+        return read_state(self.root / ".vipsync" / "ledger.sqlite").session.phase is Phase.CLOSED
+
+    def check(self) -> None:
+        """Fail unless everything has come to its end, once."""
+        there = list(self.signals.items())[: self.dropped]
+        expected = Counter(text for _, text in there for _ in range(self.runs))
+        texts = Counter(p.read_text() for p in self.results())
+        assert texts == expected, f"{self.name}: a result is missing, or there too often"
+        kept = list((self.root / "outputs" / ".archives").rglob("*.tgz"))
+        assert len(kept) == self.keeps * len(self.results()), kept
+        left = [*(self.root / ".vipsync" / "transfers").iterdir(), *self.root.rglob(".*.tmp")]
+        assert left == [], f"something half is left: {left}"
+        here = {p.stem: p.read_text() for p in (self.root / "inputs").iterdir()}
+        assert here == dict(there), "an input was changed"
+
+
+def live_for_real(root: Path, seed: int, kinds: Sequence[str] = ("plain",), kills: int = 2) -> None:
+    """Run sessions with faults and kills to their end; raise AssertionError where that is wrong.
+
+    At every eighth kill one of several is being finished.
+    """
     chance = random.Random(seed)
-    signals = {f"s{n:02}": f"signal {n} {chance.random()}\n" for n in range(8)}
     with serve(root, fit, KEY, seconds=0.3, transfer_timeout=0.5) as served:
         served.world.pipelines.add(SPECTRUM)
-        study = served.study(settings=SETTINGS.replace("mrs-spectrum/1.0", "spectrum/1"))
+        numbers = range(3 * kills + 2)
+        folders = [
+            Folder(served, kind, {f"s{n:02}": f"{kind} {n} {chance.random()}\n" for n in numbers})
+            for kind in kinds
+        ]
         _arm(chance, served.world)
-        said = []
-        for part in (list(signals)[:3], list(signals)[3:6]):
-            _drop(study, {name: signals[name] for name in part})
-            said.append(_run_and_kill(served, study, chance.uniform(0.3, 2.5)))
-        _drop(study, signals)
-        _arm(chance, served.world)
-        said.append(_run_to_the_end(served, study, signals))
-        _check(served, study, signals)
+        growing, said = list(folders), []
+        for kill in range(1, kills + 1):
+            for folder in growing:
+                folder.drop(3)
+            finishing = growing.pop(0) if kill % 8 == 0 and len(growing) > 1 else None
+            said.append(_run_and_kill(served, chance.uniform(0.3, 2.5), finishing))
+        for folder in growing:
+            folder.drop(2)
+        said.append(_run_to_the_end(served, folders))
+        _check(served, folders)
         assert KEY not in "".join(said), "the key was said"
 
 
@@ -137,53 +200,38 @@ def _arm(chance: random.Random, world: World) -> None:
             world.faults.arm(chance.choice(_ON_PATHS), seconds=1.0)
 
 
-def _drop(study: Path, signals: dict[str, str]) -> None:
-    for name, text in signals.items():
-        path = study / "inputs" / f"{name}.mrui"
-        if not path.exists():
-            path.write_text(text)
-
-
-def _run_and_kill(served: Served, study: Path, seconds: float) -> str:
+def _run_and_kill(served: Served, seconds: float, finishing: Folder | None) -> str:
     """Let a process work for a while, kill it, return what it said."""
-    with served.process("run", study, module="tests.lab.short_waits") as process:
+    with served.process("run", served.root / "all", module="tests.lab.short_waits") as process:
+        if finishing:
+            finishing.finish()
         time.sleep(seconds)  # the moment of death is what is tried here
         assert KEY not in _command_line(process.pid)
         process.kill()
         return "".join(process.communicate())
 
 
-def _run_to_the_end(served: Served, study: Path, signals: dict[str, str]) -> str:
-    with served.process("run", study, module="tests.lab.short_waits") as process:
-        wait_until(lambda: len(_results(study)) == len(signals), PATIENCE)
-        wait_until((study / "ON_VIP.txt").exists, PATIENCE)
-        (study / "ON_VIP.txt").unlink()
-        wait_until(lambda: _phase(study) is Phase.CLOSED, PATIENCE)
+def _run_to_the_end(served: Served, folders: Sequence[Folder]) -> str:
+    with served.process("run", served.root / "all", module="tests.lab.short_waits") as process:
+        for folder in [folder for folder in folders if not folder.finished]:
+            folder.finish()
+        # A removal that was asked for by a process that was killed is asked for again in ten minutes.
+        wait_until(lambda: all(folder.is_closed() for folder in folders), ASK_AGAIN + 300)
         process.terminate()
         return "".join(process.communicate(timeout=PATIENCE))
 
 
-def _check(served: Served, study: Path, signals: dict[str, str]) -> None:
-    texts = Counter(p.read_text() for p in _results(study))
-    assert texts == Counter(signals.values()), "a result is missing, or there twice"
-    names = [e.name for e in served.world.executions.all()]
+def _check(served: Served, folders: Sequence[Folder]) -> None:
+    for folder in folders:
+        folder.check()
+    executions = served.world.executions.all()
+    names = [e.name for e in executions]
     assert len(names) == len(set(names)), "an execution was started twice"
-    assert sum(len(e.tasks) for e in served.world.executions.all()) == len(signals)
+    jobs = sum(min(f.dropped, len(f.signals)) * f.runs for f in folders)
+    assert sum(len(e.tasks) for e in executions) == jobs
     assert served.on_vip() == [], "something is left on VIP"
-    left = [p.name for p in (study / ".vipsync" / "transfers").iterdir()]
-    assert left == [], f"something half is left: {left}"
-    here = {p.stem: p.read_text() for p in (study / "inputs").iterdir()}
-    assert here == signals, "an input was changed"
     for file in _files_outside(served):
         assert KEY.encode() not in file.read_bytes(), f"the key is in {file}"
-
-
-def _results(study: Path) -> list[Path]:
-    return list((study / "outputs").glob("*/*.tgz/fit.txt"))
-
-
-def _phase(study: Path) -> Phase:
-    return read_state(study / ".vipsync" / "ledger.sqlite").session.phase
 
 
 def _files_outside(served: Served) -> list[Path]:
@@ -214,6 +262,13 @@ def test_processes_that_are_killed_over_real_sockets_come_to_the_right_end(tmp_p
 def test_more_processes_come_to_the_right_end(tmp_path: Path, first: int) -> None:
     """Twenty seeds over real sockets and processes."""
     live_some(tmp_path, range(first, first + 4))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_a_process_that_keeps_three_folders_is_killed_many_times(tmp_path: Path) -> None:
+    """Cases run twice, archives are kept, one session after another is finished; 25 deaths."""
+    live_for_real(tmp_path, 0, tuple(KINDS), kills=25)
 
 
 @pytest.mark.nightly

@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+import subprocess
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.lab.bench import Bench
-from tests.lab.dicom import require_dcmtk, send, series
+from tests.lab.dicom import image, series
 from tests.lab.memory import traced
 from tests.lab.stations import QUIET, TEMPLATE, Station
 from tests.lab.stations import station as any_station
 from vipsync.errors import FolderAbsent
 from vipsync.local import Job
-from vipsync.station.reading import content_of, first_words
+from vipsync.station.reading import content_of, first_words, is_cut
 from vipsync.station.steps import StudyState
 
 NOBODY = TEMPLATE.replace('plain = ["*"]', 'off = "nobody is called so"')
+
+
+def require_dcmtk() -> None:
+    """Skip where dcmtk, or a network of one's own, is not to be had."""
+    if not shutil.which("storescp") or not shutil.which("unshare"):
+        pytest.skip("needs dcmtk: apt-get install dcmtk")
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+        pytest.skip("a network namespace is not permitted here")
+
+
+_SEND = """
+ip link set lo up
+storescp $3 -od "$2" 11112 >/dev/null 2>&1 &
+receiver=$!
+for try in $(seq 200); do echoscu 127.0.0.1 11112 >/dev/null 2>&1 && break; done
+storescu --scan-directories 127.0.0.1 11112 "$1"
+code=$?
+kill $receiver; wait $receiver 2>/dev/null
+exit $code
+"""
+
+
+def send(images: Path, export: Path, *layout: str) -> None:
+    """Send images with storescu to a storescp that writes into an export, in one association."""
+    command = ["unshare", "-n", "sh", "-c", _SEND, "sh", images, export, " ".join(layout)]
+    subprocess.run([*map(str, command)], check=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 def station(bench: Bench, extra: str = "", **settings: str) -> Station:
@@ -120,6 +148,79 @@ def test_what_became_no_file_is_not_read(tmp_path: Path, name: str, kind: str) -
     assert first_words(path) == ("", "")
     with pytest.raises(FolderAbsent):
         content_of(path, name)
+
+
+def _written(path: Path, syntax: str) -> bytes:
+    """Return an image in a transfer syntax."""
+    from pydicom import dcmread
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
+
+    image(path, 1, 1, 1)
+    made = dcmread(path)
+    made.file_meta.TransferSyntaxUID = UID(syntax)
+    if UID(syntax).is_encapsulated:
+        made.PixelData = encapsulate([b"compressed"])
+    made.save_as(path, enforce_file_format=True)
+    return path.read_bytes()
+
+
+SYNTAXES = {
+    "explicit": "1.2.840.10008.1.2.1",
+    "implicit": "1.2.840.10008.1.2",
+    "JPEG": "1.2.840.10008.1.2.4.90",
+    "deflated": "1.2.840.10008.1.2.1.99",
+}
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_an_image_that_breaks_off_anywhere_is_seen_to(tmp_path: Path, syntax: str) -> None:
+    """Behind its size and before its last byte; whole it is whole."""
+    path = tmp_path / "image"
+    content = _written(path, SYNTAXES[syntax])
+    assert not is_cut(path)
+    rows = content.find(b"\x28\0\x10\0")
+    first = len(content) - 200 if syntax == "deflated" else rows + 12
+    for size in range(first, len(content)):
+        path.write_bytes(content[:size])
+        assert is_cut(path), (size, len(content))
+
+
+def test_late_data_that_broke_off_do_not_run_by_themselves(bench: Bench) -> None:
+    """Also where the settings let others run; they do once they were sent again."""
+    made = station(bench, '[late]\nseries = "rerun"\n')
+    series(made.export / "SMITH", 1, 1)
+    bench.rest()
+    late = made.export / "SMITH" / "1-2-1.dcm"
+    image(late, 1, 2, 1)
+    whole = late.read_bytes()
+    late.write_bytes(whole[:-20])
+    bench.rest()
+    assert (made.started(), made.states()) == (["S0001"], {"S0001": StudyState.HELD})
+    late.write_bytes(whole)
+    bench.rest()
+    assert made.started() == ["S0001", "S0001"]
+
+
+def test_data_that_broke_off_before_the_start_hold_it(make_bench: Callable[..., Bench]) -> None:
+    """The study was asked to start and waits for a slot; its last file comes in part, then whole."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 900.0
+    made = station(bench)
+    made.write("FIRST", {"1.rda": "zero"})
+    series(made.export / "SMITH", 1, 1)
+    bench.until(lambda: made.states().get("S0002") is StudyState.SENDING)
+    bench.run(200)
+    late = made.export / "SMITH" / "1-1-4.dcm"
+    image(late, 1, 1, 4)
+    whole = late.read_bytes()
+    late.write_bytes(whole[:-20])
+    bench.rest()
+    assert (made.started(), made.states()["S0002"]) == (["S0001"], StudyState.INCOMPLETE)
+    late.write_bytes(whole)
+    bench.rest()
+    assert made.started() == ["S0001", "S0002"]
+    assert set(made.states().values()) == {StudyState.DONE}
 
 
 def test_a_mixed_dump_is_sorted_by_study(bench: Bench) -> None:

@@ -100,6 +100,21 @@ def told(study: Study) -> Status:
     return status_of(session.snapshot, session.plan, str(study.root))
 
 
+def test_a_mistake_in_the_settings_is_waited_for(bench: Bench) -> None:
+    """Nothing has stopped: once it is mended, what runs goes on by itself."""
+    study = bench.study(a="one")
+    bench.rest()
+    text = (study.root / "settings.toml").read_text()
+    (study.root / "settings.toml").write_text(f"no such line\n{text}")
+    study.notice()
+    bench.rest()
+    assert told(study).sentence.startswith("Waiting for settings.toml to be mended: ")
+    (study.root / "settings.toml").write_text(text)
+    study.notice()
+    bench.rest()
+    assert told(study).sentence.startswith("Everything is here: ")
+
+
 def test_everything_is_never_here_beside_what_is_not_in_order(bench: Bench) -> None:
     """Files that no setting uses, results that were changed, inputs that went: each is said."""
     study = bench.study(a="one", b="two")

@@ -5,7 +5,9 @@ Each action holds what it expects to find; `act` looks again before it touches. 
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple, get_args
 
 from msgspec import Struct
 
@@ -300,22 +302,16 @@ class Key(NamedTuple):
 
 def key(action: Action) -> Key:
     """Return what is to be done, without what is expected of it."""
-    match action:
-        case StartExecution():
-            subject = action.launch.name
-        case ListResults():
-            subject = action.execution.id
-        case FetchLogs():
-            subject = f"{action.execution_id} {action.job}"
-        case Open() | WriteMarker() | DeleteMarker():
-            subject = ""
-        case _:
-            subject = getattr(action, _FIRST_FIELD[type(action)])
-    return Key(type(action), subject)
+    kind = type(action)
+    return Key(kind, _SUBJECT[kind](action))
 
 
-_FIRST_FIELD = {
-    kind: kind.__struct_fields__[0] for kind in get_args(Action) if kind.__struct_fields__
+_SUBJECT: dict[type[Action], Callable[[Any], str]] = {
+    **{k: attrgetter(k.__struct_fields__[0]) for k in get_args(Action) if k.__struct_fields__},
+    **dict.fromkeys((Open, WriteMarker, DeleteMarker), lambda _: ""),
+    StartExecution: attrgetter("launch.name"),
+    ListResults: attrgetter("execution.id"),
+    FetchLogs: lambda action: f"{action.execution_id} {action.job}",
 }
 
 

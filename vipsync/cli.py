@@ -680,7 +680,12 @@ def demo_command(context: Context, directory: Path, *, opens: bool) -> int:
 @vipsync.command(epilog=_examples("vipsync local --port 8080"))
 @click.option("--root", type=DIRECTORY, default="vip-local", help="The folder for its data.")
 @click.option("--host", default="127.0.0.1", help="An address of this machine only.")
-@click.option("--port", default=0, help="0: a free one.", type=click.IntRange(0, 65535))
+@click.option(
+    "--port",
+    default=0,
+    help="0: that of the last time, or a free one.",
+    type=click.IntRange(0, 65535),
+)
 @click.option(
     "--pipelines",
     "folders",

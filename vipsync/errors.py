@@ -15,6 +15,7 @@
     ├── FolderError                         the session folder is not as it must be
     │   ├── NotASession                     no settings.toml there
     │   ├── FolderHeld                      another process works in it
+    │   │   └── HeldElsewhere               one on another machine does
     │   ├── FolderAbsent                    unmounted, emptied, unreadable or replaced: never "deleted"
     │   ├── FolderCopied                    the same id also lies elsewhere
     │   └── StillOnVip                      nobody else knows of its data on VIP
@@ -144,6 +145,10 @@ class NotASession(FolderError):
 
 class FolderHeld(FolderError):
     """Another process works in this folder."""
+
+
+class HeldElsewhere(FolderHeld):
+    """A process on another machine works in this folder, or did a moment ago."""
 
 
 class FolderAbsent(FolderError):

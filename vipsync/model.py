@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from os import stat_result
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NewType
 
 from msgspec import Meta, Struct, field, structs
 
@@ -294,7 +294,7 @@ class Descriptor(Struct, frozen=True):
 # what lies in the folder
 
 
-class FileState(NamedTuple):
+class FileState(Struct, frozen=True, gc=False, array_like=True):
     """What must stay equal while a file is quiet. Times in ns; compared for equality only."""
 
     size: int
@@ -478,7 +478,7 @@ class Text(Struct, frozen=True):
     text: str
 
 
-class InputFile(Struct, frozen=True):
+class InputFile(Struct, frozen=True, gc=False):
     """A file of inputs/; `as_name` is its path on VIP below INPUTS where it is not the same."""
 
     path: RelPath

@@ -11,7 +11,7 @@ import re
 import shlex
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from vipsync.errors import ForeignPath, NameRefused
@@ -24,6 +24,7 @@ ARCHIVE_NAMES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.x
 """How archives end that are unpacked here, in small letters."""
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=,-]+")
+_SAFE_PATH = re.compile(rf"{_SAFE.pattern}(?:/{_SAFE.pattern})*")
 _UNSAFE = re.compile(r"@{2,}|@$|[^A-Za-z0-9._+=,@-]")
 _VERSION = re.compile(r"_v[0-9]+")
 _JAVA_BLANKS = "".join(map(chr, range(0x21)))
@@ -85,7 +86,7 @@ def _says_something(name: str) -> bool:
 @lru_cache(maxsize=1 << 17)
 def vip_relpath(rel: str) -> str:
     """Return the path below INPUTS that `rel` gets on VIP; raise NameRefused where it has none."""
-    safe = "/".join(map(vip_part, rel.split("/")))
+    safe = rel if _SAFE_PATH.fullmatch(rel) else "/".join(map(vip_part, rel.split("/")))
     if HOME in f"/{safe}":
         raise NameRefused(
             f"{rel!r}: VIP cannot hold a path that repeats {HOME[1:]!r}.", "Rename a folder in it."
@@ -163,3 +164,20 @@ BACKUP = "session_data.json"
 def parent(path: VipPath) -> VipPath:
     """Return the folder on VIP in which `path` lies."""
     return VipPath(path.rpartition("/")[0] or "/")
+
+
+def last(path: str) -> str:
+    """Return the last part of a path."""
+    return path.rpartition("/")[2]
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Name the first of these, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def folders_above(path: str) -> Iterator[str]:
+    """Yield the folders in which a path lies, the innermost first."""
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -7,7 +7,8 @@ from these rows and from what is seen. PURE: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import assert_never
 
@@ -112,7 +113,7 @@ class Session(Struct, frozen=True):
         return VipPath(f"{self.home}/vipsync-{self.id}")
 
 
-class Known(Struct, frozen=True):
+class Known(Struct, frozen=True, gc=False):
     """A local file whose content is known: its hash belongs to this very state."""
 
     path: RelPath
@@ -120,7 +121,7 @@ class Known(Struct, frozen=True):
     sha256: str
 
 
-class Found(Struct, frozen=True):
+class Found(Struct, frozen=True, gc=False):
     """What the privacy gate found in one content under one policy: fields and counts, never a value.
 
     `refused` may not go to VIP, `told` may. `unknown` is why the content was not understood, "" where it was.
@@ -137,7 +138,7 @@ class Found(Struct, frozen=True):
     bare: bool = False
 
 
-class Checked(Struct, frozen=True):
+class Checked(Struct, frozen=True, gc=False):
     """The verdict of the privacy gate on the file of this path with this very content.
 
     `gate` tells versions of the gate and policies apart, `called` the names that were compared with the content.
@@ -160,7 +161,7 @@ class SendStatus(StrEnum):
     REMOVED = "removed"  # it went from VIP when the session was finished
 
 
-class Sent(Struct, frozen=True):
+class Sent(Struct, frozen=True, gc=False):
     """One file at one place on VIP, written down before the first byte left.
 
     A place belongs to one content for ever: other content gets another place. `sha256` is empty
@@ -444,6 +445,11 @@ class State:
     logs: dict[str, JobLog] = field(default_factory=dict)
     version: int = 0
     _index: SentIndex | None = field(init=False, compare=False, repr=False, default=None)
+
+    def frozen(self) -> State:
+        """Return the rows of this moment, which no later change reaches: another thread may read them."""
+        rows = {f.name: copy(getattr(self, f.name)) for f in fields(self) if f.init}
+        return State(**rows)
 
     def sent_from(self, path: RelPath) -> list[Sent]:
         """Return what was sent of one file or folder of this machine."""

@@ -26,8 +26,8 @@ from vipsync.local.execution import Execution
 from vipsync.model import UNLIMITED, Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
+from vipsync.run.allowance import Allowance, Disk, disk_of
 from vipsync.run.dispatch import Executor, Serial
-from vipsync.run.limits import Allowance, Disk, disk_of
 from vipsync.run.loop import Loop, NewKeeper
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
@@ -109,6 +109,18 @@ class Embedded:
     def count(self, start: str) -> int:
         """Count the requests so far that begin so, as in `POST /executions`."""
         return sum(f"{r.method} {r.path}".startswith(start) for r in self.world.requests)
+
+
+def endless(top: Path, name: str = "a", depth: int = 1500) -> None:
+    """Make folders in one another, deeper than Python or a path can go down, with a file at the end."""
+    top.mkdir()
+    inner = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=inner)
+        outer, inner = inner, os.open(name, os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    os.close(os.open("end", os.O_CREAT, dir_fd=inner))
+    os.close(inner)
 
 
 def files_below(root: Path, *but: str) -> dict[str, bytes]:

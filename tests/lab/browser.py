@@ -49,11 +49,3 @@ def serious(page: Page) -> list[str]:
         if v["impact"] in ("serious", "critical")
         for n in v["nodes"]
     ]
-
-
-def sideways(page: Page) -> float:
-    """Return by how many pixels a page is wider than its window."""
-    wide: float = page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    return wide

@@ -21,8 +21,6 @@ from vipsync.model import (
     FileState,
     InputFile,
     Job,
-    PackKind,
-    PackSetting,
     Platform,
     RelPath,
     Request,
@@ -71,9 +69,6 @@ PLATFORM = Platform("VIP", 1000)
 ONE = pipeline("One", "data:File", "out=[data].tgz")
 SETTINGS = Settings("study", ONE.pipeline_id, input_settings={"data": "*.dat"})
 UPLOAD_ONLY = Settings("study")
-ARCHIVE_SETTINGS = Settings(
-    "study", ONE.pipeline_id, input_settings={"data": PackSetting(PackKind.ZIP, "{s}/")}
-)
 
 CLOSED = Session(ID)
 OPENED = Session(
@@ -253,12 +248,6 @@ def memory(
 def newcomer(**changes: Any) -> Memory:
     """Return what a process remembers that has just fetched the pipeline, and nothing else."""
     return replace(Memory(pipeline_at=NOW - 1, home_path=HOME), **changes)
-
-
-def key_of(text: str) -> do.Key:
-    """Return the key of an action from its words, as in `Poll e1`."""
-    kind, _, subject = text.partition(" ")
-    return do.Key(getattr(do, kind), subject)
 
 
 def polled(*ids: str, ago: float = 1.0, **changes: Any) -> Memory:

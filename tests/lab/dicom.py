@@ -1,9 +1,7 @@
-"""DICOM files as scanners make them, and dcmtk's programs that send and receive them."""
+"""DICOM files as scanners make them."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,29 +48,3 @@ def series(
     """Write the images of one series."""
     for one in images:
         image(folder / f"{study}-{number}-{one}.dcm", study, number, one, **more)
-
-
-def require_dcmtk() -> None:
-    """Skip where dcmtk, or a network of one's own, is not to be had."""
-    if not shutil.which("storescp") or not shutil.which("unshare"):
-        pytest.skip("needs dcmtk: apt-get install dcmtk")
-    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
-        pytest.skip("a network namespace is not permitted here")
-
-
-_SEND = """
-ip link set lo up
-storescp $3 -od "$2" 11112 >/dev/null 2>&1 &
-receiver=$!
-for try in $(seq 200); do echoscu 127.0.0.1 11112 >/dev/null 2>&1 && break; done
-storescu --scan-directories 127.0.0.1 11112 "$1"
-code=$?
-kill $receiver; wait $receiver 2>/dev/null
-exit $code
-"""
-
-
-def send(images: Path, export: Path, *layout: str) -> None:
-    """Send images with storescu to a storescp that writes into an export, in one association."""
-    command = ["unshare", "-n", "sh", "-c", _SEND, "sh", images, export, " ".join(layout)]
-    subprocess.run([*map(str, command)], check=True, timeout=60, stdin=subprocess.DEVNULL)

@@ -34,7 +34,9 @@ def states(study: Study) -> dict[str, CaseState]:
 
 def table(study: Study) -> list[dict[str, str]]:
     """Return the rows of results.csv."""
-    lines = results_table(study.state, status(study)).splitlines()
+    assert study.session.snapshot is not None
+    here = study.session.snapshot.outputs
+    lines = results_table(study.state, status(study), here).splitlines()
     return list(csv.DictReader(lines))
 
 

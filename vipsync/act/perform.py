@@ -19,14 +19,14 @@ from typing import BinaryIO, assert_never
 from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.act.ceiling import Ceiling
+from vipsync.act.bandwidth import Ceiling
 from vipsync.act.listing import list_results
 from vipsync.act.named_files import look_for_files
 from vipsync.act.pipeline import definition
 from vipsync.act.results import fetch_logs, fetch_result
 from vipsync.client.vip_client import LIST_LIMIT, VipClient
 from vipsync.disk.digest import Digest
-from vipsync.disk.files import clear, disk_error, entered, holder, make_folder
+from vipsync.disk.files import at_once, disk_error, entered, holder, make_folder, unnamed_file
 from vipsync.disk.packing import PackMember, pack
 from vipsync.disk.scan import Scan
 from vipsync.errors import (
@@ -272,7 +272,7 @@ STATUS.txt says what is going on.
 def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
     """Open a local file that is in `state`, and raise LocalFileError unless it still is afterwards."""
     try:
-        with open(path, "rb", opener=_at_once) as file:
+        with open(path, "rb", opener=at_once) as file:
             _same(path, file, state)
             yield file
             _same(path, file, state)
@@ -282,10 +282,6 @@ def _opened(path: Path, state: FileState) -> Iterator[BinaryIO]:
         raise LocalFileError(
             f"{path} cannot be read.", "Give this account the right to read it."
         ) from error
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
 
 
 def _same(path: Path, file: BinaryIO, state: FileState) -> None:
@@ -362,35 +358,26 @@ def _as_judged(path: RelPath, content: str, judged: str) -> None:
 
 def _send_pack(action: do.SendPack, tools: Tools) -> do.PackSent:
     """Pack a folder beside the transfers, send the archive, look at its size; leave no copy here."""
-    name = hashlib.sha256(action.vip.encode()).hexdigest()[:24]
-    with tools.folder.entered_transfers() as transfers:
-        return _packed_and_sent(action, transfers / f"{name}.pack", tools)
+    with tools.folder.entered_transfers() as transfers, unnamed_file(transfers) as archive:
+        return _packed_and_sent(action, archive, tools)
 
 
-def _packed_and_sent(action: do.SendPack, archive: Path, tools: Tools) -> do.PackSent:
-    clear(archive)
+def _packed_and_sent(action: do.SendPack, archive: BinaryIO, tools: Tools) -> do.PackSent:
     base = inside(action.folder)
-    members = [
-        PackMember(p.removeprefix(base), s.size, _local(tools, p)) for p, s in action.members
-    ]
+    members = [PackMember(p.removeprefix(base), s, _local(tools, p)) for p, s in action.members]
     folder = _local(tools, action.folder)
+    root = "" if action.bare else PurePosixPath(action.folder).name
+    hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
     for path, state in action.members:
         _unchanged(_local(tools, path), state)
-    root = "" if action.bare else PurePosixPath(action.folder).name
-    try:
-        hashes = pack(folder, members, action.kind.value, archive, root=root, stop=tools.stop)
-        for path, state in action.members:
-            _unchanged(_local(tools, path), state)
-        content = members_digest((RelPath(base + n), h) for n, h in hashes.items())
-        _as_judged(action.folder, content, action.digest)
-        size = archive.stat().st_size
-        _deliver(action, archive, size, tools)
-    finally:
-        archive.unlink(missing_ok=True)
+    content = members_digest((RelPath(base + n), h) for n, h in hashes.items())
+    _as_judged(action.folder, content, action.digest)
+    size = archive.seek(0, os.SEEK_END)
+    _deliver(action, archive, size, tools)
     return do.PackSent(size, tuple((RelPath(base + n), h) for n, h in sorted(hashes.items())))
 
 
-def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> None:
+def _deliver(action: do.SendPack, archive: BinaryIO, size: int, tools: Tools) -> None:
     """Send an archive, unless an earlier attempt brought it there after all."""
     there = tools.vip.properties(action.vip)
     if there is None:
@@ -403,8 +390,8 @@ def _deliver(action: do.SendPack, archive: Path, size: int, tools: Tools) -> Non
             gone += len(block)
             tools.moved(key, gone, size)
 
-        with archive.open("rb") as file:
-            tools.vip.upload(action.vip, file, size, on_block, tools.up.piece)
+        archive.seek(0)
+        tools.vip.upload(action.vip, archive, size, on_block, tools.up.piece)
         there = tools.vip.properties(action.vip)
     if there is None or there.size != size:
         raise TransferMismatch(f"{action.vip} has another size on VIP than was sent.")

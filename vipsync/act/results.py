@@ -13,16 +13,24 @@ from threading import Lock
 from typing import Literal, Protocol
 
 from vipsync import actions as do
-from vipsync.act.ceiling import Ceiling
+from vipsync.act.bandwidth import Ceiling
 from vipsync.client.decoding import decoded
 from vipsync.client.vip_client import LogStream, VipClient
 from vipsync.disk.archive import unpack
-from vipsync.disk.files import LARGE, clear, open_own, read_small, share, write_atomic
+from vipsync.disk.files import (
+    LARGE,
+    clear,
+    open_own,
+    opened_file,
+    read_small,
+    share,
+    write_atomic,
+)
 from vipsync.disk.mirror import candidates, place, stamp
 from vipsync.disk.tarstream import looks_like_tar
 from vipsync.errors import ArchiveRefused, BadAnswer, DiskError, ForeignPath, TransferMismatch
 from vipsync.model import BLOCK, RelPath, VipPath
-from vipsync.names import ARCHIVE_NAMES
+from vipsync.names import ARCHIVE_NAMES, few
 from vipsync.record.job_log import words_of
 
 ARCHIVES = ".archives"
@@ -195,7 +203,7 @@ def _take_encoded(
     """Make `part` of what a proxy says that it encoded: what is in it, or itself, as the size tells."""
     inside, size = part.with_suffix(".inside.part"), came.stat().st_size
     try:
-        with came.open("rb") as file:
+        with opened_file(came) as file:
             blocks = decoded(iter(lambda: file.read(BLOCK), b""), coding)
             _save(_hardly_more(blocks, action.size), inside, "wb", bench)
         if inside.stat().st_size == action.size:
@@ -253,9 +261,8 @@ def _say_left_out(
         path, before = _list_beside(here)
         if text not in before:
             write_atomic(path, f"{before}{text}".encode(), bench.below)
-    few = ", ".join(f"{name} ({what})" for name, what in without[:3])
-    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-    return f"{few}{more}; see {path.name} beside it. The archive is in outputs/{ARCHIVES}/{local}."
+    names = few([f"{name} ({what})" for name, what in without])
+    return f"{names}; see {path.name} beside it. The archive is in outputs/{ARCHIVES}/{local}."
 
 
 def _list_beside(here: Path) -> tuple[Path, str]:

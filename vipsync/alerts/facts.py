@@ -119,16 +119,16 @@ def stopped_by(trouble: str) -> Facts:
     return frozenset({_fact("stopped", _shape(trouble))})
 
 
-def crashed(times: int) -> Facts:
-    """Return that vipsync itself stopped without having been told to, so many times by now."""
-    text = "vipsync itself stopped without having been told to."
-    return frozenset({Fact("stopped", f"crash-{times}", text=text)} if times else ())
+def _of_itself(what: str, times: int) -> Facts:
+    """Return what happened to vipsync itself, so many times by now."""
+    fact = Fact("stopped", f"{what}-{times}", text=_ITSELF[what])
+    return frozenset({fact} if times else ())
 
 
-def in_doubt(times: int) -> Facts:
-    """Return that a message may be lost, so many times by now: it is not sent twice."""
-    text = "vipsync ended while it sent an alert, which may be lost."
-    return frozenset({Fact("stopped", f"doubt-{times}", text=text)} if times else ())
+_ITSELF = {
+    "crash": "vipsync itself stopped without having been told to.",
+    "doubt": "vipsync ended while it sent an alert, which may be lost.",
+}
 
 
 def _noticed(status: Status) -> Iterator[Fact]:
@@ -196,8 +196,8 @@ class Gathering:
 
     def see_service(self, crashes: int, wall: float) -> None:
         """Take in how vipsync itself is."""
-        facts = crashed(crashes) if "stopped" in self._on else frozenset()
-        self.see(SERVICE, "vipsync", facts | in_doubt(self._kept.doubts), wall)
+        facts = _of_itself("crash", crashes) if "stopped" in self._on else frozenset()
+        self.see(SERVICE, "vipsync", facts | _of_itself("doubt", self._kept.doubts), wall)
 
     def see(self, owner: str, name: str, facts: Facts, wall: float) -> None:
         """Take in what is true of a folder; of one that is new here, what was done is no news."""

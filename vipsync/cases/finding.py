@@ -58,7 +58,7 @@ def find_cases(
     unused = _unused(tree.files, relations)
     everything = settings.inputs.upload == "all"
     relations = refuse_clashes(relations, unused if everything else ())
-    builder = _Builder(recipe, relations, ready, descriptor)
+    builder = _Builder(recipe, relations, ready, descriptor, settings.session_name)
     cases = sorted(map(builder.case, join(relations)), key=lambda case: case.id)
     return CaseSet(
         cases=tuple(cases),
@@ -91,13 +91,18 @@ class _Builder:
     """Make cases of choices; what is the same for all of them is worked out once."""
 
     def __init__(
-        self, recipe: Recipe, relations: Sequence[Relation], ready: _Ready, descriptor: Descriptor
+        self,
+        recipe: Recipe,
+        relations: Sequence[Relation],
+        ready: _Ready,
+        descriptor: Descriptor,
+        session: str,
     ) -> None:
         self._names = recipe.names
         self._relations = relations
         self._ready = ready
         self._descriptor = descriptor
-        self._label = _Labels(recipe, relations)
+        self._label = _Labels(recipe, relations, session)
         self._problems: dict[tuple[str, str], str] = {}
         constant = [option for r in relations if not r.variables for option in r.options.values()]
         self._shared = tuple(sorted({path for option in constant for path in option.files}))
@@ -201,14 +206,18 @@ def _origin(value: InputValue) -> str:
 
 
 class _Labels:
-    """Name cases by what varies: names joined with /, else the path, else the words of a list."""
+    """Name cases by what varies: names joined with /, else the path, else the words of a list.
 
-    def __init__(self, recipe: Recipe, relations: Sequence[Relation]) -> None:
+    Where all of inputs/ is one case, that has no path of its own: it is called as the session.
+    """
+
+    def __init__(self, recipe: Recipe, relations: Sequence[Relation], session: str) -> None:
         self._names = recipe.names
         self._own = [r for r in relations if f"*{r.source.parameter.name}" in r.variables]
         paired = [r.source for r in relations if PAIRED in r.variables]
         self._paired = _telling(paired)
-        self._fixed = next((_item_text(f, {}) for s in recipe.sources for f in s.files), "all")
+        fixed = next((_item_text(f, {}) for s in recipe.sources for f in s.files), "all")
+        self._fixed = session if fixed == folder_words(RelPath("")) else fixed
         self._path_tells_names = any(
             r.source.files and set(r.source.names) == set(self._names) for r in self._own
         )

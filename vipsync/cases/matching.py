@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -22,7 +23,7 @@ from vipsync.model import (
     Text,
     replace,
 )
-from vipsync.names import clashes, folder_words, vip_relpath
+from vipsync.names import clashes, folder_words, folders_above, vip_relpath
 
 PAIRED = "*"
 """The variable of all lists under `vip:dot`: the index of their item."""
@@ -79,10 +80,7 @@ class Tree:
     def _folders(self) -> tuple[RelPath, ...]:
         seen: set[str] = set()
         for path in self.files:
-            folder = path.rpartition("/")[0]
-            while folder and folder not in seen:
-                seen.add(folder)
-                folder = folder.rpartition("/")[0]
+            seen.update(takewhile(lambda folder: folder not in seen, folders_above(path)))
         return tuple(map(RelPath, sorted(seen)))
 
     def members(self, folder: RelPath) -> tuple[RelPath, ...]:
@@ -260,7 +258,7 @@ def _clashes(owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
             both = " and ".join(sorted(origins))
             for origin in origins:
                 yield origin, f"{both} would both be {rel} on VIP: rename one of them"
-        for folder in _parents(rel):
+        for folder in folders_above(rel):
             for above in sorted(owners.get(folder, ())):
                 words = f"{min(origins)} needs a folder {folder} on VIP, which {above} would be"
                 yield from (
@@ -271,7 +269,7 @@ def _clashes(owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
 def _folder_clashes(owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
     """Yield each folder that shares its path on VIP: a job would get the files of both."""
     paths = {o for rel, origins in owners.items() for o in origins if _keeps_its_name(o, rel)}
-    for rel, folders in clashes(RelPath(f) for path in paths for f in _parents(path)).items():
+    for rel, folders in clashes(RelPath(f) for path in paths for f in folders_above(path)).items():
         both = " and ".join(f"{folder}/" for folder in folders)
         for folder in folders:
             yield folder, f"{both} would both be {rel}/ on VIP: rename one of them"
@@ -285,13 +283,6 @@ def _keeps_its_name(origin: str, rel: str) -> bool:
         return False
 
 
-def _parents(rel: str) -> Iterator[str]:
-    folder = rel.rpartition("/")[0]
-    while folder:
-        yield folder
-        folder = folder.rpartition("/")[0]
-
-
 def _told(option: Option, clashing: Mapping[str, str]) -> Option:
     if option.problem:
         return option
@@ -303,6 +294,6 @@ def _origins(option: Option) -> Iterator[str]:
     """Yield what an option is made of here: files, and a folder with those in it."""
     if isinstance(option.value, InputFolder):
         path, members = option.value.path, option.value.members
-        folders = {folder for member in members for folder in _parents(member)}
+        folders = {folder for member in members for folder in folders_above(member)}
         yield from sorted(f for f in folders if f"{f}/".startswith(f"{path}/"))
     yield from (origin for _, origin in _sent(option))

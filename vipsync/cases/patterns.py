@@ -20,7 +20,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from vipsync.cases.readings import Path, Piece
+from vipsync.cases.placeholders import Path, Piece
 from vipsync.errors import SettingsError
 
 _TOKEN = re.compile(

@@ -20,7 +20,7 @@ from vipsync.model import (
     Text,
     VipPath,
 )
-from vipsync.names import HOME, vip_relpath
+from vipsync.names import HOME, last, vip_relpath
 
 MAX_VALUE = 255
 """Characters that VIP stores of one value (facts 5.5)."""
@@ -127,11 +127,11 @@ def _bounds_problem(parameter: Parameter, text: str) -> str:
 
 def files_on_vip(case: Case, descriptor: Descriptor) -> tuple[VipPath, ...]:
     """Return the files and folders that a case takes from where they lie on VIP already."""
-    takes_files = {p.name for p in descriptor.parameters if p.takes_files}
     return tuple(
         VipPath(normpath(value.text))
         for name, value in case.values.items()
-        if isinstance(value, Text) and name in takes_files and value.text.startswith(ON_VIP)
+        if isinstance(value, Text) and value.text.startswith(ON_VIP)
+        if (parameter := descriptor.parameter(name)) and parameter.takes_files
     )
 
 
@@ -154,7 +154,7 @@ def packed_name(value: PackedFolder) -> str:
 def base_name(value: InputValue) -> str:
     """Return the name under which a job finds the value in its working folder (facts 7.3)."""
     path = value.text if isinstance(value, Text) else vip_rel(value)
-    return path.rstrip("/").rpartition("/")[2]
+    return last(path.rstrip("/"))
 
 
 def text_in_job(kind: ParameterType, text: str) -> str:

@@ -10,13 +10,14 @@ import logging
 import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 from msgspec import Struct
 
 from vipsync.client.deadline import SLOWEST_WORDS, body_follows
 from vipsync.client.decoding import plain
 from vipsync.client.environment import transport_to
-from vipsync.client.http import httpx
+from vipsync.client.http import BAD_ADDRESS, httpx, read_address
 from vipsync.client.refusals import Refusal, remedy, retry_after, unreachable
 from vipsync.errors import BadAnswer, KeyMissing, KeyRefused, SettingsError, VipsyncError
 from vipsync.model import BLOCK, Secret
@@ -73,6 +74,7 @@ class Connection:
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "vipsync"},
             timeout=_TIMEOUT,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # VIP needs none
             transport=transport or transport_to(httpx.URL(portal), _LIMITS),
             trust_env=False,
         )
@@ -149,7 +151,7 @@ class Connection:
         except httpx.TransportError as error:
             _forget_frames(error)
             raise unreachable(error, words, self._portal) from error
-        except httpx.InvalidURL as error:
+        except BAD_ADDRESS as error:
             # httpx reads the target of a redirect even when it does not follow it.
             raise BadAnswer(f"{self._portal} did not {words}, but redirects to nowhere.") from error
 
@@ -167,10 +169,7 @@ class _KeyHeader(httpx.Auth):
 
 def portal_address(address: str) -> str:
     """Return the address of a portal without a trailing slash, or raise SettingsError."""
-    try:
-        url = httpx.URL(_PAGE.sub("", address.strip().rstrip("/")))
-    except httpx.InvalidURL:
-        url = httpx.URL("")
+    url = read_address(_PAGE.sub("", address.strip().rstrip("/")))
     if (
         url.scheme not in {"http", "https"}
         or not url.host
@@ -229,10 +228,10 @@ def _moved_to(response: httpx.Response) -> str:
     """Return the portal address that a redirect leads to, without anything secret or foreign."""
     location = response.headers.get("location", "")
     try:
-        url = response.request.url.join(location) if location else None
-    except httpx.InvalidURL:
+        url = read_address(str(response.request.url.join(location)) if location else "")
+    except BAD_ADDRESS:
         return ""
-    if url is None or url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not url.host:
         return ""
     port = f":{url.port}" if url.port else ""
     before, rest, _ = url.path.partition("/rest/")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpcore
@@ -22,6 +22,9 @@ SLOWEST = 4096
 
 SLOWEST_WORDS = 64 * 1024
 """The same for bytes of any other answer: it keeps others waiting."""
+
+CRUMB, CRUMBS = 64, 50_000
+"""Bytes below which a piece of an answer is tiny, and how many such pieces may come in a row."""
 
 _PIECE = 64 * 1024
 
@@ -127,3 +130,23 @@ def body_follows(response: httpx.Response, slowest: int) -> None:
     stream = response.extensions.get("network_stream")
     if isinstance(stream, Timed):
         stream.body_follows(slowest)
+        response.stream = _NoCrumbs(response.stream)
+
+
+class _NoCrumbs(httpx.SyncByteStream):
+    """A body that ends where it comes in countless tiny pieces: each costs time in which others wait."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = CRUMBS
+        for piece in self._inner:
+            left += min(len(piece) // CRUMB, CRUMBS - left) - 1
+            if left < 0:
+                raise httpx.ReadError("the answer comes in pieces that are too small")
+            yield piece
+
+    def close(self) -> None:
+        """Close the body."""
+        self._inner.close()

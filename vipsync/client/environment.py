@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 from vipsync.client.deadline import limited
-from vipsync.client.http import httpx
+from vipsync.client.http import httpx, read_address
 from vipsync.errors import SettingsError
 from vipsync.settings.values import is_loopback
 
@@ -52,10 +52,7 @@ def _variable(name: str) -> str:
 def _proxy(address: str, variable: str, host: str) -> httpx.Proxy:
     """Read an address, which may hold a password: it is not repeated."""
     remedy = f"Correct it, or let NO_PROXY name {host} if VIP can be reached without a proxy."
-    try:
-        url = httpx.URL(address if "://" in address else f"http://{address}")
-    except httpx.InvalidURL:
-        url = httpx.URL("")
+    url = read_address(address if "://" in address else f"http://{address}")
     if url.scheme and url.scheme not in _KINDS:
         message = f"{variable} names a {url.scheme} proxy; only http and https ones can be used."
         raise SettingsError(message, remedy)

@@ -17,3 +17,16 @@ import httpx as httpx  # noqa: E402
 
 if _hidden:
     del sys.modules[_COMMAND_LINE]
+
+BAD_ADDRESS = (httpx.InvalidURL, UnicodeError)
+"""What httpx raises for an address that is none; the second when it is asked for the host."""
+
+
+def read_address(text: str) -> httpx.URL:
+    """Return an address, an empty one for what is none, or has a host that nobody can look up."""
+    try:
+        url = httpx.URL(text)
+        url.host.encode("idna")
+    except BAD_ADDRESS:
+        return httpx.URL("")
+    return url

@@ -35,10 +35,7 @@ def init(context: Context, root: Path, pipeline_id: str | None, mode: str) -> in
         client = context.client() if pipeline_id else None
         descriptor = commands_init.describe(client, pipeline_id) if client and pipeline_id else None
         made = commands_init.create(root, descriptor, context.portal_here, client)
-    context.reporter.say(made.text, "bold")
-    for step in made.next_steps:
-        context.reporter.say(f"  {step}")
-    return 0
+    return made.tell(context.reporter)
 
 
 def _refuse_to_leave_data(context: Context, folder: SessionFolder) -> None:

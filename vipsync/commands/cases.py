@@ -18,7 +18,7 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.model import UNLIMITED, Case, Request, TransfersSettings
 from vipsync.names import shell_word
 from vipsync.plan.case_index import CaseIndex, index_cases, outdated
-from vipsync.plan.standing import CaseState, case_reports
+from vipsync.plan.standing import BAD_ENDS, case_reports
 from vipsync.record.ledger import read_state
 from vipsync.report.reporter import Reporter
 from vipsync.rows import Phase, State, Verdict
@@ -27,8 +27,6 @@ from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 from vipsync.status.preview import Preview
 from vipsync.status.publish import read_status
-
-BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
 
 Reached = Callable[[State], bool]
 

@@ -13,7 +13,6 @@ from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Settings, VipPath, replace
 from vipsync.names import folder_words, home_of, placed
-from vipsync.plan.draft import Level
 from vipsync.plan.privacy import PRIVACY, Gate, Send
 from vipsync.rows import Phase
 from vipsync.settings.reading import load
@@ -93,7 +92,8 @@ def _idle_rules(looked: Preview) -> Iterator[Finding]:
             "ignore",
             f"{'This rule leaves' if len(idle) == 1 else 'These rules leave'} nothing out.",
             "Paths start inside the inputs folder: write /patients.csv for inputs/patients.csv.",
-            details=_some(idle),
+            details=some(idle),
+            note=True,
         )
 
 
@@ -143,7 +143,7 @@ def _pipeline(looked: Preview) -> Iterator[Finding]:
         names = ", ".join(p.name for p in found.parameters)
         yield Finding("pipeline", f"{found.pipeline_id} ({found.name} {found.version}): {names}.")
     elif snapshot.settings.pipeline_id is None:
-        yield Finding("pipeline", "None: files are only sent.")
+        yield Finding("pipeline", "None: files are only sent.", note=True)
 
 
 def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
@@ -198,7 +198,7 @@ def _files(looked: Preview) -> Iterator[Finding]:
         yield Finding("files", f"{every} in inputs/.")
         return
     if not every:
-        yield Finding("files", "There are none in inputs/ yet.", "Put files there.")
+        yield Finding("files", "There are none in inputs/ yet.", "Put files there.", note=True)
         return
     none_used = bool(unused) and len(unused) == every
     yield Finding(
@@ -206,7 +206,8 @@ def _files(looked: Preview) -> Iterator[Finding]:
         f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
         _use_them(looked) if unused else "",
         exit_code=3 if none_used else 0,
-        details=_some(
+        note=bool(unused),
+        details=some(
             f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
             for path, near in unused
         ),
@@ -235,7 +236,7 @@ def _cases(looked: Preview) -> Iterator[Finding]:
     yield Finding(
         "cases",
         f"{complete} of {len(cases)} complete.",
-        details=(*_some(map(_waits, waiting)), *_names(cases)),
+        details=(*some(map(_waits, waiting)), *_names(cases)),
     )
     if not (looked.executions or looked.sends or looked.unread):
         yield Finding("next", "Nothing would be sent or started.")
@@ -244,10 +245,10 @@ def _cases(looked: Preview) -> Iterator[Finding]:
     yield Finding("next", f"{text}; {sends_text(looked)}.")
 
 
-def _names(cases: Iterable[Case]) -> list[str]:
+def _names(cases: Iterable[Case]) -> tuple[str, ...]:
     """Return the first complete cases with what their names stand for."""
     named = [case for case in cases if case.complete and case.names]
-    return _first(f"{case.id}: {_bound(case)}" for case in named)
+    return some((f"{case.id}: {_bound(case)}" for case in named), 5)
 
 
 def _bound(case: Case) -> str:
@@ -265,23 +266,23 @@ def sends_text(looked: Preview) -> str:
     return f"{sure}, {unread:,} more may be once read" if unread else sure
 
 
-def _some(lines: Iterable[str]) -> tuple[str, ...]:
+def some(lines: Iterable[str], most: int = SHOWN) -> tuple[str, ...]:
+    """Return the first lines, and how many more there are."""
     every = list(lines)
-    more = [f"… and {len(every) - SHOWN} more"] if len(every) > SHOWN else []
-    return (*every[:SHOWN], *more)
+    more = [f"… and {len(every) - most} more"] if len(every) > most else []
+    return (*every[:most], *more)
 
 
 def _notices(looked: Preview) -> Iterator[Finding]:
     for warning in looked.snapshot.cases.warnings:
-        yield Finding("note", warning)
+        yield Finding("note", warning, note=True)
     for line in misplaced(looked.snapshot.beside, looked.snapshot.among_results):
-        yield Finding("note", line, MOVE)
+        yield Finding("note", line, MOVE, note=True)
     for notice in looked.plan.notices:
         if notice.text == looked.snapshot.settings_error:
             continue
-        serious = notice.level in (Level.PERSON, Level.ERROR)
-        code = notice.exit_code if serious else 0
-        yield Finding(notice.subject, notice.text, notice.remedy, code)
+        code = notice.exit_code if notice.asks else 0
+        yield Finding(notice.subject, notice.text, notice.remedy, code, note=True)
 
 
 # the plan
@@ -295,12 +296,12 @@ def planned(looked: Preview, folder: SessionFolder) -> Iterator[Finding]:
 def _planned(looked: Preview) -> Iterator[Finding]:
     sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
     unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
-    yield Finding("send", f"{sends_text(looked)}.", details=_some([*sends, *unread]))
+    yield Finding("send", f"{sends_text(looked)}.", details=some([*sends, *unread]))
     yield from map(_packing, looked.advice)
     runs = looked.snapshot.settings.launch.nb_runs
     each = f", {runs} times each" if runs > 1 else ""
-    groups = _some(
-        f"{count(group.jobs, 'job')}: {', '.join(_first(c.id for c in group.cases))}"
+    groups = some(
+        f"{count(group.jobs, 'job')}: {', '.join(some((c.id for c in group.cases), 5))}"
         for group in looked.groups
     )
     yield Finding(
@@ -309,7 +310,7 @@ def _planned(looked: Preview) -> Iterator[Finding]:
         details=groups,
     )
     if named := _names(looked.cases):
-        yield Finding("cases", f"{count(len(looked.cases), 'case')}.", details=tuple(named))
+        yield Finding("cases", f"{count(len(looked.cases), 'case')}.", details=named)
     others = [words for action in looked.plan.actions if (words := action_words(action))]
     if others:
         yield Finding("next cycle", "; ".join(dict.fromkeys(others)) + ".")
@@ -329,11 +330,6 @@ def _packing(advice: PackingAdvice) -> Finding:
         f"packed they would be {count(advice.archives, 'archive')}, about {duration(then)}.",
         f"Write {advice.setting}",
     )
-
-
-def _first(names: Iterable[str]) -> list[str]:
-    every = list(names)
-    return every[:5] + ([f"… and {len(every) - 5} more"] if len(every) > 5 else [])
 
 
 def action_words(action: do.Action) -> str:

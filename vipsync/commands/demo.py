@@ -7,11 +7,13 @@ import logging
 import math
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,6 +120,7 @@ def serve(
     from vipsync.local import Options, serve_forever
 
     def ready(url: str) -> None:
+        (root / "port").write_text(url.rpartition(":")[2], "ascii")
         reporter.say(f"An embedded VIP serves {root.absolute()} on {url}", "bold")
         reporter.say("Use it from another terminal:")
         reporter.to_copy(f"  export VIP_PORTAL_URL={url}\n  export VIP_API_KEY={shell_word(key)}")
@@ -132,9 +135,22 @@ def serve(
         root.chmod(0o700)  # it runs commands, and holds what others have no business with
         if people is None:
             options, key = _private(options, _lasting_key(root / "key"))
-        serve_forever(root, options, *place, ready=ready)
+        host, port = place
+        serve_forever(root, options, host, port or last_port(root / "port", host), ready=ready)
     except (OSError, ValueError) as error:
         raise SettingsError(f"It cannot serve on {place[0]}, port {place[1]}: {error}.") from error
+
+
+def last_port(path: Path, host: str) -> int:
+    """Return the port on which a folder was served last: settings name it. 0 where it is taken or not known."""
+    with suppress(OSError, ValueError):
+        port = int(path.read_text("ascii"))
+        if not 0 < port < 2**16:
+            return 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+        return port
+    return 0
 
 
 def _private(options: Options, key: str) -> tuple[Options, str]:

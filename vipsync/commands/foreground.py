@@ -23,8 +23,8 @@ from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
 from vipsync.run.account import Connect
+from vipsync.run.allowance import Allowance
 from vipsync.run.folder_logs import FolderLogs
-from vipsync.run.limits import Allowance
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
@@ -72,6 +72,7 @@ class Run:
             new_keeper=_keeper,
             told=self._told,
             gone=self._forget,
+            over=self._leave,
             is_made=self._is_made_of,
             renamed=self._renamed,
             looked=self._supervision.looked,
@@ -214,12 +215,16 @@ class Run:
     def _forget(self, root: Path) -> None:
         """Say nothing more of a place that was let go."""
         self.statuses.pop(root, None)
-        self._publishers.pop(root, None)
-        self._galleries.pop(root, None)
+        self._leave(root)
         if self._alerts:
             self._alerts.forget(root)
         self._logs.end(root)
         self._reporter.forget(root)
+
+    def _leave(self, root: Path) -> None:
+        """Let go what keeps the words and pages of a session up to date: it is over, for now."""
+        self._publishers.pop(root, None)
+        self._galleries.pop(root, None)
 
     def _publisher(self, root: Path) -> Publisher:
         """Return who keeps the words about a folder; its results are made in a thread of their own."""

@@ -25,7 +25,7 @@ from vipsync.disk.walk import printable
 from vipsync.errors import FolderCopied, FolderError, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import STATUS, SessionFolder, new_id
 from vipsync.model import Descriptor
-from vipsync.names import BACKUP, shell_word
+from vipsync.names import BACKUP, few, shell_word
 from vipsync.observe.beside import names_beside
 from vipsync.record.backup import Backup, read_backup
 from vipsync.record.ledger import read_state
@@ -38,6 +38,7 @@ from vipsync.status.status import count
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
+    from vipsync.report.reporter import Reporter
 
 _KEPT_BY_FRESH = frozenset({"lock"})
 
@@ -47,6 +48,13 @@ class Made(Struct, frozen=True):
 
     text: str
     next_steps: tuple[str, ...]
+
+    def tell(self, reporter: Reporter) -> int:
+        """Say it; return the exit code."""
+        reporter.say(self.text, "bold")
+        for step in self.next_steps:
+            reporter.say(f"  {step}")
+        return 0
 
 
 def describe(client: VipClient, pipeline_id: str) -> Descriptor:
@@ -88,11 +96,10 @@ def _free_name(folder: SessionFolder, client: VipClient | None) -> str:
 
 def _beside(folder: SessionFolder, names: list[str]) -> Iterator[str]:
     if names:
-        shown = ", ".join(printable(name) for name in names[:3])
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        shown = few([printable(name) for name in names])
         yield (
             f"Only what lies in {folder.root / 'inputs'} is used. Move there what the pipeline "
-            f"needs of what is here now: {shown}{more}."
+            f"needs of what is here now: {shown}."
         )
 
 

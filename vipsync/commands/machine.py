@@ -9,6 +9,7 @@ from pathlib import Path
 from vipsync.alerts.receivers import receivers
 from vipsync.commands.check import worst
 from vipsync.commands.context import Context, machine_folders
+from vipsync.disk.files import looks
 from vipsync.errors import VipsyncError
 from vipsync.folder.search import find_sessions
 from vipsync.model import FileState, MachineSettings
@@ -22,11 +23,11 @@ class Renaming:
     """The folders of vipsync.toml, whenever a person has changed it."""
 
     def __init__(self, context: Context) -> None:
-        self._context, self._seen = context, _state(context.machine_file)
+        self._context, self._seen = context, _looks(context)
 
     def __call__(self) -> list[Path] | None:
         """Return the folders where the file is another one; None where it is not, or has a mistake."""
-        seen = _state(self._context.machine_file)
+        seen = _looks(self._context)
         if seen == self._seen:
             return None
         self._seen = seen
@@ -37,11 +38,8 @@ class Renaming:
             return None
 
 
-def _state(file: Path | None) -> FileState | None:
-    try:
-        return FileState.of(file.stat()) if file else None
-    except OSError:
-        return None
+def _looks(context: Context) -> FileState | None:
+    return looks(context.machine_file) if context.machine_file else None
 
 
 def check_machine(context: Context) -> int:

@@ -11,6 +11,7 @@ from vipsync.commands.context import Context, folder_around, meant, sessions_of
 from vipsync.errors import NotASession, Unclear
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.search import find_sessions
+from vipsync.names import few
 from vipsync.report.text import printable
 from vipsync.status.status import count
 
@@ -70,12 +71,8 @@ def refuse_many(context: Context, named: Named, *, sure: bool) -> None:
     """
     if named.outright or sure:
         return
-    names = [printable(str(folder.root)) for folder in named.folders[:_SHOWN]]
-    more = len(named.folders) - len(names)
-    also = f" and {more} more" if more > 0 else ""
-    words = (
-        f"This is about {count(len(named.folders), 'session folder')}: {', '.join(names)}{also}."
-    )
+    names = few([printable(str(folder.root)) for folder in named.folders], _SHOWN)
+    words = f"This is about {count(len(named.folders), 'session folder')}: {names}."
     if not context.asks:
         raise Unclear(words, "Add --yes if all of them are meant.")
     context.reporter.say(words)

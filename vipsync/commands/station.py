@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomli_w
 
-from vipsync.commands.check import key_of, worst
+from vipsync.commands.check import key_of, some, worst
 from vipsync.commands.context import Context
 from vipsync.commands.init import Made, describe
 from vipsync.disk.files import make_folder, write_atomic
@@ -92,10 +92,7 @@ def init(context: Context, root: Path, export: Path, pipeline_id: str | None) ->
             "run is listed, not started, unless `since` says otherwise.",
         ),
     )
-    context.reporter.say(made.text, "bold")
-    for step in made.next_steps:
-        context.reporter.say(f"  {step}")
-    return 0
+    return made.tell(context.reporter)
 
 
 def _of_template(text: str) -> str:
@@ -172,8 +169,7 @@ def _keyless(context: Context, folder: StationFolder) -> KeyMissing | None:
 
 
 def _lines(reports: tuple[StudyReport, ...]) -> tuple[str, ...]:
-    shown = [f"{r.name}: {_would(r)}" for r in reports]
-    return (*shown[:50], *([f"… and {len(shown) - 50} more"] if len(shown) > 50 else []))
+    return some((f"{r.name}: {_would(r)}" for r in reports), 50)
 
 
 def _would(report: StudyReport) -> str:

@@ -17,7 +17,7 @@ from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncErro
 from vipsync.folder.folder import SessionFolder, is_station, station_of
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
-from vipsync.names import placed
+from vipsync.names import few, placed
 from vipsync.observe.export import lies_outside
 from vipsync.plan.snapshot import Limits
 from vipsync.report.text import printable
@@ -144,9 +144,8 @@ def _show(
 def _say_idle(context: Context, idle: Sequence[str]) -> None:
     """Say of which folders nobody brings anything forward."""
     if idle:
-        names = [name_below(folder, context.reporter.tops) for folder in idle[:_IDLE_SHOWN]]
-        more = f" and {len(idle) - len(names)} more" if len(idle) > len(names) else ""
-        context.reporter.say(f"vipsync is not running in {', '.join(names)}{more}.", "dim")
+        names = [name_below(folder, context.reporter.tops) for folder in idle]
+        context.reporter.say(f"vipsync is not running in {few(names, _IDLE_SHOWN)}.", "dim")
 
 
 def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
@@ -159,7 +158,7 @@ def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
 
 def _limits(context: Context) -> Limits:
     """Return what holds over all folders by the clock; nothing where vipsync.toml is not in order."""
-    from vipsync.run.limits import Allowance
+    from vipsync.run.allowance import Allowance
     from vipsync.run.timing import Timing
 
     try:

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
@@ -22,6 +22,7 @@ from typing import BinaryIO, TypeVar, cast
 from msgspec import convert
 
 from vipsync.errors import DiskError, FolderAbsent
+from vipsync.model import FileState
 
 T = TypeVar("T")
 
@@ -51,6 +52,18 @@ def read_small(path: Path, limit: int = SMALL) -> bytes:
         return _read(handle, path, limit)
     finally:
         os.close(handle)
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file for whoever hands this to `open`, and wait for nobody: a pipe would wait for its writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def looks(path: Path) -> FileState | None:
+    """Return how a file looks from outside; None where it cannot be seen."""
+    with suppress(OSError):
+        return FileState.of(path.stat())
+    return None
 
 
 @contextmanager
@@ -129,6 +142,15 @@ def _without_following(path: str, flags: int) -> int:
     return os.open(path, kept | _NO_LINK | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
+@contextmanager
+def unnamed_file(folder: Path) -> Iterator[BinaryIO]:
+    """Open a file on the disk of a folder that nobody else can come to, and that goes at the end. Raise OSError."""
+    from tempfile import TemporaryFile  # seldom needed
+
+    with TemporaryFile(dir=folder) as file:
+        yield cast(BinaryIO, file)
+
+
 def names_in(folder: Path, ending: str, most: int) -> list[str]:
     """Return the first names in a folder that end so, in order. Raise OSError."""
     with os.scandir(folder) as entries:
@@ -142,9 +164,16 @@ def clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if is_folder:
-        shutil.rmtree(path)
+        _clear_folder(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _clear_folder(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except RecursionError as error:
+        raise OSError(errno.ENAMETOOLONG, "folders lie in one another without end", path) from error
 
 
 def holder(place: Path, root: Path) -> Path:
@@ -254,6 +283,23 @@ def write_atomic(path: Path, content: bytes, below: Path | None = None) -> None:
         raise disk_error(path, error) from error
 
 
+def write_private(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace a file that only this account may read by what `write` writes; make its folder. Raise OSError."""
+    from tempfile import mkstemp
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600 from the start
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
 def _replace(path: Path, content: bytes) -> None:
     _clear_unfinished(path)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -298,7 +344,8 @@ def private_folder(place: Path) -> Iterator[Path]:
     clear(place)
     place.mkdir(0o700)
     yield place
-    place.chmod(stat.S_IMODE(place.parent.stat().st_mode))
+    with _itself(place) as made:
+        made.chmod(stat.S_IMODE(place.parent.stat().st_mode))
     for folder, names, files in os.walk(place):
         for name in (*names, *files):
             share(Path(folder, name))
@@ -332,14 +379,32 @@ def is_shared(folder: Path) -> bool:
 
 
 def give_to_group(path: Path) -> bool:
-    """Let the group write what it may read; tell whether anything was to be changed."""
-    with suppress(OSError):  # it is somebody else's, or this disk knows no rights
-        mode = path.stat().st_mode
+    """Let the group write what it may read; tell whether anything was to be changed.
+
+    Another may have put a link in its place since it was made: what that leads to keeps its rights.
+    """
+    with suppress(OSError), _itself(path) as place:  # or it is somebody else's, or has no rights
+        mode = place.stat().st_mode
         more = stat.S_IWGRP | (stat.S_IXGRP if stat.S_ISDIR(mode) else 0)
         if mode & stat.S_IRGRP and mode | more != mode:
-            path.chmod(stat.S_IMODE(mode | more))
+            place.chmod(stat.S_IMODE(mode | more))
             return True
     return False
+
+
+@contextmanager
+def _itself(path: Path) -> Iterator[Path]:
+    """Give a path to what has this name now, whatever takes it meanwhile. Raise OSError for a link."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link", str(path))
+    if not HELD.is_dir():
+        yield path
+        return
+    handle = os.open(path, os.O_PATH | _NO_LINK)  # one that holds no lock that would end with it
+    try:
+        yield HELD / str(handle)
+    finally:
+        os.close(handle)
 
 
 def flush_folder(folder: Path) -> None:

@@ -17,32 +17,41 @@ EMPTY = hashlib.sha256().hexdigest()[:32]
 """What a folder without any file looks like."""
 
 
-def stamp(path: Path) -> str | None:
+def stamp(path: Path | str) -> str | None:
     """Return what a result looks like, None where it is not there.
 
     A file by size and time, a folder by the names, sizes and times of all files in it, and by where
     its links point: enough to see that a person changed something.
     """
     try:
-        info = path.lstat()
+        info = os.lstat(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return None
         raise
-    if not path.is_dir() or path.is_symlink():
+    if not stat.S_ISDIR(info.st_mode):
         return f"{info.st_size} {info.st_mtime_ns}"
     digest = hashlib.sha256()
-    for name, looks in sorted(_files(path, "")):
+    for name, looks in sorted(_files(Path(path))):
         digest.update(f"{name}\0{looks}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
-def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
-    with os.scandir(folder) as entries:
+def _files(top: Path) -> Iterator[tuple[str, str]]:
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            entries = list(os.scandir(top / prefix))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            yield prefix, "deeper than any result"  # somebody has made it so
+            continue
         for entry in entries:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, name + "/")
+                pending.append(name + "/")
             elif entry.is_symlink():
                 yield name, str(Path(entry.path).readlink())  # its time is that of its making
             else:

@@ -13,7 +13,7 @@ from threading import Lock
 import msgspec
 from msgspec import Struct
 
-from vipsync.disk.files import LARGE, entered, holder, make_inside, read_small, write_atomic
+from vipsync.disk.files import LARGE, entered, holder, looks, make_inside, read_small, write_atomic
 from vipsync.model import RelPath
 
 
@@ -76,9 +76,13 @@ class OwnFiles:
             before = () if there is None or there == content else (_hash(there),)
             self._keep(path, Entry((fresh, *before), basis))
             if there != content:
-                make_inside((self.root / path).parent, self._below)
-                write_atomic(self.root / path, content, self._below)
+                self.write_new(path, content)
             return True
+
+    def read(self, path: RelPath) -> bytes:
+        """Return what a file below the folder holds, through no link on the way to it. Raise OSError or DiskError."""
+        with entered((self.root / path).parent, self._below) as place:
+            return read_small(place / Path(path).name, LARGE)
 
     def write_new(self, path: RelPath, content: bytes) -> None:
         """Write a file of which no record is kept. Raise DiskError."""
@@ -118,13 +122,13 @@ class OwnFiles:
 
     def _save(self, record: _Record) -> None:
         write_atomic(self._path, msgspec.json.encode(record), self._session)
-        self._loaded = (_looks(self._path), record)
+        self._loaded = (looks(self._path), record)
 
     def _record(self) -> _Record:
         """Return the record; another process may have held the folder meanwhile."""
-        looks = _looks(self._path)
-        if looks != self._loaded[0]:
-            self._loaded = (looks, _read(self._path))
+        now = looks(self._path)
+        if now != self._loaded[0]:
+            self._loaded = (now, _read(self._path))
         return self._loaded[1]
 
 
@@ -134,14 +138,6 @@ def _read(path: Path) -> _Record:
         return msgspec.json.decode(read_small(path, LARGE), type=_Record)
     except (OSError, ValueError, RecursionError):
         return {}
-
-
-def _looks(path: Path) -> tuple[int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_mtime_ns, info.st_size
 
 
 def _content(path: Path) -> bytes | None:

@@ -15,9 +15,9 @@ from typing import BinaryIO, Literal
 
 from msgspec import Struct
 
-from vipsync.disk.archive import disk_errors
 from vipsync.disk.tarstream import nothing, opened, read
 from vipsync.errors import LocalFileError
+from vipsync.model import FileState
 
 Kind = Literal["zip", "tar", "tgz"]
 _Add = Callable[[str, int, Iterator[bytes]], None]
@@ -29,13 +29,13 @@ _LEVEL = 6  # part of the promise of the same bytes
 
 
 class PackMember(Struct, frozen=True):
-    """Name a file by its POSIX path inside the folder, with the bytes it had when it was seen.
+    """Name a file by its POSIX path inside the folder, with the state in which it was seen.
 
     `place` is where it lies, if the disk spells that path in another way (NFD).
     """
 
     name: str
-    size: int
+    state: FileState
     place: Path | None = None
 
 
@@ -43,7 +43,7 @@ def pack(
     folder: Path,
     members: Sequence[PackMember],
     kind: Kind,
-    out: BinaryIO | Path,
+    out: BinaryIO,
     *,
     root: str = "",
     stop: Callable[[], None] = nothing,
@@ -51,59 +51,38 @@ def pack(
     """Pack files of `folder`; return the sha256 of each by its name.
 
     Names inside begin with `root`, as `zip -r root.zip root/` would give. A zip is stored, not
-    compressed, and needs an `out` that can seek. A path as `out` must not exist; it is complete
-    and flushed afterwards, or absent. `stop` is called between blocks, and may raise.
-    Raise LocalFileError for a member that changed, DiskError where a path cannot be written.
+    compressed, and needs an `out` that can seek. `stop` is called between blocks, and may raise.
+    Raise LocalFileError for a member that changed, OSError where `out` cannot be written.
     """
-    if isinstance(out, Path):
-        with _new_file(out) as file:
-            return pack(folder, members, kind, file, root=root, stop=stop)
     hashes = {}
     with _FORMATS[kind](out) as add:
         for member in sorted(members, key=lambda member: member.name):
             sha256 = hashlib.sha256()
             place = member.place or folder / member.name
             blocks = _unchanged_blocks(place, member, sha256.update, stop)
-            add(f"{root}/{member.name}" if root else member.name, member.size, blocks)
+            add(f"{root}/{member.name}" if root else member.name, member.state.size, blocks)
             hashes[member.name] = sha256.hexdigest()
     return hashes
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    with disk_errors(path.parent):
-        file = path.open("xb", buffering=_BLOCK)  # closed before it is removed
-        try:
-            with file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            path.unlink()
-            raise
 
 
 def _unchanged_blocks(
     path: Path, member: PackMember, see: Callable[[bytes], None], stop: Callable[[], None]
 ) -> Iterator[bytes]:
-    """Yield the content of a file that has, before and after, the size it was seen with."""
-    with opened(path) as file:
-        before = _state(file)
-        left = member.size
+    """Yield the content of the very file that was seen, in that state before and after."""
+    with opened(path, follow=True) as file:
+        _require(member, file)
+        left = member.state.size
         while left and (block := read(file, min(left, _BLOCK))):
             stop()
             see(block)
             left -= len(block)
             yield block
-        if left or before != _state(file) or before[0] != member.size:
-            raise LocalFileError(
-                f"{member.name} changed while it was packed.", "It is tried again."
-            )
+        _require(member, file)
 
 
-def _state(file: FileIO) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
+def _require(member: PackMember, file: FileIO) -> None:
+    if FileState.of(os.fstat(file.fileno())) != member.state:
+        raise LocalFileError(f"{member.name} changed while it was packed.", "It is tried again.")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, Self
 
+from vipsync.disk.files import at_once
 from vipsync.errors import ArchiveRefused, LocalFileError
 
 _BLOCK = 2**20  # bytes handled at a time
@@ -46,18 +47,18 @@ def looks_like_tar(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[FileIO]:
-    """Open a file for reading, unbuffered; raise LocalFileError if that cannot be."""
+def opened(path: Path, *, follow: bool = False) -> Iterator[FileIO]:
+    """Open a file for reading, unbuffered, and no link; raise LocalFileError if that cannot be."""
     try:
-        file = FileIO(path, opener=_at_once)
+        file = FileIO(path, opener=at_once if follow else _itself_at_once)
     except OSError as exc:
         raise _unreadable(path, exc) from exc
     with file:
         yield file
 
 
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
+def _itself_at_once(path: str, flags: int) -> int:
+    return at_once(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def read(file: FileIO, size: int) -> bytes:

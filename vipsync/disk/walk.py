@@ -213,7 +213,13 @@ class Walk:
                     continue
                 key = RelPath(prefix + name)
                 old = before.get(key)
-                if old == (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino):
+                if (
+                    old
+                    and old.mtime_ns == info.st_mtime_ns
+                    and old.size == info.st_size
+                    and old.inode == info.st_ino
+                    and old.ctime_ns == info.st_ctime_ns
+                ):
                     files[key] = old
                 else:
                     self._keep(place, key, info)
@@ -279,7 +285,7 @@ class Walk:
         self._pending.append(_Place(disk + "/", key + "/", ignored, trail, above))
 
     def _keep(self, place: _Place, key: RelPath, info: os.stat_result) -> None:
-        state = FileState(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        state = FileState.of(info)
         before, found = self._before.files, self.found.files
         if place.ignored or (key not in before and self._rules.ignored(key)):
             if not self._rules.asked.fullmatch(key):

@@ -108,7 +108,8 @@ class Watcher:
         self._source: Source | None = None
         self._closed_by = ""
         try:
-            self._source = (open_source or system_source)()
+            best = InotifySource if sys.platform == "linux" else ObserverSource
+            self._source = (open_source or best)()
         except OSError as error:
             self._closed_by = _no_source(error)
 
@@ -163,7 +164,7 @@ class Watcher:
     def limit(self) -> str:
         """Say which limit of the system keeps events away, and the line that mends it; "" for none."""
         missing = sum(tree.missing for tree in self._trees.values())
-        return _too_few_watches(missing) if missing else self._closed_by
+        return _limit("max_user_watches", "folders", missing) if missing else self._closed_by
 
     def mendable(self, key: Hashable) -> bool:
         """Tell whether watching this folder anew may bring its events back."""
@@ -189,11 +190,6 @@ class Watcher:
                 paths.add(path)
         if first:
             self._wake()
-
-
-def system_source() -> Source:
-    """Open the best source of events of this system. Raise OSError when there is none to be had."""
-    return InotifySource() if sys.platform == "linux" else ObserverSource()
 
 
 class InotifySource:
@@ -432,10 +428,6 @@ class ObserverTree(FileSystemEventHandler):
                 below = path[len(self._root) + 1 :]
                 if not self._overlooked(f"{below}/" if event.is_directory else below):
                     self._tell(below or None)
-
-
-def _too_few_watches(missing: int) -> str:
-    return _limit("max_user_watches", "folders", missing)
 
 
 def _no_source(error: OSError) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from platformdirs import user_state_path
 
 from vipsync.disk.files import make_folder, read_document, write_atomic
-from vipsync.errors import DiskError, FolderAbsent
+from vipsync.errors import DiskError
 from vipsync.folder.folder import SessionFolder, is_id
 
 
@@ -25,13 +25,8 @@ class _Claim(Struct, frozen=True):
 def refuse_claimed(folder: SessionFolder, session_id: str) -> None:
     """Raise FolderCopied where another folder of this machine carries this id."""
     claim = _read(session_id)
-    if claim is None or claim.path == str(folder.root):
-        return
-    other = SessionFolder(Path(claim.path))
-    with suppress(FolderAbsent):
-        there = other.identity()
-        if there and there.id == session_id and not _is_same(other.root, folder.root):
-            raise folder.copied_from(other, session_id)
+    if claim and claim.path != str(folder.root):
+        folder.refuse_twin(claim.path, session_id)
 
 
 def note_claim(folder: SessionFolder, session_id: str) -> None:
@@ -65,9 +60,3 @@ def _read(session_id: str) -> _Claim | None:
     with suppress(OSError, ValueError):
         return read_document(_file(session_id), _Claim)
     return None
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    with suppress(OSError):
-        return one.samefile(other)
-    return False

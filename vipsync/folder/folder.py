@@ -228,12 +228,11 @@ class SessionFolder:
 
     def remove(self, path: Path) -> None:
         """Delete a file of our own in the folder, through no link. Raise DiskError."""
-        with (
-            _disk_errors(path),
-            suppress(FileNotFoundError),
-            entered(path.parent, self.root) as place,
-        ):
-            (place / path.name).unlink()
+        try:
+            with suppress(FileNotFoundError), entered(path.parent, self.root) as place:
+                (place / path.name).unlink()
+        except OSError as error:
+            raise disk_error(path, error) from error
 
     def check_place(self) -> None:
         """Notice a folder that was moved, and refuse one that was copied. Raise FolderCopied."""
@@ -247,18 +246,19 @@ class SessionFolder:
         mine = self.identity()
         if mine is None or mine.path == str(self.root):
             return
-        old = SessionFolder(Path(mine.path))
-        with suppress(FolderAbsent):
-            there = old.identity()
-            if there and there.id == mine.id and not _same_file(old.root, self.root):
-                raise self.copied_from(old, mine.id)
+        self.refuse_twin(mine.path, mine.id)
 
-    def copied_from(self, other: SessionFolder, session_id: str) -> FolderCopied:
-        """Return what is said of a folder that carries the id of another one."""
-        return FolderCopied(
-            f"{self.root} is a copy of {other.root}: both carry the session {session_id}.",
-            f"Make a session of its own of it with `vipsync init --fresh {shell_word(self.root)}`.",
-        )
+    def refuse_twin(self, place: str, session_id: str) -> None:
+        """Raise FolderCopied where another folder, at this place, carries this id."""
+        other = SessionFolder(Path(place))
+        with suppress(FolderAbsent):
+            there = other.identity()
+            if there and there.id == session_id and not _same_file(other.root, self.root):
+                raise FolderCopied(
+                    f"{self.root} is a copy of {other.root}: both carry the session {session_id}.",
+                    "Make a session of its own of it with "
+                    f"`vipsync init --fresh {shell_word(self.root)}`.",
+                )
 
     def require(self, session_id: str) -> None:
         """Raise FolderAbsent unless the folder is there and carries this id."""
@@ -365,14 +365,6 @@ def _request(path: Path) -> Request | None:
         return None
     known = _REQUEST.fullmatch(path.stem)
     return Request(path.stem, wish.command, wish.cases, wish.options) if known else None
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(path, error) from error
 
 
 def _is_locked(path: Path) -> bool:

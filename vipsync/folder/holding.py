@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from vipsync.disk.files import read_document
 from vipsync.disk.scan import network_file_system
-from vipsync.errors import DiskError, FolderHeld
+from vipsync.errors import DiskError, HeldElsewhere
 from vipsync.folder.adoption import marked_id, take_script_session
 from vipsync.folder.claims import note_claim, refuse_claimed
 from vipsync.folder.folder import Identity, SessionFolder, new_id
@@ -108,9 +108,9 @@ class HostLease:
     def held(self) -> Iterator[None]:
         """Hold the lease; raise FolderHeld where another host has it."""
         if host := self.other():
-            raise FolderHeld(
+            raise HeldElsewhere(
                 f"vipsync on {host} already works in {self._folder.root}.",
-                "Stop it there first; five minutes after it ended the folder is free.",
+                "Stop it there first; the folder is free then, or five minutes after a machine that went off.",
             )
         self.renew()
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vipsync.disk.files import read_small
+from vipsync.disk.files import looks, read_small
 from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules, may_hold_rules
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.folder.folder import IGNORED, SessionFolder
@@ -92,7 +92,7 @@ class SavedSettings:
 
         `last_valid` is the settings.toml that counts where one of them has an error from the start.
         """
-        there = {path: _looks(path) for path in (self._folder.settings, *self._ignore_files())}
+        there = {path: looks(path) for path in (self._folder.settings, *self._ignore_files())}
         if self._reading is None or self._reading.states != there:
             pause = QUIET if self._reading else 0.0
             self._reading = _Reading(there, self._clock() + pause)
@@ -152,13 +152,6 @@ class SavedSettings:
             return
         ignored = IgnoreRules(BUILT_IN_IGNORE, settings.inputs.ignore, patterns, inputs.as_posix())
         self.in_force = InForce(settings, patterns, ignored, inputs, outputs, lending)
-
-
-def _looks(path: Path) -> FileState | None:
-    try:
-        return FileState.of(path.lstat())
-    except OSError:
-        return None
 
 
 def _patterns(folder: Path) -> str:

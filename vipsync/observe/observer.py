@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from vipsync.disk.files import no_folder
+from vipsync.disk.files import looks, no_folder
 from vipsync.disk.ignoring import NOTED, is_conflict_copy, is_told, may_hold_rules
 from vipsync.disk.scan import (
     ChangedPaths,
@@ -42,6 +42,7 @@ from vipsync.model import (
     Settings,
     replace,
 )
+from vipsync.names import folders_above
 from vipsync.observe.beside import files_among_results, names_beside, seen_beside
 from vipsync.observe.cases import Sorting
 from vipsync.observe.data_set import Local, outputs_among
@@ -243,7 +244,7 @@ class Observer:
         if lending is None or self.seen is None:
             return None
         ledger = lending.ledger
-        written = tuple(_written(p) for p in (ledger, ledger.with_name(f"{ledger.name}-wal")))
+        written = tuple(looks(p) for p in (ledger, ledger.with_name(f"{ledger.name}-wal")))
         now = (written, self.seen.files, leased_at(lending, state.session.id))
         if self._lent is None or self._lent[0] != now:
             self._lent = (now, lender(lending, self.seen, state.session.id))
@@ -406,9 +407,7 @@ def _emptied(vanished: Mapping[RelPath, float]) -> dict[str, float]:
     """Return the folders that lost files lately, at any depth, with when the last one was missed."""
     found: dict[str, float] = {}
     for path, at in vanished.items():
-        folder: str = path
-        while folder:
-            folder = folder.rpartition("/")[0]
+        for folder in (*folders_above(path), ""):
             found[folder] = max(at, found.get(folder, at))
     return found
 
@@ -431,14 +430,6 @@ def _items(settings: Settings) -> Iterator[tuple[object, object]]:
 def _places(settings: Settings) -> tuple[str, ...]:
     """Return the paths that may lie in the session folder because the settings say so."""
     return settings.inputs.directory, settings.outputs.directory, settings.api_key
-
-
-def _written(path: Path) -> tuple[int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_mtime_ns, info.st_size
 
 
 def _same_where_equal(now: Scan, before: Scan | None) -> Scan:

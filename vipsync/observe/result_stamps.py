@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from vipsync.disk.mirror import EMPTY, stamp
 from vipsync.disk.scan import ChangedPaths, scan_interval
+from vipsync.disk.walk import under
 from vipsync.model import RelPath
 from vipsync.rows import Result, ResultStatus
 
@@ -33,13 +34,10 @@ class Stamps:
             or hints is None
             or now - self._at >= scan_interval(0.0, healthy=healthy)
         )
-        known = self._known
-        fresh = (
-            {} if everything else {p: s for p, s in known.items() if not _touched(p, hints or ())}
-        )
+        fresh = {} if everything else _untouched(self._known, hints or frozenset())
         for result in results:
             if result.status is ResultStatus.HERE and result.local not in fresh:
-                found = stamp(outputs / result.local)
+                found = stamp(f"{outputs}/{result.local}")
                 if found is not None and not (found == EMPTY != result.stamp):
                     fresh[result.local] = found
         self._known = fresh  # only now: a look that failed half way has shown nothing
@@ -48,5 +46,13 @@ class Stamps:
         return dict(fresh)
 
 
-def _touched(path: RelPath, hints: Iterable[str]) -> bool:
-    return any(h == path or h.startswith(f"{path}/") or path.startswith(f"{h}/") for h in hints)
+def _untouched(known: Mapping[RelPath, str], hints: frozenset[str]) -> dict[RelPath, str]:
+    """Return what no hint lies at, in or above."""
+    upwards = {top for hint in hints for top in _upwards(hint)}
+    return {p: s for p, s in known.items() if p not in upwards and not under(p, hints)}
+
+
+def _upwards(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]

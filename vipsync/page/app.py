@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from vipsync.disk.files import make_inside
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import new_id, new_request
-from vipsync.names import shell_word
+from vipsync.names import few, last, shell_word
 from vipsync.page import security, studies, views
 from vipsync.page.looking import Folders, Seen, SeenStation, Watched
 from vipsync.page.results import Shown, opened, results_in
@@ -28,6 +28,7 @@ from vipsync.report.text import batch_text, paragraph, printable
 from vipsync.station.model import Asked
 from vipsync.station.steps import StudyReport
 from vipsync.status import words
+from vipsync.status.overview import Need, need_of
 from vipsync.status.status import ExecutionReport, count
 
 PICTURES = 24
@@ -52,10 +53,8 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
     app.jinja_env.filters.update(
         size=words.size, when=_when, iso=_iso, slug=_slug, coded=_coded, without=_without
     )
-    app.jinja_env.globals.update(
-        v=views, st=studies, count=count, some=words.some, moved=batch_text
-    )
-    app.jinja_env.globals.update(tally=_tally, is_station=_is_station)
+    app.jinja_env.globals.update(v=views, st=studies, count=count, few=few, moved=batch_text)
+    app.jinja_env.globals.update(tally=_tally, is_station=_is_station, need_of=_need_of)
     page = _Page(folders, access)
     app.wsgi_app = _Room(app.wsgi_app, access.room)  # type: ignore[assignment,method-assign]
     app.before_request(page.guard)
@@ -93,10 +92,10 @@ def _is_station(seen: Seen | SeenStation) -> bool:
     return isinstance(seen, SeenStation)
 
 
-def _need_of(seen: Seen | SeenStation) -> views.Need:
+def _need_of(seen: Seen | SeenStation) -> Need:
     if isinstance(seen, SeenStation):
         return studies.need_of(seen.status)
-    return views.need_of(seen.status)
+    return need_of(seen.status)
 
 
 def _tally(seen: Seen | SeenStation) -> tuple[views.Tally, ...]:
@@ -122,9 +121,9 @@ def _iso(seconds: float) -> str:
     return ""
 
 
-def _without(sentence: str, need: views.Need) -> str:
+def _without(sentence: str, need: Need) -> str:
     """Return a sentence without the words that stand above it."""
-    return sentence.removeprefix(f"{need}: ")
+    return sentence.removeprefix(f"{need.capitalize()}: ")
 
 
 def _coded(text: str, root: Path | str) -> Markup:
@@ -193,7 +192,7 @@ class _Page:
 
     def _overview(self) -> str:
         seen = self._folders.seen()
-        groups: dict[views.Need, list[Seen | SeenStation]] = {need: [] for need in views.Need}
+        groups: dict[Need, list[Seen | SeenStation]] = {need: [] for need in Need}
         for found in sorted(seen, key=lambda s: (s.name.casefold(), s.watched.key)):
             groups[_need_of(found)].append(found)
         return self._rendered(
@@ -247,7 +246,7 @@ class _Page:
             file,
             mimetype=kind,
             as_attachment=kind not in _INLINE,
-            download_name=path.rpartition("/")[2],
+            download_name=last(path),
             conditional=False,  # a part would hold a thread for as long as a slow reader takes
             etag=False,
         )

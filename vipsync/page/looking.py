@@ -12,12 +12,12 @@ from threading import BoundedSemaphore, Event, Lock
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from vipsync.disk.files import read_small
+from vipsync.disk.files import looks, read_small
 from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
-from vipsync.model import Request
+from vipsync.model import FileState, Request
 from vipsync.report.progress import Batch
 from vipsync.settings.reading import load, places
 from vipsync.station import settings as station_settings
@@ -46,7 +46,7 @@ _FIND_EVERY = 5.0
 _HIDDEN_PLACE = "[the inputs folder]"
 _HIDDEN_EXPORT = "[the export]"
 
-Stamp = tuple[int, int, int] | None
+Stamp = FileState | None
 
 
 class Seen(Struct, frozen=True):
@@ -111,10 +111,10 @@ class Watched:
 
     def look(self, *, whole: bool) -> Seen:
         """Return what lies there now; `whole`: also whether a process works there."""
-        stamp = _stamp(self.folder.report)
+        stamp = looks(self.folder.report)
         if stamp != self._stamp:
             self._status, self._stamp = _told(self.folder, stamp) or self._status, stamp
-        requests = _stamp(self.folder.requests)
+        requests = looks(self.folder.requests)
         if requests != self._requests or whole:
             self._requests, self._asked = requests, self.folder.asked() if requests else ()
         if whole:
@@ -147,7 +147,7 @@ class Watched:
 
     def _where(self) -> tuple[Path, Path]:
         """Return where inputs and outputs lie; while settings are broken, where they were."""
-        stamp, root = _stamp(self.folder.settings), self.folder.root
+        stamp, root = looks(self.folder.settings), self.folder.root
         if self._places is None or self._places[0] != stamp:
             before = self._places[1] if self._places else (root / "inputs", root / "outputs")
             self._places = (stamp, before)
@@ -176,7 +176,7 @@ class WatchedStation:
 
     def look(self, *, whole: bool) -> SeenStation:
         """Return what lies there now; `whole`: also whether a process works there."""
-        stamp = _stamp(self.folder.report)
+        stamp = looks(self.folder.report)
         if stamp != self._stamp:
             self._status, self._stamp = read_report(self.folder) or self._status, stamp
         if whole:
@@ -194,7 +194,7 @@ class WatchedStation:
 
     def _where(self) -> tuple[str, ...]:
         """Return where its exports lie; while settings are broken, where they were."""
-        stamp = _stamp(self.folder.settings)
+        stamp = looks(self.folder.settings)
         if self._exports is None or self._exports[0] != stamp:
             before = self._exports[1] if self._exports else ()
             self._exports = (stamp, before)
@@ -293,16 +293,8 @@ class Folders:
         return None
 
 
-def _stamp(path: Path) -> Stamp:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_mtime_ns, info.st_size, info.st_ino
-
-
 def _told(folder: SessionFolder, stamp: Stamp) -> Status | None:
-    whole = stamp and stamp[1] <= LARGEST and folder.report.is_file()
+    whole = stamp and stamp.size <= LARGEST and folder.report.is_file()
     return read_status(folder) if whole else None
 
 

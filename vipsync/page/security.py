@@ -17,6 +17,8 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from vipsync.settings.values import is_loopback
+
 
 class Headers(Protocol):
     """What a browser says beside its request."""
@@ -52,7 +54,7 @@ class Access(Struct, frozen=True):
     @property
     def private(self) -> bool:
         """True where only programs of this machine can call."""
-        return is_loopback(self.host)
+        return is_loopback(self.host.strip("[]"))
 
     @property
     def cookie(self) -> str:
@@ -91,7 +93,7 @@ class Access(Struct, frozen=True):
         if port != self.port:
             return False
         if self.private:
-            return name == "localhost" or is_loopback(name)
+            return is_loopback(name.strip("[]"))
         return _is_address(name) or name in {*_own_names(), self.host.lower()}
 
 
@@ -107,13 +109,6 @@ def embedded_elsewhere(headers: Headers) -> bool:
     """Tell whether another site's page wants to show or read this inside itself."""
     foreign = headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
     return foreign and headers.get("Sec-Fetch-Mode") != "navigate"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address leads to this machine from this machine only."""
-    if host == "localhost":
-        return True
-    return _is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
 
 
 def address_of(host: str, port: int) -> str:

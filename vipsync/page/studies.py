@@ -6,9 +6,10 @@ from collections import Counter
 
 from msgspec import Struct
 
-from vipsync.page.views import Choice, Need, Rows, Tally, Tone, rows_of
+from vipsync.page.views import Choice, Rows, Tally, Tone, rows_of
 from vipsync.station.model import Asked
 from vipsync.station.steps import StationStatus, StudyReport, StudyState
+from vipsync.status.overview import Need
 
 _TONES = {
     StudyState.ARRIVING: Tone.BUSY,
@@ -28,7 +29,7 @@ def need_of(status: StationStatus) -> Need:
     """Return how much a station needs a person."""
     tones = {tone_of(report) for report in status.studies}
     if status.exit_code or Tone.BAD in tones:
-        return Need.PERSON
+        return Need.YOU
     if Tone.BUSY in tones:
         return Need.RUNNING
     incomplete = any(r.state is StudyState.INCOMPLETE for r in status.studies)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from msgspec import Struct
 
 from vipsync.model import Command, Request
-from vipsync.plan.draft import Level, Notice
-from vipsync.plan.standing import CaseReport, CaseState
+from vipsync.names import folders_above
+from vipsync.plan.draft import Notice
+from vipsync.plan.standing import BAD_ENDS, CaseReport, CaseState
 from vipsync.rows import Phase
-from vipsync.status.status import ExecutionReport, Status, is_over
+from vipsync.status.status import ExecutionReport, Status
 
 ROWS = 100
 """Cases or studies on one page: 10,000 rows take a browser 6 s, and 4 s at each change, 100 take 0.3 s."""
-
-
-class Need(StrEnum):
-    """How much a folder needs a person, most first."""
-
-    PERSON = "Needs you"
-    RUNNING = "Running"
-    WAITING = "Waiting"
-    REST = "At rest"
 
 
 class Tone(StrEnum):
@@ -48,7 +40,6 @@ _TONES: dict[str, Tone] = {
 }
 _JOB_TONES = {"done": Tone.GOOD, "failed": Tone.BAD, "held": Tone.BAD, "running": Tone.BUSY}
 _BY_HAND = (CaseState.MANUAL, CaseState.ASIDE)
-_RUN_AGAIN = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
 _ORDER = {
     state: number
     for number, state in enumerate(
@@ -61,24 +52,6 @@ _ORDER = {
 def tone_of(state: str) -> Tone:
     """Return what the state of a case means."""
     return _TONES.get(state, Tone.IDLE)
-
-
-def need_of(status: Status) -> Need:
-    """Return how much a folder needs a person."""
-    if status.exit_code or any(n.level in (Level.ERROR, Level.PERSON) for n in status.notices):
-        return Need.PERSON
-    going = any(not is_over(e) for e in status.executions)
-    busy = any(tone_of(state) is Tone.BUSY for state, n in status.counts.items() if n)
-    moving = status.sending or status.fetching or status.starting
-    if going or busy or moving or status.phase in (Phase.FINISHING, Phase.REMOVING):
-        return Need.RUNNING
-    idle = any(status.counts.get(s) for s in (CaseState.WAITING, *_BY_HAND))
-    return Need.WAITING if idle or is_paused(status) else Need.REST
-
-
-def is_paused(status: Status) -> bool:
-    """Tell whether a person wants nothing sent or started."""
-    return any(n.subject == "paused" for n in status.notices)
 
 
 class Tally(Struct, frozen=True):
@@ -127,28 +100,19 @@ def job_bar(execution: ExecutionReport) -> tuple[Piece, ...]:
 def owners_of(status: Status, paths: Iterable[str]) -> dict[str, str]:
     """Return the case of each file of results, by its path below outputs/."""
     cases: dict[str, str] = {str(path): case.id for case in status.cases for path in case.results}
-    return {path: cases[place] for path in paths for place in _and_above(path) if place in cases}
-
-
-def _and_above(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
+    places = ((path, place) for path in paths for place in (path, *folders_above(path)))
+    return {path: cases[place] for path, place in places if place in cases}
 
 
 def asking(status: Status) -> list[Notice]:
     """Return what a person is asked to do, but for failed cases, which are told with their logs."""
     told = {(f.cases[0], f.text) for f in status.failures}
-    return [
-        n
-        for n in status.notices
-        if n.level in (Level.ERROR, Level.PERSON) and (n.subject, n.text) not in told
-    ]
+    return [n for n in status.notices if n.asks and (n.subject, n.text) not in told]
 
 
 def others(status: Status) -> list[Notice]:
     """Return what else is not in sync."""
-    return [n for n in status.notices if n.level not in (Level.ERROR, Level.PERSON)]
+    return [n for n in status.notices if not n.asks]
 
 
 # what can be asked
@@ -169,12 +133,12 @@ def wishes(status: Status) -> tuple[Wish, ...]:
     if not status.id:
         return ()
     found = []
-    if failed := _count(status, _RUN_AGAIN):
+    if failed := _count(status, BAD_ENDS):
         label = f"Run failed again ({failed:,})"
         found.append(Wish("rerun", label, Command.RERUN, (("which", "failed"),)))
     if by_hand := _count(status, _BY_HAND):
         found.append(Wish("launch", f"Launch ({by_hand:,})", Command.LAUNCH))
-    if is_paused(status):
+    if status.paused:
         found.append(Wish("resume", "Resume", Command.RESUME))
     else:
         found.append(Wish("pause", "Pause", Command.PAUSE))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from vipsync import actions as do
 from vipsync.errors import NameRefused
 from vipsync.model import VipPath
-from vipsync.names import BACKUP, parent, shell_word, vip_relpath
+from vipsync.names import BACKUP, few, folders_above, parent, shell_word, vip_relpath
 from vipsync.plan.draft import NAME_TAKEN, Draft, Level
 from vipsync.plan.snapshot import Snapshot
 
@@ -53,10 +53,8 @@ def accounted(draft: Draft, targets: Iterable[VipPath]) -> bool:
 
 def _say(draft: Draft, strange: list[VipPath]) -> None:
     session = draft.s.state.session
-    few = ", ".join(strange[:3]) + (f" and {len(strange) - 3} more" if len(strange) > 3 else "")
-    text = (
-        f"Nothing is removed from VIP: nobody here knows whose these are in {session.home}: {few}."
-    )
+    whose = f"nobody here knows whose these are in {session.home}: {few(strange)}."
+    text = f"Nothing is removed from VIP: {whose}"
     remedy = (
         f"If they may go too: `vipsync finish DIR --without {shell_word(strange[0])}`."
         if session.marked
@@ -88,7 +86,8 @@ class _Known:
             *(row.vip for row in state.results.values()),
             *_inputs(s),
         }
-        self._above = {*_above([*self._files, *self._results, *self._containers])}
+        known = (*self._files, *self._results, *self._containers)
+        self._above = {folder for path in known for folder in folders_above(path)}
         self._inputs = f"{session.vip_input_dir}/"
 
     def file(self, path: VipPath) -> bool:
@@ -107,12 +106,6 @@ class _Known:
 
     def _let_go(self, path: VipPath) -> bool:
         return any(path == name or path.startswith(f"{name}/") for name in self._waived)
-
-
-def _above(paths: Iterable[VipPath]) -> Iterator[VipPath]:
-    for path in paths:
-        while (path := parent(path)) != "/":
-            yield path
 
 
 def _inputs(s: Snapshot) -> Iterator[VipPath]:

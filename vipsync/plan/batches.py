@@ -32,9 +32,10 @@ def plan_cases(draft: Draft, index: CaseIndex, descriptor: Descriptor) -> list[d
     for case in index.wanted():
         if case.id in reading:
             continue
-        if index.places.blocked(case.values.values()):
+        placed = [index.places.place(value) for value in case.values.values()]
+        if any(place.blocked for place in placed):
             continue
-        missing = [a for value in case.values.values() for a in index.places.place(value).todo]
+        missing = [action for place in placed for action in place.todo]
         todo += missing
         unseen = index.places.unseen(case)
         if not missing and not unseen and case.id in index.content:

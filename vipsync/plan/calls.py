@@ -16,7 +16,7 @@ from vipsync.plan.draft import Draft, Level, Plan, decide
 from vipsync.plan.launching import plan_launch, settle_doubts
 from vipsync.plan.memory import Memory
 from vipsync.plan.privacy import Gate, part_of
-from vipsync.plan.remote_folder import Target, claimed, home_at, look_at, say_unseen
+from vipsync.plan.remote_folder import Target, Whose, claimed, home_at, look_at, say_not_ours
 from vipsync.plan.removing import closed, plan_removal, removal_asked, removal_targets
 from vipsync.plan.results import plan_following, plan_results, wanted
 from vipsync.plan.sending import InputPlaces, plan_sending
@@ -331,7 +331,7 @@ def plan_end(s: Snapshot, target: Target, *, discard: bool) -> Plan:
     if seen is None or (session.stage is Stage.OPEN and not left(s)):
         return draft.finished()
     if session.owned and not seen.exists and seen.key_print != session.key_print:
-        say_unseen(draft, session.home)
+        say_not_ours(draft, Whose.UNSEEN, session.home)
     elif session.stage is Stage.CLOSED and seen.exists:
         _take_to_remove(draft, target, seen)
     elif not seen.exists and session.stage not in (Stage.REMOVING, Stage.ASKED):

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from vipsync.errors import NameRefused
 from vipsync.model import RelPath, VipPath
-from vipsync.names import vip_relpath
+from vipsync.names import last, vip_relpath
 from vipsync.rows import Followed, Launch, LaunchedCase, Result, ResultStatus
 
 
@@ -47,8 +47,3 @@ def _on_vip(path: RelPath) -> str:
 def _was_sent(name: str, mine: LaunchedCase, launch: Launch) -> bool:
     values = (v for some in (*launch.values.values(), mine.values.values()) for v in some)
     return any(value.endswith(f"/{name}") for value in values)
-
-
-def last(path: str) -> str:
-    """Return the last part of a path."""
-    return path.rpartition("/")[2]

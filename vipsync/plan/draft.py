@@ -42,6 +42,11 @@ class Notice(Struct, frozen=True):
     remedy: str = ""
     exit_code: int = 3
 
+    @property
+    def asks(self) -> bool:
+        """Tell whether a person has to do something."""
+        return self.level in (Level.PERSON, Level.ERROR)
+
 
 class Plan(Struct, frozen=True):
     """What is to be done now, in order, and when to look again at the latest.
@@ -108,7 +113,8 @@ class Draft(Struct):
 
     def failing(self, action: do.Action) -> bool:
         """Tell whether this action failed and waits for its next attempt."""
-        attempt = self.s.memory.attempts.get(do.key(action))
+        attempts = self.s.memory.attempts
+        attempt = attempts.get(do.key(action)) if attempts else None
         return attempt is not None and attempt.not_before > self.s.now
 
     def hopeless(self, action: do.Action) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vipsync.model import replace
-from vipsync.names import shell_word
+from vipsync.names import few, shell_word
 from vipsync.plan.case_results import results_of
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.results import is_mirrored
@@ -72,14 +72,13 @@ def say_gone(draft: Draft) -> None:
     lost = gone(draft.s)
     if not lost:
         return
-    names = ", ".join(f"outputs/{r.local}" for r in lost[:_SHOWN])
-    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    names = few([f"outputs/{r.local}" for r in lost], _SHOWN)
     case = min(_cases(lost[0], draft.s), default="CASE")
     was, has = ("result was", "it") if len(lost) == 1 else ("results were", "them")
     draft.notice(
         Level.PERSON,
         "outputs",
-        f"{len(lost):,} {was} deleted on this machine, and VIP no longer has {has}: {names}{more}.",
+        f"{len(lost):,} {was} deleted on this machine, and VIP no longer has {has}: {names}.",
         f"Put {has} back from a copy, or run the case again: `vipsync rerun DIR {shell_word(case)}`. "
         f"If you need {has} no more: `vipsync forget DIR`.",
     )

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from vipsync import actions as do
 from vipsync.model import Case, VipPath
-from vipsync.names import parent
+from vipsync.names import last, parent
 from vipsync.plan.case_index import CaseIndex
 from vipsync.plan.draft import Draft, Level
 from vipsync.rows import Phase
@@ -69,7 +69,7 @@ def _say_absent(draft: Draft, paths: list[VipPath], meant: str) -> None:
 def nearest(path: VipPath, seen: do.FilesSeen) -> str:
     """Return the path that was probably meant: as it is, with the next name as it is spelt on VIP."""
     name, slash, rest = path.removeprefix(f"{seen.folder}/").partition("/")
-    there = sorted(entry.rpartition("/")[2] for entry in seen.entries)
+    there = sorted(map(last, seen.entries))
     if name in there:
         return ""
     names, bare = {_bare(n): n for n in there}, _bare(name)

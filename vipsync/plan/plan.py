@@ -31,7 +31,6 @@ from vipsync.plan.launching import (
     say_refused,
     settle_doubts,
 )
-from vipsync.plan.limits import say_pace
 from vipsync.plan.named_files import plan_looks
 from vipsync.plan.privacy import holds_up, plan_judging_the_rest, say_barred
 from vipsync.plan.remote_folder import doubt_closed, open_session, proven
@@ -40,6 +39,7 @@ from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
 from vipsync.plan.sending import InputPlaces, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.transfer_limits import say_pace
 from vipsync.rows import LaunchStatus, Phase
 
 

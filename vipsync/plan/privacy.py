@@ -22,6 +22,7 @@ from vipsync.model import (
     Text,
     replace,
 )
+from vipsync.names import folders_above
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import members_digest, names_digest
@@ -29,7 +30,6 @@ from vipsync.rows import Checked, Found, Phase, SendStatus
 from vipsync.settings.policy import policy_of
 
 Send = do.SendFile | do.SendPack
-SENDS = do.SENDS
 
 JUDGING = "files are judged"
 """The condition of a session in which files are being judged."""
@@ -125,7 +125,8 @@ class Gate:
         """Tell whether all of these files were judged, and may go; remember those that may not."""
         if not self.kept:
             return True
-        return not [path for path in paths if self.found(path) is None or self._bars(path)]
+        looked = [(path, self.found(path)) for path in paths]
+        return not [path for path, found in looked if found is None or self._bars(path, found)]
 
     def lets_case(self, case: Case) -> bool:
         """Tell whether all files and all texts of a case may go."""
@@ -170,8 +171,8 @@ class Gate:
         few = "|".join(map(re.escape, longest_first))
         return re.compile(few if len(longest_first) <= FEW else r"[^/\s,;:()]+", re.IGNORECASE)
 
-    def _bars(self, path: RelPath) -> bool:
-        found, field = self.found(path) or Found(), self.names_somebody(path)
+    def _bars(self, path: RelPath, found: Found) -> bool:
+        field = self.names_somebody(path)
         if field:
             found = replace(
                 found, refused=tuple({**dict(found.refused), part_of(field, "a path"): 1}.items())
@@ -264,12 +265,9 @@ def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
     known = s.state.known.get(path)
     if known is None or known.state != s.files.get(path):
         return False
-    return known.sha256 in sent.get(path, ()) or any(folder in sent for folder in _above(path))
-
-
-def _above(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
+    return known.sha256 in sent.get(path, ()) or any(
+        folder in sent for folder in folders_above(path)
+    )
 
 
 # words
@@ -287,11 +285,12 @@ def fields_text(found: Iterable[tuple[tuple[str, int], ...]]) -> str:
     for field, number in sorted(files.items(), key=lambda item: (-item[1], item[0])):
         by_number.setdefault(0 if " " in field else number, []).append(field)
     elsewhere = by_number.pop(0, [])
-    fields = [f"{', '.join(some)} in {_count(number)}" for number, some in by_number.items()]
+    fields = [f"{', '.join(some)} in {files_text(number)}" for number, some in by_number.items()]
     return "; ".join((*fields, *elsewhere))
 
 
-def _count(number: int) -> str:
+def files_text(number: int) -> str:
+    """Return a number of files in words."""
     return f"{number:,} file{'' if number == 1 else 's'}"
 
 

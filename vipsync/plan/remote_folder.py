@@ -70,36 +70,30 @@ def make(draft: Draft, session: Session) -> None:
         _look_again(draft, session.home, 0.0)
 
 
-def say_taken(draft: Draft, home: VipPath) -> None:
-    """Say that the name is somebody else's; a person may mend it on the portal."""
-    draft.notice(
-        Level.PERSON,
+def say_not_ours(draft: Draft, found: Whose, home: VipPath) -> None:
+    """Say why the session's folder is not to be worked with; a person may mend it on the portal."""
+    subject, text, remedy = _NOT_OURS[found]
+    draft.notice(Level.PERSON, subject, text.format(home=home), remedy)
+    _look_again(draft, home, 60.0)
+
+
+_NOT_OURS = {
+    Whose.THEIRS: (
         NAME_TAKEN,
-        f"The name is taken: {home} on VIP belongs to another session.",
+        "The name is taken: {home} on VIP belongs to another session.",
         "`vipsync check DIR` says which session_name is free; `vipsync sessions` whose the other is.",
-    )
-    _look_again(draft, home, 60.0)
-
-
-def say_unseen(draft: Draft, home: VipPath) -> None:
-    """Say that this is not the account that started the session."""
-    draft.notice(
-        Level.PERSON,
+    ),
+    Whose.UNSEEN: (
         NOT_SEEN,
-        f"This key does not see the session: {home} with its id is not there.",
+        "This key does not see the session: {home} with its id is not there.",
         "Use the key of the account that started it; nothing was removed.",
-    )
-    _look_again(draft, home, 60.0)
-
-
-def _say_gone(draft: Draft, home: VipPath) -> None:
-    draft.notice(
-        Level.PERSON,
+    ),
+    Whose.GONE: (
         NOT_SEEN,
-        f"{home} is no longer on VIP: somebody removed it there.",
+        "{home} is no longer on VIP: somebody removed it there.",
         "What was fetched is still here. `vipsync init --fresh DIR` starts a new session.",
-    )
-    _look_again(draft, home, 60.0)
+    ),
+}
 
 
 def _look_again(draft: Draft, home: VipPath, seconds: float) -> None:
@@ -121,7 +115,7 @@ def open_session(draft: Draft) -> None:
     if seen is None:
         return
     if whose(session, seen) is Whose.THEIRS:
-        say_taken(draft, home)
+        say_not_ours(draft, Whose.THEIRS, home)
     elif s.now > s.memory.home_at + LOOKED:
         draft.add(do.LookAtHome(home))
     else:
@@ -153,17 +147,16 @@ def proven(draft: Draft) -> bool:
     if found is Whose.OURS or (found is Whose.GONE and leaving):
         return _owned(draft, session, seen)
     if found is Whose.THEIRS:
-        say_taken(draft, session.home)
+        say_not_ours(draft, found, session.home)
         if not (session.owned or session.named or session.adopting):
             decide(draft, "the name was taken meanwhile", *closed(draft.s, Event.TAKEN).put)
     elif found is Whose.FREE and (same_key or seen.exists):
         make(draft, session)
     elif session.adopting and not draft.s.marker and not _expects_data(draft.s):
         decide(draft, "nothing on VIP", *closed(draft.s, Event.GONE_ELSEWHERE).put)
-    elif found is Whose.GONE:
-        _say_gone(draft, session.home)
     else:
-        say_unseen(draft, session.home)
+        not_seen = found if found is Whose.GONE else Whose.UNSEEN
+        say_not_ours(draft, not_seen, session.home)
     return False
 
 
@@ -207,11 +200,11 @@ def claimed(draft: Draft, target: Target) -> bool:
         return False
     match whose(session, seen):
         case Whose.THEIRS:
-            say_taken(draft, home)
+            say_not_ours(draft, Whose.THEIRS, home)
             if session.stage is Stage.CLAIMING and not session.named:
                 decide(draft, "the name was taken meanwhile", step(session, Event.TAKEN))
         case Whose.UNSEEN:
-            say_unseen(draft, home)
+            say_not_ours(draft, Whose.UNSEEN, home)
         case Whose.GONE:  # a script goes on with a session that begins anew
             decide(draft, "it was removed elsewhere", *closed(s, Event.GONE_ELSEWHERE).put)
         case Whose.OURS | Whose.FREE as found:

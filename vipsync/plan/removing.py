@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from vipsync import actions as do
 from vipsync.model import ExecutionStatus, VipPath, replace
-from vipsync.names import shell_word
+from vipsync.names import last, shell_word
 from vipsync.plan.accounting import accounted
 from vipsync.plan.draft import Draft, Level, decide
-from vipsync.plan.privacy import SENDS
 from vipsync.plan.results import LATE_WRITERS, cannot_come, kill, open_results, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.lifecycle import Event, step
@@ -51,7 +50,8 @@ def plan_removal(draft: Draft) -> None:
         case Stage.DRAINING:
             _kill(draft)
             _say_silent(draft)
-            if not missing(draft.s) and not _doubts(draft) and not _leased(draft):
+            coming = _coming_back(draft)
+            if not missing(draft.s) and not coming and not _doubts(draft) and not _leased(draft):
                 _begin(draft, session)
         case Stage.REMOVING if missing(draft.s):
             # Another process decided on the removal; since then VIP has shown something new.
@@ -113,6 +113,11 @@ def missing(snapshot: Snapshot) -> list[str]:
     return [*running, *unlisted, *(r.vip for r in open_results(snapshot))]
 
 
+def _coming_back(draft: Draft) -> bool:
+    """Tell whether a result is fetched that was here and was deleted: a try is waited for, no more."""
+    return any(key.kind is do.FetchResult for key in {*draft.s.memory.under_way, *draft.keys})
+
+
 def _leased(draft: Draft) -> bool:
     """Tell whether other sessions still run with our inputs, and say who."""
     if draft.s.settings.finish.keep_input:
@@ -125,7 +130,7 @@ def _leased(draft: Draft) -> bool:
             text += f" It has not said so for {age / 3600:.0f} h."
             remedy = (
                 "If that session is gone: "
-                f"`vipsync finish DIR --without {shell_word(lease.folder.rstrip('/').rsplit('/', 1)[-1])}`."
+                f"`vipsync finish DIR --without {shell_word(last(lease.folder.rstrip('/')))}`."
             )
         draft.notice(Level.PERSON if age > OLD_LEASE else Level.WAIT, "share", text, remedy)
         draft.wait(draft.s.now + draft.s.settings.monitor.refresh_time, lasting=age > OLD_LEASE)
@@ -137,7 +142,7 @@ def _doubts(draft: Draft) -> bool:
     state, memory = draft.s.state, draft.s.memory
     if any(x.status is LaunchStatus.INTENDED for x in state.launches.values()):
         return True
-    if any(key.kind in SENDS for key in memory.under_way):
+    if any(key.kind in do.SENDS for key in memory.under_way):
         return True
     trying = [r for r in state.sent.values() if r.status is SendStatus.TRYING]
     killed = [

@@ -7,12 +7,13 @@ from typing import assert_never
 
 from vipsync import actions as do
 from vipsync.model import Case, Command, Request, replace
+from vipsync.names import last
 from vipsync.plan.case_index import CaseIndex, outdated, to_read
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.gone import forgotten
 from vipsync.plan.removing import let_go, may_still_come
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.standing import CaseState, case_reports
+from vipsync.plan.standing import BAD_ENDS, case_reports
 from vipsync.record.lifecycle import Event, can, step
 from vipsync.rows import Changes, DoneRequest, Judged, LaunchStatus, Phase, Row, Stage, Verdict
 
@@ -118,7 +119,7 @@ def _effects(draft: Draft, request: Request) -> list[do.Action]:
             let_go_of = [
                 lease.session_id
                 for lease in draft.s.leases
-                if lease.folder.rstrip("/").rsplit("/", 1)[-1] in request.cases
+                if last(lease.folder.rstrip("/")) in request.cases
             ]
             marker = [do.DeleteMarker()] if on_vip else []
             return [*map(do.DropLease, let_go_of), *marker]
@@ -165,8 +166,7 @@ def _to_rerun(request: Request, index: CaseIndex) -> list[str]:
         case "outdated":
             return outdated(index)
         case "failed":
-            bad = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
-            return [r.id for r in case_reports(index.places.s, index) if r.state in bad]
+            return [r.id for r in case_reports(index.places.s, index) if r.state in BAD_ENDS]
         case _:
             return _chosen(request, index)
 

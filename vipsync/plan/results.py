@@ -15,11 +15,11 @@ from vipsync import actions as do
 from vipsync.disk.globs import ignore_spec
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
-from vipsync.names import local_name, relpath, shell_word
+from vipsync.names import last, local_name, relpath, shell_word
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.limits import with_room
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.transfer_limits import hours_or_minutes, with_room
 from vipsync.rows import Followed, Phase, Result, ResultStatus, log_key
 
 FIRST_LOOKS = 5.0
@@ -122,8 +122,7 @@ def _needs_person(draft: Draft, execution: Followed) -> bool:
         done = sum(j.state is JobState.DONE for j in execution.jobs)
         text = f"{done} jobs are done, {len(held)} held: VIP gave up on job {held[0]}."
     elif after and quiet >= after:
-        long = f"{quiet / 3600:.0f} h" if quiet >= 7200 else f"{quiet / 60:.0f} min"
-        text = f"Nothing has changed for {long}."
+        text = f"Nothing has changed for {hours_or_minutes(quiet)}."
     else:
         return False
     draft.notice(
@@ -157,7 +156,7 @@ def is_mirrored(result: Result, execution: Followed, snapshot: Snapshot) -> bool
 
 def left_out(result: Result, snapshot: Snapshot) -> bool:
     """Tell whether `only` or `ignore` of [outputs] keep a result from being mirrored."""
-    outputs, name = snapshot.settings.outputs, result.vip.rsplit("/", 1)[-1]
+    outputs, name = snapshot.settings.outputs, last(result.vip)
     if outputs.only and not _patterns(outputs.only).match_file(name):
         return True
     return bool(outputs.ignore) and _patterns(outputs.ignore).match_file(name)

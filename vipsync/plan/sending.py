@@ -31,10 +31,10 @@ from vipsync.model import (
 )
 from vipsync.names import parent, version_of, version_path, vip_relpath
 from vipsync.plan.draft import Draft, Level
-from vipsync.plan.limits import may_send
 from vipsync.plan.memory import FIRST_PAUSE, LIST_AGAIN, LONGEST_PAUSE
-from vipsync.plan.privacy import SENDS, Gate, Send, holds_up
+from vipsync.plan.privacy import Gate, Send, holds_up
 from vipsync.plan.snapshot import Snapshot
+from vipsync.plan.transfer_limits import may_send
 from vipsync.record.digests import STATES, members_digest, states_digest
 from vipsync.rows import SendStatus, Sent
 
@@ -60,6 +60,11 @@ class Placement(Struct, frozen=True):
     vip: str | None
     todo: tuple[do.Action, ...] = ()
 
+    @property
+    def blocked(self) -> bool:
+        """Tell whether a value may not go, or waits for another session to send it."""
+        return self.vip is None and not self.todo
+
 
 class InputPlaces:
     """Find the place of every input value of one snapshot; remembers what it found.
@@ -78,12 +83,12 @@ class InputPlaces:
         """Say where a value is, or what brings it there."""
         if isinstance(value, Text):
             return Placement(None if self.gate.names_somebody(value.text) else value.text)
-        if value not in self._found:
+        found = self._found.get(value)
+        if found is None:
             lender = self.s.lender
-            self._found[value] = (
-                self._borrow(value, lender) if lender else self._judged(self._place(value))
-            )
-        return self._found[value]
+            found = self._borrow(value, lender) if lender else self._judged(self._place(value))
+            self._found[value] = found
+        return found
 
     def named(self, case: Case) -> tuple[VipPath, ...]:
         """Return the files and folders that a case takes from where they lie on VIP already."""
@@ -101,8 +106,7 @@ class InputPlaces:
 
     def blocked(self, values: Iterable[InputValue]) -> bool:
         """Tell whether one of these values may not go, or waits for another session to send it."""
-        places = map(self.place, values)
-        return any(place.vip is None and not place.todo for place in places)
+        return any(self.place(value).blocked for value in values)
 
     def refused(self, case: Case) -> str:
         """Say why the privacy gate keeps a case from VIP, "" where it does not."""
@@ -122,12 +126,12 @@ class InputPlaces:
 
     def _judged(self, placed: Placement) -> Placement:
         """Put what judges a file before its transfer; leave out what may not go, and what goes with it."""
-        if not self.gate.kept or not any(isinstance(a, SENDS) for a in placed.todo):
+        if not self.gate.kept or not any(isinstance(a, do.SENDS) for a in placed.todo):
             return placed
-        steps = [self.gate.before(a) if isinstance(a, SENDS) else (a,) for a in placed.todo]
-        todo = tuple(dict.fromkeys(action for step in steps for action in step))
+        steps = [self.gate.before(a) if isinstance(a, do.SENDS) else (a,) for a in placed.todo]
+        todo = _each_once([action for step in steps for action in step])
         if () in steps or any(isinstance(a, do.Inspect) for a in todo):
-            todo = tuple(a for a in todo if not isinstance(a, SENDS))
+            todo = tuple(a for a in todo if not isinstance(a, do.SENDS))
         return Placement(None, todo)
 
     def _borrow(self, value: InputFile | InputFolder | PackedFolder, lender: Lender) -> Placement:
@@ -154,9 +158,14 @@ class InputPlaces:
                 placed = self._place_version(_members(value), version)
             if placed is None:
                 continue
-            vip = None if placed else self._root(value, version)
-            return Placement(vip, tuple(dict.fromkeys(placed)))
+            vip = None if placed else self._there(self._root(value, version))
+            return Placement(vip, _each_once(placed))
         raise AssertionError("versions never end")
+
+    def _there(self, vip: VipPath) -> VipPath:
+        """Return a place as the ledger has it: one text in memory, not two."""
+        row = self.s.state.sent.get(vip)
+        return row.vip if row else vip
 
     def _holds_more(self, value: InputFolder, version: int) -> bool:
         """Tell whether this version of a folder has files on VIP that are no longer in it here."""
@@ -286,6 +295,10 @@ class InputPlaces:
         return version_path(self.s.state.session.vip_input_dir, version, vip_rel(value))
 
 
+def _each_once(actions: Sequence[do.Action]) -> tuple[do.Action, ...]:
+    return tuple(dict.fromkeys(actions) if len(actions) > 1 else actions)
+
+
 def _members(value: InputFile | InputFolder) -> list[tuple[RelPath, str]]:
     if isinstance(value, InputFile):
         return [(value.path, vip_rel(value))]
@@ -357,7 +370,7 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
     The biggest files go first, so that no long tail remains.
     """
     wanted = list(dict.fromkeys(todo))
-    sends = [a for a in wanted if isinstance(a, SENDS)]
+    sends = [a for a in wanted if isinstance(a, do.SENDS)]
     busy = {parent(a.vip) for a in sends if not draft.failing(a)}
     judging = False
     for action in wanted:
@@ -382,7 +395,7 @@ def plan_sending(draft: Draft, todo: Iterable[do.Action]) -> None:
 
 def held_back(draft: Draft, action: do.Action) -> bool:
     """Tell whether an action waits because of what became of it, or of copies sent before it."""
-    if isinstance(action, SENDS) and (
+    if isinstance(action, do.SENDS) and (
         not draft.s.limits.sending or _too_many(draft, action) or _too_soon(draft, action)
     ):
         return True
@@ -435,7 +448,7 @@ def _too_soon(draft: Draft, send: Send) -> bool:
 def _quiet(draft: Draft, folder: VipPath) -> bool:
     """Tell whether no transfer into the folder is under way: a list would miss its end."""
     return not any(
-        key.kind in SENDS and parent(VipPath(key.subject)) == folder
+        key.kind in do.SENDS and parent(VipPath(key.subject)) == folder
         for key in draft.s.memory.under_way
     )
 

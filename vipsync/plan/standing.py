@@ -9,6 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
+from vipsync.names import last
 from vipsync.plan.case_index import CaseIndex
 from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
@@ -34,6 +35,10 @@ class CaseState(StrEnum):
     ASIDE = "set aside"
     BEFORE = "launched before"
     DROPPED = "cancelled"
+
+
+BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
+"""States of cases that `rerun --failed` means."""
 
 
 class CaseReport(Struct, frozen=True):
@@ -166,9 +171,7 @@ def outcome(
     if launch.status is LaunchStatus.INTENDED or execution is None:
         return Outcome(CaseState.QUEUED, "VIP's answer is awaited")
     came = _names(execution.returned)
-    wanted = {
-        e.name.rsplit("/", 1)[-1] for e in mine.expected if e.name is not None and not e.optional
-    }
+    wanted = {last(e.name) for e in mine.expected if e.name is not None and not e.optional}
     if wanted and wanted <= came:
         return Outcome(CaseState.DONE)
     if execution.gone:
@@ -182,7 +185,7 @@ def outcome(
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
 def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
-    return frozenset(path.rsplit("/", 1)[-1] for path in paths)
+    return frozenset(map(last, paths))
 
 
 def _so_far(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) -> Outcome:
@@ -223,14 +226,12 @@ def _failure(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) 
     """
     failed = [job for job in jobs if job.state is JobState.FAILED]
     said = [logs.get(log_key(execution.id, job.number), _UNHEARD) for job in failed]
-    pairs = zip(said, failed, strict=True)
-    whys = dict.fromkeys(log.reason or _vip_says(job) for log, job in pairs)
+    whys = dict.fromkeys(
+        log.reason or f"exit code {job.exit_code}: {job.exit_message}"
+        for log, job in zip(said, failed, strict=True)
+    )
     more = f"; and {len(whys) - _SHOWN} more" if len(whys) > _SHOWN else ""
     found = "; ".join([*whys][:_SHOWN]) + more
     files = [log.files[0] for log in said if log.files]
     reason = found if exact or len(whys) == 1 else f"one of these: {found}"
     return Outcome(CaseState.FAILED, reason, tuple(files[:_SHOWN]))
-
-
-def _vip_says(job: Job) -> str:
-    return f"exit code {job.exit_code}: {job.exit_message}"

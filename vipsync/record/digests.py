@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable
 from functools import lru_cache
 
+from msgspec.structs import astuple
+
 from vipsync.model import FileState, RelPath
 from vipsync.names import inside
 
@@ -23,7 +25,7 @@ def states_digest(members: Iterable[tuple[RelPath, FileState]], bare: RelPath | 
     `bare` is the folder of an archive whose members are named from it on: it is another archive than
     the one of the same files with its name.
     """
-    return STATES + _of_words(f"{_named(path, bare)}\0{tuple(state)}" for path, state in members)
+    return STATES + _of_words(f"{_named(path, bare)}\0{astuple(state)}" for path, state in members)
 
 
 def members_digest(
@@ -37,8 +39,9 @@ def _named(path: RelPath, bare: RelPath | None) -> str:
     return path if bare is None else f"./{path.removeprefix(inside(bare))}"
 
 
-def names_digest(names: Iterable[str]) -> str:
-    """Return what tells one set of names from another."""
+@lru_cache(maxsize=64)
+def names_digest(names: tuple[str, ...]) -> str:
+    """Return what tells one set of names from another: one text for all files of a session."""
     return _of_words(names)[:24]
 
 

@@ -56,9 +56,10 @@ class Ledger:
             self._db = connect(path, network_disk=network_disk)
             self._prepare()
             self.state = _load(self._db, session)
-            self._db.execute("PRAGMA shrink_memory")  # nothing is read again: 200 folders add up
-            if not self._db.execute("SELECT 1 FROM Session").fetchone():
-                self.commit(Changes(put=(session,)))
+            new = not self._db.execute("SELECT 1 FROM Session").fetchone()
+            self._forget_pages()
+        if new:
+            self.commit(Changes(put=(session,)))
 
     def commit(self, changes: Changes) -> None:
         """Write rows, all or none, and let `state` follow."""
@@ -69,6 +70,12 @@ class Ledger:
                 self._db.execute("BEGIN IMMEDIATE")
             self._write(changes)
         self.state.apply(changes)
+        if not self._db.in_transaction:
+            self._forget_pages()
+
+    def _forget_pages(self) -> None:
+        """Keep no page of the file in memory: none is read again, and 200 folders add up."""
+        self._db.execute("PRAGMA shrink_memory")
 
     def _write(self, changes: Changes) -> None:
         for row in changes.drop:
@@ -93,6 +100,7 @@ class Ledger:
             raise
         with disk_errors(self.path):
             self._db.commit()
+        self._forget_pages()
 
     def close(self) -> None:
         """Release the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from vipsync import actions as do
 from vipsync.errors import (
@@ -23,6 +24,7 @@ from vipsync.rows import (
     Changes,
     Checked,
     Followed,
+    Found,
     JobLog,
     Known,
     Launch,
@@ -159,7 +161,13 @@ def _inspected(action: do.Inspect, outcome: do.FileInspected, state: State) -> I
     if outcome.sha256 != action.sha256:
         yield from _hashed(action, outcome.sha256, state)
     called = names_digest(action.names)
-    yield Checked(action.path, outcome.sha256, action.gate, called, outcome.found)
+    yield Checked(action.path, outcome.sha256, action.gate, called, _shared(outcome.found))
+
+
+@lru_cache(maxsize=1024)
+def _shared(found: Found) -> Found:
+    """Return equal findings as one object: most files of a session have the same."""
+    return found
 
 
 def _hashed(action: do.HashFile | do.Inspect, sha256: str, state: State) -> Iterable[Row]:
@@ -182,7 +190,7 @@ def _pack_sent(action: do.SendPack, outcome: do.PackSent, wall: float) -> Iterab
     states = dict(action.members)
     for path, sha256 in outcome.hashes:
         yield Known(path, states[path], sha256)
-    size = PACKED._replace(size=outcome.size)
+    size = replace(PACKED, size=outcome.size)
     digest = members_digest(outcome.hashes, _bare(action))
     yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall)
 

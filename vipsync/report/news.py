@@ -22,7 +22,6 @@ PATIENCE = 10.0
 _OUTAGE = "VIP"
 """The subject of what is said once for all folders."""
 
-_ASKING = (Level.PERSON, Level.ERROR)
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
@@ -43,7 +42,7 @@ class News(Struct):
             self._said.pop(verb, None)
         for batch in batches:
             yield from self._moving(batch, now)
-        asking = [n for n in status.notices if n.level in _ASKING or n.subject == _OUTAGE]
+        asking = [n for n in status.notices if n.asks or n.subject == _OUTAGE]
         told_by_notice = any(n.text in status.sentence or n.subject == _OUTAGE for n in asking)
         if not told_by_notice and not status.starting:  # VIP may yet refuse what only starts
             yield from self._changed("", status.sentence, now)
@@ -78,7 +77,7 @@ class News(Struct):
             if not known and notice.level is not Level.WAIT:
                 yield notice_text(notice)
         for notice in self._notices:
-            if notice.level in _ASKING and notice.subject not in {
+            if notice.asks and notice.subject not in {
                 _OUTAGE,
                 *(n.subject for n in status.notices),
             }:

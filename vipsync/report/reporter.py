@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from vipsync import actions as do
 from vipsync.errors import DiskError, KeyMissing, VipsyncError
-from vipsync.plan.draft import Level
 from vipsync.report.news import News, notice_text
 from vipsync.report.progress import Progress, has_arrived, left_to_transfer
 from vipsync.report.stream import Stream
@@ -329,8 +328,7 @@ def _has_begun(status: Status, before: Status) -> bool:
 
 def _lasting(status: Status) -> object:
     """Return what is told of a folder at rest."""
-    asking = [n for n in status.notices if n.level in (Level.PERSON, Level.ERROR)]
-    return status.sentence, asking
+    return status.sentence, [n for n in status.notices if n.asks]
 
 
 class Warnings(logging.Handler):

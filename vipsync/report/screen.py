@@ -250,10 +250,14 @@ def notice_lines(notice: Notice) -> Text:
 # findings
 
 
+_NOTED = ("·", "yellow")
+"""The mark of what is only to be known: neither right nor wrong."""
+
+
 def finding(found: Finding) -> Text:
     """Return one thing that was looked at, with what is behind it."""
-    bad = bool(found.exit_code)
-    text = Text("  ✗ " if bad else "  ✓ ", style="red" if bad else "green")
+    mark, colour = ("✗", "red") if found.exit_code else _NOTED if found.note else ("✓", "green")
+    text = Text(f"  {mark} ", style=colour)
     text.append(f"{printable(found.subject)}: ", style="bold")
     text.append(paragraph(found.text, _INDENT), style="default")
     for line in found.details:

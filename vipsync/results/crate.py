@@ -19,7 +19,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from vipsync.model import Descriptor, ExecutionStatus, Job, JobState
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.results.facts import Description, Facts, Piece, Run
 from vipsync.results.html import visible

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from vipsync.model import RelPath
-from vipsync.plan.case_results import cleaned_names, last, results_of
+from vipsync.names import last
+from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, outcome

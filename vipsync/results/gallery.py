@@ -1,7 +1,7 @@
 """Keep what people get of the results up to date: index.html, joined tables, provenance.
 
-Made from a moment's facts, which the thread of the ledger takes; hashing and drawing take long, and
-may be done in another. Nothing here is read back, but what is kept of each result.
+Made from a moment that no longer changes, which the thread of the ledger takes; working out what to
+show, hashing and drawing take long, and may be done in another. Nothing here is read back, but what is kept of each result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vipsync.errors import VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import RelPath, replace
 from vipsync.results import previews
-from vipsync.results.descriptions import Descriptions, tail
+from vipsync.results.descriptions import Descriptions
 from vipsync.results.facts import Description, Facts, Piece, Shown, facts_of
 from vipsync.results.joining import JoinedTables, written_before
 from vipsync.results.page import FULL, Seen, page
@@ -110,14 +110,17 @@ class Gallery:
             return
         self._basis, self._at, self._busy = basis, now, True
         id_, wall = snapshot.state.session.id, session.timing.wall()
-        order = Order(facts_of(snapshot), own, session.folder, id_, wall, session.timing.clock)
-        self._later(lambda: self._carry_out(order))
+        frozen = replace(snapshot, state=snapshot.state.frozen())
+        folder, clock = session.folder, session.timing.clock
+        self._later(
+            lambda: self._carry_out(lambda: Order(facts_of(frozen), own, folder, id_, wall, clock))
+        )
 
-    def _carry_out(self, order: Order) -> None:
+    def _carry_out(self, order: Callable[[], Order]) -> None:
         """Make all that an order is about; what goes wrong with it stops nothing else."""
         failed, self._failed, finished = self._failed, False, True
         try:
-            finished = self._make(order)
+            finished = self._make(order())
         except Stopped:
             pass
         except (VipsyncError, OSError) as error:
@@ -194,7 +197,7 @@ def _seen(order: Order, kept: Descriptions, pending: frozenset[Piece]) -> Seen:
         written=order.wall,
         described=described,
         pending=pending,
-        logs=dict(_log_ends(order.own.root, shown)),
+        logs=dict(_log_ends(kept, shown)),
         thumbnails={name: _reached(order, name) for name in names},
         hint=f"{previews.INSTALL} shows slices of NIfTI files here." if unseen else "",
     )
@@ -206,11 +209,11 @@ def _pieces(facts: Facts) -> Iterator[Piece]:
     yield from dict.fromkeys([*shown, *(piece for run in facts.runs for piece in run.pieces)])
 
 
-def _log_ends(outputs: Path, shown: Iterable[Shown]) -> Iterator[tuple[str, str]]:
+def _log_ends(kept: Descriptions, shown: Iterable[Shown]) -> Iterator[tuple[str, str]]:
     for one in shown:
         for log in one.logs:
             for path in (f"{log}.stdout.txt", f"{log}.stderr.txt"):
-                yield path, tail(outputs / path, LOG_LINES)
+                yield path, kept.tail(RelPath(path), LOG_LINES)
 
 
 def _reached(order: Order, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.errors import BadAnswer
 from vipsync.model import MAX_JOBS_ON_VIP, Descriptor, Parameter, ParameterType
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.rows import Launch, LaunchedCase
 
 Values = Mapping[str, str]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-from vipsync.disk.files import LARGE, read_small
 from vipsync.disk.own_files import OwnFiles
 from vipsync.model import RelPath
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.plan.standing import CaseState
 from vipsync.record.digests import digest
 from vipsync.results.facts import Description, File, Piece, Shown
@@ -95,13 +93,13 @@ def _is_written(path: RelPath, files: Mapping[str, File], own: OwnFiles) -> bool
     basis = digest(sorted((case, file.sha256) for case, file in files.items()))
     if own.is_current(path, basis):
         return True
-    text = joined(dict(_read(own.root, files)))
+    text = joined(dict(_read(own, files)))
     return text is not None and own.write(path, text.encode(), basis)
 
 
-def _read(outputs: Path, files: Mapping[str, File]) -> Iterator[tuple[str, Table]]:
+def _read(own: OwnFiles, files: Mapping[str, File]) -> Iterator[tuple[str, Table]]:
     for case, file in files.items():
-        text = read_small(outputs / file.path, LARGE).decode("utf-8-sig", "replace")
+        text = own.read(RelPath(file.path)).decode("utf-8-sig", "replace")
         yield case, whole(file.path, text) or Table((), ())
 
 

@@ -1,4 +1,4 @@
-"""Draw slices of a NIfTI volume, or its spectrum: `python -m vipsync.results.mosaic VOLUME PICTURE`.
+"""Draw slices of a NIfTI volume, or its spectrum: `python -m vipsync.results.mosaic <VOLUME >PICTURE`.
 
 A program of its own with limits, for files from outside; it fails where it can draw nothing.
 Its libraries are the extra `preview`.
@@ -6,11 +6,12 @@ Its libraries are the extra `preview`.
 
 from __future__ import annotations
 
+import gzip
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vipsync.results.spectrum import draw_spectrum, is_spectrum
 
@@ -29,6 +30,9 @@ TILE = 192
 SIDE = 256
 """Voxels along an axis above which only some are read."""
 
+_SECOND = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+"""How a file of NIfTI's second version begins: with the 540 bytes of its header."""
+
 _PLACES = (0.35, 0.45, 0.55, 0.65)
 
 
@@ -46,12 +50,11 @@ def limit(memory: int = MEMORY) -> None:
                 resource.setrlimit(kind, (most, most))
 
 
-def draw(volume: str, picture: str) -> None:
+def draw(volume: BinaryIO, picture: BinaryIO) -> None:
     """Draw slices of a volume, or the spectrum of one voxel, into a PNG; raise whatever is wrong with it."""
-    import nibabel
     from PIL import Image
 
-    image: Any = nibabel.load(volume)
+    image = _image(volume)
     if is_spectrum(image):
         draw_spectrum(image, picture)
         return
@@ -64,6 +67,19 @@ def draw(volume: str, picture: str) -> None:
         middle = ((TILE - tile.width) // 2, (TILE - tile.height) // 2)
         sheet.paste(tile, (column * TILE + middle[0], row * TILE + middle[1]))
     sheet.save(picture, "PNG", optimize=True)
+
+
+def _image(volume: BinaryIO) -> Any:
+    """Return what NIfTI of either version holds, packed or not."""
+    import nibabel
+
+    nib: Any = nibabel
+    packed = volume.read(2) == b"\x1f\x8b"
+    volume.seek(0)
+    file: Any = gzip.GzipFile(fileobj=volume) if packed else volume
+    second = file.read(4) in _SECOND
+    file.seek(0)
+    return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(file)
 
 
 def _read(image: Any) -> tuple[Volume, tuple[float, ...]]:
@@ -123,4 +139,4 @@ def _tile(plane: Volume, step: tuple[float, float], low: float, high: float) -> 
 if __name__ == "__main__":
     limit()
     warnings.simplefilter("ignore")
-    draw(*sys.argv[1:])
+    draw(sys.stdin.buffer, sys.stdout.buffer)

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct
 
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.plan.standing import CaseState
 from vipsync.results.facts import Description, Facts, Piece, Run, Shown
 from vipsync.results.html import Html, address, element, joined
@@ -55,7 +55,9 @@ def page(facts: Facts, seen: Seen) -> str:
         element("main", *(_case(shown, seen) for shown in facts.shown[:FULL])),
         _rest(facts.shown[FULL:]),
         _runs(facts.runs, seen),
-        element("footer", _footer(seen)),
+        element(
+            "footer", f"Written {when(seen.written)} by vipsync. STATUS.txt says what is going on."
+        ),
     )
     head = element(
         "head",
@@ -266,10 +268,6 @@ def _run(run: Run, seen: Seen) -> Iterator[Html]:
     crate = f"{run.folder}/ro-crate-metadata.json"
     told = element("a", "provenance", href=address(crate))
     yield element("td", told if run.folder in seen.crates else "")
-
-
-def _footer(seen: Seen) -> str:
-    return f"Written {when(seen.written)} by vipsync. STATUS.txt says what is going on."
 
 
 # how it looks

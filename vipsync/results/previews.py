@@ -14,8 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
-from vipsync.disk.files import share
+from vipsync.disk.files import unnamed_file
 
 VOLUMES = (".nii", ".nii.gz")
 INSTALL = "pip install 'vipsync[preview]'"
@@ -39,38 +40,35 @@ def possible() -> bool:
 
 
 def mosaic(
-    volume: Path,
-    target: Path,
+    volume: BinaryIO,
+    place: Path,
     seconds: float = SECONDS,
     stop: Callable[[], None] = lambda: None,
+) -> bytes:
+    """Draw slices of a volume, and return the picture, b"" where there is none; `stop` raises to end it.
+
+    `place` is a folder on whose disk it is drawn, under no name that others could take.
+    """
+    if os.fstat(volume.fileno()).st_size > _LARGEST:
+        return b""
+    with unnamed_file(place) as picture:
+        drawn = _is_drawn(volume, picture, seconds, stop)
+        picture.seek(0)
+        return picture.read() if drawn else b""
+
+
+def _is_drawn(
+    volume: BinaryIO, picture: BinaryIO, seconds: float, stop: Callable[[], None]
 ) -> bool:
-    """Draw slices of a volume, and tell whether there is a picture now; `stop` raises to end it."""
-    if volume.stat().st_size > _LARGEST:
-        return False
-    fresh = target.with_name(f".{target.stem}.tmp.png")
-    fresh.unlink(missing_ok=True)
-    try:
-        drawn = _drawn(volume, fresh, seconds, stop)
-        if drawn:
-            share(fresh)
-            fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return drawn
-
-
-def _drawn(volume: Path, fresh: Path, seconds: float, stop: Callable[[], None]) -> bool:
-    program = [sys.executable, "-P", "-m", "vipsync.results.mosaic"]
-    with subprocess.Popen(  # noqa: S603
-        [*program, str(volume.absolute()), str(fresh.absolute())],
-        cwd=fresh.parent,
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "vipsync.results.mosaic"],
         env={name: os.environ[name] for name in HANDED_ON if name in os.environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdin=volume,
+        stdout=picture,
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            return _ended(process, seconds, stop) and fresh.is_file()
+            return _ended(process, seconds, stop)
         finally:
             process.kill()
 

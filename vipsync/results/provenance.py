@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from vipsync.disk.own_files import OwnFiles
 from vipsync.model import RelPath
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.results.crate import DESCRIPTOR, METADATA, crate
 from vipsync.results.descriptions import Descriptions
 from vipsync.results.facts import Facts, Piece, Run

@@ -8,7 +8,7 @@ and others are added without their phases.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def is_spectrum(image: Any) -> bool:
     return told and len(image.shape) >= 4 and max(image.shape[:3]) == 1
 
 
-def draw_spectrum(image: Any, picture: str) -> None:
+def draw_spectrum(image: Any, picture: BinaryIO) -> None:
     """Draw the magnitude of a spectrum into a PNG; raise whatever is wrong with it."""
     told = next(e for e in image.header.extensions if e.get_code() == EXTENSION)
     about = json.loads(told.get_content())

@@ -25,8 +25,8 @@ from vipsync.folder.search import find_roots, find_stations
 from vipsync.model import UNLIMITED
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
+from vipsync.run.allowance import Allowance
 from vipsync.run.dispatch import Dispatch, Executor, Lanes, Workers, fault
-from vipsync.run.limits import Allowance
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.run.timing import Timing
@@ -111,6 +111,7 @@ class Loop:
         publish: Callable[[Reconciler], object] = lambda _session: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
         gone: Callable[[Path], object] = lambda _root: None,
+        over: Callable[[Path], object] = lambda _root: None,
         renamed: Callable[[], Iterable[Path] | None] = lambda: None,
         looked: Callable[[], object] = lambda: None,
         pace: Callable[[], None] | None = None,
@@ -126,7 +127,7 @@ class Loop:
         self.timing = timing or Timing()
         self._accounts = Accounts(connect, self.timing, pace)
         self._overrides, self._environ = overrides, environ
-        self._publish, self._moved, self._gone = publish, moved, gone
+        self._publish, self._moved, self._gone, self._over = publish, moved, gone, over
         self._renamed, self._looked = renamed, looked
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -230,13 +231,21 @@ class Loop:
         looked = self._look_around(now)
         self._keep({session.folder.root for session in looked})
         self._hand_out()
-        told, self._let_go = dict.fromkeys([*looked, *self._let_go]), []
-        for session in told:  # words can wait, what is to be sent need not
+        let_go, self._let_go = self._let_go, []
+        for session in dict.fromkeys([*looked, *let_go]):  # words can wait, what is to be sent not
             self._tell(session)
+        self._forget(session.folder.root for session in let_go)
         if self._watching:
             self._watching.say_limit()  # now each folder has its log
         if looked:
             self._rest_after(self.timing.clock() - now)
+
+    def _forget(self, let_go: Iterable[Path]) -> None:
+        """Keep nothing of sessions that were told for the last time: a station has more every day."""
+        for root in let_go:
+            if root not in self.sessions:
+                self._stands.pop(root, None)
+                self._over(root)
 
     def _tell(self, session: Reconciler) -> None:
         """Publish how a session is; a fault in its words keeps nobody from working."""
@@ -268,7 +277,8 @@ class Loop:
             if not (hints or mine or self.timing.clock() >= keeper.due):
                 continue
             with about(root):
-                keeper.turn(self.sessions, hints, healthy=self._exports_healthy(root))
+                healthy = self._watching is not None and self._watching.exports_healthy(root)
+                keeper.turn(self.sessions, hints, healthy=healthy)
                 self._told(keeper)
             if self._watching:
                 self._watching.follow_exports(root, keeper.exports)
@@ -281,9 +291,6 @@ class Loop:
         now = (version, id(session.plan), session.at_rest, session.trouble)
         before, self._stands[root] = self._stands.get(root), now
         return now != before
-
-    def _exports_healthy(self, root: Path) -> bool:
-        return self._watching is not None and self._watching.exports_healthy(root)
 
     def _take_working(self, keeper: Keeper) -> None:
         """Take in the sessions that are to be kept, and let those go that are over."""

@@ -36,7 +36,7 @@ from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
 from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
 from vipsync.run.account import Access, Account, Accounts
-from vipsync.run.limits import Allowance
+from vipsync.run.allowance import Allowance
 from vipsync.run.timing import Timing
 
 logger = logging.getLogger(__name__)

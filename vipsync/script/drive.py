@@ -17,6 +17,7 @@ from vipsync.disk.scan import Scan
 from vipsync.errors import (
     FolderError,
     FolderHeld,
+    HeldElsewhere,
     NameTaken,
     NotASession,
     SettingsError,
@@ -165,10 +166,7 @@ class Step:
             raise trouble.error
 
 
-_WAIT = (
-    "Wait until the other script or `vipsync run` has ended, for one on another machine five minutes "
-    "more; then call this step again."
-)
+_WAIT = "Wait until the other script or `vipsync run` has ended; then call this step again."
 
 
 @contextmanager
@@ -204,6 +202,8 @@ def held(local: Local, account: Account, report: SessionReport) -> Iterator[Step
     try:
         session.open()
     except FolderHeld as error:
+        if isinstance(error, HeldElsewhere):
+            raise
         raise FolderHeld(error.message, _WAIT) from error
     try:
         with report.live():

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from vipsync.model import ExecutionStatus, Job, JobState
+from vipsync.names import last
 from vipsync.rows import Followed, JobLog, Launch, State, log_key
 from vipsync.status.status import count
 
@@ -104,12 +105,8 @@ def _inputs(job: Job, execution: Followed, launch: Launch | None) -> str:
     lists = [values for values in launch.values.values() if len(values) > 1] if launch else []
     jobs = len(execution.jobs)
     if len(lists) > 1 and all(len(values) == jobs for values in lists):
-        return f" ({', '.join(_name(values[job.number - 1]) for values in lists)})"
+        return f" ({', '.join(last(values[job.number - 1]) for values in lists)})"
     if len(lists) != 1:
         return ""
-    names = [*map(_name, lists[0][:_NAMED]), *["…"][: len(lists[0]) - _NAMED]]
+    names = [*map(last, lists[0][:_NAMED]), *["…"][: len(lists[0]) - _NAMED]]
     return f" (one of {', '.join(names)})"
-
-
-def _name(value: str) -> str:
-    return value.rpartition("/")[2]

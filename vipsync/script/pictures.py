@@ -10,7 +10,7 @@ from mimetypes import guess_type
 from pathlib import Path
 
 from vipsync.disk.walk import printable
-from vipsync.plan.case_results import last
+from vipsync.names import last
 from vipsync.plan.snapshot import Snapshot
 from vipsync.results.descriptions import Descriptions
 from vipsync.results.facts import facts_of

@@ -142,7 +142,9 @@ class SessionProperties:
             if explicit is None:
                 del self.session_name
             self._restore(backup)
-        self._default_places()
+        home = home_of(self.session_name or "")
+        self.values.setdefault("vip_input_dir", f"{home}/INPUTS")
+        self.values.setdefault("vip_output_dir", f"{home}/OUTPUTS")
 
     def _saved(self) -> Backup | None:
         if self._BACKUP_LOCATION is None:
@@ -151,11 +153,6 @@ class SessionProperties:
         if found is None and self._BACKUP_LOCATION == "vip" and self._account:
             found = vip_backup(self._account.client, f"{home_of(self.session_name or '')}/OUTPUTS")
         return found
-
-    def _default_places(self) -> None:
-        home = home_of(self.session_name or "")
-        self.values.setdefault("vip_input_dir", f"{home}/INPUTS")
-        self.values.setdefault("vip_output_dir", f"{home}/OUTPUTS")
 
     def _take(self, given: Mapping[str, object]) -> None:
         """Take what a script gives at the start: it goes before defaults and before what was saved."""

@@ -30,6 +30,7 @@ from vipsync.model import (
     MonitorSettings,
     OutputsSettings,
 )
+from vipsync.names import few
 from vipsync.plan import calls as plans
 from vipsync.record.backup import REMOVED
 from vipsync.results.gallery import PAGE
@@ -39,7 +40,6 @@ from vipsync.script.drive import Step, go_on
 from vipsync.script.outcomes import how_they_ended
 from vipsync.script.pictures import display, in_notebook, pictures
 from vipsync.script.properties import BACKUP_LOCATIONS, SessionProperties
-from vipsync.script.steps import some
 from vipsync.script.vip_client_names import VipClientNames
 from vipsync.script.words import SessionReport, pipeline_list, pipeline_page
 from vipsync.settings.keys import KEY_VARIABLE
@@ -258,7 +258,7 @@ class VipSession(VipClientNames):
                 missing = self._say_downloaded(step.snapshot)
                 self._say_failed_jobs(step.snapshot)
             if missing:
-                raise step.first_error() or ResultsMissing(_MISSING.format(some(missing)))
+                raise step.first_error() or ResultsMissing(_MISSING.format(few(missing, 20)))
         return self
 
     def run_session(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from vipsync.errors import (
     VipsyncError,
 )
 from vipsync.model import Lease, Settings, VipPath, replace
-from vipsync.names import home_of
+from vipsync.names import few, home_of
 from vipsync.observe.data_set import Local
 from vipsync.plan import calls as plans
 from vipsync.plan.batches import execution_name
@@ -227,7 +227,7 @@ class SessionSteps(SessionProperties):
         texts, s = self._texts(), step.snapshot
         found = plans.named_in(s, texts)
         gate, files = Gate(s), plans.naming_in(s, (t for some in texts.values() for t in some))
-        who = f"{'; '.join(found)}, as in {some([gate.masked(path) for path in files], 3)}"
+        who = f"{'; '.join(found)}, as in {few([gate.masked(path) for path in files])}"
         if found and self.privacy == checks.REFUSE:
             raise InputsRefused(
                 f"What goes to VIP may name somebody: {who}. Nothing was sent.", _TAKE_OUT
@@ -255,10 +255,10 @@ class SessionSteps(SessionProperties):
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
             go = "is" if one else "are"
-            self._warn(f"{files}. {are} {some(names, 3)}, and {go} sent all the same.")
+            self._warn(f"{files}. {are} {few(names)}, and {go} sent all the same.")
             step.session.take_over([replace(step.state.session, gate=None)])
             return
-        raise InputsRefused(f"{files}. Nothing was sent. {are} {some(names)}.", _TAKE_OUT)
+        raise InputsRefused(f"{files}. Nothing was sent. {are} {few(names, 20)}.", _TAKE_OUT)
 
     def _say_downloaded(self, s: Snapshot) -> list[VipPath]:
         """Say what came of a download; return what did not come."""
@@ -290,7 +290,7 @@ class SessionSteps(SessionProperties):
         """Raise ResultsMissing where results would go that a download was to bring and did not."""
         if missed := plans.missed(s):
             raise ResultsMissing(
-                f"{count(len(missed), 'result')} on VIP, but not on this machine: {some(missed)}.",
+                f"{count(len(missed), 'result')} on VIP, but not on this machine: {few(missed, 20)}.",
                 "Call download_outputs() again, or finish(discard_missing=True) to remove them too.",
             )
 
@@ -361,9 +361,3 @@ class SessionSteps(SessionProperties):
 
 
 _TAKE_OUT = "Take the values out of them, or call the session without privacy='refuse'."
-
-
-def some(names: Sequence[str], most: int = 20) -> str:
-    """Name the first of these, and say how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

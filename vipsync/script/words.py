@@ -62,8 +62,9 @@ class SessionReport:
             self._terminal().update(session, self._status(session, session.snapshot))
             self._show()
         for notice in plan.notices:
-            if notice.level is not Level.ERROR:
-                self._once(notice)
+            if notice.level is not Level.ERROR and notice not in self._noticed:
+                self._noticed.add(notice)
+                self.line(f"(!) {notice.text} {notice.remedy}".rstrip())
 
     def _tell_jobs(self, jobs: str) -> None:
         """Say how far jobs are where that has changed; a picture on a terminal shows it itself."""
@@ -115,11 +116,6 @@ class SessionReport:
 
             self._reporter = Reporter()
         return self._reporter
-
-    def _once(self, notice: Notice) -> None:
-        if notice not in self._noticed:
-            self._noticed.add(notice)
-            self.line(f"(!) {notice.text} {notice.remedy}".rstrip())
 
 
 def pipeline_list(pipelines: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ _TEXT = """\
     <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
     <RestartOnFailure>
       <Interval>PT1M</Interval>
-      <Count>999</Count>
+      <Count>255</Count>
     </RestartOnFailure>
     <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
   </Settings>

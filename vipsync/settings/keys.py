@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 from platformdirs import user_config_path
 
+from vipsync.disk.files import at_once, write_private
 from vipsync.errors import KeyMissing
 from vipsync.model import PORTAL, Secret, Settings
 
@@ -114,19 +115,24 @@ class Keys(Struct, frozen=True):
         return any(_address(portal) == _address(word) for word in words if word)
 
     def _variable(self, name: str) -> Secret:
+        # Only what has the looks of a variable's name is repeated: it may be a key put there by mistake.
+        plain = name.isupper()
         if not name.upper().startswith("VIP"):
             raise KeyMissing(
-                f"{_shown_variable(name)} is no key of VIP, and is sent nowhere.",
+                f"{name if plain else 'What api_key names'} is no key of VIP, and is sent nowhere.",
                 "Put the key into a variable whose name begins with VIP, or use `vipsync login`.",
             )
         if self.environ.get(name):
             where = (
                 f"{name} in the environment"
-                if name.isupper()
+                if plain
                 else "The environment variable that holds the key"
             )
             return _one_key(Secret(self.environ[name]), where)
-        raise _variable_missing(name)
+        raise KeyMissing(
+            f"The environment variable {name if plain else 'that api_key names'} is not set.",
+            f"Set it, or remove api_key from {Settings.SOURCE} to use the key of `vipsync login`.",
+        )
 
 
 def _address(portal: str) -> str:
@@ -189,21 +195,9 @@ def _refuse_anothers(path: Path, kept: Path) -> None:
 
 def keep_api_key(key: Secret, portal: str, config_dir: Path | None = None) -> Path:
     """Keep a key for this portal in a file that only its owner can read; return the file."""
-    from tempfile import mkstemp
-
     checked = _one_key(key, "What was given")
     path = kept_path(portal, config_dir)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = mkstemp(prefix=".api_key-", dir=path.parent)  # 0600 from the start
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(checked.reveal() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_private(path, lambda file: file.write(f"{checked.reveal()}\n".encode("ascii")))
     return path
 
 
@@ -217,7 +211,7 @@ def _path(value: str) -> Path:
 def _read(path: Path, *, private: bool = False) -> Secret:
     """Read a key; `private`: only from a file of this account's own, that nobody else may read."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:  # Path.open takes none
+        with open(path, "rb", opener=at_once) as file:  # Path.open takes none
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise KeyMissing(f"{path} is no file that holds a key.", REMEDY)
@@ -233,26 +227,8 @@ def _read(path: Path, *, private: bool = False) -> Secret:
     return _one_key(found, str(path))
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
-
-
 def _one_key(found: Secret, where: str) -> Secret:
     """Check a key; no text of it lies in a variable, which a traceback could show."""
     if not _ONE_KEY.fullmatch(found.reveal().strip()):
         raise KeyMissing(f"{where} is not one key on one line.", REMEDY)
     return Secret(found.reveal().strip(), where)
-
-
-def _shown_variable(name: str) -> str:
-    # Only what has the looks of a variable's name is repeated: it may be a key put there by mistake.
-    return name if name.isupper() else "What api_key names"
-
-
-def _variable_missing(name: str) -> KeyMissing:
-    return KeyMissing(
-        f"The environment variable {name} is not set."
-        if name.isupper()
-        else "The environment variable that api_key names is not set.",
-        f"Set it, or remove api_key from {Settings.SOURCE} to use the key of `vipsync login`.",
-    )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
+from vipsync.disk.files import read_small
 from vipsync.errors import SettingsError
 from vipsync.model import MachineSettings
 from vipsync.settings.keys import is_variable
@@ -31,7 +32,7 @@ def machine_file() -> Path | None:
 def load_machine(path: Path) -> MachineSettings:
     """Read a vipsync.toml; raise SettingsError where it is not there, or has mistakes."""
     try:
-        data = path.read_bytes()
+        data = read_small(path.resolve())
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
     machine = parse_machine(data, str(path))

@@ -85,6 +85,10 @@ def _list(value: object) -> list[object]:
             raise ValueError(f'{shown(value)} must be a list, as ["…", "…"]')
 
 
+def _each(check: Callable[[object], str]) -> Callable[[object], list[str]]:
+    return lambda value: [check(item) for item in _list(value)]
+
+
 def _pipeline_id(value: object) -> str:
     text = _text(value)
     if not re.fullmatch(r"[^/\s][^/]*/[^/]*[^/\s]", text):
@@ -131,10 +135,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _patterns(value: object) -> list[str]:
-    return [_pattern(item) for item in _list(value)]
-
-
 def _pattern(value: object) -> str:
     text = _text(value)
     try:
@@ -147,10 +147,6 @@ def _pattern(value: object) -> str:
     return text
 
 
-def _statuses(value: object) -> list[str]:
-    return [_status(item) for item in _list(value)]
-
-
 def _status(value: object) -> str:
     names = {status.value.lower(): status.value for status in ExecutionStatus}
     text = _text(value)
@@ -160,10 +156,6 @@ def _status(value: object) -> str:
 
 
 # [privacy]: no message repeats a value, since it may be a name
-
-
-def _off(value: object) -> str:
-    return "" if value == "" else _reason(value, "needs")
 
 
 def _allowed(value: object) -> list[tuple[str, str]]:
@@ -209,17 +201,13 @@ def _fields(value: object, example: str) -> Mapping[str, object]:
             raise ValueError(f"must be a table of fields, as {{ {example} }}")
 
 
-def _names_of_files(value: object) -> list[str]:
-    return [_text(item) for item in _list(value)]
-
-
 CHECKS: Mapping[str, Callable[[object], object]] = {
     "pipeline_id": _pipeline_id,
     "session_name": _session_name,
     "portal": _portal,
     "api_key": key_source,
     "inputs.directory": _text,
-    "inputs.ignore": _patterns,
+    "inputs.ignore": _each(_pattern),
     "inputs.settle": seconds,
     "launch.nb_runs": partial(_whole, least=1),
     "launch.max_jobs": partial(_whole, least=1, most=MAX_JOBS_ON_VIP),
@@ -227,15 +215,15 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "monitor.refresh_time": seconds,
     "monitor.stall_after": seconds,
     "outputs.directory": _text,
-    "outputs.get_status": _statuses,
-    "outputs.only": _patterns,
-    "outputs.ignore": _patterns,
+    "outputs.get_status": _each(_status),
+    "outputs.only": _each(_pattern),
+    "outputs.ignore": _each(_pattern),
     "finish.grace": seconds,
     "finish.timeout": seconds,
     "privacy.accept": _accepted,
     "privacy.allow": _allowed,
-    "privacy.plain": _names_of_files,
-    "privacy.off": _off,
+    "privacy.plain": _each(_text),
+    "privacy.off": lambda value: "" if value == "" else _reason(value, "needs"),
 }
 
 
@@ -294,10 +282,6 @@ _SLOWEST = 10e3
 """Bytes per second: whoever waits for a transfer ends it when 4 kB/s do not come."""
 _MOST_FREE = 50
 _LAST_PORT = 65535
-
-
-def _folders(value: object) -> list[str]:
-    return [_folder(item) for item in _list(value)]
 
 
 def _folder(value: object) -> str:
@@ -372,7 +356,7 @@ def _address(value: object) -> str:
 
 
 MACHINE_CHECKS: Mapping[str, Callable[[object], object]] = {
-    "folders": _folders,
+    "folders": _each(_folder),
     "transfers.streams": partial(_whole, least=1, most=MOST_TRANSFERS),
     "transfers.upload": _rate,
     "transfers.download": _rate,

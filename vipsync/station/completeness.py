@@ -113,9 +113,17 @@ class Places:
             lacks.append(complete.ready)
         if lacks:
             return self._lacking(place, f"{', '.join(lacks)} did not come")
-        found = (s for one in self.of(place.study) or [place] for s in one.contents.series)
-        lacking = "; ".join(gaps(found)) if complete.instances else ""
+        lacking = self.lacking(self.of(place.study) or [place])
         return self._lacking(place, lacking) if lacking else None
+
+    def lacking(self, places: Iterable[Place]) -> str:
+        """Return what is missing between the images of a study, "" where a person has said that it is whole."""
+        places = tuple(places)
+        if any(place.word == "complete" for place in places):
+            return ""
+        found = [series for place in places for series in place.contents.series]
+        missing = gaps(found) if self.view.settings.complete.instances else ()
+        return "; ".join([*cut_short(found), *missing])
 
     def _lacking(self, place: Place, words: str) -> Standing:
         say = f"`vipsync station complete DIR {place.handle}` starts it as it is."
@@ -171,6 +179,13 @@ class Places:
             and abs(other.newest - place.newest) < TWINS
         )
         return next(others, None)
+
+
+def cut_short(found: Iterable[Series]) -> Iterator[str]:
+    """Say of which series files are there in part."""
+    for one in found:
+        if one.cut:
+            yield f"{one.name}: {count(one.cut, 'file')} of it came only in part"
 
 
 def gaps(found: Iterable[Series]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
 from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
 from vipsync.model import FileState, replace
-from vipsync.plan.draft import Level, Notice
+from vipsync.plan.draft import Notice
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import LaunchStatus
 from vipsync.run.dispatch import fault
@@ -443,7 +443,7 @@ def session_seen(session: Reconciler) -> SessionSeen:
         return SessionSeen()
     state = session.ledger.state
     status = status_of(session.snapshot, session.plan, str(session.folder.root))
-    asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
+    asking = [n for n in status.notices if n.asks]
     words = _asked(asking[0]) if asking else status.sentence
     words = _without_files(words, session.snapshot) if asking else words
     started = {x.request for x in state.launches.values() if x.status is LaunchStatus.STARTED}

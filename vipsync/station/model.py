@@ -89,12 +89,16 @@ class Seen(Struct, frozen=True):
 
 
 class Series(Struct, frozen=True):
-    """The images of one DICOM series in a place, by their numbers; `announced` is how many a header says."""
+    """The images of one DICOM series in a place, by their numbers; `announced` is how many a header says.
+
+    `cut` is how many files end before what they announce: whoever wrote them broke off.
+    """
 
     id: str
     name: str
     numbers: tuple[int, ...] = ()
     announced: int = 0
+    cut: int = 0
 
 
 class Contents(Struct, frozen=True):

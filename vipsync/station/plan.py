@@ -338,6 +338,8 @@ class _Draft:
         self._tell(study, session)
         if moving:
             self._report(study, StudyState.ARRIVING, "more data come")
+        elif not whole and (lacking := self.places.lacking(self.places.of(study.key))):
+            self._report(study, StudyState.INCOMPLETE, lacking, asks=True)
         elif not whole and self.settings.copies:
             self.rows.append(replace(study, stage=Stage.MADE))
         elif not whole:
@@ -362,7 +364,9 @@ class _Draft:
     def _started(self, study: Study, session: SessionSeen, content: str, *, moving: bool) -> None:
         """Follow an execution to its end; what comes after the launch waits for a word, or a setting."""
         late = set[str]() if moving else beyond(content, study.content)
-        taken = self.settings.late.series == "rerun" or study.word == "take-late"
+        places = self.places.of(study.key)
+        by_itself = self.settings.late.series == "rerun" and not self.places.lacking(places)
+        taken = by_itself or study.word == "take-late"
         if late and taken:
             stage = Stage.MADE if self.settings.copies else Stage.FILLED
             self.rows.append(replace(study, stage=stage))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 from platformdirs import user_data_path
 
+from vipsync.disk.files import write_private
 from vipsync.errors import FolderAbsent, SettingsError
 
 FOLDER = "VIPSYNC_DATA"
@@ -47,7 +47,8 @@ class Table(Struct):
             indent=1,
         )
         if text != self._written:
-            _write(self.path, text)
+            content = text.encode("utf-8", "surrogateescape")
+            write_private(self.path, lambda file: file.write(content))
             self._written = text
 
 
@@ -121,17 +122,3 @@ def _others(table: Table) -> Iterator[Table]:
         if path != table.path:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 yield _table(path, json.loads(path.read_bytes()))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".table-", dir=path.parent)  # 0600 from the start
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -7,7 +7,9 @@ leave this module only as digests, but for descriptions of series and paths insi
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -32,6 +34,12 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MOST_HEADER = 1 << 22
 """Bytes of a file, and of what it unpacks to, that are looked at: a small one may hold gigabytes."""
 _MAY_SAY_DEFLATED = 1 << 10
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_ROWS = 0x00280010
+_UNDEFINED = 0xFFFFFFFF
+_DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
+_TAIL = 1 << 16
+"""Bytes at the end of a file in which compressed images end: little may follow them."""
 _LAST = 0x0020FFFF
 _MOST_SUBJECT = 1 << 16
 _TAGS = [
@@ -63,6 +71,7 @@ class _Series(Struct):
     name: str = ""
     numbers: set[int] = set()
     announced: int = 0
+    cut: int = 0
     words: set[str] = field(default_factory=set)
 
 
@@ -102,7 +111,7 @@ def read_place(
             continue
         if header is not None:
             studies[study_key(secret, str(header.get("StudyInstanceUID", "")))] = None
-            _take_in(header, series, whose)
+            _take_in(header, series, whose).cut += is_cut(path)
         elif name.rpartition("/")[2] == "subject" and (uid := _bruker(path)):
             studies[study_key(secret, uid)] = None
     found = tuple(studies) or (_by_itself(secret, place, hashes, lone=lone),)
@@ -119,6 +128,7 @@ def read_place(
                 s.name,
                 tuple(sorted(s.numbers)),
                 s.announced,
+                s.cut,
             )
             for uid, s in series.items()
         ),
@@ -188,6 +198,58 @@ def _header(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def is_cut(path: Path) -> bool:
+    """Tell whether a DICOM file ends before its own elements do: an association may break off anywhere."""
+    try:
+        with opened_file(path) as file:
+            start, size = file.read(_MOST_HEADER), file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            tail = file.read()
+        return _ends_early(start, size, tail)
+    except (EOFError, struct.error):  # in the middle of an element's own head
+        return size <= len(start)
+    except Exception:  # what cannot be read is told elsewhere
+        return False
+
+
+def _ends_early(start: bytes, size: int, tail: bytes) -> bool:
+    data_at = _data_at(start)
+    if _DEFLATED in start[: data_at or _MAY_SAY_DEFLATED]:
+        unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+        unpacking.decompress(start[data_at:], _MOST_HEADER)
+        return size <= len(start) and not (unpacking.eof or unpacking.unconsumed_tail)
+    reach = _reach(start)
+    if reach.pixels == _UNDEFINED:
+        return _DELIMITER not in tail
+    lacks_pixels = reach.is_image and reach.pixels is None and size <= len(start)
+    return reach.end > size or lacks_pixels
+
+
+class _Reach(Struct):
+    """Where the last element of a file ends, as it says; whether that is an image, and how long it is."""
+
+    end: int = 0
+    is_image: bool = False
+    pixels: int | None = None
+
+
+def _reach(start: bytes) -> _Reach:
+    from pydicom import filereader
+    from pydicom.tag import Tag
+
+    found, data = _Reach(), BytesIO(start)
+
+    def passes(tag: int, _vr: str | None, length: int) -> bool:
+        found.end = max(found.end, data.tell() + (0 if length == _UNDEFINED else length))
+        found.is_image |= tag == _ROWS
+        if tag in _PIXELS:
+            found.pixels = length
+        return tag in _PIXELS
+
+    filereader.read_partial(data, passes, specific_tags=[Tag(_ROWS)])
+    return found
+
+
 def _values(header: Any) -> dict[str, Any]:
     """Return the values that can be read: pydicom reads each when it is asked for."""
     found = {}
@@ -202,7 +264,7 @@ def _is_behind(tag: int, _vr: str | None, _length: int) -> bool:
     return tag > _LAST
 
 
-def _take_in(header: dict[str, Any], series: dict[str, _Series], whose: Whose) -> None:
+def _take_in(header: dict[str, Any], series: dict[str, _Series], whose: Whose) -> _Series:
     one = series[str(header.get("SeriesInstanceUID", ""))]
     one.words.update(
         str(text) for tag in ("SeriesDescription", "ProtocolName") if (text := header.get(tag))
@@ -214,6 +276,7 @@ def _take_in(header: dict[str, Any], series: dict[str, _Series], whose: Whose) -
         one.announced = max(one.announced, _number(header.get(tag)) or 0)
     if person := _person(header):
         whose.persons.add(person)
+    return one
 
 
 def _person(header: dict[str, Any]) -> str:

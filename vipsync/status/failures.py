@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from vipsync.model import RelPath
-from vipsync.names import shell_word
+from vipsync.names import last, shell_word
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import JobLog
@@ -62,7 +62,7 @@ def failures(
 
 def _alike(case: CaseReport) -> str:
     """Return a reason without the case's own name, which many applications begin with."""
-    name = case.id.rpartition("/")[2]
+    name = last(case.id)
     if name not in case.reason:
         return case.reason
     return _NAME.sub(

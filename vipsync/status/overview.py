@@ -11,7 +11,7 @@ from msgspec import Struct
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.rows import Phase
-from vipsync.status.status import Status, count
+from vipsync.status.status import Status, count, is_over
 from vipsync.status.words import size, when
 
 
@@ -62,20 +62,10 @@ def _row(status: Status, name: str) -> Row:
         done=status.counts.get(CaseState.DONE, 0),
         cases=len(status.cases),
         since=status.since if on_vip else None,
-        size=status.size if on_vip else 0,
+        size=status.held if on_vip else 0,
     )
 
 
-_ENDED = frozenset(
-    {
-        "Finished",
-        "ExecutionFailed",
-        "InitializationFailed",
-        "Killed",
-        "Removed",
-        "Deleted",
-    }
-)
 _TO_COME = (
     CaseState.WAITING,
     CaseState.SETTLING,
@@ -87,14 +77,13 @@ _TO_COME = (
 
 def need_of(status: Status) -> Need:
     """Return how much a folder asks for."""
-    levels = {notice.level for notice in status.notices}
-    if status.exit_code or levels & {Level.ERROR, Level.PERSON}:
+    if status.exit_code or any(n.asks for n in status.notices):
         return Need.YOU
-    under_way = any(execution.status not in _ENDED for execution in status.executions)
+    runs = status.counts.get(CaseState.RUNNING) or not all(map(is_over, status.executions))
     ending = status.phase in (Phase.FINISHING, Phase.REMOVING)
-    if status.sending or status.fetching or status.starting or under_way or ending:
+    if status.sending or status.fetching or status.starting or runs or ending:
         return Need.RUNNING
-    waits = status.paused or status.to_read or Level.WAIT in levels
+    waits = status.paused or status.to_read or any(n.level is Level.WAIT for n in status.notices)
     if waits or any(status.counts.get(state) for state in _TO_COME):
         return Need.WAITING
     return Need.REST

@@ -23,13 +23,13 @@ from vipsync.names import home_of, shell_word
 from vipsync.observe.observer import Observer
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
-from vipsync.plan.limits import HOURS, waits_for_the_hour
 from vipsync.plan.memory import Memory
 from vipsync.plan.named_files import looks
 from vipsync.plan.plan import plan
-from vipsync.plan.privacy import SENDS, Send, on_vip
+from vipsync.plan.privacy import Send, on_vip
 from vipsync.plan.sending import InputPlaces, to_upload
 from vipsync.plan.snapshot import Limits, Snapshot
+from vipsync.plan.transfer_limits import HOURS, waits_for_the_hour
 from vipsync.record.ledger import read_state
 from vipsync.record.outcomes import record
 from vipsync.rows import CachedPipeline, Phase, Session, State
@@ -192,7 +192,7 @@ def _with_work(looked: Preview) -> Preview:
     cases = tuple(sorted(due, key=lambda case: case.id))
     most = snapshot.settings.launch.max_jobs
     todo = _todo(cases, index.places)
-    sends = [action for action in todo if isinstance(action, SENDS)]
+    sends = [action for action in todo if isinstance(action, do.SENDS)]
     return replace(
         looked,
         cases=cases,

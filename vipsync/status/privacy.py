@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from vipsync.plan.privacy import Gate, fields_text
+from vipsync.plan.privacy import Gate, fields_text, files_text
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Found
 from vipsync.settings.policy import let_through
@@ -21,7 +21,7 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
     clear = list(Gate(snapshot).clear())
     understood = sum(not found.unknown for found in clear)
     if clear:
-        checked = f"Checked {_files(understood)}: no field that may name a person is filled"
+        checked = f"Checked {files_text(understood)}: no field that may name a person is filled"
         yield f"{checked}; {_not_checked(clear)}."
     if told := fields_text(one.told for one in clear if one.told):
         yield f"Filled, and sent all the same: {told}."
@@ -33,9 +33,5 @@ def _not_checked(clear: Collection[Found]) -> str:
     unknown = sum(bool(found.unknown) for found in clear)
     kinds = {found.unchecked for found in clear}
     more = sorted({part for parts in kinds for part in parts} - set(_ALWAYS))
-    kind = [f"{_files(unknown)} of unknown kind"] if unknown else []
+    kind = [f"{files_text(unknown)} of unknown kind"] if unknown else []
     return f"not checked: {', '.join([*_ALWAYS, *more, *kind])}"
-
-
-def _files(number: int) -> str:
-    return f"{number:,} file{'' if number == 1 else 's'}"

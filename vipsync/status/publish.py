@@ -6,6 +6,7 @@ that holds the folder last said, and for what other programs keep in session_dat
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from vipsync.disk.walk import printable
 from vipsync.errors import DiskError, VipsyncError
 from vipsync.folder.folder import SessionFolder, station_of
 from vipsync.model import RelPath, replace
-from vipsync.names import BACKUP, placed
+from vipsync.names import BACKUP, few, placed
 from vipsync.plan.draft import Level, Notice
 from vipsync.record.backup import (
     Backup,
@@ -63,7 +64,7 @@ class Publisher:
 
     def __init__(self, beside: Beside | None = None) -> None:
         self._beside = beside
-        self._written: dict[Path, str] = {}
+        self._written: dict[Path, tuple[object, str]] = {}
         self._own: OwnFiles | None = None
         self._words: tuple[float, object] = (0.0, None)
         self.status: Status | None = None
@@ -144,26 +145,35 @@ class Publisher:
             observer.settings.session_name,
             observer.settings.pipeline_id,
         )
-        backup = exported(session.ledger.state, places)
+        state, own = session.ledger.state, self._own_files(session)
         self._write(
             observer.outputs / BACKUP,
-            text_of(backup),
-            lambda: _write_backup(backup, places, session.folder.root),
+            (state.version, places, state),
+            lambda: text_of(exported(state, places)),
+            lambda _: _write_backup(exported(state, places), places, folder.root),
         )
-        own, table = self._own_files(session), results_table(session.ledger.state, status)
+        here = session.snapshot.outputs if session.snapshot else {}
         self._write(
             observer.outputs / TABLE,
-            table,
-            lambda: own.write(TABLE, table.encode(), mine=is_results_table),
+            (state.version, status.executions, here, state),
+            lambda: results_table(state, status, here),
+            lambda text: own.write(TABLE, text.encode(), mine=is_results_table),
         )
         if self._beside:
             self._beside.publish(session, own)
 
-    def _write(self, path: Path, text: str, write: Callable[[], object]) -> None:
-        """Write an export that has changed, or that is gone."""
-        if self._written.get(path) != text or not path.exists():
-            write()
-            self._written[path] = text
+    def _write(
+        self, path: Path, basis: object, make: Callable[[], str], write: Callable[[str], object]
+    ) -> None:
+        """Write an export that has changed, or that is gone; as long as its basis is the same, it is."""
+        before, there = self._written.get(path), path.exists()
+        if there and before and before[0] == basis:
+            return
+        text = make()
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        if not (there and before and before[1] == digest):
+            write(text)
+        self._written[path] = (basis, digest)
 
     def _own_files(self, session: Reconciler) -> OwnFiles:
         outputs = session.observer.outputs if session.observer else session.folder.root
@@ -184,8 +194,7 @@ def in_the_way(own: OwnFiles | None) -> tuple[Notice, ...]:
     places = own.foreign if own else ()
     if not places:
         return ()
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-    text = f"outputs/{places[0]}{more}: vipsync did not write this as it is now; it is left alone."
+    text = f"outputs/{few(places, 1)}: vipsync did not write this as it is now; it is left alone."
     return (Notice(Level.INFO, places[0], text, "Rename or delete it to get a new one.", 0),)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice, Plan
+from vipsync.plan.privacy import session_name
 from vipsync.plan.snapshot import Snapshot
-from vipsync.status.status import WISHED, Status, session_name
+from vipsync.status.status import WISHED, Status
 from vipsync.status.words import when
 
 _SEEN_ANEW = frozenset({*WISHED, "settings", "inputs", "pipeline", "paused", "privacy", "outputs"})

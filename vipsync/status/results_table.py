@@ -9,14 +9,14 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 from vipsync.model import RelPath
 from vipsync.names import folder_words
 from vipsync.plan.standing import outcome
 from vipsync.record.digests import members_digest
-from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, ResultStatus, State
+from vipsync.rows import Followed, Launch, LaunchedCase, LaunchStatus, Result, ResultStatus, State
 from vipsync.status.status import Status
 from vipsync.status.words import plain
 
@@ -38,12 +38,12 @@ COLUMNS = (
 )
 
 
-def results_table(state: State, status: Status) -> str:
-    """Return the text of results.csv."""
+def results_table(state: State, status: Status, here: Collection[RelPath]) -> str:
+    """Return the text of results.csv; `here` are the results that are in outputs/ now."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(tuple(map(_harmless, row)) for row in _rows(state, status))
+    writer.writerows(tuple(map(_harmless, row)) for row in _rows(state, status, here))
     return out.getvalue()
 
 
@@ -60,13 +60,14 @@ def _harmless(cell: str) -> str:
     return plain(_RUN.sub(r"\1'\2\3", cell))
 
 
-def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
+def _rows(state: State, status: Status, here: Collection[RelPath]) -> Iterator[tuple[str, ...]]:
     folders = {e.id: e.folder for e in status.executions}
-    started = _by_time(x for x in state.launches.values() if x.status is LaunchStatus.STARTED)
-    let_go = {
-        (r.execution_id, _name(r.vip))
+    launches = (x for x in state.launches.values() if x.status is LaunchStatus.STARTED)
+    started = sorted(launches, key=lambda launch: (launch.at, launch.name))
+    without = {
+        (r.execution_id, _name(r.vip)): word
         for r in state.results.values()
-        if r.status is ResultStatus.LET_GO
+        if (word := _not_here(r, here))
     }
     latest = {case.id: (case.content, x.request) for x in started for case in x.cases}
     for launch in started:
@@ -74,17 +75,21 @@ def _rows(state: State, status: Status) -> Iterator[tuple[str, ...]]:
         for case in launch.cases:
             last = latest[case.id] == (case.content, launch.request)
             stands = str(outcome(case, launch, execution).state)
-            if any((launch.execution_id, _name(e.name or "")) in let_go for e in case.expected):
-                stands += f", result {ResultStatus.LET_GO}"
+            names = ((launch.execution_id, _name(e.name or "")) for e in case.expected)
+            if words := sorted({without[name] for name in names if name in without}):
+                stands += f", result {' and '.join(words)}"
             yield _row(case, launch, execution, stands, folders, last=last)
+
+
+def _not_here(result: Result, here: Collection[RelPath]) -> str:
+    """Say why a result is not here that a person did without or deleted; empty for others."""
+    if result.status is ResultStatus.HERE and result.local not in here:
+        return "deleted here"
+    return str(ResultStatus.LET_GO) if result.status is ResultStatus.LET_GO else ""
 
 
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
-
-
-def _by_time(launches: Iterable[Launch]) -> list[Launch]:
-    return sorted(launches, key=lambda launch: (launch.at, launch.name))
 
 
 def _row(

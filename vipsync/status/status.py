@@ -10,16 +10,16 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, replace
-from vipsync.names import placed, shell_word
+from vipsync.names import few, last, placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
-from vipsync.plan.limits import HOURS, opening
-from vipsync.plan.privacy import Gate
+from vipsync.plan.privacy import Gate, session_name
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
-from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent
+from vipsync.plan.transfer_limits import HOURS, opening
+from vipsync.rows import Followed, Phase, Result, ResultStatus, SendStatus, Sent, State
 from vipsync.status.failures import Failure, failure_notices, failures
 from vipsync.status.privacy import privacy_lines
 
@@ -72,6 +72,7 @@ class Status(Struct, frozen=True):
     hearing: int = 0
     files: int = 0
     size: int = 0
+    held: int = 0
     since: float | None = None
     where: str = ""
     confirmed: float | None = None
@@ -149,6 +150,7 @@ def status_of(
         hearing=len(hearing),
         files=len(on_vip),
         size=sum(r.size for r in on_vip),
+        held=sum(r.size for r in on_vip) + _results_size(state),
         since=state.session.opened_at,
         where=state.session.home,
         confirmed=confirmed,
@@ -219,16 +221,9 @@ def _starting(plan: Plan, snapshot: Snapshot) -> int:
     return sum(a.launch.jobs for a in plan.actions if isinstance(a, do.StartExecution))
 
 
-def session_name(snapshot: Snapshot) -> str:
-    """Return the name of the session on VIP: the one it was opened with, else that of the settings."""
-    session = snapshot.state.session
-    pinned = session.session_name if session.phase is not Phase.CLOSED else ""
-    return pinned or snapshot.settings.session_name
-
-
 def exit_code(notices: Iterable[Notice]) -> int:
     """Return the code for what is not in order: no key before no VIP before settings before a person."""
-    codes = {n.exit_code for n in notices if n.level in (Level.ERROR, Level.PERSON)}
+    codes = {n.exit_code for n in notices if n.asks}
     return next((code for code in (4, 5, 1, 3) if code in codes), 0)
 
 
@@ -273,15 +268,11 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
             advice = remedy.replace("CASE", first)
             if len(names) > 1:
                 advice = advice.replace("starts it", "starts the first of them")
-            yield Notice(Level.INFO, str(state), f"{were} {state}: {_some(names)}.", advice, 0)
-    names = [r.vip.rsplit("/", 1)[-1] for r in results.values() if r.status is ResultStatus.LET_GO]
+            yield Notice(Level.INFO, str(state), f"{were} {state}: {few(names, 5)}.", advice, 0)
+    names = [last(r.vip) for r in results.values() if r.status is ResultStatus.LET_GO]
     if names:
-        text = f"{count(len(names), 'result')} let go, and not on this machine: {_some(names)}."
+        text = f"{count(len(names), 'result')} let go, and not on this machine: {few(names, 5)}."
         yield Notice(Level.INFO, str(ResultStatus.LET_GO), text, exit_code=0)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> ExecutionReport:
@@ -315,13 +306,19 @@ def _sentence(status: Status, snapshot: Snapshot) -> str:
     errors = [n for n in status.notices if n.level is Level.ERROR]
     persons = [n for n in status.notices if n.level is Level.PERSON]
     if errors:
-        return f"Stopped: {errors[0].text.splitlines()[0]}"
+        until = "Waiting for settings.toml to be mended" if _is_settings(errors[0]) else "Stopped"
+        return f"{until}: {errors[0].text.splitlines()[0]}"
     work = _work(status, snapshot)
     if persons:
         more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
         return f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
     text = work or _rest(status, snapshot)
     return f"Paused: nothing is sent or started. {text}" if snapshot.state.session.paused else text
+
+
+def _is_settings(error: Notice) -> bool:
+    """Tell whether mending settings.toml is enough: what runs sees it, and goes on by itself."""
+    return error.subject == "settings" and error.exit_code == 1
 
 
 def _work(status: Status, snapshot: Snapshot) -> str:
@@ -473,6 +470,12 @@ def _on_vip(snapshot: Snapshot) -> list[Sent]:
     return [row for row in snapshot.state.sent.values() if row.status in there]
 
 
+def _results_size(state: State) -> int:
+    """Return the bytes of the results that were seen on VIP and were not removed since."""
+    there = {e.id for e in state.executions.values() if not e.removed and not e.gone}
+    return sum(r.size for r in state.results.values() if r.execution_id in there)
+
+
 def when(seconds: float) -> str:
     """Return a time for people: that of this machine, with its zone."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
@@ -484,10 +487,11 @@ def count(number: int, thing: str) -> str:
 
 
 class Finding(Struct, frozen=True):
-    """One thing that was looked at. What asks for something has an exit code."""
+    """One thing that was looked at. What asks for something has an exit code, a `note` was not tested."""
 
     subject: str
     text: str
     remedy: str = ""
     exit_code: int = 0
     details: tuple[str, ...] = ()
+    note: bool = False

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vipsync.names import ARCHIVE_NAMES, placed
-from vipsync.plan.draft import Level
+from vipsync.names import ARCHIVE_NAMES, few, placed
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.rows import Phase
 from vipsync.status.status import Status, count
@@ -97,7 +96,7 @@ def details(status: Status) -> Iterator[str]:
 
 def to_do(status: Status) -> Iterator[str]:
     """Return the lines that ask something of a person, then what else is not in sync, and why."""
-    asking = [n for n in status.notices if n.level in (Level.ERROR, Level.PERSON)]
+    asking = [n for n in status.notices if n.asks]
     if asking:
         yield "What you should do:"
         for notice in asking:
@@ -118,17 +117,12 @@ def _failures(status: Status) -> Iterator[str]:
     """Return the last words of what failed, once for each reason."""
     told = [failure for failure in status.failures if failure.said]
     for failure in told[:_FAILURES_SHOWN]:
-        yield f"Last lines of outputs/{failure.logs[0]} ({some(failure.cases)}):"
+        yield f"Last lines of outputs/{failure.logs[0]} ({few(failure.cases, 5)}):"
         yield from (f"  | {line}" for line in failure.said[-_LINES_SHOWN:])
         yield ""
     if len(told) > _FAILURES_SHOWN:
         yield f"… and {len(told) - _FAILURES_SHOWN} more logs, of the failed cases below."
         yield ""
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _cases(status: Status) -> Iterator[str]:
@@ -148,9 +142,8 @@ def _cases(status: Status) -> Iterator[str]:
 
 def results_text(case: CaseReport) -> str:
     """Return where the results of a case are, and the names that VIP gave its files."""
-    places = [f"outputs/{path}" for path in case.results[:3]]
-    more = f" and {len(case.results) - 3} more" if len(case.results) > 3 else ""
-    where = f" → {', '.join(places)}{more}" if places else ""
+    places = few([f"outputs/{path}" for path in case.results])
+    where = f" → {places}" if places else ""
     names = ", ".join(f"{path} → {sent}" for path, sent in case.sent_as[:3])
     return f"{where}  [on VIP: {names}]" if names else where
 
@@ -178,9 +171,9 @@ MOVE = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is n
 def misplaced(beside: Sequence[str], among_results: Sequence[str]) -> Iterator[str]:
     """Say what lies where vipsync does not look for data; where it should lie says MOVE."""
     if beside:
-        yield f"Only what lies in inputs/ is used; beside it: {some(beside)}."
+        yield f"Only what lies in inputs/ is used; beside it: {few(beside, 5)}."
     if among_results:
-        yield f"In outputs/, and not written by vipsync: {some(among_results)}."
+        yield f"In outputs/, and not written by vipsync: {few(among_results, 5)}."
 
 
 def _misplaced(status: Status) -> Iterator[str]:

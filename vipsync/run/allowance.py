@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.act.ceiling import Ceiling
+from vipsync.act.bandwidth import Ceiling
 from vipsync.model import TransfersSettings, replace
 from vipsync.plan.snapshot import Limits
 from vipsync.run.timing import Timing

@@ -77,9 +77,17 @@ def _say_ceiling(draft: Draft, name: str, rate: float, size: int, verb: str) -> 
     if rate and size:
         text = f"All folders together {verb} at most {_speed(rate)} ({name} {_FROM})"
         seconds = size / rate
-        long = f"{seconds / 3600:.0f} h" if seconds >= 7200 else f"{seconds / 60:.0f} min"
-        lasts = f": what waits here takes {long} or more." if seconds >= 60 else "."
+        lasts = (
+            f": what waits here takes {hours_or_minutes(seconds)} or more."
+            if seconds >= 60
+            else "."
+        )
         draft.notice(Level.WAIT, name, text + lasts, exit_code=0)
+
+
+def hours_or_minutes(seconds: float) -> str:
+    """Return a span of time in hours, below two of them in minutes."""
+    return f"{seconds / 3600:.0f} h" if seconds >= 7200 else f"{seconds / 60:.0f} min"
 
 
 def _speed(rate: float) -> str:
