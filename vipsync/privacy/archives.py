@@ -104,7 +104,6 @@ def _packed(content: Content, allowance: Allowance) -> Iterator[Member]:
         with closing(Unpacked(allowance.through(blocks))) as unpacked:
             name, comment = _said_by_gzip(content)
             yield Member(name, unpacked, comment)
-            unpacked.drain()  # what follows the packed bytes is damage
 
 
 def _said_by_gzip(content: Content) -> tuple[str, str]:

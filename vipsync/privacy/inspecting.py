@@ -198,6 +198,8 @@ def _members(content: Content, reading: Reading, way: _Way, kind: str) -> None:
             reading.absorb(inner, member.name)
             if kind == "packed":
                 reading.format = f"{inner.format}, packed" if inner.format else kind
+                if not inner.not_understood:
+                    member.content.skip(EVERYTHING)  # what follows the packed bytes is damage
 
 
 def _said_beside(reading: Reading, member: archives.Member, wanted: tuple[Identifier, ...]) -> None:
