@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import time
+from datetime import UTC
 
 import pytest
 
@@ -22,10 +24,10 @@ from tests.lab.builders import (
 )
 from vipsync import actions as do
 from vipsync.errors import Unreachable
-from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, replace
+from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, moment, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
-from vipsync.rows import JobLog, Row, Session
+from vipsync.rows import Changes, JobLog, Row, Session
 from vipsync.status.status import Status, at_place, status_of
 from vipsync.status.words import status_text, when
 
@@ -279,3 +281,40 @@ def test_an_outage_is_told_since_when() -> None:
     moment = snapshot(session=OPEN, memory=memory(trouble=trouble))
     sentence = status_of(moment, plan(moment), "/s").sentence
     assert f"VIP does not answer since {when(moment.wall - 600)}, and is asked again" in sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (1e300, "9999-12-31"),
+        (float("inf"), "9999-12-31"),
+        (2.6e11, "9999-12-31"),
+        (-1e300, "1970-01-01"),
+        (float("nan"), "1970-01-01"),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_told_as_near_as_can_be(seconds: float, told: str) -> None:
+    """Others can write in a ledger: the status of all other folders is told beside this one."""
+    assert moment(seconds, UTC).isoformat().startswith(told)
+    assert when(seconds)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system takes no zone from TZ")
+def test_a_zone_that_no_day_has_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment may say anything."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XXX-167:59:59")
+        time.tzset()
+        told = when(0.0)
+    time.tzset()
+    assert told == "1970-01-01 00:00 UTC"
+
+
+def test_a_ledger_with_an_impossible_time_stops_no_status(bench: Bench) -> None:
+    """One folder of many: its text, its data and its table are made all the same."""
+    study = bench.study(a="1")
+    bench.rest()
+    session = replace(study.state.session, opened_at=1e300)
+    study.session.ledger.commit(Changes(put=(session,)))
+    bench.rest()
+    assert "since 9999-12-31" in status_text(told(study), "pc")

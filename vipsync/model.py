@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from os import stat_result
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NewType
 
 from msgspec import Meta, Struct, field, structs
+
+_LAST = 253_402_214_400.0
+"""The last day of the year 9999."""
+
+
+def moment(seconds: float, zone: tzinfo | None = None) -> datetime:
+    """Return a time, in this machine's zone unless in another; one that no calendar has, as near as can be."""
+    try:
+        return datetime.fromtimestamp(seconds, zone).astimezone(zone)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(min(max(0.0, seconds), _LAST), UTC)
+
 
 RelPath = NewType("RelPath", str)
 """A path inside inputs/ or outputs/: POSIX, NFC, no empty part, no `.` or `..`; see `names.relpath`."""

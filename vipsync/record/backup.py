@@ -17,7 +17,7 @@ from msgspec import Struct, convert, field, to_builtins
 from msgspec.json import decode
 
 from vipsync.disk.files import LARGE, read_small
-from vipsync.model import ExecutionStatus, VipPath, replace
+from vipsync.model import ExecutionStatus, VipPath, moment, replace
 from vipsync.names import BACKUP
 from vipsync.rows import Followed, LaunchStatus, Result, State
 
@@ -202,7 +202,7 @@ def _workflow(execution: Followed, results: list[Result]) -> Workflow:
     listed = {r.vip for r in results}
     return Workflow(
         status=REMOVED if execution.removed else str(execution.status),
-        start=datetime.fromtimestamp(start).astimezone().strftime(START),
+        start=moment(start).strftime(START),
         outputs=[
             {"path": r.vip, "isDirectory": False, "size": r.size, "exists": True}
             for r in sorted(results, key=lambda r: r.vip)

@@ -11,14 +11,14 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
 
-from vipsync.model import Descriptor, ExecutionStatus, Job, JobState
+from vipsync.model import Descriptor, ExecutionStatus, Job, JobState, moment
 from vipsync.names import last
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.results.facts import Description, Facts, Piece, Run
@@ -412,7 +412,7 @@ def _ended(run: Run) -> float:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return moment(seconds, UTC).isoformat(timespec="seconds")
 
 
 _FIXED: tuple[Entity, ...] = (

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime
 from pathlib import Path
+
+from vipsync.model import moment
 
 NEWS = "vipsync.news"
 """The logger of what people are told anyway, on stdout."""
@@ -40,7 +41,7 @@ def folder() -> Path | None:
 
 def stamp(wall: float) -> str:
     """Return a time of this machine with its offset: 2026-01-31 14:22:05+01:00."""
-    return datetime.fromtimestamp(wall).astimezone().isoformat(" ", "seconds")
+    return moment(wall).isoformat(" ", "seconds")
 
 
 class Lines(logging.Formatter):

@@ -10,9 +10,9 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 
-from vipsync.model import RelPath
+from vipsync.model import RelPath, moment
 from vipsync.names import folder_words
 from vipsync.plan.standing import outcome
 from vipsync.record.digests import members_digest
@@ -132,4 +132,4 @@ def _folded(files: Collection[tuple[RelPath, str]]) -> Iterator[tuple[str, str]]
 
 
 def _time(seconds: float | None) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else ""
+    return moment(seconds, UTC).isoformat(timespec="seconds") if seconds else ""

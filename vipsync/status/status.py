@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 
 from msgspec import Struct
 
 from vipsync import actions as do
-from vipsync.model import Job, JobState, VipPath, replace
+from vipsync.model import Job, JobState, VipPath, moment, replace
 from vipsync.names import few, last, placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
@@ -478,7 +477,7 @@ def _results_size(state: State) -> int:
 
 def when(seconds: float) -> str:
     """Return a time for people: that of this machine, with its zone."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return moment(seconds).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def count(number: int, thing: str) -> str:
