@@ -28,12 +28,18 @@ EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "12"))
 
 @dataclass(frozen=True)
 class Arrival:
-    """One file as it comes: in halves or whole, once or twice, and the pause after it."""
+    """One file as it comes: in halves or whole, once or twice, and the pause after it.
+
+    `part`: first under the name that receivers give to what is not whole. `moves`: then its exam's folder
+    gets another name.
+    """
 
     file: tuple[str, str]
     halves: bool
     twice: bool
     pause: float
+    part: bool
+    moves: bool
 
 
 ARRIVALS = st.permutations(sorted(FILES)).flatmap(
@@ -45,6 +51,8 @@ ARRIVALS = st.permutations(sorted(FILES)).flatmap(
                 st.booleans(),
                 st.booleans(),
                 st.sampled_from([0.0, 7.0, 40.0, 90.0]),
+                st.booleans(),
+                st.sampled_from([False, False, False, True]),
             )
             for file in order
         )
@@ -54,27 +62,40 @@ ARRIVALS = st.permutations(sorted(FILES)).flatmap(
 
 def arrive(made: Station, arrivals: tuple[Arrival, ...]) -> None:
     """Let files come, all so close that no study is quiet for long enough before its last one."""
-    for arrival in arrivals:
+    called = {study: study for study, _ in FILES}
+    for number, arrival in enumerate(arrivals):
         (study, name), content = arrival.file, FILES[arrival.file]
+        first = f"{name}.part" if arrival.part else name
         if arrival.halves:
-            made.write(study, {name: content[:1]})
+            made.write(called[study], {first: content[:1]})
             made.bench.run(arrival.pause / 2)
-        made.write(study, {name: content})
+        made.write(called[study], {first: content})
+        if arrival.part:
+            made.rename(f"{called[study]}/{first}", f"{called[study]}/{name}")
         if arrival.twice:
             made.bench.run(3)
-            made.write(study, {name: content})
+            made.write(called[study], {name: content})
+        if arrival.moves:
+            made.rename(called[study], f"{study}-{number}")
+            called[study] = f"{study}-{number}"
         made.bench.run(arrival.pause)
+    for study, now in called.items():
+        if now != study:
+            made.rename(now, study)
 
 
 def end(made: Station) -> dict[str, object]:
-    """Return what there is at rest: which studies ran, with which files, and what is on VIP."""
+    """Return what there is at rest: which studies ran, with which files, and what is on VIP.
+
+    A folder whose name was another one meanwhile is told as gone: nobody knows yet whose it was.
+    """
     inputs = {
         frozenset(made.session(name).inputs().items()): made.started().count(name)
         for name in made.sessions()
     }
     return {
         "sessions": inputs,
-        "states": sorted(made.states().values()),
+        "states": sorted(s for s in made.states().values() if s is not StudyState.GONE),
         "on VIP": made.bench.sessions_on_vip(),
     }
 

@@ -15,7 +15,7 @@ from tests.lab.findings import TABLE, fit
 from tests.lab.mounts import mount, unmount
 from tests.lab.stations import QUIET, TEMPLATE, Station, station
 from vipsync.client.vip_client import VipClient
-from vipsync.errors import FolderAbsent, KeyMissing
+from vipsync.errors import FolderAbsent, KeyMissing, SettingsError
 from vipsync.model import Settings
 from vipsync.results.gallery import Gallery
 from vipsync.run.reconciler import Reconciler
@@ -87,6 +87,21 @@ def test_what_has_ended_is_taken_in_at_once(bench: Bench) -> None:
     keeper.trouble, backroom.held = FolderAbsent("It is away."), [("another", lambda: None)]
     backroom.end_all()
     assert keeper.due > 0.0
+
+
+def test_sessions_that_show_nothing_new_cost_no_plan(bench: Bench) -> None:
+    """Each of those that run is looked at every minute; a thousand studies are not gone through for that."""
+    bench.job_seconds = lambda _job: 900.0
+    made = station(bench)
+    made.write("SMITH", SVS)
+    bench.until(lambda: made.states().get("S0001") is StudyState.RUNNING)
+    keeper = made.keeper
+    keeper.turn(bench.loop.sessions, {0: frozenset()}, healthy=False)
+    plan = keeper.plan
+    keeper.turn(bench.loop.sessions, {}, healthy=False)
+    assert keeper.plan is plan
+    keeper.turn({}, {}, healthy=False)
+    assert keeper.plan is not plan
 
 
 # when a study is whole
@@ -349,7 +364,7 @@ def test_data_that_come_between_asking_and_the_start_wait(
 ) -> None:
     """The session is told to wait; once the study is whole again it starts, with all of it."""
     bench = make_bench(quota_user=1)
-    bench.job_seconds = lambda _job: 900.0
+    bench.job_seconds = lambda _job: 500.0  # a slot is free before the study is whole
     made = station(bench, take=take)
     made.write("FIRST", {"svs/1.rda": "zero"})
     made.write("SMITH", SVS)
@@ -483,6 +498,19 @@ def test_a_lost_table_halts(bench: Bench, tmp_path: Path) -> None:
     bench.run(3600)
     assert "nobody can tell which studies have run" in made.reasons()
     assert made.started() == ["S0001"]
+
+
+def test_two_stations_on_one_export_run_no_study_twice(bench: Bench) -> None:
+    """One of them works; the other says which has the export, and what would part them."""
+    made, other = station(bench), station(bench, name="another")
+    made.write("SMITH", SVS)
+    bench.rest()
+    assert [*made.sessions(), *other.sessions()] == ["S0001"]
+    assert len(bench.started()) == 1
+    assert sorted([made.exit_code(), other.exit_code()]) == [0, SettingsError.exit_code]
+    words = made.reasons() + other.reasons()
+    assert "is a station of" in words
+    assert "[station] accept" in words
 
 
 def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from msgspec import Struct
+
 from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
 from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
@@ -63,6 +65,14 @@ REQUESTS_EVERY = 5.0
 _MOST_STEPS = 10_000
 
 
+class _Look(Struct):
+    """How a session was when it was last looked at: what tells one look from the next, and what came of it."""
+
+    now: tuple[int, bool, bool]
+    plan: object
+    seen: SessionSeen
+
+
 class Keeper:
     """One station in a running process. `check` compares what `prepare` made with the study."""
 
@@ -95,6 +105,8 @@ class Keeper:
         self._keyless = ""
         self._saved: FileState | None = None
         self._by_hand: frozenset[Path] = frozenset()
+        self._looks: dict[Path, _Look] = {}
+        self._known: dict[str, SessionSeen] = {}
 
     # being there
 
@@ -169,6 +181,8 @@ class Keeper:
     ) -> None:
         """Look, plan and do; what stops the whole station is kept in `trouble`."""
         now = self._timing.clock()
+        if not hints and healthy is self._healthy and self._is_as_before(sessions, now):
+            return
         try:
             self._open(self._read_settings())
             self._take_outcomes()
@@ -184,6 +198,11 @@ class Keeper:
             logger.exception("a turn failed unexpectedly")
             self._halt(fault(error), now)
         self._publish()
+
+    def _is_as_before(self, sessions: Mapping[Path, Reconciler], now: float) -> bool:
+        """Tell whether sessions were looked at, and nothing came of it that this station must know."""
+        waits = self.plan is not None and not self.trouble and now < self.due
+        return waits and self._sessions(sessions) == self._known
 
     def _halt(self, error: VipsyncError, now: float) -> None:
         self.trouble = error
@@ -232,14 +251,14 @@ class Keeper:
             raise AssertionError("the station is not open")
         now = self._timing.clock()
         self._failed = {k: v for k, v in self._failed.items() if v[1] > now}
-        state = self.ledger.state
+        state, self._known = self.ledger.state, self._sessions(sessions)
         return View(
             now,
             self._timing.wall(),
             settings,
             state,
             survey.seen,
-            self._sessions(sessions),
+            self._known,
             self.folder.asked(),
             self.folder.names(),
             frozenset(self._backroom.busy),
@@ -247,11 +266,18 @@ class Keeper:
         )
 
     def _sessions(self, sessions: Mapping[Path, Reconciler]) -> dict[str, SessionSeen]:
-        return {
-            root.name: session_seen(session)
-            for root, session in sessions.items()
-            if root.parent == self.folder.sessions
-        }
+        mine = {r: s for r, s in sessions.items() if r.parent == self.folder.sessions}
+        self._looks = {root: self._look_of(root, session) for root, session in mine.items()}
+        return {root.name: look.seen for root, look in self._looks.items()}
+
+    def _look_of(self, root: Path, session: Reconciler) -> _Look:
+        """Return how a session is; what was made of its last look serves for as long as that is the last."""
+        before, trouble = self._looks.get(root), session.trouble
+        version = session.ledger.state.version if session.is_open else -1
+        now = (version, session.is_open, session.at_rest)
+        if before and before.now == now and before.plan is session.plan and not trouble:
+            return before
+        return _Look(now, session.plan if not trouble else None, session_seen(session))
 
     def _drop_answered(self, view: View) -> None:
         for asked in view.asked:
