@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.lab.pipelines import written
 from tests.lab.served import KEY, SETTINGS, Caller, Served, serve, wait_until
-from vipsync.cli import vipsync
+from vipsync.cli import station, vipsync
 from vipsync.commands import account
 from vipsync.commands import status as commands_status
 from vipsync.commands.demo import last_port
@@ -48,14 +49,20 @@ def results(study: Path) -> list[str]:
 
 
 def test_help_shows_purpose_commands_example_and_exit_codes(call: Caller) -> None:
-    """`vipsync --help` names every command of the contract and every exit code."""
+    """`vipsync --help` names every command of the contract and every exit code; each option says what it does."""
     said = call("--help").out
     for name in vipsync.commands:
         assert f"\n  {name} " in said
     assert len(vipsync.commands) == 25
-    assert [
-        name for name, c in vipsync.commands.items() if c.get_short_help_str(63)[-3:] == "..."
-    ] == []
+    commands = {**vipsync.commands, **station.commands}
+    assert [n for n, c in commands.items() if c.get_short_help_str(63)[-3:] == "..."] == []
+    bare = [
+        (name, option.name)
+        for name, command in {**commands, "vipsync": vipsync}.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert bare == []
     assert "Example:" in said
     assert "\n    130 " in said
 

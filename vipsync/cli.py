@@ -288,7 +288,7 @@ def _agree() -> bool:
     "--adopt",
     "mode",
     flag_value="adopt",
-    help="Go on with a session that vip-client, or a vipsync whose .vipsync was lost, began.",
+    help="Go on with a session that is on VIP already: one of vip-client, or one whose folder .vipsync was lost.",
 )
 @click.option(
     "--station",
@@ -351,7 +351,7 @@ def check(context: Context, directory: Path | None) -> int:
 @click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
 @click.pass_obj
 def plan(context: Context, directory: Path | None) -> int:
-    """Say what the next cycle would do, and why; change nothing."""
+    """Say what `vipsync run` would do next, and why; change nothing."""
     return commands.status.plan_folders(context, directory)
 
 
@@ -364,7 +364,7 @@ def plan(context: Context, directory: Path | None) -> int:
 def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     """Keep folders in sync with VIP: send, start, fetch results.
 
-    It runs until Ctrl-C, and can be stopped at any time: what goes on at VIP goes on, and the next start takes it up.
+    It runs until Ctrl-C, and can be stopped at any time: what runs on VIP goes on there, and the next start brings its results.
 
     A DIR without settings.toml stands for the session folders in it, down to four levels. Without DIR: the session folder around you, else the folders of vipsync.toml.
     """
@@ -384,7 +384,7 @@ def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
 )
 @click.pass_obj
 def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in_full: bool) -> int:
-    """Say how a folder is, or many of them.
+    """Say how far a study is, or many of them.
 
     One line that answers the question, then details; many folders are a table: what needs you first, then what runs, what waits, and what is at rest. Without DIR: the session folder around you, else the folders of vipsync.toml.
     """
@@ -418,7 +418,7 @@ def privacy(context: Context, directory: Path, path: Path | None) -> int:
 def launch(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
     """Start cases that wait for you.
 
-    Those of a folder with when = "manual", those that were set aside when a session was finished, and those above confirm_above. A case is one input, or one set of inputs, that the pipeline runs on; without names, all that wait are meant.
+    Cases wait where settings.toml says when = "manual", where more jobs than confirm_above would start at once, and where a session was finished before they were started. A case is one input, or one set of inputs, that the pipeline runs on; without names, all that wait are meant.
     """
     named = commands.named.folders_and_cases(context, words)
     chosen = commands.run.Chosen("launch", named.cases)
@@ -484,7 +484,7 @@ def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: 
 @SURE
 @click.pass_obj
 def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
-    """Miss results no more that you deleted on this machine.
+    """Do without results that you deleted here.
 
     Only what VIP no longer has, either, is forgotten: all of it, or the results that you name.
     """
@@ -526,7 +526,7 @@ def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int
     "--without",
     metavar="NAME",
     multiple=True,
-    help="Finish without this result, which cannot come; STATUS.txt names such. May be given several times.",
+    help="Finish without this result, which cannot come; STATUS.txt says which cannot. May be given several times.",
 )
 @click.option(
     "--cancel", "stay", is_flag=True, help="Take a finish back, as long as nothing was removed yet."
@@ -556,7 +556,11 @@ def finish(
 
 @vipsync.group()
 def station() -> None:
-    """Decide about one study of a station."""
+    """Decide about one study of a station.
+
+    A station watches the folder into which a scanner exports, and makes a session of each study:
+    `vipsync init DIR --station EXPORT`.
+    """
 
 
 def _said(word: str, words: str) -> None:
@@ -573,7 +577,7 @@ def _said(word: str, words: str) -> None:
 _said("complete", "Start a study as it is, though something required did not come.")
 _said("skip", "Never start this study.")
 _said("take-late", "Run a study again with what came after its launch.")
-_said("merge", "Take studies for one: two in a folder, or of one person in one hour.")
+_said("merge", "Take studies for one: two of a folder, or of one person.")
 _said("first", "Move a study up, before all that wait.")
 
 
@@ -628,7 +632,11 @@ SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
 
 @vipsync.command("service", epilog=_examples("vipsync service install", "vipsync service"))
 @click.argument("action", type=click.Choice(SERVICE), default="status")
-@click.option("--system", is_flag=True, help="Print the unit of a whole machine; change nothing.")
+@click.option(
+    "--system",
+    is_flag=True,
+    help="Print the files for a service of the whole machine; change nothing.",
+)
 @click.option("-f", "--follow", is_flag=True, help="With `log`: show what comes, too.")
 @click.pass_obj
 def service_command(context: Context, action: str, *, system: bool, follow: bool) -> int:

@@ -21,7 +21,8 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
     clear = list(Gate(snapshot).clear())
     understood = sum(not found.unknown for found in clear)
     if clear:
-        checked = f"Checked {files_text(understood)}: no field that may name a person is filled"
+        none_filled = f"Checked {files_text(understood)}: no field that may name a person is filled"
+        checked = none_filled if understood else "Looked into no file"
         yield f"{checked}; {_not_checked(clear)}."
     if told := fields_text(one.told for one in clear if one.told):
         yield f"Filled, and sent all the same: {told}."
