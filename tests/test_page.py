@@ -8,7 +8,9 @@ import re
 import signal
 import socket
 import sys
+import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -583,6 +585,23 @@ def test_the_path_of_an_export_is_not_shown(tmp_path: Path) -> None:
         text = page.get(path).text
         assert "SMITH" not in text
         assert "[the inputs folder] is not there." in text
+
+
+def test_times_on_the_page_are_those_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With their zone for people, in UTC for programs."""
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    try:
+        noon = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
+        root = tell(tmp_path / "study", report(tmp_path / "study", written=noon))
+        page = Paged(root)
+        text = page.get(page.of(root)).text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert '<time datetime="2026-07-01T12:00:00+00:00">2026-07-01 14:00 CEST</time>' in text
 
 
 # load
