@@ -31,6 +31,7 @@ WORKS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "rest": lambda root: [folders.resting(root)],
     "plan": lambda _root: [folders.planning(n) for n in (10_000, 100_000, 1_000_000)],
     "station": lambda root: [stations.passing(root, n) for n in (100_000, 1_000_000)],
+    "station-rest": lambda root: [stations.resting(root)],
     "inspect": lambda root: [privacy.headers(root, 10_000)],
     "search": lambda root: [privacy.searching(root)],
     "ceiling": limits.ceilings,

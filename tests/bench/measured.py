@@ -100,11 +100,11 @@ class Living:
 
 
 @contextmanager
-def keeping(folder: Path, server: Server, *options: str) -> Iterator[Living]:
+def keeping(folder: Path, server: Server, *options: str, **environ: str) -> Iterator[Living]:
     """Keep a session folder, or those inside a directory, in step."""
     process = subprocess.Popen(
         [sys.executable, "-m", "vipsync", *options, "run", str(folder)],
-        env={**os.environ, **server.environ},
+        env={**os.environ, **server.environ, **environ},
         stdout=subprocess.DEVNULL,
     )
     try:

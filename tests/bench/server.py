@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
@@ -38,10 +39,14 @@ _DESCRIPTOR = written(RESULTS, "signal:String basis:File", "result=[signal].bin"
 
 @dataclass(frozen=True)
 class Conditions:
-    """How slow the server is: seconds for each transfer, and for each request."""
+    """How slow the server is: seconds for each transfer, and for each request; how many jobs end at once.
+
+    Those after them never end.
+    """
 
     transfer: float = 0.0
     latency: float = 0.0
+    jobs: float = math.inf
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -157,7 +162,9 @@ def serve(root: Path, conditions: Conditions) -> None:
     (pipelines / "results.json").write_text(json.dumps(_DESCRIPTOR))
     options = Options(users=users, pipelines=(pipelines,), startup_delay=0.0, quota_user=1000)
     clock = SystemClock()
-    world = World(root, options, clock, random.Random(1), FastRunner(clock, _results))
+    runner = FastRunner(clock, _results)
+    runner.seconds = lambda _: 0.0 if len(runner.submitted) <= conditions.jobs else math.inf
+    world = World(root, options, clock, random.Random(1), runner)
     Handler.conditions, Handler.counts, Handler.arrived = conditions, Counter(), {}
     Handler.home, Handler.app = root / HOME, staticmethod(create_app(world))
     server = _Server(("127.0.0.1", 0), Handler)
