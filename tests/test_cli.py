@@ -741,6 +741,24 @@ def test_status_is_one_json_document(call: Caller, served: Served) -> None:
     assert found[0]["sentence"].startswith("Everything is here")
 
 
+@pytest.mark.parametrize(
+    "plant",
+    [lambda p: p.symlink_to("/etc/passwd"), os.mkfifo, lambda p: p.write_text("["), Path.mkdir],
+    ids=["link", "pipe", "broken", "folder"],
+)
+def test_a_folder_whose_id_cannot_be_read_hides_no_other(
+    call: Caller, served: Served, plant: Callable[[Path], object]
+) -> None:
+    """Whoever may write in one folder does not end what is said of all."""
+    good, bad = served.study("good", a="one"), served.study("bad", a="one")
+    (bad / ".vipsync").mkdir()
+    plant(bad / ".vipsync" / "session.json")
+    said = call("status", good, bad)
+    assert "good" in said.out
+    assert "cannot be read" in said.out
+    assert call("sessions", "--json").code == 0
+
+
 def no_key(_served: Served, _study: Path) -> dict[str, str]:
     """Give a key that VIP does not know."""
     return {"VIP_API_KEY": KEY}

@@ -13,7 +13,7 @@ from vipsync.commands.context import Context, folder_around, meant, session_arou
 from vipsync.commands.machine import check_machine
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
-from vipsync.errors import FolderCopied, NotASession, SettingsError, VipsyncError
+from vipsync.errors import FolderAbsent, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder, is_station, station_of
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
@@ -172,7 +172,7 @@ def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:
     told, now = read_status(folder), time.time()
     try:
         folder.refuse_copy()
-    except FolderCopied as error:
+    except (FolderAbsent, FolderCopied) as error:
         return Told(troubled(folder, error, now), _last_wrote(None))
     recent = told is not None and 0 <= now - told.written < STALE
     held = is_worked_in(folder)
