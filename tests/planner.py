@@ -46,7 +46,7 @@ def drawn_settings(chance: random.Random, shape: str) -> Settings:
     """Return settings as people write them."""
     runs = chance.choice([1, 1, 1, 2])
     return settings(
-        Settings("study", SHAPES[shape].pipeline_id, input_settings=SHAPES[shape].inputs),
+        SHAPES[shape].settings,
         launch={
             "nb_runs": runs,
             "max_jobs": chance.choice([1, 2, 200]) if runs == 1 else 200,

@@ -30,6 +30,11 @@ class Blob(NamedTuple):
     size: int
 
 
+def is_below(path: VipPath, *folders: VipPath) -> bool:
+    """Tell whether a path is one of these folders, or lies in one."""
+    return any(f"{path}/".startswith(f"{folder}/") for folder in folders)
+
+
 @dataclass(repr=False)
 class FakeVip:
     """Folders, files, executions with the polls they still need, and the jobs of each."""
@@ -73,18 +78,17 @@ class FakeVip:
         """Return what lies in a session's folder besides ids."""
         return [e for e in self.entries(home) if not e.path.startswith(f"{home}/vipsync-")]
 
-    def store(self, path: VipPath, parts: Parts, size: int) -> None:
+    def store(self, path: VipPath, blob: Blob) -> None:
         """Store a file; what is there is never replaced (facts 3.6)."""
         assert parent(path) in self.folders, f"sent to {path}, whose folder is not there"
         assert path not in self.files, f"sent to {path}, where something lies"
-        self.files[path] = Blob(parts, size)
-        self.ever.update(parts)
+        self.files[path] = blob
+        self.ever.update(blob.parts)
 
     def remove(self, path: VipPath) -> None:
         """Remove a folder and everything in it."""
-        inside = f"{path}/"
-        self.folders = {f for f in self.folders if f != path and not f.startswith(inside)}
-        for file in [f for f in self.files if f.startswith(inside)]:
+        self.folders = {folder for folder in self.folders if not is_below(folder, path)}
+        for file in [file for file in self.files if is_below(file, path)]:
             self.lose(file)
 
     def lose(self, path: VipPath) -> None:

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby, product
 
 from tests.lab.builders import (
@@ -25,22 +26,14 @@ from tests.lab.builders import (
     PLATFORM,
     WALL,
     leaves,
+    settings,
     sha256,
 )
-from tests.lab.fake_vip import API, RESULT_SIZE, FakeVip, Parts
+from tests.lab.fake_vip import API, RESULT_SIZE, Blob, FakeVip, Parts, is_below
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
+from vipsync import errors
 from vipsync.cases.finding import find_cases
-from vipsync.errors import (
-    GenericVipError,
-    InvalidInput,
-    LocalFileError,
-    NameTaken,
-    SlotsFull,
-    TooLarge,
-    Unreachable,
-    VipsyncError,
-)
 from vipsync.model import (
     CaseSet,
     Command,
@@ -55,7 +48,7 @@ from vipsync.model import (
     Settings,
     VipPath,
 )
-from vipsync.names import parent
+from vipsync.names import last, parent
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import LONGEST_PAUSE, Attempt, Memory
 from vipsync.plan.plan import plan
@@ -68,6 +61,9 @@ MOST_ROUNDS = 50
 """Plans after the last disturbance by which everything is at rest."""
 
 SETTLE = 5.0
+
+INTO_HOME = (do.MakeFolder, do.ClaimHome, do.SendFile, do.SendPack, do.StartExecution)
+"""Actions that need the session's folder on VIP."""
 
 NAMED = "named"
 """The content of a file that may not go: it names somebody."""
@@ -85,8 +81,9 @@ class Shape:
     """From files to the own files of each complete case: the oracle, in its simplest words."""
 
     @property
-    def pipeline_id(self) -> str | None:
-        return self.descriptor.pipeline_id if self.descriptor else None
+    def settings(self) -> Settings:
+        id_ = self.descriptor.pipeline_id if self.descriptor else None
+        return Settings("study", id_, input_settings=self.inputs)
 
 
 def _ending(files: dict[str, str], end: str) -> list[str]:
@@ -137,8 +134,15 @@ SHAPES = {
 }
 
 
-_CASES: dict[tuple[str, str, frozenset[RelPath]], CaseSet] = {}
-"""Cases by what decides them: the shape, `upload` and the files."""
+@cache
+def _find(shape: Shape, upload: str, files: frozenset[RelPath]) -> CaseSet:
+    chosen = settings(shape.settings, inputs={"upload": upload})
+    return find_cases(files, files, chosen, shape.descriptor)
+
+
+def _members(action: do.SendFile | do.SendPack) -> tuple[tuple[RelPath, FileState], ...]:
+    """Return the files that an upload takes, in the states expected."""
+    return action.members if isinstance(action, do.SendPack) else ((action.path, action.state),)
 
 
 @dataclass(repr=False)
@@ -201,7 +205,6 @@ class Simulation:
 
     def write(self, path: str, content: str) -> None:
         """Write, or touch, a file; it is quiet after a while."""
-        self.rounds = 0
         name = RelPath(path)
         self.writes += 1
         self.written = True
@@ -211,7 +214,6 @@ class Simulation:
 
     def delete(self, path: str) -> None:
         """Delete a file."""
-        self.rounds = 0
         name = RelPath(path)
         del self.content[name]
         self.here = {p: s for p, s in self.here.items() if p != name}
@@ -219,20 +221,17 @@ class Simulation:
 
     def delete_marker(self) -> None:
         """Delete the marker: the data on VIP may go."""
-        self.rounds = 0
         self.may_finish = self.may_finish or self.marker
         self.marker = False
 
     def put_marker(self) -> None:
         """Put the marker back: the data on VIP are to stay, unless their removal has begun."""
-        self.rounds = 0
         self.marker = True
         if self.state.session.phase is not Phase.REMOVING:
             self.may_finish = self.may_kill = False
 
     def ask(self, command: str, *cases: str, **options: str) -> None:
         """Leave a request for the process."""
-        self.rounds = 0
         self.asked += 1
         id_ = f"r{self.asked}"
         self.requests[id_] = Request(id_, Command(command), cases, options)
@@ -244,12 +243,10 @@ class Simulation:
 
     def edit_result(self, local: RelPath) -> None:
         """Change a result on this machine: it is theirs from now on."""
-        self.rounds = 0
         self.outputs[local] = self.theirs[local] = f"edited {self.now}"
 
     def delete_result(self, local: RelPath) -> None:
         """Delete a result on this machine."""
-        self.rounds = 0
         del self.outputs[local]
         self.theirs.pop(local, None)
 
@@ -261,10 +258,7 @@ class Simulation:
         described = shape.descriptor if self.state.pipelines else None
         cases = CaseSet()
         if described:
-            key = (self.shape, self.settings.inputs.upload, frozenset(self.here))
-            if key not in _CASES:
-                _CASES[key] = find_cases(key[2], key[2], self.settings, shape.descriptor)
-            cases = _CASES[key]
+            cases = _find(shape, self.settings.inputs.upload, frozenset(self.here))
         return Snapshot(
             self.now,
             WALL + self.now,
@@ -286,7 +280,7 @@ class Simulation:
 
         To wait for what is due is no round, but must not follow on itself without end.
         """
-        waits = 0
+        self.rounds = waits = 0
         while not self.step():
             waits = waits + 1 if self.waited else 0
             self.rounds += not self.waited
@@ -317,8 +311,8 @@ class Simulation:
         """Return the plan of this moment; now and then make sure that only the moment decides it."""
         moment = self.look()
         if self.looks_twice and self.chance.random() < self.looks_twice:
-            errors = [attempt.error for attempt in self._attempts()]  # equal only to themselves
-            before = copy.deepcopy(moment, {id(error): error for error in errors})
+            failures = [attempt.error for attempt in self._attempts()]  # equal only to themselves
+            before = copy.deepcopy(moment, {id(error): error for error in failures})
             made = self.planner(moment)
             assert moment == before, "the planner changed what it was given"
             assert self.planner(before) == made, "an equal moment gave another plan"
@@ -384,7 +378,8 @@ class Simulation:
 
     def _meet(self, action: do.Action, fate: str) -> bool:
         """Carry one action out as fate has it; False where the process dies."""
-        local = isinstance(action, do.LOCAL)
+        if isinstance(action, do.LOCAL) and not fate.startswith("crash"):
+            fate = "ok"
         if isinstance(action, do.StartExecution) and fate not in ("ok", "lost", "crash"):
             self.posted.add(action.launch.name)
         match fate:
@@ -393,14 +388,12 @@ class Simulation:
             case "crash":
                 self.effect(action)
                 return False
-            case _ if local:
-                self.end(action, self.effect(action))
             case "refused":
-                self.end(action, do.Failed(GenericVipError("no")))
+                self.end(action, do.Failed(errors.GenericVipError("no")))
             case "lost":
                 if not isinstance(action, do.FetchResult):
                     self.effect(action)
-                self.end(action, do.Failed(Unreachable("no answer")))
+                self.end(action, do.Failed(errors.Unreachable("no answer")))
             case "late":
                 self._comes_late(action)
             case "final":
@@ -417,26 +410,21 @@ class Simulation:
         elif isinstance(action, do.StartExecution):
             later = self.now + self.chance.choice([0.5, 60])
             self.later.append((later, lambda: self.effect(action)))
-        self.end(action, do.Failed(Unreachable("no answer")))
+        self.end(action, do.Failed(errors.Unreachable("no answer")))
 
-    def _store_late(self, vip: VipPath, blob: tuple[Parts, int]) -> None:
+    def _store_late(self, vip: VipPath, blob: Blob) -> None:
         if parent(vip) in self.vip.folders and vip not in self.vip.files:
-            self.vip.store(vip, *blob)
+            self.vip.store(vip, blob)
 
     def _final(self, action: do.Action) -> do.Outcome:
         """Refuse in words that say why, where VIP has such words."""
-        error: VipsyncError
-        match action:
-            case do.StartExecution():
-                jobs = self.vip.jobs_of(action.launch)
-                error = self.chance.choice([SlotsFull("full"), InvalidInput("no such value")])
-                if isinstance(error, InvalidInput):
-                    self.excused.update(map(self.vip.parts_of, jobs))
-            case do.FetchResult():
-                error = TooLarge("too large")
-            case _:
-                error = Unreachable("no answer")
-        return do.Failed(error)
+        if isinstance(action, do.StartExecution):
+            error = self.chance.choice([errors.SlotsFull("full"), errors.InvalidInput("no value")])
+            if isinstance(error, errors.InvalidInput):
+                self.excused.update(map(self.vip.parts_of, self.vip.jobs_of(action.launch)))
+            return do.Failed(error)
+        large = isinstance(action, do.FetchResult)
+        return do.Failed(errors.TooLarge("no") if large else errors.Unreachable("no answer"))
 
     def begin(self, action: do.Action) -> None:
         """Write the intent down."""
@@ -480,27 +468,19 @@ class Simulation:
                 asked = [r for r in self.requests.values() if r.command == "finish"]
                 self.may_finish = self.may_finish or bool(asked)
                 self.may_kill = self.may_kill or any(r.options["kill"] == "yes" for r in asked)
-            case (
-                do.MakeFolder()
-                | do.ClaimHome()
-                | do.SendFile()
-                | do.SendPack()
-                | do.StartExecution()
-            ) if self.vanished:
-                return do.Failed(GenericVipError("it is no longer there"))
+            case _ if self.vanished and isinstance(action, INTO_HOME):
+                return do.Failed(errors.GenericVipError("it is no longer there"))
             case do.MakeFolder():
                 assert parent(action.path) in vip.folders
                 vip.folders.add(action.path)
             case do.ClaimHome():
                 assert action.named or not vip.others(action.home), "somebody's folder was taken"
                 vip.folders.add(action.path)
+            case do.HashFile() | do.Inspect() if self.here.get(action.path) != action.state:
+                return do.Failed(errors.LocalFileError("it changed"))
             case do.HashFile():
-                if self.here.get(action.path) != action.state:
-                    return do.Failed(LocalFileError("it changed"))
                 return do.FileHashed(sha256(self.content[action.path]))
             case do.Inspect():
-                if self.here.get(action.path) != action.state:
-                    return do.Failed(LocalFileError("it changed"))
                 content = self.content[action.path]
                 named = Found(refused=(("PatientName", 1),))
                 told = named if content == NAMED else Found(bare=True)
@@ -514,10 +494,8 @@ class Simulation:
                 self.check_launch(action)
                 return do.Started(vip.start(action.launch))
             case do.FindExecutions():
-                found_ours = [
-                    e for e in vip.executions.values() if action.mark in e.name.split(" ")
-                ]
-                return do.ExecutionsSeen(tuple(found_ours), whole=True, at=self.now)
+                ours = [e for e in vip.executions.values() if action.mark in e.name.split(" ")]
+                return do.ExecutionsSeen(tuple(ours), whole=True, at=self.now)
             case do.Poll():
                 assert action.execution_id in vip.jobs, "polled an execution of somebody else"
                 return do.Polled(vip.poll(action.execution_id))
@@ -544,42 +522,36 @@ class Simulation:
                 pass
         return do.Done()
 
-    def blob(self, action: do.SendFile | do.SendPack) -> tuple[Parts, int]:
+    def blob(self, action: do.SendFile | do.SendPack) -> Blob:
         """Return what an upload puts on VIP."""
-        if isinstance(action, do.SendFile):
-            return ((action.path, self.content[action.path]),), action.state.size
-        parts = tuple((path, self.content[path]) for path, _ in sorted(action.members))
-        return parts, 100 + sum(len(c) for _, c in parts)
+        parts = tuple((path, self.content[path]) for path, _ in sorted(_members(action)))
+        more = 100 if isinstance(action, do.SendPack) else 0
+        return Blob(parts, more + sum(len(content) for _, content in parts))
 
     def send(self, action: do.SendFile | do.SendPack) -> do.Outcome:
         """Store a file, or the archive of a folder."""
-        states = (
-            action.members if isinstance(action, do.SendPack) else ((action.path, action.state),)
-        )
-        if any(self.here.get(path) != state for path, state in states):
-            return do.Failed(LocalFileError("it changed"))
-        parts, size = self.blob(action)
-        assert not any(content == NAMED for _, content in parts), "sent what names somebody"
+        if any(self.here.get(path) != state for path, state in _members(action)):
+            return do.Failed(errors.LocalFileError("it changed"))
+        blob, there = self.blob(action), action.vip in self.vip.files
+        assert not any(content == NAMED for _, content in blob.parts), "sent what names somebody"
+        hashes = tuple((RelPath(path), sha256(content)) for path, content in blob.parts)
         if isinstance(action, do.SendFile):
-            assert action.sha256 == sha256(self.content[action.path]), "sent what nobody has judged"
-            if action.vip in self.vip.files:  # it came late, after all (facts 3.5)
-                assert self.vip.files[action.vip] == (parts, size), (
-                    f"{action.vip} has other content"
-                )
-                return do.Failed(GenericVipError("there is a file of that name"))
-            self.vip.store(action.vip, parts, size)
-            return do.FileSent(sha256(self.content[action.path]))
-        contents = members_digest((RelPath(p), sha256(c)) for p, c in parts)
-        assert action.digest == contents, "sent what nobody has judged"
-        if action.vip not in self.vip.files:
-            self.vip.store(action.vip, parts, size)
-        assert self.vip.files[action.vip] == (parts, size), "another archive lies there"
-        return do.PackSent(size, tuple((RelPath(p), sha256(c)) for p, c in parts))
+            assert action.sha256 == hashes[0][1], "sent what nobody has judged"
+        else:
+            assert action.digest == members_digest(hashes), "sent what nobody has judged"
+        if not there:
+            self.vip.store(action.vip, blob)
+        assert self.vip.files[action.vip] == blob, "something else lies there"
+        if isinstance(action, do.SendPack):
+            return do.PackSent(blob.size, hashes)
+        if there:  # it came late, after all (facts 3.5)
+            return do.Failed(errors.GenericVipError("there is a file of that name"))
+        return do.FileSent(hashes[0][1])
 
     def fetch(self, action: do.FetchResult) -> do.Outcome:
         """Bring a result; what is in its way stays, and the new one comes beside it."""
         if action.vip not in self.vip.files:
-            return do.Failed(GenericVipError("it is no longer there"))
+            return do.Failed(errors.GenericVipError("it is no longer there"))
         local = action.local
         if (action.vip, action.size) not in self.came or self.outputs.get(local, "ok") != "ok":
             while local in self.outputs:
@@ -593,7 +565,7 @@ class Simulation:
         if not self.vip.exists(action.path):
             return do.RemovalSeen(gone=True)
         if self.vip.ids(action.home) != (ID,):
-            return do.Failed(NameTaken("it is not ours alone"))
+            return do.Failed(errors.NameTaken("it is not ours alone"))
         self.check_removal(action)
         if self.chance.random() < 0.3:
             self.later.append((self.now + 3.0, lambda: self.vip.remove(action.path)))
@@ -619,7 +591,7 @@ class Simulation:
                     assert session.phase is not Phase.CLOSED
                 case do.MakeFolder() | do.ClaimHome():
                     assert self.marker or session.phase is not Phase.CLOSED
-                    assert f"{action.path}/".startswith(f"{HOME}/") or action.path == API
+                    assert is_below(action.path, HOME) or action.path == API
                 case do.FetchResult():
                     row = self.state.results[action.vip]
                     changed = row.status is ResultStatus.HERE and row.local in self.outputs
@@ -697,14 +669,11 @@ class Simulation:
         """Hold what must be true at the moment when data go from VIP."""
         session = self.state.session
         assert session.phase is Phase.REMOVING, "removed while it is not being removed"
-        assert self.may_finish or self.settings.finish.after == "download", (
-            "nobody wants it removed"
-        )
-        assert f"{action.path}/".startswith(f"{HOME}/"), "removed outside the session's folder"
-        kept = self.kept()
-        assert not any(f"{k}/".startswith(f"{action.path}/") for k in kept), (
-            "removed what was to stay"
-        )
+        wanted = self.may_finish or self.settings.finish.after == "download"
+        assert wanted, "nobody wants it removed"
+        assert is_below(action.path, HOME), "removed outside the session's folder"
+        kept = [folder for folder in self.kept() if is_below(folder, action.path)]
+        assert not kept, f"removed {kept}, which was to stay"
         assert not self.missing(), f"removed before {self.missing()} came"
 
     def kept(self) -> list[VipPath]:
@@ -714,19 +683,11 @@ class Simulation:
 
     def missing(self) -> list[VipPath]:
         """Return the results on VIP that never were complete here, and were not let go."""
-        statuses = self.settings.outputs.get_status
-        told = {
-            path
-            for id_, paths in self.vip.writes.items()
-            if not statuses or self.vip.executions[id_].status in statuses
-            for path in paths
-        }
-        return [
-            path
-            for path in told & self.vip.files.keys()
-            if (path, self.vip.files[path].size) not in self.came
-            and path.rsplit("/", 1)[-1] not in self.let_go
-        ]
+        vip, statuses = self.vip, self.settings.outputs.get_status
+        ids = [i for i in vip.writes if not statuses or vip.executions[i].status in statuses]
+        told = {path for id_ in ids for path in vip.writes[id_] if last(path) not in self.let_go}
+        there = told & vip.files.keys()
+        return [path for path in there if (path, vip.files[path].size) not in self.came]
 
     def refused(self) -> set[VipPath]:
         """Return the results that VIP would not let through."""
@@ -735,22 +696,15 @@ class Simulation:
 
     def complete(self, *, settled: bool = False) -> set[Parts]:
         """Return the complete cases, of which a person decides; `settled`: of files that are quiet."""
-        return self._cases_of(self._files(settled=settled))
+        noisy = {p for p, at in self.quiet_at.items() if settled and at > self.now}
+        files = {p: c for p, c in self.content.items() if p not in noisy}
+        found = SHAPES[self.shape].cases(files)
+        return {tuple(sorted((path, files[path]) for path in own)) for own in found}
 
     def cases(self, *, settled: bool = False) -> set[Parts]:
         """Return the complete cases that may go to VIP."""
-        files = self._files(settled=settled)
-        if files.get("ref.txt") == NAMED:
-            return set()
-        return {p for p in self._cases_of(files) if all(content != NAMED for _, content in p)}
-
-    def _files(self, *, settled: bool) -> dict[str, str]:
-        noisy = {p for p, at in self.quiet_at.items() if settled and at > self.now}
-        return {p: c for p, c in self.content.items() if p not in noisy}
-
-    def _cases_of(self, files: dict[str, str]) -> set[Parts]:
-        found = SHAPES[self.shape].cases(files)
-        return {tuple(sorted((path, files[path]) for path in own)) for own in found}
+        found = self.complete(settled=settled) if self.content.get("ref.txt") != NAMED else set()
+        return {parts for parts in found if all(content != NAMED for _, content in parts)}
 
     def check_rest(self) -> None:
         """Hold what must be true when nothing can advance without a person or a new file."""
@@ -767,9 +721,8 @@ class Simulation:
         if phase in (Phase.FINISHING, Phase.REMOVING):
             assert self.missing() or self.refused(), f"{phase}, though nothing is missing"
             return
-        assert not (self.may_finish and phase is Phase.OPEN), (
-            "the marker is gone, and nothing comes of it"
-        )
+        ignored = self.may_finish and phase is Phase.OPEN
+        assert not ignored, "the marker is gone, and nothing comes of it"
         if phase is Phase.CLOSED:
             self._check_gone()
             assert not self.marker or self.stray_marker, "closed beside a marker"
@@ -782,10 +735,9 @@ class Simulation:
 
     def _check_gone(self) -> None:
         """Hold that an end left nothing on VIP but what was to stay."""
-        left = [p for p in (*self.vip.folders, *self.vip.files) if f"{p}/".startswith(f"{HOME}/")]
-        if self.kept():
-            left = [p for p in left if p not in (HOME, ID_FOLDER)]
-            left = [p for p in left if not any(f"{p}/".startswith(f"{k}/") for k in self.kept())]
+        left = [p for p in (*self.vip.folders, *self.vip.files) if is_below(p, HOME)]
+        if kept := self.kept():
+            left = [p for p in left if p not in (HOME, ID_FOLDER) and not is_below(p, *kept)]
         assert not left, f"left on VIP: {left}"
 
     def _check_mirror(self) -> None:
@@ -793,14 +745,10 @@ class Simulation:
         refused = self.refused()
         lacking = set(self.missing()) - refused
         assert not lacking, f"{lacking} did not come"
-        gone = [
-            path
-            for id_ in self.vip.jobs.keys() - self.ended_before
-            for path in self.vip.writes[id_]
-            if (path, RESULT_SIZE) in self.came
-            and path in self.vip.files.keys() - refused
-            and path.removeprefix(f"{OUTPUTS}/") not in self.outputs
-        ]
+        now = self.vip.jobs.keys() - self.ended_before
+        came = {p for i in now for p in self.vip.writes[i] if (p, RESULT_SIZE) in self.came}
+        there = came & self.vip.files.keys() - refused
+        gone = [p for p in there if p.removeprefix(f"{OUTPUTS}/") not in self.outputs]
         assert not gone, f"{gone} did not come back"
         if self.settings.inputs.upload == "all" or not SHAPES[self.shape].descriptor:
             unsent = self.content.items() - self.vip.ever - self.unsent

@@ -19,7 +19,13 @@ from tests.soak.life import live_seed
 
 def main(arguments: list[str]) -> int:
     """Live seeds; return how many ended badly."""
-    asked = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=200)
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--calm", action="store_true")
+    parser.add_argument("--traces", action="store_true")
+    asked = parser.parse_args(arguments)
     bad, began, figures = 0, time.monotonic(), Counter[str]()
     with ProcessPoolExecutor(asked.jobs) as pool:
         seeds = range(asked.first, asked.first + asked.count)
@@ -34,16 +40,6 @@ def main(arguments: list[str]) -> int:
     amounts = ", ".join(f"{number} {name}" for name, number in figures.items())
     print(f"{asked.count} seeds, {bad} bad, {time.monotonic() - began:.0f} s ({amounts})")
     return bad
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.soak")
-    parser.add_argument("count", type=int, nargs="?", default=200)
-    parser.add_argument("first", type=int, nargs="?", default=0)
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--calm", action="store_true")
-    parser.add_argument("--traces", action="store_true")
-    return parser
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from tests.lab.served import KEY
 from tests.soak.ending import End, archive, right_end
 from tests.soak.player import Condition, Player
 from tests.soak.story import OF_ENGINES, Fate, Story, invent
-from tests.soak.watching import Mortal, Trace, Watch, Watched, commits, words
-from tests.soak.weather import Calm, Killed, Weather
+from tests.soak.watching import Mortal, Watch, Watched, commits, words
+from tests.soak.weather import Killed, Weather
 from vipsync.local import DEFAULT_KEY, Job, Kind, User
 
 MOST_DEATHS = 300
@@ -39,27 +39,20 @@ _FAULTS = {
 class Life:
     """A story on its way from the first file to the closed session."""
 
-    def __init__(self, root: Path, story: Story, *, calm: bool = False) -> None:
-        self.story, self.trace = story, Trace(root)
-        self.bench = Bench(
-            root,
-            users=MappingProxyType({DEFAULT_KEY: User(), KEY: User()}),
-            quota_user=story.quota,
-            removal_delay=story.removal_delay,
-            output_lag=story.output_lag,
-        )
-        self.bench.world.pipelines.add(
-            SPECTRUM | {"name": "paired", "custom": {"vip:dot": ["signal"]}}
-        )
+    def __init__(self, root: Path, story: Story, *, calm: bool) -> None:
+        self.story = story
+        users = MappingProxyType({DEFAULT_KEY: User(), KEY: User()})
+        slow = {"removal_delay": story.removal_delay, "output_lag": story.output_lag}
+        self.bench = Bench(root, users=users, quota_user=story.quota, **slow)
+        paired = {"name": "paired", "custom": {"vip:dot": ["signal"]}}
+        self.bench.world.pipelines.add(SPECTRUM | paired)
         self.bench.key = KEY
         self.bench.runner.work = fit
         self.bench.job_seconds = self._seconds
-        weather = Weather.of(story.seed, self.bench.world)
-        self.weather = Calm(self.bench.world, weather.chance, 0.0) if calm else weather
-        watch = Watch(self.trace, self.weather, self.bench.clock)
-        self.bench.executor = Mortal(watch)
-        self.bench.transport = Watched(self.bench.transport, watch, self.noted)
-        self._watch = watch
+        self.weather = Weather(story.seed, self.bench.world, calm=calm)
+        self.watch = Watch(root, self.bench.clock, self.weather.pass_point)
+        self.bench.executor = Mortal(self.watch)
+        self.bench.transport = Watched(self.bench.transport, self.watch, self.noted)
         self.posted: dict[str, list[str]] = {}
         self.wrongs: list[str] = []
         self.deaths = 0
@@ -67,25 +60,19 @@ class Life:
 
     def live(self) -> End:
         """Live the story; raise AssertionError where it goes wrong on the way or at its end."""
-        with words(self.wrongs), commits(self._watch):
-            waiting = {player: player.play() for player in self.players}
-            conditions = {player: next(play) for player, play in waiting.items()}
+        with words(self.wrongs), commits(self.watch):
+            conditions = {play: next(play) for play in [p.play() for p in self.players]}
             while conditions:
                 self._until(lambda: any(holds() for holds in conditions.values()))
-                for player in [p for p, holds in conditions.items() if holds()]:
+                for play in [play for play, holds in conditions.items() if holds()]:
                     self._look_around()
-                    following = next(waiting[player], None)
-                    if following is None:
-                        del conditions[player]
+                    if following := next(play, None):
+                        conditions[play] = following
                     else:
-                        conditions[player] = following
+                        del conditions[play]
             self._rest()
             self._look_around()
             return self._end()
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self.bench.close()
 
     def started(self) -> dict[str, list[tuple[str, int]]]:
         """Return for each text the executions it was started in, with the number of its job."""
@@ -98,15 +85,13 @@ class Life:
     def _until(self, condition: Condition) -> None:
         while True:
             try:
-                self.bench.until(lambda: self._passes(condition))
+                return self.bench.until(lambda: self._passes(condition))
             except Killed:
                 self.deaths += 1
-                self._watch.note("died")
+                self.watch.note("died")
                 assert self.deaths < MOST_DEATHS, "the process died too often"
                 self.bench.die()
                 self._look_around()
-            else:
-                return
 
     def _passes(self, condition: Condition) -> bool:
         assert not self.wrongs, self.wrongs[0]
@@ -135,7 +120,7 @@ class Life:
         assert max(names.values(), default=1) == 1, f"an execution was started twice: {names}"
         for player in self.players:
             player.check_end()
-        assert not any(KEY in line for line in self.trace.lines), "the key is in an outcome"
+        assert not any(KEY in line for line in self.watch.lines), "the key is in an outcome"
         return End(
             started=Counter({text: len(found) for text, found in self.started().items()}),
             cases=sum((p.cases() for p in self.players), Counter()),
@@ -152,11 +137,10 @@ class Life:
                 player.check_removal(request.url.path)
 
     def _seconds(self, job: Job) -> float:
-        text = _text(job)
-        if text not in self.story.fates:
-            self.wrongs.append(f"{job.subject} began without its file")
-            return 0.0
-        return self.story.seconds(text)
+        if (text := _text(job)) in self.story.fates:
+            return self.story.seconds(text)
+        self.wrongs.append(f"{job.subject} began without its file")
+        return 0.0
 
     def _note_launch(self, body: dict[str, object]) -> None:
         name, values = str(body["name"]), body["inputValues"]
@@ -164,9 +148,10 @@ class Life:
         signals = values["signal"]
         paths = signals if isinstance(signals, list) else [signals]
         files = [self.bench.home / path.removeprefix("/vip/Home/API/") for path in paths]
-        if name in self.posted or not all(f.is_file() for f in files):
-            if name not in self.posted:
-                self.wrongs.append(f"{name} was posted without its files")
+        if name in self.posted:
+            return
+        if not all(f.is_file() for f in files):
+            self.wrongs.append(f"{name} was posted without its files")
             return
         self.posted[name] = [f.read_text() for f in files]
         for number, text in enumerate(self.posted[name], start=1):
@@ -188,10 +173,6 @@ def fit(job: Job) -> dict[str, bytes]:
     return {"fit": archive(_text(job))}
 
 
-MEMORY = Path("/dev/shm")
-"""Where Linux has a disk in memory: flushing costs nothing there."""
-
-
 @dataclass(frozen=True)
 class Told:
     """How a seed went: a hash of its trace, what was wrong, how much there was of what."""
@@ -205,7 +186,7 @@ class Told:
 def live_seed(seed: int, *, calm: bool = False) -> Told:
     """Live the story of a seed in a folder of its own; in calm, nothing goes wrong."""
     story = invent(seed)
-    memory = MEMORY if MEMORY.is_dir() else None
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # flushing costs nothing there
     with tempfile.TemporaryDirectory(prefix="vipsync-soak-", dir=memory) as root:
         os.environ["XDG_STATE_HOME"] = f"{root}/state"  # a story begins without what others left
         life = Life(Path(root), story, calm=calm)
@@ -214,10 +195,7 @@ def live_seed(seed: int, *, calm: bool = False) -> Told:
         except Exception as error:  # one bad seed must not end the others
             wrong = f"{type(error).__name__}: {error}"
         finally:
-            life.close()
-        return Told(seed, life.trace.digest(), wrong, _figures(life))
-
-
-def _figures(life: Life) -> Counter[str]:
-    executions = sum(len(found) for found in life.started().values())
-    return Counter(requests=len(life.bench.world.requests), jobs=executions, deaths=life.deaths)
+            life.bench.close()
+        requests, jobs = len(life.bench.world.requests), sum(map(len, life.started().values()))
+        figures = Counter(requests=requests, jobs=jobs, deaths=life.deaths)
+        return Told(seed, life.watch.digest(), wrong, figures)

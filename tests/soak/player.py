@@ -7,30 +7,18 @@ import random
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.bench import Study
+from tests.lab.bench import STAMP, Study
 from tests.lab.builders import leaves
 from tests.lab.served import KEY
+from tests.soak import story
 from tests.soak.ending import DONE, MY_WORDS, NOT_DONE, archive
-from tests.soak.story import (
-    KILLED,
-    Cancel,
-    Drop,
-    Edit,
-    Event,
-    Fate,
-    Finish,
-    Folder,
-    Hesitate,
-    Lose,
-    Rest,
-    Signal,
-)
+from tests.soak.story import KILLED, Event, Fate, Finish, Folder, Signal
 from vipsync.folder.folder import ID_LETTERS, SessionFolder
-from vipsync.model import ExecutionStatus, JobState, VipPath
+from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.rows import Followed, LaunchStatus, Phase, Result, ResultStatus, SendStatus
 
@@ -74,30 +62,30 @@ class Player:
         """Do one thing after another; yield what must be true before the next."""
         for event in self.folder.events:
             self.life.weather.change()
-            self.life.trace.add(self.life.bench.clock.now(), "story", event)
+            self.life.watch.note("story", event)
             yield from self._do(event)
 
     def _do(self, event: Event) -> Iterator[Condition]:
         match event:
-            case Drop():
+            case story.Drop():
                 self._drop(event.signals)
                 yield self.calm
-            case Rest():
+            case story.Rest():
                 yield from self._rest(event.signals)
-            case Lose():
-                lost = self._result(event.signal)
+            case story.Lose():
+                lost = self._first_result(event.signal)
                 shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
                 yield lambda: lost.exists() and self.calm()
-            case Edit():
+            case story.Edit():
                 self._edit(event.signal)
                 yield self._edit_noticed
-            case Hesitate():
+            case story.Hesitate():
                 yield from self._hesitate(event.seconds)
-            case Cancel():
-                self._stop(event.signals)
+            case story.Cancel():
+                self.stopped |= {s.text for s in event.signals}
                 self.study.ask("cancel", *(f"{s.name}.mrui" for s in event.signals))
                 yield self.calm
-            case Finish():
+            case story.Finish():
                 yield from self._finish(event)
 
     def _write(self, name: str, text: str) -> None:
@@ -123,7 +111,7 @@ class Player:
         return lambda: clock.now() >= end
 
     def _edit(self, signal: Signal) -> None:
-        result = self._result(signal)
+        result = self._first_result(signal)
         path = result / "fit.txt" if result.is_dir() else result
         path.write_bytes(MY_WORDS)
         self.edited[path] = MY_WORDS
@@ -140,24 +128,21 @@ class Player:
         self.study.marker.write_text(text)
         yield self.calm
 
-    def _stop(self, signals: tuple[Signal, ...]) -> None:
-        self.stopped |= {s.text for s in signals}
-
     def _finish(self, event: Finish) -> Iterator[Condition]:
         if self._closes_by_itself():
             return
         if event.command == "finish --kill" or self.settings.running == "kill":
-            self._stop(tuple(s for s in self.told if s.fate in KILLED))
+            self.stopped |= {s.text for s in self.told if s.fate in KILLED}
         self.leaving = True
         if event.command == "marker":
             self.study.marker.unlink()
         else:
             kill = {"kill": "yes"} if event.command == "finish --kill" else {}
             self.study.ask("finish", **kill)
-        if event.late:
+        if event.signals:
             yield self._on_its_way_out
             self.closed_before = True
-            self._drop(event.late)
+            self._drop(event.signals)
             yield self.calm
             self.study.marker.unlink()
         yield self._closed
@@ -166,16 +151,21 @@ class Player:
 
     def calm(self) -> bool:
         """Tell whether everything that can come is here, and nothing is in trouble."""
-        session = self.study.session
-        if not session.is_open or session.trouble or session.memory.account.trouble:
+        if not self._is_well() or self.study.session.memory.account.trouble:
             return False
         started = self.life.started()
         return (
             self._stands_right()
             and not self.study.state.session.paused
-            and not any((self.study.root / ".vipsync" / "requests").iterdir())
+            and not self._asked()
             and all(self._came(signal, started.get(signal.text, [])) for signal in self.told)
         )
+
+    def _is_well(self) -> bool:
+        return self.study.session.is_open and not self.study.session.trouble
+
+    def _asked(self) -> list[Path]:
+        return list((self.study.root / ".vipsync" / "requests").iterdir())
 
     def _stands_right(self) -> bool:
         if self._closes_by_itself():
@@ -216,7 +206,7 @@ class Player:
         job = next((j.state for j in execution.jobs if j.number == number), None)
         match signal.fate:
             case Fate.WELL:
-                return self._is_here(signal, execution.id)
+                return bool(self._results(signal, [execution.id]))
             case Fate.FAILS:
                 return job is JobState.FAILED and number in execution.logs
             case Fate.EMPTY:
@@ -230,34 +220,24 @@ class Player:
             case Fate.STUCK:
                 return execution.results_folder is not None
 
-    def _is_here(self, signal: Signal, execution_id: str) -> bool:
-        return any(
-            r.execution_id == execution_id and r.vip.endswith(f"/{signal.name}.mrui.tgz")
-            for r in self._results()
-        )
+    def _results(self, signal: Signal, ids: Collection[str]) -> list[RelPath]:
+        """Return where what executions made of a signal lies below outputs/."""
+        mine = [r for r in self._here() if r.execution_id in ids]
+        return [r.local for r in mine if r.vip.endswith(f"/{signal.name}.mrui.tgz")]
 
-    def _results(self) -> list[Result]:
+    def _here(self) -> list[Result]:
         results = self.study.state.results.values()
         return [r for r in results if r.status is ResultStatus.HERE]
 
-    def _result(self, signal: Signal) -> Path:
-        """Return where the first result of a signal lies."""
-        mine = {id_ for id_, _ in self.life.started()[signal.text]}
-        name = f"/{signal.name}.mrui.tgz"
-        found = [r for r in self._results() if r.execution_id in mine and r.vip.endswith(name)]
-        return self.study.root / "outputs" / min(r.local for r in found)
+    def _first_result(self, signal: Signal) -> Path:
+        ids = {id_ for id_, _ in self.life.started()[signal.text]}
+        return self.study.root / "outputs" / min(self._results(signal, ids))
 
     def _on_its_way_out(self) -> bool:
-        session = self.study.session
-        if not session.is_open or session.trouble:
-            return False
-        now = self.study.state.session
-        return leaves(now) or self._has_ended()
+        return self._is_well() and (leaves(self.study.state.session) or self._has_ended())
 
     def _closed(self) -> bool:
-        session = self.study.session
-        asked = any((self.study.root / ".vipsync" / "requests").iterdir())
-        return session.is_open and not session.trouble and not asked and self._has_ended()
+        return self._is_well() and not self._asked() and self._has_ended()
 
     def _has_ended(self) -> bool:
         """Tell whether all has gone from VIP that was not to stay there."""
@@ -291,7 +271,7 @@ class Player:
         if not self.leaving or self.study.marker.exists():
             self.life.wrongs.append("a removal that nobody asked for")
         there = self.life.bench.home / self.folder.name / "OUTPUTS"
-        local = {r.vip: self.study.root / "outputs" / r.local for r in self._results()}
+        local = {r.vip: self.study.root / "outputs" / r.local for r in self._here()}
         for file in [p for p in there.rglob("*") if p.is_file()]:
             vip = VipPath(f"/vip/Home/API/{file.relative_to(self.life.bench.home).as_posix()}")
             if vip not in local or not local[vip].exists():
@@ -299,10 +279,9 @@ class Player:
 
     def check_end(self) -> None:
         """Check what is true at the end of each life."""
-        hidden = self.study.root / ".vipsync"
-        left = [path.name for path in (hidden / "transfers").iterdir()]
+        left = list((self.study.root / ".vipsync" / "transfers").iterdir())
         assert left == [], f"something half is left: {left}"
-        assert list((hidden / "requests").iterdir()) == [], "a request was not answered"
+        assert self._asked() == [], "a request was not answered"
         for path in [p for p in self.study.root.rglob("*") if p.is_file()]:
             assert KEY.encode() not in path.read_bytes(), f"the key is in {path}"
         assert self._has_ended()
@@ -327,11 +306,9 @@ class Player:
     def outputs(self) -> Counter[tuple[str, bytes]]:
         """Return what lies in outputs/, whatever its folder is called."""
         root = self.study.root / "outputs"
-        return Counter(
-            (f"{self.folder.name}/{_timeless(p.relative_to(root))}", p.read_bytes())
-            for p in self._output_files()
-            if not self._is_copy_of_edited(p)
-        )
+        files = [p for p in self._output_files() if not self._is_copy_of_edited(p)]
+        place = f"{self.folder.name}/"
+        return Counter((place + _timeless(p.relative_to(root)), p.read_bytes()) for p in files)
 
     def _is_copy_of_edited(self, path: Path) -> bool:
         """Tell whether this came beside what a person edited, after VIP had told a wrong size."""
@@ -351,11 +328,8 @@ class Player:
         if self.settings.keep_input:
             there = {p.read_text() for p in files if "INPUTS" in p.parts}
             assert {s.text for s in self.told} <= there, "an input to be kept is gone"
-        return Counter(
-            (_timeless(p.relative_to(home)), p.read_bytes())
-            for p in files
-            if "OUTPUTS" in p.relative_to(home).parts
-        )
+        results = [p for p in files if "OUTPUTS" in p.relative_to(home).parts]
+        return Counter((_timeless(p.relative_to(home)), p.read_bytes()) for p in results)
 
     def _output_files(self) -> list[Path]:
         root = self.study.root / "outputs"
@@ -365,5 +339,4 @@ class Player:
 
 def _timeless(path: Path) -> str:
     """Return a path below outputs/ without what differs from life to life: times, job numbers."""
-    text = re.sub(r"\d{4}-\d\d-\d\d_\d{6}", "TIME", path.as_posix())
-    return re.sub(r"logs/job-\d+", "logs/job", text)
+    return re.sub(r"logs/job-\d+", "logs/job", STAMP.sub("TIME", path.as_posix()))

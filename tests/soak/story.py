@@ -85,29 +85,32 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Finish:
-    """Say that the data on VIP may go; `late` are files that come while they go."""
+    """Say that the data on VIP may go; `signals` come while they go."""
 
     command: str
-    late: tuple[Signal, ...] = ()
+    signals: tuple[Signal, ...]
 
 
 Event = Drop | Lose | Edit | Hesitate | Rest | Cancel | Finish
+
+
+_OF_FINISH = ("after", "running", "keep_input", "keep_output")
 
 
 @dataclass(frozen=True)
 class Settings:
     """The choices that settings.toml of a folder makes."""
 
-    pipeline: str = "spectrum/1"
-    runs: int = 1
-    max_jobs: int = 200
-    upload: str = "used"
-    unzip: bool = True
-    keep_archive: bool = False
-    after: str = "marker"
-    running: str = "wait"
-    keep_input: bool = False
-    keep_output: bool = False
+    pipeline: str
+    runs: int
+    max_jobs: int
+    upload: str
+    unzip: bool
+    keep_archive: bool
+    after: str
+    running: str
+    keep_input: bool
+    keep_output: bool
 
     def toml(self) -> str:
         """Return settings.toml."""
@@ -115,10 +118,7 @@ class Settings:
             "inputs": {"settle": "5s", "upload": self.upload},
             "launch": {"nb_runs": self.runs, "max_jobs": self.max_jobs},
             "outputs": {"unzip": self.unzip, "keep_archive": self.keep_archive},
-            "finish": {
-                name: getattr(self, name)
-                for name in ("after", "running", "keep_input", "keep_output")
-            },
+            "finish": {name: getattr(self, name) for name in _OF_FINISH},
         }
         head = {"pipeline_id": self.pipeline, "portal": "https://vip.test"}
         return tomli_w.dumps({**head, "input_settings": {"signal": "*.mrui"}, **sections})
@@ -135,16 +135,8 @@ class Folder:
     @property
     def signals(self) -> list[Signal]:
         """Return every signal that ever lay in inputs/."""
-        found: list[Signal] = []
-        for event in self.events:
-            match event:
-                case Drop() | Rest():
-                    found += event.signals
-                case Finish():
-                    found += event.late
-                case _:
-                    pass
-        return found
+        arrivals = [e for e in self.events if isinstance(e, (Drop, Rest, Finish))]
+        return [signal for arrival in arrivals for signal in arrival.signals]
 
 
 @dataclass(frozen=True)
@@ -174,13 +166,25 @@ def invent(seed: int) -> Story:
     chance = random.Random(seed)
     quota = chance.choice([1, 2, 100, 100])
     count = chance.choice([1, 1, 1, 1, 2])
-    folders = [_Writer(chance, f"study{n}", quota > 2).folder() for n in range(1, count + 1)]
-    return Story(
-        seed,
-        tuple(folders),
-        quota,
-        removal_delay=chance.choice([0.0, 3.0]),
-        output_lag=chance.choice([0.0, 10.0]),
+    names = [f"study{n}" for n in range(1, count + 1)]
+    folders = tuple(_Writer(chance, name, quota > 2, _settings(chance)).folder() for name in names)
+    removal_delay, output_lag = chance.choice([0.0, 3.0]), chance.choice([0.0, 10.0])
+    return Story(seed, folders, quota, removal_delay, output_lag)
+
+
+def _settings(chance: random.Random) -> Settings:
+    rare = chance.random
+    return Settings(
+        pipeline=chance.choice(["spectrum/1", "paired/1"]),
+        runs=chance.choice([1, 1, 2, 3]),
+        max_jobs=chance.choice([1, 2, 200, 200]),
+        upload=chance.choice(["used", "used", "all"]),
+        unzip=rare() < 0.75,
+        keep_archive=rare() < 0.25,
+        after="download" if rare() < 0.2 else "marker",
+        running=chance.choice(["wait", "wait", "kill"]),
+        keep_input=rare() < 0.1,
+        keep_output=rare() < 0.1,
     )
 
 
@@ -191,7 +195,7 @@ class _Writer:
     chance: random.Random
     name: str
     may_block: bool
-    settings: Settings = Settings()
+    settings: Settings
     here: dict[str, Signal] = field(default_factory=dict)
     running: list[Signal] = field(default_factory=list)
     edited: set[str] = field(default_factory=set)
@@ -199,31 +203,15 @@ class _Writer:
 
     def folder(self) -> Folder:
         """Return the folder with its whole story."""
-        self.settings = self._settings()
         events: list[Event] = []
         for _ in range(self.chance.choice([1, 1, 2, 3])):
             events += self._chapter()
         return Folder(self.name, self.settings, (*events, *self._end()))
 
-    def _settings(self) -> Settings:
-        chance = self.chance
-        rare = chance.random
-        return Settings(
-            pipeline=chance.choice(["spectrum/1", "paired/1"]),
-            runs=chance.choice([1, 1, 2, 3]),
-            max_jobs=chance.choice([1, 2, 200, 200]),
-            upload=chance.choice(["used", "used", "all"]),
-            unzip=rare() < 0.75,
-            keep_archive=rare() < 0.25,
-            after="download" if rare() < 0.2 else "marker",
-            running=chance.choice(["wait", "wait", "kill"]),
-            keep_input=rare() < 0.1,
-            keep_output=rare() < 0.1,
-        )
-
     def _chapter(self) -> list[Event]:
         events: list[Event] = [self._arrival()]
-        whole = [s for s in self.here.values() if self._is_whole(s)]
+        well = [s for s in self.here.values() if s.fate is Fate.WELL]
+        whole = [s for s in well if s.text not in self.edited]
         if self.settings.after == "marker" and whole:
             if self.chance.random() < 0.3:
                 events.append(Lose(self.chance.choice(whole)))
@@ -237,9 +225,6 @@ class _Writer:
             elif self.chance.random() < 0.3:
                 events.append(self._cancel())
         return events
-
-    def _is_whole(self, signal: Signal) -> bool:
-        return signal.fate is Fate.WELL and signal.text not in self.edited
 
     def _arrival(self) -> Drop | Rest:
         signals = [self._new() for _ in range(self.chance.choice([1, 1, 2, 4]))]
@@ -279,7 +264,7 @@ class _Writer:
 
     def _end(self) -> list[Event]:
         """Return the end: what runs for ever must be stopped by somebody."""
-        events: list[Event] = []
+        events, late = list[Event](), list[Signal]()
         command = self.chance.choice(["marker", "marker", "finish"])
         if self.running and self.settings.running == "wait":
             if self.chance.random() < 0.5:
@@ -287,7 +272,6 @@ class _Writer:
             else:
                 command = "finish --kill"
         self.running = []
-        late: list[Signal] = []
         if self.settings.after == "marker" and self.chance.random() < 0.3:
             self.may_block = False
             late = [self._new() for _ in range(self.chance.randint(1, 2))]

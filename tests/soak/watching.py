@@ -11,7 +11,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -20,7 +19,6 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from tests.lab.served import KEY
-from tests.soak.weather import Weather
 from vipsync import actions as do
 from vipsync.local import ManualClock
 from vipsync.model import FileState
@@ -30,17 +28,19 @@ from vipsync.run.dispatch import Done, carry_out
 from vipsync.run.reconciler import Work
 
 
-@dataclass
-class Trace:
-    """The lines so far; `root` is where the life lies on this disk."""
+class Watch:
+    """Writes down what happens; `root` is where the life lies on this disk."""
 
-    root: Path
-    lines: list[str] = field(default_factory=list)
+    def __init__(self, root: Path, clock: ManualClock, point: Callable[[], None]) -> None:
+        self.lines: list[str] = []
+        self.point = point
+        """Let the process live on, or not."""
+        self._root, self._clock = str(root), clock
 
-    def add(self, now: float, *words: object) -> None:
-        """Write a line down."""
-        text = " ".join(map(_plain, words)).replace(str(self.root), "ROOT")
-        self.lines.append(f"{now:.3f} {text}")
+    def note(self, *words: object) -> None:
+        """Write down what happened now."""
+        text = " ".join(map(_plain, words)).replace(self._root, "ROOT")
+        self.lines.append(f"{self._clock.now():.3f} {text}")
 
     def digest(self) -> str:
         """Return a hash of all lines."""
@@ -68,21 +68,6 @@ def _plain(value: object) -> str:
 def _field(name: str, value: object) -> str:
     """Return a field; of a file's stamp only its size, for its time is the disk's own."""
     return str(value).split(" ", 1)[0] if name == "stamp" else _plain(value)
-
-
-class Watch:
-    """Writes down what happens, and lets the process die at any of these points."""
-
-    def __init__(self, trace: Trace, weather: Weather, clock: ManualClock) -> None:
-        self._trace, self._weather, self._clock = trace, weather, clock
-
-    def point(self) -> None:
-        """Let the process live on, or not."""
-        self._weather.pass_point()
-
-    def note(self, *words: object) -> None:
-        """Write down what happened now."""
-        self._trace.add(self._clock.now(), *words)
 
 
 class Mortal:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from vipsync.local import Kind, World
 
-ROUTES = (
-    "*",
-    "GET *",
-    "PUT *",
-    "POST *",
-    "DELETE *",
+METHODS = ("*", "GET *", "PUT *", "POST *", "DELETE *")
+PLACES = (
     "GET */executions*",
     "GET */executions/*",
     "GET */path/*",
@@ -43,23 +38,17 @@ class Killed(BaseException):
     """The process was killed here."""
 
 
-@dataclass
 class Weather:
-    """Arms faults at random, and kills the process with some odds at each point it passes."""
+    """Arms faults at random, and kills the process with some odds at each point; not so in calm."""
 
-    world: World
-    chance: random.Random
-    odds: float
-
-    @classmethod
-    def of(cls, seed: int, world: World) -> Weather:
-        """Return the weather of a seed."""
-        chance = random.Random(f"weather {seed}")
-        return cls(world, chance, chance.choice([0.0, 0.002, 0.01, 0.03]))
+    def __init__(self, seed: int, world: World, *, calm: bool) -> None:
+        self.world, self.chance = world, random.Random(f"weather {seed}")
+        self.odds = 0.0 if calm else self.chance.choice([0.0, 0.002, 0.01, 0.03])
+        self._most = 1 if calm else 5
 
     def change(self) -> None:
         """Arm some more faults."""
-        for _ in range(self.chance.randrange(5)):
+        for _ in range(self.chance.randrange(self._most)):
             self._arm()
 
     def pass_point(self) -> None:
@@ -79,24 +68,14 @@ class Weather:
         seconds = chance.choice([1.0, 20.0, 90.0])
         drawn = chance.random()
         if drawn < 0.55:
-            kind, route = chance.choice(ON_ROUTES), chance.choice(ROUTES)
+            kind, route = chance.choice(ON_ROUTES), chance.choice(METHODS + PLACES)
             # A removal that is refused costs ten minutes of looks.
             faults.arm(kind, route, times=1 if route == "DELETE *" else times)
         elif drawn < 0.85:
-            faults.arm(
-                chance.choice(ON_PATHS), chance.choice(PATHS), times=min(times, 3), seconds=seconds
-            )
+            kind, path = chance.choice(ON_PATHS), chance.choice(PATHS)
+            faults.arm(kind, path, times=min(times, 3), seconds=seconds)
         elif drawn < 0.95:
             never = chance.random() < 0.1  # each costs ten minutes of looks
-            kind = Kind.REMOVAL_NEVER if never else Kind.REMOVAL_LATE
-            faults.arm(kind, seconds=seconds)
+            faults.arm(Kind.REMOVAL_NEVER if never else Kind.REMOVAL_LATE, seconds=seconds)
         else:
             faults.arm(Kind.KILL_FLAPS)
-
-
-@dataclass
-class Calm(Weather):
-    """Nothing goes wrong."""
-
-    def change(self) -> None:
-        """Arm nothing."""
