@@ -276,25 +276,10 @@ class RandomRun:
         self.sim.rest()
 
     HAPPENS = (
-        *[_write] * 4,
-        _touch,
-        _delete,
-        _edit_result,
-        _delete_result,
-        *[_delete_marker] * 2,
-        *[_marker_to_and_fro] * 2,
-        _finish,
-        _finish_and_cancel,
-        _launch,
-        _rerun,
-        _cancel,
-        _pause,
-        _die,
-        *[_vanish] * 2,
-        _intrude,
-        _vanish_whole,
-        _away,
-    )
+        *[_write] * 4, _touch, _delete, _edit_result, _delete_result,
+        *[_delete_marker] * 2, *[_marker_to_and_fro] * 2, _finish, _finish_and_cancel,
+        _launch, _rerun, _cancel, _pause, _die, *[_vanish] * 2, _intrude, _vanish_whole, _away,
+    )  # fmt: skip
 
 
 def violation(seed: int, planner: Planner = plan) -> str:

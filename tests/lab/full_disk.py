@@ -55,9 +55,7 @@ def refusing_disk(root: Path) -> Iterator[Disk]:
     """Put a disk that can refuse below every write of this process."""
     disk = Disk(root)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("fsync", "write", "mkdir"):
-            patch.setattr(os, name, _checked(disk, name, 0))
-        for name in ("unlink", "rmdir", "utime"):
+        for name in ("fsync", "write", "mkdir", *_NEED_NO_SPACE):
             patch.setattr(os, name, _checked(disk, name, 0))
         for name in ("rename", "replace", "link", "symlink"):
             patch.setattr(os, name, _checked(disk, name, 1))
