@@ -44,20 +44,10 @@ if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4 * 2**30:
 
 # What takes longest begins first: else one worker has it alone at the end.
 _LONGEST = [
-    "test_guards",
-    "test_soak",
-    "test_background",
-    "test_kills",
-    "test_properties",
-    "test_handover",
-    "test_page_browser",
-    "test_cli",
-    "test_station_system",
-    "test_disk_system",
-    "test_hostile_system",
-    "test_gallery",
-    "test_group_system",
-]
+    "test_guards", "test_soak", "test_background", "test_kills", "test_properties",
+    "test_handover", "test_page_browser", "test_cli", "test_station_system",
+    "test_disk_system", "test_hostile_system", "test_gallery", "test_group_system",
+]  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -86,24 +86,19 @@ def world(seed: int) -> Simulation:
     if chance.random() < 0.5:
         sim.quiet_at.clear()  # they have been there for long
     if chance.random() < 0.5:
-        _settle_neighbours(sim)
+        sim.vip.folders |= NEIGHBOURS
+        sim.vip.files[THEIR_FILE] = Blob((), 3)
+        sim.vip.executions[THEIRS.id] = THEIRS
     if chance.random() < 0.02:
         sim.taken = True
         sim.vip.folders |= {VipPath("/vip/Home/API"), HOME, VipPath(f"{HOME}/vipsync-other")}
     return sim
 
 
-NEIGHBOURS = {
-    VipPath(f"/vip/Home/API{p}") for p in ("", "/other", "/study-2", "/study-2/vipsync-s2")
-}
+_THEIR_FOLDERS = ("", "/other", "/study-2", "/study-2/vipsync-s2")
+NEIGHBOURS = {VipPath(f"/vip/Home/API{folder}") for folder in _THEIR_FOLDERS}
 THEIR_FILE = VipPath("/vip/Home/API/study-2/a.dat")
 THEIRS = Execution("x1", f"study-2 vipsync-{ID}2 0", "One/1", ExecutionStatus.RUNNING)
-
-
-def _settle_neighbours(sim: Simulation) -> None:
-    sim.vip.folders |= NEIGHBOURS
-    sim.vip.files[THEIR_FILE] = Blob((), 3)
-    sim.vip.executions[THEIRS.id] = THEIRS
 
 
 class RandomRun:
@@ -276,25 +271,10 @@ class RandomRun:
         self.sim.rest()
 
     HAPPENS = (
-        *[_write] * 4,
-        _touch,
-        _delete,
-        _edit_result,
-        _delete_result,
-        *[_delete_marker] * 2,
-        *[_marker_to_and_fro] * 2,
-        _finish,
-        _finish_and_cancel,
-        _launch,
-        _rerun,
-        _cancel,
-        _pause,
-        _die,
-        *[_vanish] * 2,
-        _intrude,
-        _vanish_whole,
-        _away,
-    )
+        *[_write] * 4, _touch, _delete, _edit_result, _delete_result,
+        *[_delete_marker] * 2, *[_marker_to_and_fro] * 2, _finish, _finish_and_cancel,
+        _launch, _rerun, _cancel, _pause, _die, *[_vanish] * 2, _intrude, _vanish_whole, _away,
+    )  # fmt: skip
 
 
 def violation(seed: int, planner: Planner = plan) -> str:

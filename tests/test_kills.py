@@ -17,7 +17,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import Struct
 
 from tests.lab.archives import tar, tgz
 from tests.lab.bench import SCAN, SETTINGS, Bench, Study
@@ -51,8 +51,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is a 
 _SQLITE = "ledger.sqlite-"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """What a person does, and what the process must come to then; `anew`: with another process."""
 
     deed: Callable[[], object]
@@ -60,20 +59,18 @@ class Step:
     anew: bool = False
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(Struct, frozen=True):
     """A piece of a folder's life from its start to its end, on a world with options."""
 
     name: str
     tell: Callable[[Bench], list[Step]]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = {}
 
 
 # What a process says, with the time on its clock.
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """It sent a request."""
 
     now: float
@@ -83,32 +80,28 @@ class _Asked:
     content: bytes
 
 
-@dataclass(frozen=True)
-class _Reached:
+class _Reached(Struct, frozen=True):
     """It came to the end of a step; it is told whether it goes on with the next one."""
 
     now: float
     step: int
 
 
-@dataclass(frozen=True)
-class _Died:
+class _Died(Struct, frozen=True):
     """It is about to be killed, before or after an effect of a kind."""
 
     now: float
     kind: str
 
 
-@dataclass(frozen=True)
-class _Ended:
+class _Ended(Struct, frozen=True):
     """It ended in an orderly way, after effects of these kinds."""
 
     now: float
     kinds: list[str]
 
 
-@dataclass(frozen=True)
-class _Failed:
+class _Failed(Struct, frozen=True):
     """It could not come to the end of a step."""
 
     now: float

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.bench import OWN, is_of_a_crate
+from tests.lab.bench import files_below, is_own
 from tests.lab.pipelines import SPECTRUM, written
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, FastRunner, Options, SystemClock, User, World, running
@@ -73,13 +73,11 @@ def backups(root: Path) -> dict[str, Any]:
 
 def outputs(root: Path) -> dict[str, str]:
     """Return every result by its path, the names of results folders taken out."""
-    files = (path for path in sorted((root / "vip_outputs").rglob("*")) if path.is_file())
     return {
-        _plain(path.relative_to(root).as_posix()): path.read_text()
-        for path in files
-        if ".vipsync" not in path.parts
-        and path.name not in OWN
-        and not is_of_a_crate(path.as_posix())
+        _plain(f"{session.name}/{path}"): content.decode()
+        for session in sorted((root / "vip_outputs").glob("*"))
+        for path, content in files_below(session, ".vipsync").items()
+        if not is_own(path)
     }
 
 

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from tests.lab.bench import Embedded, files_below
+from tests.lab.bench import Embedded, files_below, put
 from tests.lab.builders import API, HOME, ID, ID_FOLDER, INPUTS, KEY, OUTPUTS, folder_of
 from tests.lab.pipelines import written
 from vipsync import actions as do
@@ -47,10 +47,8 @@ class Acting(Embedded):
 
     def input(self, path: str, content: bytes = b"one") -> FileState:
         """Put a file into inputs/, and return its state."""
-        file = self.tools.inputs / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return FileState.of(file.stat())
+        put(self.tools.inputs, {path: content})
+        return FileState.of((self.tools.inputs / path).stat())
 
     def send(self, path: str, state: FileState) -> do.SendFile:
         """Return the action that sends a file to its place."""

@@ -11,6 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,25 @@ def files_below(root: Path, *but: str) -> dict[str, bytes]:
     return {n.as_posix(): p.read_bytes() for n, p in paths.items() if n.parts[0] not in but}
 
 
-OWN = ("session_data.json", "results.csv", "index.html")
-"""What vipsync itself writes into outputs/."""
+def is_own(path: str) -> bool:
+    """Tell whether vipsync itself writes this path below outputs/: a page, a table, a crate."""
+    crate = ("ro-crate-metadata.json", "descriptor.json", "invocation.json")
+    at_the_top = path in ("session_data.json", "results.csv", "index.html")
+    return at_the_top or path.endswith(crate) or "/invocations/" in path
 
 
-def is_of_a_crate(path: str) -> bool:
-    """Tell whether a path below outputs/ is of what says where results came from."""
-    names = ("ro-crate-metadata.json", "descriptor.json", "invocation.json")
-    return path.endswith(names) or "/invocations/" in path
+def results_below(root: Path, *but: str) -> dict[str, bytes]:
+    """Return the results in outputs/ by path, each results folder called by its number."""
+    found = numbered(files_below(root, *but))
+    return {path: content for path, content in found.items() if not is_own(path)}
+
+
+def put(root: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files below a folder."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def numbered(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -152,18 +164,8 @@ class Study:
     """One session folder, and what tests look at in it."""
 
     def __init__(self, bench: Bench, root: Path) -> None:
-        self.bench = bench
-        self.root = root
-
-    @property
-    def marker(self) -> Path:
-        """ON_VIP.txt."""
-        return self.root / "ON_VIP.txt"
-
-    @property
-    def settings(self) -> Path:
-        """settings.toml."""
-        return self.root / "settings.toml"
+        self.bench, self.root = bench, root
+        self.marker, self.settings = root / "ON_VIP.txt", root / "settings.toml"
 
     def drop(self, **files: str) -> None:
         """Put files named `<key>.mrui` into inputs/."""
@@ -171,15 +173,11 @@ class Study:
 
     def write(self, files: Mapping[str, str | bytes], below: str = "inputs") -> None:
         """Put files below inputs/."""
-        for name, content in files.items():
-            path = self.root / below / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        put(self.root / below, files)
 
     def outputs(self) -> dict[str, bytes]:
         """Return the results in outputs/ by path, each results folder called by its number."""
-        found = numbered(files_below(self.root / "outputs", *OWN))
-        return {path: content for path, content in found.items() if not is_of_a_crate(path)}
+        return results_below(self.root / "outputs")
 
     def result(self, name: str) -> Path:
         """Return the one path in outputs/ that ends so."""
@@ -283,15 +281,12 @@ class Bench(Embedded):
                 timing=self.timing,
                 executor=self.executor,
                 watch=self.watch,
-                publish=self._publish,
+                publish=lambda session: self.publish(session),
                 new_keeper=self.new_keeper,
                 is_made=lambda root: self.is_made(root),
-                allowance=self._allowance(),
+                allowance=Allowance(self.transfers, self.timing, time.gmtime, self.disk),
             )
         return self._loop
-
-    def _allowance(self) -> Allowance:
-        return Allowance(self.transfers, self.timing, time.gmtime, self.disk)
 
     def stop(self) -> None:
         """End the process: locks and files are let go, nothing else happens."""
@@ -318,13 +313,14 @@ class Bench(Embedded):
         for client in self._clients.values():
             client.close()
 
-    def until(self, condition: Callable[[], object]) -> None:
-        """Turn, and move the clock to what is due, until the condition holds."""
+    def until(self, condition: Callable[[], object], end: float = inf) -> None:
+        """Turn, and move the clock to what is due but not past `end`, until the condition holds."""
         for _ in range(MOST_TURNS):
             self.loop.turn()
             if condition():
                 return
-            self._pass(self.loop.pause())
+            seconds = min(self.loop.pause(), end - self.clock.now())
+            self.clock.sleep(max(seconds, 0.001) if seconds else 0.0)  # what a clock can show
         plans = [s.session.plan for s in self.studies]
         raise AssertionError(f"after {MOST_TURNS} turns it has not happened: {plans}")
 
@@ -336,20 +332,7 @@ class Bench(Embedded):
     def run(self, seconds: float) -> None:
         """Run for some time."""
         end = self.clock.now() + seconds
-        for _ in range(MOST_TURNS):
-            self.loop.turn()
-            left = end - self.clock.now()
-            if left <= 0:
-                return
-            self._pass(min(self.loop.pause(), left))
-        raise AssertionError(f"{MOST_TURNS} turns are too many for {seconds} s")
-
-    def _pass(self, seconds: float) -> None:
-        """Let time pass; what is smaller than a clock can show is a millisecond."""
-        self.clock.sleep(max(seconds, 0.001) if seconds else 0.0)
-
-    def _publish(self, session: Reconciler) -> None:
-        self.publish(session)
+        self.until(lambda: self.clock.now() >= end, end)
 
     def _connect(self, _settings: Settings, portal: str, session: str) -> tuple[VipClient, str]:
         place = (portal, self.key)
@@ -366,10 +349,8 @@ class Bench(Embedded):
 
     def vip_inputs(self, session: str = "study") -> dict[str, bytes]:
         """Return what was uploaded for a session, by its path below INPUTS."""
-        start = f"{session}/INPUTS/"
-        return {
-            n.removeprefix(start): c for n, c in self.vip_files().items() if n.startswith(start)
-        }
+        self.world.settle()
+        return files_below(self.home / session / "INPUTS")
 
     def executions(self, parameter: str = "signal") -> list[list[str]]:
         """Return the signals of each execution, oldest first."""

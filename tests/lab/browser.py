@@ -39,9 +39,8 @@ def serious(page: Page) -> list[str]:
     if not AXE.is_file():
         where = AXE.parents[2].relative_to(ROOT)
         pytest.skip(f"needs axe-core: `npm install --prefix {where} axe-core`")
-    page.evaluate(
-        AXE.read_text("utf-8")
-    )  # by the debugger: the page itself runs no script but its own
+    # By the debugger: the page itself runs no script but its own.
+    page.evaluate(AXE.read_text("utf-8"))
     found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{v['id']}: {n['html'][:200]} {n.get('failureSummary', '')}"

@@ -71,18 +71,8 @@ SETTINGS = Settings("study", ONE.pipeline_id, input_settings={"data": "*.dat"})
 UPLOAD_ONLY = Settings("study")
 
 CLOSED = Session(ID)
-OPENED = Session(
-    ID,
-    Stage.CLAIMING,
-    "study",
-    SETTINGS.portal,
-    KEY,
-    HOME,
-    INPUTS,
-    OUTPUTS,
-    marked=True,
-    opened_at=WALL - 900,
-)
+_PLACES = ("study", SETTINGS.portal, KEY, HOME, INPUTS, OUTPUTS)
+OPENED = Session(ID, Stage.CLAIMING, *_PLACES, marked=True, opened_at=WALL - 900)
 OPEN = replace(OPENED, stage=Stage.OPEN)
 FINISHING = replace(OPEN, stage=Stage.ENDING)
 SET_ASIDE = replace(OPEN, stage=Stage.DRAINING)
@@ -275,7 +265,7 @@ def snapshot(
     """Return one moment; cases are those that the files make, the marker is there while open."""
     state = State(session)
     state.apply(Changes(put=rows))
-    moved = set(touched)
+    moved, described = set(touched), descriptor if settings.pipeline_id else None
     here = {RelPath(p): state_of(c, touched=p in moved) for p, c in (files or {}).items()}
     made = Snapshot(
         NOW,
@@ -283,12 +273,10 @@ def snapshot(
         settings,
         state,
         memory or newcomer(),
-        descriptor if settings.pipeline_id else None,
+        described,
         files=here,
         unsettled={RelPath(p): due for p, due in (unsettled or {}).items()},
-        cases=find_cases(
-            here.keys(), here.keys(), settings, descriptor if settings.pipeline_id else None
-        ),
+        cases=find_cases(here.keys(), here.keys(), settings, described),
         marker=session.stage in (Stage.CLAIMING, Stage.OPEN) if marker is None else marker,
         outputs={RelPath(p): stamp for p, stamp in (outputs or {}).items()},
         requests=requests,

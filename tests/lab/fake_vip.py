@@ -63,11 +63,10 @@ class FakeVip:
 
     def entries(self, folder: VipPath) -> tuple[RemoteEntry, ...]:
         """Return what lies directly in a folder."""
-        files = [
-            RemoteEntry(p, False, b.size) for p, b in self.files.items() if parent(p) == folder
-        ]
-        folders = [RemoteEntry(p, True) for p in self.folders if parent(p) == folder]
-        return tuple(sorted([*files, *folders], key=lambda entry: entry.path))
+        there = [RemoteEntry(path, True) for path in self.folders]
+        there += [RemoteEntry(path, False, blob.size) for path, blob in self.files.items()]
+        here = (entry for entry in there if parent(entry.path) == folder)
+        return tuple(sorted(here, key=lambda entry: entry.path))
 
     def ids(self, home: VipPath) -> tuple[str, ...]:
         """Return whose ids lie in a session's folder."""
@@ -123,10 +122,9 @@ class FakeVip:
         self.jobs[id_] = [self.parts_of(job) for job in jobs]
         self.writes[id_] = [VipPath(f"{folder}/{name}") for name in names]
         self.left[id_] = self.chance.choice(self.polls) if len(self.jobs) <= self.slow else 1
-        self.executions[id_] = Execution(
-            id_, launch.name, launch.pipeline_id, ExecutionStatus.RUNNING
-        )
-        return self.executions[id_]
+        made = Execution(id_, launch.name, launch.pipeline_id, ExecutionStatus.RUNNING)
+        self.executions[id_] = made
+        return made
 
     def poll(self, id_: str) -> Execution:
         """Let an execution advance by one step: its folder, some results, its end."""

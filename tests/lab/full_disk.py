@@ -32,11 +32,6 @@ class Disk:
         self.refuses: Callable[[int], bool] = lambda _number: False
         self.errno = errno.ENOSPC
 
-    @property
-    def writes(self) -> int:
-        """Return how many there were."""
-        return len(self.paths)
-
     def write(self, path: object) -> None:
         """Count one write; raise OSError where it is refused."""
         if isinstance(path, int):
@@ -45,7 +40,7 @@ class Disk:
         if not f"{where}/".startswith(f"{self.root}/"):
             return
         self.paths.append(where.removeprefix(self.root))
-        if self.refuses(self.writes):
+        if self.refuses(len(self.paths)):
             self.refused.append(self.paths[-1])
             raise OSError(self.errno, os.strerror(self.errno), where)
 
@@ -55,9 +50,7 @@ def refusing_disk(root: Path) -> Iterator[Disk]:
     """Put a disk that can refuse below every write of this process."""
     disk = Disk(root)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("fsync", "write", "mkdir"):
-            patch.setattr(os, name, _checked(disk, name, 0))
-        for name in ("unlink", "rmdir", "utime"):
+        for name in ("fsync", "write", "mkdir", *_NEED_NO_SPACE):
             patch.setattr(os, name, _checked(disk, name, 0))
         for name in ("rename", "replace", "link", "symlink"):
             patch.setattr(os, name, _checked(disk, name, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -28,9 +29,6 @@ ORIGIN = f"http://127.0.0.1:{PORT}"
 def report(root: Path, cases: Iterable[CaseReport] = (), **other: object) -> Status:
     """Return what a process would say of a folder with these cases."""
     found = tuple(cases)
-    counts: dict[str, int] = {}
-    for case in found:
-        counts[str(case.state)] = counts.get(str(case.state), 0) + 1
     fields: dict[str, object] = {
         "folder": str(root),
         "session": root.name,
@@ -38,7 +36,7 @@ def report(root: Path, cases: Iterable[CaseReport] = (), **other: object) -> Sta
         "phase": str(Phase.OPEN),
         "sentence": f"{len(found)} cases.",
         "cases": found,
-        "counts": counts,
+        "counts": dict(Counter(str(case.state) for case in found)),
         "executions": (ExecutionReport("workflow-1", "Finished", 1.8e9, {"done": 1}, "T1"),),
         "written": 1.8e9,
         **other,

@@ -53,15 +53,8 @@ def pipeline(name: str, inputs: str, outputs: str = "", **more: Any) -> Descript
 
 def _input(also: Mapping[str, Raw], id_: str, kind: str) -> Raw:
     optional = {"optional": True} if kind.endswith("?") or kind == "Flag" else {}
-    typed = _TYPES[kind.rstrip("?")]
-    return {
-        "id": id_,
-        "name": id_,
-        "value-key": f"[{id_}]",
-        **typed,
-        **optional,
-        **also.get(id_, {}),
-    }
+    made = {"id": id_, "name": id_, "value-key": f"[{id_}]", **_TYPES[kind.rstrip("?")]}
+    return made | optional | also.get(id_, {})
 
 
 SPECTRUM = written("spectrum", "signal:File parameters:File?", "fit=[signal].tgz")
@@ -100,7 +93,7 @@ FREESURFER = pipeline(
         "directives": {
             "default-value": "-all",
             "value-choices": ["-all", "-autorecon1", "-autorecon2", "-autorecon3"],
-        },
+        }
     },
     directoryInputs={"nifti": {"patterns": ["*.nii", "*.nii.gz"]}},
     dot=["nifti", "subjid"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.lab.bench import OWN, Embedded, files_below, is_of_a_crate, numbered
+from tests.lab.bench import Embedded, files_below, put, results_below
 from tests.lab.pipelines import SPECTRUM
 from vipsync import VipSession
 from vipsync.local import DEFAULT_KEY, InProcess, User
@@ -39,10 +39,7 @@ class Scripts(Embedded):
 
     def write(self, files: Mapping[str, str]) -> None:
         """Put files into the data set."""
-        for name, text in files.items():
-            path = self.data / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        put(self.data, files)
 
     def account(
         self,
@@ -87,8 +84,8 @@ class Scripts(Embedded):
 
     def outputs(self, name: str = "study") -> dict[str, str]:
         """Return the results by path, each results folder called by its number."""
-        files = numbered(files_below(self.root / "vip_outputs" / name, ".vipsync", *OWN))
-        return {p: c.decode() for p, c in files.items() if not is_of_a_crate(p)}
+        found = results_below(self.root / "vip_outputs" / name, ".vipsync")
+        return {path: content.decode() for path, content in found.items()}
 
     def on_vip(self, key: str = DEFAULT_KEY) -> list[str]:
         """Return what lies below /vip/Home/API but for our ids and the names of results folders."""

@@ -75,10 +75,8 @@ class Served:
 
     def launches(self) -> int:
         """Return how many executions were posted."""
-        posted = [
-            r for r in list(self.world.requests) if (r.method, r.path) == ("POST", "/executions")
-        ]
-        return len(posted)
+        asked = [(request.method, request.path) for request in list(self.world.requests)]
+        return asked.count(("POST", "/executions"))
 
     def on_vip(self) -> list[str]:
         """Return the names of all sessions on VIP."""

@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.lab.bench import Bench, Study
+from tests.lab.bench import Bench, Study, put
 from vipsync.run.loop import Keeper as Kept
 from vipsync.station.backroom import AtOnce
 from vipsync.station.folder import StationFolder
 from vipsync.station.keeper import Keeper
 from vipsync.station.model import Asked
-from vipsync.station.steps import StudyState
+from vipsync.station.steps import StationStatus, StudyState
 
 TEMPLATE = """\
 pipeline_id = "spectrum/1"
@@ -38,12 +38,10 @@ class Station:
 
     def write(self, study: str, files: Mapping[str, str | bytes]) -> None:
         """Let the scanner write files of a study."""
-        for name, content in files.items():
-            path = self.export / study / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        put(self.export / study, files)
+        for name in files:
             self._written += 0.001  # files that are written in one moment have one time
-            os.utime(path, (self.bench.clock.now() + self._written,) * 2)
+            os.utime(self.export / study / name, (self.bench.clock.now() + self._written,) * 2)
 
     def rename(self, before: str, after: str) -> None:
         """Give a folder of the export another name."""
@@ -69,24 +67,24 @@ class Station:
         assert isinstance(keeper, Keeper)
         return keeper
 
+    @property
+    def status(self) -> StationStatus:
+        """What `status` tells of it now."""
+        assert self.keeper.status is not None
+        return self.keeper.status
+
     def states(self) -> dict[str, StudyState]:
         """Return how each study stands, by its name."""
-        status = self.keeper.status
-        assert status is not None
-        return {report.name: report.state for report in status.studies}
+        return {report.name: report.state for report in self.status.studies}
 
     def exit_code(self) -> int:
         """Return the code with which `status` ends."""
-        status = self.keeper.status
-        assert status is not None
-        return status.exit_code
+        return self.status.exit_code
 
     def reasons(self) -> str:
         """Return all that is said of studies."""
-        status = self.keeper.status
-        assert status is not None
-        words = (f"{r.name}: {r.state}: {r.reason} {r.remedy}" for r in status.studies)
-        return "\n".join([status.sentence, *words])
+        words = (f"{r.name}: {r.state}: {r.reason} {r.remedy}" for r in self.status.studies)
+        return "\n".join([self.status.sentence, *words])
 
     def sessions(self) -> list[str]:
         """Return the names of the session folders."""

@@ -33,9 +33,7 @@ _STATES = {
     Fate.FAILS: CaseState.FAILED,
     Fate.EMPTY: CaseState.INCOMPLETE,
     Fate.CRASHES: CaseState.FAILED,
-    Fate.LONG: CaseState.STOPPED,
-    Fate.HELD: CaseState.STOPPED,
-    Fate.STUCK: CaseState.STOPPED,
+    **dict.fromkeys(KILLED, CaseState.STOPPED),
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import tomli_w
+from msgspec import Struct
 
 
 class Fate(StrEnum):
@@ -32,8 +33,7 @@ OF_ENGINES = (Fate.CRASHES, Fate.STUCK)
 """What hits all jobs of an execution."""
 
 
-@dataclass(frozen=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """One input in one version; its text tells it from all others."""
 
     name: str
@@ -41,50 +41,43 @@ class Signal:
     fate: Fate = Fate.WELL
 
 
-@dataclass(frozen=True)
-class Drop:
+class Drop(Struct, frozen=True):
     """Put files into inputs/, or write over those that are there."""
 
     signals: tuple[Signal, ...]
 
 
-@dataclass(frozen=True)
-class Lose:
+class Lose(Struct, frozen=True):
     """Delete a result, which comes back."""
 
     signal: Signal
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """Change a result, which is then a person's own."""
 
     signal: Signal
 
 
-@dataclass(frozen=True)
-class Hesitate:
+class Hesitate(Struct, frozen=True):
     """Delete the marker, and put it back while something still runs."""
 
     seconds: float
 
 
-@dataclass(frozen=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """Pause, let files come, resume."""
 
     signals: tuple[Signal, ...]
 
 
-@dataclass(frozen=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Stop the executions of these cases."""
 
     signals: tuple[Signal, ...]
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """Say that the data on VIP may go; `signals` come while they go."""
 
     command: str
@@ -97,8 +90,7 @@ Event = Drop | Lose | Edit | Hesitate | Rest | Cancel | Finish
 _OF_FINISH = ("after", "running", "keep_input", "keep_output")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The choices that settings.toml of a folder makes."""
 
     pipeline: str
@@ -124,8 +116,7 @@ class Settings:
         return tomli_w.dumps({**head, "input_settings": {"signal": "*.mrui"}, **sections})
 
 
-@dataclass(frozen=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """One session folder: its settings, and what happens to it, step by step."""
 
     name: str
@@ -139,8 +130,7 @@ class Folder:
         return [signal for arrival in arrivals for signal in arrival.signals]
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(Struct, frozen=True):
     """What happens, and how slow VIP is."""
 
     seed: int

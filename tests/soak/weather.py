@@ -15,23 +15,14 @@ PLACES = (
     "PUT */kill",
 )
 ON_ROUTES = (
-    Kind.REFUSED,
-    Kind.SERVER_ERROR,
-    Kind.NOT_FOUND,
-    Kind.UNAUTHORIZED,
-    Kind.REQUEST_LOST,
-    Kind.ANSWER_REFUSED,
-    Kind.ANSWER_ERROR,
-    Kind.ANSWER_LOST,
-)
+    Kind.REFUSED, Kind.SERVER_ERROR, Kind.NOT_FOUND, Kind.UNAUTHORIZED, Kind.REQUEST_LOST,
+    Kind.ANSWER_REFUSED, Kind.ANSWER_ERROR, Kind.ANSWER_LOST,
+)  # fmt: skip
 PATHS = ("*", "*/INPUTS/*", "*/OUTPUTS/*")
 ON_PATHS = (
-    Kind.UPLOAD_TIMES_OUT,
-    Kind.UPLOAD_VANISHES,
-    Kind.UPLOAD_WRONG_SIZE,
-    Kind.DOWNLOAD_CUT,
-    Kind.LISTING_WRONG_SIZE,
-)
+    Kind.UPLOAD_TIMES_OUT, Kind.UPLOAD_VANISHES, Kind.UPLOAD_WRONG_SIZE,
+    Kind.DOWNLOAD_CUT, Kind.LISTING_WRONG_SIZE,
+)  # fmt: skip
 
 
 class Killed(BaseException):

@@ -60,7 +60,7 @@ def say_refused(draft: Draft, launch: Launch) -> None:
 def find_executions(draft: Draft) -> None:
     """Look for executions of this session in a list that is recent, and newer than what we know."""
     memory = draft.s.memory
-    times = (draft.s.now - FRESH, memory.started_at, memory.found_at)
+    times = (draft.s.now - FRESH, memory.opened_at, memory.started_at, memory.found_at)
     since = max(at for at in times if at is not None)
     draft.add(do.FindExecutions(mark(draft.s.state.session), since))
 

@@ -126,7 +126,8 @@ class Memory(Struct):
     said when it was opened. `unanswered_at`: when a transfer last ended without a clear answer; VIP
     may go on with it (facts 3.5), even where a later one has succeeded. `asked_before`: when a
     removal was asked for by the process before this one, or before what was seen was forgotten.
-    Both are by this process' clock.
+    Both are by this process' clock, and so is `opened_at`, when the folder was taken: its ledger may
+    be older than a list of executions from before.
     `removal_unsure`: it was asked to remove these, and nobody knows whether it took that.
     """
 
@@ -155,6 +156,7 @@ class Memory(Struct):
     found_at: float | None = None
     found_whole: bool = False
     started_at: float | None = None
+    opened_at: float | None = None
     removal_asked: dict[VipPath, float] = {}
     removal_looked: dict[VipPath, float] = {}
     removal_unsure: set[VipPath] = set()

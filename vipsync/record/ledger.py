@@ -16,7 +16,15 @@ from typing import Any, get_args
 
 from vipsync.errors import FolderError
 from vipsync.model import FileState, RelPath
-from vipsync.record.tables import Table, connect, disk_errors, how_to_read, make_file, reading
+from vipsync.record.tables import (
+    SharedMemory,
+    Table,
+    connect,
+    disk_errors,
+    how_to_read,
+    make_file,
+    reading,
+)
 from vipsync.rows import Changes, Found, Row, Session, State
 
 VERSION = 1
@@ -56,6 +64,7 @@ class Ledger:
             self._db = connect(path, network_disk=network_disk)
             self._prepare()
             self.state = _load(self._db, session)
+            self._memory = SharedMemory(path)
             new = not self._db.execute("SELECT 1 FROM Session").fetchone()
             self._forget_pages()
         if new:
@@ -65,6 +74,7 @@ class Ledger:
         """Write rows, all or none, and let `state` follow."""
         if not changes:
             return
+        self._memory.mend()
         with disk_errors(self.path), nullcontext() if self._db.in_transaction else self._db:
             if not self._db.in_transaction:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -91,6 +101,7 @@ class Ledger:
 
         `state` is ahead meanwhile, and worth nothing after a failure.
         """
+        self._memory.mend()
         with disk_errors(self.path):
             self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -98,13 +109,16 @@ class Ledger:
         except BaseException:
             self._db.rollback()
             raise
+        self._memory.mend()
         with disk_errors(self.path):
             self._db.commit()
         self._forget_pages()
 
     def close(self) -> None:
         """Release the file."""
+        self._memory.mend()
         self._db.close()
+        self._memory.close()
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -6,6 +6,7 @@ is added to a class allows None: that is what it holds where an earlier vipsync 
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +23,8 @@ from vipsync.disk.files import entered, open_own, require_file, share
 from vipsync.errors import DiskError, FolderError
 
 R = TypeVar("R", bound=Struct)
+
+_ITSELF = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _PLAIN = (str, int, float, type(None))
 
@@ -69,6 +72,36 @@ def connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = FULL")
     _require_plain(db)
     return db
+
+
+class SharedMemory:
+    """The file that SQLite maps into memory beside a database in WAL mode.
+
+    Who cuts it off, as a copy that is put over it does, ends each process that touches what is missing
+    (SIGBUS). So it gets its size back before it is touched; SQLite fills it anew from the WAL.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Hold the file, if there is one: to close it would give SQLite's locks on it up."""
+        self._handle, self._size = -1, 0
+        with suppress(OSError):
+            self._handle = os.open(f"{path}-shm", os.O_RDWR | _ITSELF)
+            self._size = os.fstat(self._handle).st_size
+
+    def mend(self) -> None:
+        """Give the file the size back that it had."""
+        if self._handle >= 0:
+            size = os.fstat(self._handle).st_size
+            if size < self._size:
+                with suppress(OSError):
+                    os.ftruncate(self._handle, self._size)
+            self._size = max(self._size, size)
+
+    def close(self) -> None:
+        """Let the file go, after SQLite did."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle = -1
 
 
 def reading(path: Path, how: str = "") -> sqlite3.Connection:

@@ -34,7 +34,16 @@ from vipsync.plan.privacy import Gate
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.ledger import Ledger
 from vipsync.record.outcomes import intent, record
-from vipsync.rows import Changes, LastSettings, Phase, ResultStatus, Row, State
+from vipsync.rows import (
+    Changes,
+    LastSettings,
+    Launch,
+    LaunchStatus,
+    Phase,
+    ResultStatus,
+    Row,
+    State,
+)
 from vipsync.run.account import Access, Account, Accounts
 from vipsync.run.allowance import Allowance
 from vipsync.run.timing import Timing
@@ -90,6 +99,7 @@ class Reconciler:
         self._overrides, self._environ, self._data_set = overrides, environ, data_set
         self._stop, self._moved = stop, moved
         self._allowance = allowance or Allowance(UNLIMITED, self.timing)
+        self._doubts: tuple[Launch, ...] = ()
         self._hold: Hold | None = None
         self.observer: Observer | None = None
 
@@ -131,6 +141,7 @@ class Reconciler:
             under_way=before.under_way,
             was_absent=before.was_absent,
             was_finishing=session.phase in (Phase.FINISHING, Phase.REMOVING),
+            opened_at=timing.clock(),
         )
 
     def _by_this_clock(self, at: float | None) -> float | None:
@@ -140,6 +151,8 @@ class Reconciler:
     def close(self) -> None:
         """Let the folder go; what is under way is settled by the next start."""
         if self._hold:
+            launches = self._hold.ledger.state.launches.values()
+            self._doubts = tuple(x for x in launches if x.status is LaunchStatus.INTENDED)
             self._hold.release()
         self._hold = self.observer = None
         self.queue.clear()
@@ -222,6 +235,7 @@ class Reconciler:
             if self.snapshot.marker:
                 self.memory.was_absent = False
             self._adopt(self.snapshot.settings)
+            self._keep_doubts()
             self._keep_pin()
             self._keep_settings()  # from here on the ledger is not new, also after a kill
             session, now = self.ledger.state.session, self.timing.clock()
@@ -419,6 +433,15 @@ class Reconciler:
         session, wall = self.ledger.state.session, self.timing.wall()
         if rows := rows_to_adopt(self.folder, session, settings, self.observer.outputs, wall):
             self.ledger.commit(Changes(put=rows))
+
+    def _keep_doubts(self) -> None:
+        """Write down again which launches were in doubt when the folder was let go.
+
+        Another ledger may lie there now, and VIP shows a launch only a while after it was asked for.
+        """
+        lost = [x for x in self._doubts if x.name not in self.ledger.state.launches]
+        self.ledger.commit(Changes(put=tuple(lost)))
+        self._doubts = ()
 
     def _tools(self) -> Tools:
         observer, account = self.observer, self.account

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
-from vipsync.record.tables import Table, connect, disk_errors, make_file, reading
+from vipsync.record.tables import SharedMemory, Table, connect, disk_errors, make_file, reading
 from vipsync.station.model import Row, State, Station
 
 _TABLES: dict[type[Row], Table[Row]] = {kind: Table(kind) for kind in get_args(Row)}
@@ -27,10 +27,12 @@ class StationLedger:
                     self._db.execute(table.create)
                     table.complete(self._db)
             self.state = _load(self._db, station_id)
+        self._memory = SharedMemory(path)
 
     def commit(self, rows: Iterable[Row]) -> None:
         """Write rows, all or none, and let `state` follow."""
         written = tuple(rows)
+        self._memory.mend()
         with disk_errors(self.path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for kind, some in groupby(written, key=type):
@@ -40,7 +42,9 @@ class StationLedger:
 
     def close(self) -> None:
         """Release the file."""
+        self._memory.mend()
         self._db.close()
+        self._memory.close()
 
 
 def read_station(path: Path) -> State:
