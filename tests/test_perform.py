@@ -6,7 +6,9 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,9 +71,9 @@ def bench(tmp_path: Path) -> Iterator[Acting]:
     made.vip.close()
 
 
-def error(bench: Acting, action: do.Action) -> VipsyncError:
+def error(bench: Acting, action: do.Action, **tools: Any) -> VipsyncError:
     """Carry an action out that must fail."""
-    outcome = bench.act(action)
+    outcome = bench.act(action, **tools)
     assert isinstance(outcome, do.Failed), outcome
     return outcome.error
 
@@ -394,6 +396,23 @@ def test_a_folder_whose_member_was_replaced_is_not_sent(bench: Acting) -> None:
     assert isinstance(error(bench, pack), LocalFileError)
     assert not bench.vip.exists(pack.vip)
     assert bench.left() == []
+
+
+def test_a_folder_of_which_a_file_changes_once_it_is_packed_is_not_sent(bench: Acting) -> None:
+    """The archive would hold the file as it was; the ledger would say that it is there as it is."""
+    states = {name: bench.input(f"raw/{name}", b"one") for name in ("1.dcm", "2.dcm")}
+    members = tuple((RelPath(f"raw/{name}"), state) for name, state in states.items())
+    pack = do.SendPack(VipPath(f"{INPUTS}/raw.zip"), RelPath("raw"), PackKind.ZIP, members)
+    calls = count()
+
+    def stop() -> None:
+        if next(calls) == 1:  # the first file is in the archive
+            (bench.tools.inputs / "raw" / "1.dcm").write_bytes(b"other")
+
+    failure = error(bench, pack, stop=stop)
+    assert isinstance(failure, LocalFileError)
+    assert "changed while it was packed" in failure.message
+    assert not bench.vip.exists(pack.vip)
 
 
 @pytest.mark.parametrize("put", [Path.symlink_to, Path.hardlink_to, None])

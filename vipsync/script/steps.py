@@ -62,8 +62,8 @@ class SessionSteps(SessionProperties):
         named = Settings(self.session_name or "", self.pipeline_id, self.account.portal)
         settings = replace(named, **sections)
         dataset = self.data.local if inputs else None
-        texts = tuple(text for some in self._texts().values() for text in some)
-        local = Local(self.outputs, dataset, settings, texts if inputs else ())
+        texts = tuple(t for some in self._texts().values() for t in some) if inputs else ()
+        local = Local(self.outputs, dataset, settings, texts)
         if self._restored:
             folder, home = folder_of(self.outputs)[0], home_of(self.session_name or "")
             self.account.patiently(lambda: recognise(folder, self.account, home))
@@ -152,7 +152,8 @@ class SessionSteps(SessionProperties):
             "vip_output_dir": (self.vip_output_dir or "",),
         }
         if self.given is not None:
-            sent = launched(self.given, self.data, self.descriptor())
+            descriptor = self.account.patiently(self.descriptor)
+            sent = launched(self.given, self.data, descriptor)
             found |= {f"input_settings[{name!r}]": values for name, values in sent.items()}
         home = home_of(self.session_name or "")  # it has the name of the session
         below = {name: tuple(v.removeprefix(home) for v in some) for name, some in found.items()}
