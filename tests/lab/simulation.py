@@ -341,13 +341,9 @@ class Simulation:
         """Let the process die, and another one take its place."""
         self.rounds = 0
         session = self.state.session
-        self.memory = Memory(
-            unanswered_at=self._by_this_clock(session.unanswered_at),
-            asked_before=self._by_this_clock(session.removal_asked_at),
-        )
-
-    def _by_this_clock(self, at: float | None) -> float | None:
-        return None if at is None else at - WALL
+        moments = (session.unanswered_at, session.removal_asked_at)
+        unanswered, asked = (None if at is None else at - WALL for at in moments)
+        self.memory = Memory(unanswered_at=unanswered, asked_before=asked)
 
     def _meet(self, action: do.Action, fate: str) -> bool:
         """Carry one action out as fate has it; False where the process dies."""
