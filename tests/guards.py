@@ -38,14 +38,9 @@ class Guard:
         source = textwrap.dedent(inspect.getsource(function))
         assert source.count(self.check) == 1, f"{self.name}: the check is not there once"
         module = compile(source.replace(self.check, self.without), self.name, "exec")
-        patch.setattr(function, "__code__", _code(module, function.__name__))
-
-
-def _code(module: CodeType, name: str) -> CodeType:
-    (found,) = (
-        code for code in module.co_consts if isinstance(code, CodeType) and code.co_name == name
-    )
-    return found
+        codes = [code for code in module.co_consts if isinstance(code, CodeType)]
+        (code,) = (code for code in codes if code.co_name == function.__name__)
+        patch.setattr(function, "__code__", code)
 
 
 LONGEST = 3.0

@@ -164,8 +164,18 @@ class Study:
     """One session folder, and what tests look at in it."""
 
     def __init__(self, bench: Bench, root: Path) -> None:
-        self.bench, self.root = bench, root
-        self.marker, self.settings = root / "ON_VIP.txt", root / "settings.toml"
+        self.bench = bench
+        self.root = root  # another one after a move
+
+    @property
+    def marker(self) -> Path:
+        """ON_VIP.txt."""
+        return self.root / "ON_VIP.txt"
+
+    @property
+    def settings(self) -> Path:
+        """settings.toml."""
+        return self.root / "settings.toml"
 
     def drop(self, **files: str) -> None:
         """Put files named `<key>.mrui` into inputs/."""

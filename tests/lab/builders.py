@@ -11,23 +11,10 @@ from typing import Any
 
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
+from vipsync import model, rows
 from vipsync.cases.finding import find_cases
 from vipsync.errors import VipsyncError
-from vipsync.model import (
-    Case,
-    Descriptor,
-    Execution,
-    ExecutionStatus,
-    FileState,
-    InputFile,
-    Job,
-    Platform,
-    RelPath,
-    Request,
-    Settings,
-    VipPath,
-    replace,
-)
+from vipsync.model import ExecutionStatus, FileState, RelPath, Settings, VipPath, replace
 from vipsync.plan.batches import execution_name
 from vipsync.plan.case_index import settings_digest
 from vipsync.plan.memory import PATIENCE, AccountMemory, Attempt, Listing, Memory
@@ -35,26 +22,7 @@ from vipsync.plan.privacy import Gate
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import digest, names_digest
-from vipsync.rows import (
-    Changes,
-    Checked,
-    Followed,
-    Found,
-    Judged,
-    Known,
-    Launch,
-    LaunchedCase,
-    LaunchStatus,
-    Result,
-    ResultStatus,
-    Row,
-    SendStatus,
-    Sent,
-    Session,
-    Stage,
-    State,
-    Verdict,
-)
+from vipsync.rows import Changes, LaunchStatus, ResultStatus, Row, SendStatus, Session, Stage, State
 
 NOW, WALL = 1000.0, 1_800_000_000.0
 ID, KEY = "s1", "k1"
@@ -64,7 +32,7 @@ API = VipPath("/vip/Home/API")
 HOME = VipPath(f"{API}/study")
 INPUTS, OUTPUTS = VipPath(f"{HOME}/INPUTS"), VipPath(f"{HOME}/OUTPUTS")
 ID_FOLDER = VipPath(f"{HOME}/vipsync-{ID}")
-PLATFORM = Platform("VIP", 1000)
+PLATFORM = model.Platform("VIP", 1000)
 
 ONE = pipeline("One", "data:File", "out=[data].tgz")
 SETTINGS = Settings("study", ONE.pipeline_id, input_settings={"data": "*.dat"})
@@ -109,24 +77,24 @@ def sha256(content: str) -> str:
 # rows of the ledger
 
 
-def known(path: str, content: str) -> Known:
+def known(path: str, content: str) -> rows.Known:
     """Return what is known of a file that was read."""
-    return Known(RelPath(path), state_of(content), sha256(content))
+    return rows.Known(RelPath(path), state_of(content), sha256(content))
 
 
-def checked(path: str, content: str, under: Settings | None = None, **found: Any) -> Checked:
+def checked(path: str, content: str, under: Settings | None = None, **found: Any) -> rows.Checked:
     """Return the verdict of this gate on a file; nothing in it names anybody unless `found` says so."""
     gate = Gate(replace(snapshot(gate=GATE), settings=under or SETTINGS))
-    made = Found(**{"bare": not found, **found})
+    made = rows.Found(**{"bare": not found, **found})
     called = names_digest(gate.names)
-    return Checked(RelPath(path), sha256(content), gate.key, called, made)
+    return rows.Checked(RelPath(path), sha256(content), gate.key, called, made)
 
 
-def sent(path: str, content: str, status: SendStatus = SendStatus.SENT, at: str = "") -> Sent:
+def sent(path: str, content: str, status: SendStatus = SendStatus.SENT, at: str = "") -> rows.Sent:
     """Return the row of a file that was sent to `at`, by default its own path."""
     hashed = "" if status is SendStatus.TRYING else sha256(content)
     place = VipPath(f"{INPUTS}/{at or path}")
-    return Sent(place, RelPath(path), state_of(content), status, hashed, WALL)
+    return rows.Sent(place, RelPath(path), state_of(content), status, hashed, WALL)
 
 
 def there(path: str, content: str) -> tuple[Row, Row]:
@@ -139,15 +107,15 @@ def content_of(path: str, content: str) -> str:
     return digest([[(path, sha256(content))], [], []])
 
 
-def launched(path: str, content: str, **changes: Any) -> Launch:
+def launched(path: str, content: str, **changes: Any) -> rows.Launch:
     """Return the launch of the one case that this file makes, started as execution e1."""
-    case = Case(path, {"data": InputFile(RelPath(path))}, (RelPath(path),))
+    case = model.Case(path, {"data": model.InputFile(RelPath(path))}, (RelPath(path),))
     hashed = settings_digest(case, InputPlaces(snapshot()))
     identity = content_of(path, content)
     own = ((RelPath(path), sha256(content)),)
-    made = Launch(
+    made = rows.Launch(
         execution_name(OPEN, [identity], changes.get("request", "")),
-        (LaunchedCase(path, identity, own, settings=hashed),),
+        (rows.LaunchedCase(path, identity, own, settings=hashed),),
         ONE.pipeline_id,
         {"data": (f"{INPUTS}/{path}",)},
         OUTPUTS,
@@ -159,7 +127,7 @@ def launched(path: str, content: str, **changes: Any) -> Launch:
     return replace(made, **changes)
 
 
-def in_doubt(path: str, content: str) -> Launch:
+def in_doubt(path: str, content: str) -> rows.Launch:
     """Return a launch whose answer nobody knows."""
     return launched(path, content, status=LaunchStatus.INTENDED, execution_id="")
 
@@ -171,9 +139,9 @@ def folder_of(execution_id: str) -> VipPath:
 
 def execution(
     id_: str = "e1", status: ExecutionStatus = ExecutionStatus.FINISHED, **changes: Any
-) -> Followed:
+) -> rows.Followed:
     """Return an execution as it is followed; one that has ended well was listed too."""
-    made = Followed(
+    made = rows.Followed(
         id_,
         f"study vipsync-{ID} x",
         ONE.pipeline_id,
@@ -181,7 +149,7 @@ def execution(
         results_folder=folder_of(id_),
         changed_at=WALL,
         ended_at=WALL if status.ended else None,
-        jobs=(Job(1, "COMPLETED", 0),) if status is ExecutionStatus.FINISHED else (),
+        jobs=(model.Job(1, "COMPLETED", 0),) if status is ExecutionStatus.FINISHED else (),
         listed=status is ExecutionStatus.FINISHED,
     )
     return replace(made, **changes)
@@ -189,20 +157,20 @@ def execution(
 
 def result(
     name: str = "a.dat.tgz", status: ResultStatus = ResultStatus.HERE, **changes: Any
-) -> Result:
+) -> rows.Result:
     """Return a result of e1; one that is here lies at its own place with the stamp `ok`."""
     here = status is ResultStatus.HERE
     local = RelPath(f"e1/{name}") if here else RelPath("")
-    made = Result(
+    made = rows.Result(
         VipPath(f"{folder_of('e1')}/{name}"), "e1", 10, local, status, stamp="ok" if here else ""
     )
     return replace(made, **changes)
 
 
-def judged(path: str, content: str, verdict: Verdict, request: str = "") -> Judged:
+def judged(path: str, content: str, verdict: rows.Verdict, request: str = "") -> rows.Judged:
     """Return a verdict of now on the case that this file makes."""
-    at = WALL if verdict is Verdict.ASIDE else None
-    return Judged(content_of(path, content), path, verdict, request, at)
+    at = WALL if verdict is rows.Verdict.ASIDE else None
+    return rows.Judged(content_of(path, content), path, verdict, request, at)
 
 
 # what a process remembers
@@ -256,10 +224,9 @@ def snapshot(
     unsettled: Mapping[str, float] | None = None,
     memory: Memory | None = None,
     settings: Settings = SETTINGS,
-    descriptor: Descriptor | None = ONE,
+    descriptor: model.Descriptor | None = ONE,
     outputs: Mapping[str, str] | None = None,
     marker: bool | None = None,
-    requests: tuple[Request, ...] = (),
     **changes: Any,
 ) -> Snapshot:
     """Return one moment; cases are those that the files make, the marker is there while open."""
@@ -279,16 +246,15 @@ def snapshot(
         cases=find_cases(here.keys(), here.keys(), settings, described),
         marker=session.stage in (Stage.CLAIMING, Stage.OPEN) if marker is None else marker,
         outputs={RelPath(p): stamp for p, stamp in (outputs or {}).items()},
-        requests=requests,
     )
     return replace(made, **changes)
 
 
 def told(
     id_: str = "e1", status: ExecutionStatus = ExecutionStatus.RUNNING, **changes: Any
-) -> Execution:
+) -> model.Execution:
     """Return an execution as VIP tells it."""
-    made = Execution(id_, f"study vipsync-{ID} x", ONE.pipeline_id, status)
+    made = model.Execution(id_, f"study vipsync-{ID} x", ONE.pipeline_id, status)
     return replace(made, **changes)
 
 

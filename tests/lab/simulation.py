@@ -13,41 +13,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby, product
 
-from tests.lab.builders import (
-    CLOSED,
-    GATE,
-    HOME,
-    ID,
-    ID_FOLDER,
-    INPUTS,
-    KEY,
-    ONE,
-    OUTPUTS,
-    PLATFORM,
-    WALL,
-    leaves,
-    settings,
-    sha256,
-)
+from tests.lab import builders
+from tests.lab.builders import CLOSED, HOME, ID, INPUTS, ONE, OUTPUTS, WALL, leaves, sha256
 from tests.lab.fake_vip import API, RESULT_SIZE, Blob, FakeVip, Parts, is_below
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
-from vipsync import errors
+from vipsync import errors, model
 from vipsync.cases.finding import find_cases
-from vipsync.model import (
-    CaseSet,
-    Command,
-    Descriptor,
-    ExecutionStatus,
-    FileState,
-    InputSetting,
-    PackKind,
-    PackSetting,
-    RelPath,
-    Request,
-    Settings,
-    VipPath,
-)
+from vipsync.model import CaseSet, FileState, RelPath, Request, Settings, VipPath
 from vipsync.names import last, parent
 from vipsync.plan.draft import Plan
 from vipsync.plan.memory import LONGEST_PAUSE, Attempt, Memory
@@ -73,8 +46,8 @@ NAMED = "named"
 class Shape:
     """A pipeline with its settings, the files that may come, and the cases that they make."""
 
-    descriptor: Descriptor | None
-    inputs: dict[str, InputSetting]
+    descriptor: model.Descriptor | None
+    inputs: dict[str, model.InputSetting]
     names: tuple[str, ...]
     own: tuple[str, ...]
     cases: Callable[[dict[str, str]], Iterable[Iterable[str]]]
@@ -125,7 +98,7 @@ SHAPES = {
     ),
     "packed": Shape(
         ONE,
-        {"data": PackSetting(PackKind.ZIP, "{s}/")},
+        {"data": model.PackSetting(model.PackKind.ZIP, "{s}/")},
         ("a/1.dcm", "a/2.dcm", "b/1.dcm"),
         ("data",),
         lambda files: [list(some) for _, some in groupby(sorted(files), lambda path: path[0])],
@@ -136,7 +109,7 @@ SHAPES = {
 
 @cache
 def _find(shape: Shape, upload: str, files: frozenset[RelPath]) -> CaseSet:
-    chosen = settings(shape.settings, inputs={"upload": upload})
+    chosen = builders.settings(shape.settings, inputs={"upload": upload})
     return find_cases(files, files, chosen, shape.descriptor)
 
 
@@ -234,7 +207,7 @@ class Simulation:
         """Leave a request for the process."""
         self.asked += 1
         id_ = f"r{self.asked}"
-        self.requests[id_] = Request(id_, Command(command), cases, options)
+        self.requests[id_] = Request(id_, model.Command(command), cases, options)
 
     def note_cancelled(self) -> None:
         """Expect no more launches of the cases there are: a person has cancelled them."""
@@ -272,7 +245,7 @@ class Simulation:
             marker=self.marker,
             outputs=self.outputs,
             requests=tuple(self.requests.values()),
-            gate=GATE,
+            gate=builders.GATE,
         )
 
     def rest(self) -> None:
@@ -368,13 +341,9 @@ class Simulation:
         """Let the process die, and another one take its place."""
         self.rounds = 0
         session = self.state.session
-        self.memory = Memory(
-            unanswered_at=self._by_this_clock(session.unanswered_at),
-            asked_before=self._by_this_clock(session.removal_asked_at),
-        )
-
-    def _by_this_clock(self, at: float | None) -> float | None:
-        return None if at is None else at - WALL
+        moments = (session.unanswered_at, session.removal_asked_at)
+        unanswered, asked = (None if at is None else at - WALL for at in moments)
+        self.memory = Memory(unanswered_at=unanswered, asked_before=asked)
 
     def _meet(self, action: do.Action, fate: str) -> bool:
         """Carry one action out as fate has it; False where the process dies."""
@@ -455,9 +424,8 @@ class Simulation:
                 return do.PipelineFetched("{}")
             case do.LookAtHome():
                 above = {VipPath("/vip/Home"), parent(action.home), action.home} & vip.folders
-                found = tuple(sorted(above))
-                ids, empty = vip.ids(action.home), not vip.others(action.home)
-                return do.HomeSeen(action.home in above, ids, empty, found, PLATFORM, KEY)
+                look = action.home in above, vip.ids(action.home), not vip.others(action.home)
+                return do.HomeSeen(*look, tuple(sorted(above)), builders.PLATFORM, builders.KEY)
             case do.Open():
                 self.check_opening()
                 self.marker, self.stray_marker, self.may_finish = True, True, False
@@ -662,7 +630,7 @@ class Simulation:
     def _ended_well(self) -> bool:
         """Tell whether the settings allow the session to finish by itself now."""
         mine = [self.vip.executions[id_] for id_ in self.vip.jobs.keys() - self.ended_before]
-        ended = all(e.status is ExecutionStatus.FINISHED for e in mine)
+        ended = all(e.status is model.ExecutionStatus.FINISHED for e in mine)
         return self.settings.finish.after == "download" and ended and not self.missing()
 
     def check_removal(self, action: do.RemoveTree) -> None:
@@ -737,7 +705,9 @@ class Simulation:
         """Hold that an end left nothing on VIP but what was to stay."""
         left = [p for p in (*self.vip.folders, *self.vip.files) if is_below(p, HOME)]
         if kept := self.kept():
-            left = [p for p in left if p not in (HOME, ID_FOLDER) and not is_below(p, *kept)]
+            left = [
+                p for p in left if p not in (HOME, builders.ID_FOLDER) and not is_below(p, *kept)
+            ]
         assert not left, f"left on VIP: {left}"
 
     def _check_mirror(self) -> None:

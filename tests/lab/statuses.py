@@ -35,9 +35,8 @@ def states(study: Study) -> dict[str, CaseState]:
 def table(study: Study) -> list[dict[str, str]]:
     """Return the rows of results.csv."""
     assert study.session.snapshot is not None
-    here = study.session.snapshot.outputs
-    lines = results_table(study.state, status(study), here).splitlines()
-    return list(csv.DictReader(lines))
+    text = results_table(study.state, status(study), study.session.snapshot.outputs)
+    return list(csv.DictReader(text.splitlines()))
 
 
 def started(bench: Bench) -> list[float]:
