@@ -46,7 +46,8 @@ def test_the_verdict_on(finding: Finding, policy: PrivacyPolicy, refused: bool, 
     """Each finding is refused, told, or nothing to speak of."""
     verdict = judge(Inspection("DICOM", (finding,)), policy, "a.dcm")
     counted = (FieldCount(finding.field, 1),)
-    assert verdict == Verdict(refused=counted * refused, told=counted * told)
+    by_settings = counted * (not refused and policy in (CODES, REASON))
+    assert verdict == Verdict(counted * refused, counted * told, accepted=by_settings)
     assert verdict.clear is not refused
 
 

@@ -22,6 +22,7 @@ from tests.lab.scripts import Scripts
 from tests.lab.served import Caller, serve
 from vipsync.errors import InputsRefused
 from vipsync.record.ledger import read_state
+from vipsync.rows import Phase
 from vipsync.status.publish import Publisher
 
 PERSON: dict[str, Any] = {
@@ -309,6 +310,54 @@ def test_a_folder_made_before_is_judged_once_and_nothing_is_removed(told: Bench)
     told.restart()
     told.rest()
     assert study.says("1 file is on VIP")
+
+
+ACCEPTS = '[privacy]\naccept = { PatientBirthDate = ["1970*"] }\n'
+
+
+@pytest.mark.parametrize("then", ["deleted", "mended", "before", "packed"])
+def test_what_lies_on_vip_stays_named_until_it_is_removed(told: Bench, then: str) -> None:
+    """Whether or not the file is here, or here with another content; also by another process."""
+    packed = SETTINGS.replace('"**/*.mrui"', '{ zip = "{s}/raw/" }')
+    text = packed if then == "packed" else SETTINGS
+    study, name = told.study(settings=f"{text}{ACCEPTS}"), "a/raw/1.mrui"
+    study.write({name: scans.rda(PatientBirthDate="19700131"), "b/raw/2.mrui": scans.rda()})
+    told.rest()
+    assert not study.says("would not be sent now")
+    if then != "before":
+        study.settings.write_text(text)
+        told.rest()
+        assert study.says("1 file is on VIP, and would not be sent now: PatientBirthDate")
+    (study.root / "inputs" / name).unlink()
+    study.settings.write_text(text)
+    if then == "mended":
+        study.write({name: scans.rda()})
+    for _ in range(2):
+        study.notice()
+        told.rest()
+        assert study.says("1 file is on VIP, and would not be sent now: PatientBirthDate")
+        told.restart()
+        told.until(lambda: study.session.plan)
+    study.marker.unlink()
+    told.rest()
+    assert study.phase() is Phase.CLOSED
+    assert not study.says("would not be sent now")
+
+
+def test_what_lies_on_vip_may_be_accepted_again(told: Bench) -> None:
+    """Also where the file is gone, and was accepted in other words."""
+    study = told.study(settings=f"{SETTINGS}{ACCEPTS}")
+    study.write({"1.mrui": scans.rda(PatientBirthDate="19700131")})
+    told.rest()
+    study.settings.write_text(f"{SETTINGS}{ACCEPTS.replace('1970*', '1980*')}")
+    told.rest()
+    (study.root / "inputs/1.mrui").unlink()
+    study.notice()
+    told.rest()
+    assert study.says("1 file is on VIP, and would not be sent now: PatientBirthDate")
+    study.settings.write_text(f"{SETTINGS}{ACCEPTS}")
+    told.run(60)
+    assert not study.says("would not be sent now")
 
 
 def test_a_file_that_changes_after_its_verdict_is_judged_again(told: Bench) -> None:

@@ -121,21 +121,26 @@ class Known(Struct, frozen=True, gc=False):
     sha256: str
 
 
+Fields = tuple[tuple[str, int], ...]
+"""Fields that are filled, and how many times; never a value."""
+
+
 class Found(Struct, frozen=True, gc=False):
     """What the privacy gate found in one content under one policy: fields and counts, never a value.
 
-    `refused` may not go to VIP, `told` may. `unknown` is why the content was not understood, "" where it was.
+    `refused` may not go to VIP, `told` may; `accepted` may because settings say so, and for no other reason. `unknown` is why the content was not understood, "" where it was.
     `names` are parts of paths, or other names, that hold an identity found inside, each with its field. `bare`:
     no field is filled at all, whatever the policy.
     """
 
-    refused: tuple[tuple[str, int], ...] = ()
-    told: tuple[tuple[str, int], ...] = ()
+    refused: Fields = ()
+    told: Fields = ()
     unknown: str = ""
     format: str = ""
     unchecked: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     bare: bool = False
+    accepted: Fields = ()
 
 
 class Checked(Struct, frozen=True, gc=False):
@@ -165,7 +170,8 @@ class Sent(Struct, frozen=True, gc=False):
     """One file at one place on VIP, written down before the first byte left.
 
     A place belongs to one content for ever: other content gets another place. `sha256` is empty
-    until the content was read to its end.
+    until the content was read to its end. `filled`: what names somebody in it, let through by the settings of that
+    time, or refused since.
     """
 
     vip: VipPath
@@ -174,6 +180,7 @@ class Sent(Struct, frozen=True, gc=False):
     status: SendStatus = SendStatus.TRYING
     sha256: str = ""
     at: float = 0.0
+    filled: Fields | None = None
 
     @property
     def size(self) -> int:
@@ -427,7 +434,7 @@ class State:
     """All rows of a ledger, by key. Only the ledger changes it; everybody else reads.
 
     `version` counts the changes: equal versions of one state are equal. `suspect` are the verdicts of `checked`
-    by which something may not go to VIP.
+    by which something may not go to VIP, `filled` the rows of `sent` in whose content something names somebody.
     """
 
     session: Session
@@ -435,6 +442,7 @@ class State:
     checked: dict[RelPath, Checked] = field(default_factory=dict)
     suspect: dict[RelPath, Checked] = field(default_factory=dict)
     sent: dict[VipPath, Sent] = field(default_factory=dict)
+    filled: dict[VipPath, Sent] = field(default_factory=dict)
     launches: dict[str, Launch] = field(default_factory=dict)
     executions: dict[str, Followed] = field(default_factory=dict)
     results: dict[VipPath, Result] = field(default_factory=dict)
@@ -514,6 +522,9 @@ class State:
                     if self._index:
                         self._index.put(row, self.sent.get(row.vip))
                     self.sent[row.vip] = row
+                    self.filled.pop(row.vip, None)
+                    if row.filled:
+                        self.filled[row.vip] = row
                 case Launch():
                     self.launches[row.name] = row
                 case Followed():
@@ -542,6 +553,7 @@ class State:
                 self.suspect.pop(row.path, None)
             case Sent():
                 gone = self.sent.pop(row.vip, None)
+                self.filled.pop(row.vip, None)
                 if self._index and gone:
                     self._index.drop(gone)
             case Judged():

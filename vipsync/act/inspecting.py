@@ -48,6 +48,7 @@ def inspected(
     return Found(
         refused=_refused(verdict, theirs),
         told=_counts(verdict.told),
+        accepted=_counts(verdict.accepted),
         unknown=verdict.reason,
         format=inspection.format,
         unchecked=verdict.not_checked,

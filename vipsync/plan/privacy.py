@@ -22,11 +22,11 @@ from vipsync.model import (
     Text,
     replace,
 )
-from vipsync.names import folders_above
+from vipsync.names import folders_above, inside
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import members_digest, names_digest
-from vipsync.rows import Checked, Found, Phase, SendStatus
+from vipsync.rows import Checked, Fields, Found, Phase, SendStatus, Sent
 from vipsync.settings.policy import policy_of
 
 Send = do.SendFile | do.SendPack
@@ -251,12 +251,14 @@ def plan_judging_the_rest(draft: Draft, gate: Gate) -> None:
         decide(draft, "what is on VIP was looked at", replace(session, gate=gate.key))
 
 
+_THERE = (SendStatus.SENT, SendStatus.ANSWERED)
+
+
 def on_vip(s: Snapshot, paths: Iterable[RelPath] | None = None) -> list[RelPath]:
     """Return those of these files, of all by default, whose content lies on VIP, alone or packed."""
-    there = (SendStatus.SENT, SendStatus.ANSWERED)
     sent: dict[str, set[str]] = {}
     for row in s.state.sent.values():
-        if row.status in there:
+        if row.status in _THERE:
             sent.setdefault(row.path, set()).add(row.sha256)
     return [path for path in (s.files if paths is None else paths) if _lies_in(sent, path, s)]
 
@@ -268,6 +270,37 @@ def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
     return known.sha256 in sent.get(path, ()) or any(
         folder in sent for folder in folders_above(path)
     )
+
+
+def left_there(gate: Gate) -> dict[RelPath, Fields]:
+    """Return what names somebody in contents that lie on VIP and not here, and would not be sent now."""
+    s, found = gate.s, dict[RelPath, Fields]()
+    for row in s.state.filled.values():
+        if row.status in _THERE and not _lies_here(row, s) and (fields := _unlet(row, gate)):
+            found[row.path] = tuple(sorted({*found.get(row.path, ()), *fields}))
+    return found
+
+
+def _lies_here(row: Sent, s: Snapshot) -> bool:
+    """Tell whether what was sent is here as it was: then it is judged itself."""
+    if row.path in s.files:
+        return row.path in s.state.known and s.state.known[row.path].sha256 == row.sha256
+    known, start = s.state.known, inside(row.path)
+    members = [path for path in s.files if path.startswith(start)]
+    hashes = [(path, known[path].sha256) for path in members if path in known]
+    return row.sha256 in (members_digest(hashes), members_digest(hashes, row.path))
+
+
+def _unlet(row: Sent, gate: Gate) -> Fields:
+    """Return what the settings of now do not let through, by the last verdict, else by what they name."""
+    last = gate.s.state.checked.get(row.path)
+    if last and (last.sha256, last.gate) == (row.sha256, gate.key):
+        return last.found.refused
+    privacy = gate.s.settings.privacy
+    names = {name for name, _ in (*privacy.accept, *privacy.allow)}
+    parts = tuple(part_of(name, "") for name in names)
+    filled = row.filled or ()
+    return tuple(one for one in filled if one[0] not in names and not one[0].startswith(parts))
 
 
 # words
@@ -313,9 +346,9 @@ def say_barred(draft: Draft, gate: Gate) -> None:
     if stays:
         text = f"{_files(stays)} not sent: {_fields(stays)}."
         draft.notice(Level.PERSON, PRIVACY, text, SEE)
-    went = {path: found for path, found in refused.items() if path in there}
+    went = left_there(gate) | {p: found.refused for p, found in refused.items() if p in there}
     if went:
-        text = f"{_files(went)} on VIP, and would not be sent now: {_fields(went)}."
+        text = f"{_files(went)} on VIP, and would not be sent now: {fields_text(went.values())}."
         remedy = f"Nothing is removed unasked; `vipsync finish DIR` removes all. {SEE}"
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
 
@@ -342,7 +375,7 @@ def _used(s: Snapshot) -> frozenset[RelPath]:
     return frozenset(path for case in s.cases.cases for path in (*case.own, *case.shared))
 
 
-def _files(found: Mapping[RelPath, Found]) -> str:
+def _files(found: Mapping[RelPath, object]) -> str:
     return "1 file is" if len(found) == 1 else f"{len(found):,} files are"
 
 

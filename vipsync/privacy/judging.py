@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ class FieldCount(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """What a policy says of one file: names of fields and counts, never a value.
 
+    `accepted` would be refused, were it not for what the settings accept or allow.
     `reason` is why the file is not understood. With `refuse_unread`, that is refused as well.
     """
 
@@ -36,6 +38,7 @@ class Verdict(Struct, frozen=True):
     reason: str = ""
     not_checked: tuple[str, ...] = ()
     refuse_unread: bool = False
+    accepted: tuple[FieldCount, ...] = ()
 
     @property
     def clear(self) -> bool:
@@ -47,11 +50,15 @@ def judge(
     inspection: Inspection, policy: PrivacyPolicy, path: str, *, must_read: bool = False
 ) -> Verdict:
     """Return what becomes of a file at `path`; with `must_read`, what is not understood is refused."""
-    refused, told = [], []
+    refused, told, accepted = [], [], []
+    alone = replace(policy, accept=(), allow=())
     for finding in inspection.findings:
         if _is_refused(finding, policy):
             refused.append(finding)
-        elif not is_dummy(finding.value) and not _is_pseudonym(finding, policy):
+            continue
+        if _is_refused(finding, alone):
+            accepted.append(finding)
+        if not is_dummy(finding.value) and not _is_pseudonym(finding, policy):
             told.append(finding)
     plain = any(fnmatchcase(path, pattern) for pattern in policy.plain)
     unread = "" if plain else inspection.not_understood
@@ -63,6 +70,7 @@ def judge(
         not_checked=inspection.not_checked,
         refuse_unread=(must_read or policy.must_read or inspection.refuse_unread)
         and not policy.off,
+        accepted=_counted(accepted),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from typing import Self
 
-GATE_VERSION = 3
+GATE_VERSION = 4
 """Counts up when files that were inspected must be inspected anew; those who only ask read no formats."""
 
 

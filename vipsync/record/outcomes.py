@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -23,6 +24,7 @@ from vipsync.rows import (
     CachedPipeline,
     Changes,
     Checked,
+    Fields,
     Followed,
     Found,
     JobLog,
@@ -54,11 +56,16 @@ def intent(action: do.Action, state: State, wall: float) -> Changes:
             before = state.sent.get(action.vip)
             retried = before is not None and before.state == action.state
             sha256 = before.sha256 if before and retried else ""
-            trying = Sent(action.vip, action.path, action.state, sha256=sha256, at=wall)
+            filled = _filled(((action.path, action.sha256),), state)
+            trying = Sent(
+                action.vip, action.path, action.state, sha256=sha256, at=wall, filled=filled
+            )
             return Changes(put=(trying,))
         case do.SendPack():
             digest = states_digest(action.members, _bare(action))
-            trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall)
+            known = ((p, state.known[p].sha256) for p, _ in action.members if p in state.known)
+            filled = _filled(known, state)
+            trying = Sent(action.vip, action.folder, PACKED, sha256=digest, at=wall, filled=filled)
             return Changes(put=(trying,))
         case do.StartExecution():
             return Changes(put=(_intended(action.launch, state, wall),))
@@ -86,9 +93,9 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
         case do.Inspect(), do.FileInspected():
             return Changes(put=tuple(_inspected(action, outcome, state)))
         case do.SendFile(), do.FileSent():
-            return Changes(put=tuple(_sent(action, outcome.sha256, wall)))
+            return Changes(put=tuple(_sent(action, outcome.sha256, state, wall)))
         case do.SendPack(), do.PackSent():
-            return Changes(put=tuple(_pack_sent(action, outcome, wall)))
+            return Changes(put=tuple(_pack_sent(action, outcome, state, wall)))
         case do.LookAtFolder(), do.FolderSeen():
             return Changes(put=tuple(_folder_seen(action.path, outcome.entries, state)))
         case do.StartExecution(), do.Started():
@@ -160,8 +167,22 @@ def _failed(action: do.Action, error: VipsyncError, state: State, wall: float) -
 def _inspected(action: do.Inspect, outcome: do.FileInspected, state: State) -> Iterable[Row]:
     if outcome.sha256 != action.sha256:
         yield from _hashed(action, outcome.sha256, state)
-    called = names_digest(action.names)
-    yield Checked(action.path, outcome.sha256, action.gate, called, _shared(outcome.found))
+    called, found = names_digest(action.names), _shared(outcome.found)
+    yield Checked(action.path, outcome.sha256, action.gate, called, found)
+    filled = tuple(sorted({*found.refused, *found.accepted}))
+    for row in state.sent_from(action.path) if found.refused else ():
+        if row.sha256 == outcome.sha256 and row.filled != filled:
+            yield replace(row, filled=filled)
+
+
+def _filled(contents: Iterable[tuple[RelPath, str]], state: State) -> Fields | None:
+    """Return what the settings let through in these contents, by the verdicts on them."""
+    fields: Counter[str] = Counter()
+    for path, sha256 in contents:
+        row = state.checked.get(path)
+        if row and row.sha256 == sha256 and row.found.accepted:
+            fields.update(dict(row.found.accepted))
+    return tuple(sorted(fields.items())) or None
 
 
 @lru_cache(maxsize=1024)
@@ -180,19 +201,23 @@ def _hashed(action: do.HashFile | do.Inspect, sha256: str, state: State) -> Iter
             yield replace(row, sha256=sha256, status=SendStatus.SENT if seen else row.status)
 
 
-def _sent(action: do.SendFile, sha256: str, wall: float) -> Iterable[Row]:
+def _sent(action: do.SendFile, sha256: str, state: State, wall: float) -> Iterable[Row]:
     sha256 = action.sha256 if action.sha256 == sha256 else sha256  # one text in memory, not two
     yield Known(action.path, action.state, sha256)
-    yield Sent(action.vip, action.path, action.state, SendStatus.ANSWERED, sha256, wall)
+    filled = _filled(((action.path, sha256),), state)
+    yield Sent(action.vip, action.path, action.state, SendStatus.ANSWERED, sha256, wall, filled)
 
 
-def _pack_sent(action: do.SendPack, outcome: do.PackSent, wall: float) -> Iterable[Row]:
+def _pack_sent(
+    action: do.SendPack, outcome: do.PackSent, state: State, wall: float
+) -> Iterable[Row]:
     states = dict(action.members)
     for path, sha256 in outcome.hashes:
         yield Known(path, states[path], sha256)
     size = replace(PACKED, size=outcome.size)
     digest = members_digest(outcome.hashes, _bare(action))
-    yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall)
+    filled = _filled(outcome.hashes, state)
+    yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall, filled)
 
 
 def _bare(action: do.SendPack) -> RelPath | None:
