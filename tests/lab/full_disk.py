@@ -105,7 +105,8 @@ def _opened(disk: Disk) -> Callable[..., Any]:
             return really(file, mode, *arguments, **options)
         if not isinstance(file, int):
             disk.write(file)
-        raw = _Raw(file, mode.replace("b", "").replace("t", ""), options.get("closefd", True))
+        bare = mode.replace("b", "").replace("t", "")
+        raw = _Raw(file, bare, options.get("closefd", True), options.get("opener"))
         raw.disk = disk
         buffer = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         if "b" in mode:
