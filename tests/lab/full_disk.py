@@ -105,8 +105,8 @@ def _opened(disk: Disk) -> Callable[..., Any]:
             return really(file, mode, *arguments, **options)
         if not isinstance(file, int):
             disk.write(file)
-        plain = mode.replace("b", "").replace("t", "")
-        raw = _Raw(file, plain, options.get("closefd", True), options.get("opener"))
+        bare = mode.replace("b", "").replace("t", "")
+        raw = _Raw(file, bare, options.get("closefd", True), options.get("opener"))
         raw.disk = disk
         buffer = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         if "b" in mode:
