@@ -27,6 +27,7 @@
     │   ├── TooLarge                        above what the server lets through
     │   ├── ArchiveRefused                  an archive that is not unpacked, and why
     │   └── ForeignPath                     a path from VIP that has no place in the folder
+    ├── MachineTooSmall                     a limit of this machine is below what is needed
     ├── DiskError (also OSError)            no space, read-only, permission lost on this machine
     ├── Unreachable (also ConnectionError)  no answer from VIP
     │   └── NeverSent                       the request did not leave this machine
@@ -209,6 +210,10 @@ class ArchiveRefused(ItemError):
 
 class ForeignPath(ItemError):
     """A path from VIP that has no place in the folder."""
+
+
+class MachineTooSmall(VipsyncError):
+    """A limit of this machine is below what is needed to work at all."""
 
 
 class DiskError(VipsyncError, OSError):

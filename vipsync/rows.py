@@ -283,6 +283,10 @@ class ResultStatus(StrEnum):
     LET_GO = "let go"  # a person said that it is not needed
 
 
+UNREADABLE = "unreadable"
+"""What a result looks like that lies here where this account cannot look."""
+
+
 class Result(Struct, frozen=True):
     """One file of the results on VIP and what it is here.
 

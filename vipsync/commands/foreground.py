@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from vipsync import actions as do
 from vipsync.alerts.folders import FolderAlerts
 from vipsync.commands.check import worst
-from vipsync.errors import FolderHeld, NotASession, VipsyncError
+from vipsync.errors import FolderHeld, MachineTooSmall, NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import UNLIMITED, TransfersSettings
 from vipsync.names import shell_word
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code of what a signal has ended."""
+
+FILES, FILES_OF_FOLDER = 32, 8
+"""Files that are open at once: for transfers and threads, and for each folder, whose ledger has six."""
+
+PLENTY = 8192
+"""Files that a process is allowed where the system lets it: folders may be found later."""
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -259,6 +266,28 @@ class Run:
         self._ended_by_service = number == signal.SIGTERM and self._supervision.is_there
         self._supervision.stopping()
         self.loop.stop()
+
+
+def allow_open_files(folders: int) -> None:
+    """Let this process open as many files as it may; raise MachineTooSmall where that is too few."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = FILES + FILES_OF_FOLDER * folders
+    plenty = max(needed, PLENTY)
+    if hard != resource.RLIM_INFINITY:
+        plenty = min(plenty, hard)
+    if soft != resource.RLIM_INFINITY and soft < plenty:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (plenty, hard))
+            soft = plenty
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raise MachineTooSmall(
+            f"vipsync may open {soft:,} files at once here; {needed:,} are needed.",
+            f"Raise the limit: `ulimit -n {needed}`, or LimitNOFILE={needed} for a service.",
+        )
 
 
 def _keeper(

@@ -20,7 +20,7 @@ from vipsync.commands.cases import (
 )
 from vipsync.commands.check import worst
 from vipsync.commands.context import Context, means_the_machine, meant
-from vipsync.commands.foreground import Run
+from vipsync.commands.foreground import Run, allow_open_files
 from vipsync.commands.machine import Renaming
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
 from vipsync.commands.notify import alerts_of
@@ -67,6 +67,7 @@ def _run(
                 alerts.missing(directory, error)
     if len(missing) == len(directories):
         return worst(error.exit_code for error in missing.values())
+    allow_open_files(len(found))
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
     of_machine = means_the_machine(context, named)

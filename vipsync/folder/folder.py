@@ -101,8 +101,8 @@ _ID = "[0-9A-Za-z]{1,64}"
 """An id becomes a part of paths, here and on VIP, and others can write the file that it is read from."""
 
 _REQUEST = re.compile("[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
-_MOST_REQUESTS = 1000
-"""Requests that are read in one look; the others have their turn after these."""
+_MOST_FILES, _MOST_REQUESTS = 1000, 100
+"""Files among the requests that are read in one look, and requests; the others have their turn after these."""
 
 
 class Identity(Struct, frozen=True):
@@ -344,7 +344,9 @@ class SessionFolder:
         """Return the requests, and what is none; that is left where it is."""
         found, odd = list[Request](), list[str]()
         with suppress(OSError, DiskError), entered(self.requests, self.root) as place:
-            for name in names_in(place, ".json", _MOST_REQUESTS):
+            for name in names_in(place, ".json", _MOST_FILES):
+                if len(found) == _MOST_REQUESTS:
+                    break
                 with suppress(FileNotFoundError):
                     request = _request(place / name)
                     odd.append(name) if request is None else found.append(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from vipsync.disk.mirror import EMPTY, stamp
 from vipsync.disk.scan import ChangedPaths, scan_interval
 from vipsync.disk.walk import under
 from vipsync.model import RelPath
-from vipsync.rows import Result, ResultStatus
+from vipsync.rows import UNREADABLE, Result, ResultStatus
 
 
 class Stamps:
@@ -37,13 +38,23 @@ class Stamps:
         fresh = {} if everything else _untouched(self._known, hints or frozenset())
         for result in results:
             if result.status is ResultStatus.HERE and result.local not in fresh:
-                found = stamp(f"{outputs}/{result.local}")
+                found = _stamp(f"{outputs}/{result.local}")
                 if found is not None and not (found == EMPTY != result.stamp):
                     fresh[result.local] = found
         self._known = fresh  # only now: a look that failed half way has shown nothing
         if everything:
             self._at = now
         return dict(fresh)
+
+
+def _stamp(path: str) -> str | None:
+    """Return what a result looks like; who may not look at one thing can look at all others."""
+    try:
+        return stamp(path)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP):
+            return UNREADABLE
+        raise
 
 
 def _untouched(known: Mapping[RelPath, str], hints: frozenset[str]) -> dict[RelPath, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import assert_never
 
 from vipsync import actions as do
@@ -21,15 +22,17 @@ ABOUT_CASES = (Command.LAUNCH, Command.RERUN, Command.CANCEL)
 
 
 def plan_requests(draft: Draft, index: CaseIndex) -> list[do.Action]:
-    """Turn each request that was not carried out yet into a decision.
+    """Turn the first request that can be carried out into a decision, with those that ask the same.
 
     Return the hashes without which it is not known which cases a request is about.
     """
     todo: list[do.Action] = []
-    for request in draft.s.requests:
-        if request.id in draft.s.state.requests:  # the process died before it took it away
-            draft.add(do.Decide(f"answered {request.id}", Changes(), (request.id,)))
-            continue
+    done = tuple(r.id for r in draft.s.requests if r.id in draft.s.state.requests)
+    if done:  # the process died before it took them away
+        draft.add(do.Decide(f"answered {done[0]}", Changes(), done))
+        return todo
+    for _, same in groupby(draft.s.requests, key=_asked):
+        *others, request = same
         if request.command in ABOUT_CASES and _knows_no_cases(draft.s):
             text = f"`{request.command}` waits until it is known which cases there are."
             draft.notice(Level.WAIT, request.command, text)
@@ -51,9 +54,15 @@ def plan_requests(draft: Draft, index: CaseIndex) -> list[do.Action]:
         if not all(draft.add(action) for action in _effects(draft, request)):
             continue  # one of them failed and waits: until it is done, nothing says that it is
         rows = _rows(draft, request, index)
-        changes = Changes(put=(*rows, DoneRequest(request.id)))
-        draft.add(do.Decide(f"{request.command} {request.id}", changes, (request.id,)))
+        ids = (*(other.id for other in others), request.id)
+        changes = Changes(put=(*rows, *map(DoneRequest, ids)))
+        draft.add(do.Decide(f"{request.command} {request.id}", changes, ids))
+        break  # what the others ask for rests on what this one changes
     return todo
+
+
+def _asked(request: Request) -> tuple[object, ...]:
+    return request.command, request.cases, request.options
 
 
 def _knows_no_cases(s: Snapshot) -> bool:

@@ -15,12 +15,12 @@ from vipsync import actions as do
 from vipsync.disk.globs import ignore_spec
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
-from vipsync.names import last, local_name, relpath, shell_word
+from vipsync.names import few, last, local_name, relpath, shell_word
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.transfer_limits import hours_or_minutes, with_room
-from vipsync.rows import Followed, Phase, Result, ResultStatus, log_key
+from vipsync.rows import UNREADABLE, Followed, Phase, Result, ResultStatus, log_key
 
 FIRST_LOOKS = 5.0
 """Seconds between polls until an execution has said where its results go."""
@@ -201,6 +201,7 @@ def plan_results(draft: Draft) -> None:
     """Add the results that are not here, the biggest first; say what was changed here and what cannot come."""
     s = draft.s
     fetches: list[do.FetchResult] = []
+    unreadable: list[str] = []
     for result in s.state.results.values():
         execution = s.state.executions.get(result.execution_id)
         if result.status is ResultStatus.HERE:
@@ -210,6 +211,9 @@ def plan_results(draft: Draft) -> None:
                 text = f"outputs/{result.local} is here, but {but} {result.reason}"
                 draft.notice(Level.INFO, result.local, text, exit_code=0)
             if stamp == result.stamp:
+                continue
+            if stamp == UNREADABLE:
+                unreadable.append(f"outputs/{result.local}")
                 continue
             if stamp is not None:
                 _say_changed(
@@ -227,6 +231,9 @@ def plan_results(draft: Draft) -> None:
             fetches += _fetch(draft, result, execution)
     for fetch in with_room(draft, sorted(fetches, key=lambda f: (-f.size, f.vip))):
         draft.add(fetch)
+    if unreadable:
+        text = f"This account cannot look at what lies here: {few(unreadable)}."
+        draft.notice(Level.PERSON, "outputs", text, "Give it the right to, or move that away.")
 
 
 def _say_changed(draft: Draft, result: Result, *, is_on_vip: bool) -> None:

@@ -15,6 +15,7 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.results.tables import Table
 from vipsync.rows import (
+    UNREADABLE,
     Followed,
     JobLog,
     Launch,
@@ -183,7 +184,7 @@ def _pieces(
             outputs.get(last(r.vip), ""),
         )
         for r in results
-        if r.status is ResultStatus.HERE and r.local in looks
+        if r.status is ResultStatus.HERE and looks.get(r.local, UNREADABLE) != UNREADABLE
     )
 
 

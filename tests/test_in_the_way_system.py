@@ -1,0 +1,160 @@
+"""Something lies in a folder that stops its work: it is named, and the run ends as in good order."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.lab.bench import Bench, Study
+from tests.lab.served import Served, without_privileges
+from vipsync.folder.folder import SessionFolder
+from vipsync.results.gallery import Gallery
+from vipsync.rows import Phase
+from vipsync.status.publish import Publisher
+
+PASSING = 120.0
+"""Seconds for which a failure is waited out that may pass."""
+
+
+def asked(study: Study, *commands: str) -> None:
+    """Leave requests as if by commands, in this order."""
+    requests = study.root / ".vipsync" / "requests"
+    requests.mkdir(parents=True, exist_ok=True)
+    for number, command in enumerate(commands):
+        (requests / f"{number:06d}.json").write_text(json.dumps({"command": command}))
+
+
+def looks(bench: Bench) -> int:
+    """Return after how many looks nothing is left to do."""
+    count = 0
+
+    def look(_session: object) -> None:
+        nonlocal count
+        count += 1
+
+    bench.publish = look
+    bench.rest()
+    return count
+
+
+def test_requests_that_ask_the_same_are_answered_at_once(bench: Bench) -> None:
+    """Five hundred of them hold nobody up: each look answers all that it has read."""
+    study = bench.study()
+    bench.rest()
+    asked(study, *["pause"] * 500)
+    assert looks(bench) < 20
+    assert not SessionFolder(study.root).asked()
+    assert study.state.session.paused
+    assert len(study.state.requests) == 500
+
+
+def test_requests_are_answered_in_their_order(bench: Bench) -> None:
+    """Only those in a row that ask the same are one: what was asked for last is what counts."""
+    study = bench.study()
+    bench.rest()
+    asked(study, "pause", "pause", "resume", "resume", "pause", "resume")
+    assert looks(bench) < 20
+    assert not study.state.session.paused
+    assert len(study.state.requests) == 6
+
+
+def test_a_rerun_that_was_asked_for_twice_is_one(bench: Bench) -> None:
+    """Nothing was launched between the two."""
+    study = bench.study(a="one")
+    bench.rest()
+    asked(study, "rerun", "rerun")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"], ["a.mrui"]]
+
+
+def file_in_place(outputs: Path) -> None:
+    if outputs.exists():
+        outputs.rename(outputs.with_name("before"))
+    outputs.write_text("no folder")
+
+
+def link_to_nothing(outputs: Path) -> None:
+    file_in_place(outputs)
+    outputs.unlink()
+    outputs.symlink_to("/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("put", "meanwhile"),
+    [(file_in_place, False), (file_in_place, True), (link_to_nothing, True)],
+    ids=["a file before", "a file meanwhile", "a link meanwhile"],
+)
+def test_what_is_in_the_place_of_outputs_is_told_at_once(
+    bench: Bench, put: Callable[[Path], None], *, meanwhile: bool
+) -> None:
+    """No result is fetched in vain until it has failed for long; all come when it is away."""
+    study = bench.study(a="one")
+    if meanwhile:
+        bench.rest()
+    put(study.root / "outputs")
+    began, deleted = bench.clock.now(), bench.count("DELETE")
+    bench.rest()
+    assert bench.clock.now() - began < PASSING
+    assert study.says(str(study.root / "outputs"))
+    (study.root / "outputs").unlink()
+    bench.run(60)
+    bench.rest()
+    assert len(study.outputs()) == 1
+    assert bench.executions() == [["a.mrui"]]
+    assert bench.count("DELETE") == deleted
+
+
+def test_a_result_that_cannot_be_looked_at_stops_nothing_else(bench: Bench) -> None:
+    """A link that leads to itself lies where it was: it is said, not fetched again, and others come."""
+    bench.publish = Publisher(Gallery()).publish
+    study = bench.study(a="one")
+    bench.rest()
+    folder = study.result("*.tgz").parent
+    folder.rename(study.root / "away")
+    folder.symlink_to(folder)
+    study.drop(b="two")
+    bench.run(60)
+    bench.rest()
+    assert study.trouble() is None
+    assert study.says(f"cannot look at what lies here: outputs/{folder.name}")
+    assert [path.name for path in study.root.glob("outputs/*/b.mrui.tgz")] == ["b.mrui.tgz"]
+    assert "b.mrui.tgz" in (study.root / "outputs/index.html").read_text()
+    folder.unlink()
+    (study.root / "away").rename(folder)
+    bench.run(60)
+    bench.rest()
+    assert not study.says("cannot look")
+    study.marker.unlink()
+    bench.rest()
+    assert study.phase() is Phase.CLOSED
+
+
+def test_a_result_in_a_folder_without_rights_ends_the_run(served: Served) -> None:
+    """A folder of mode 000 in its place is named, and the code tells that a person is needed."""
+    study = served.study(a="one")
+    for code in (0, 3):
+        with served.process("run", "--once", study, within=without_privileges()) as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == code, out + err
+        for folder in study.glob("outputs/2*"):
+            folder.chmod(0)
+    assert "cannot look at what lies here" in out + err
+    for folder in study.glob("outputs/2*"):
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is a part of util-linux")
+@pytest.mark.parametrize(("limit", "code"), [("20", 1), ("20:4096", 0), ("40", 0)])
+def test_too_few_open_files_are_told_at_once(served: Served, limit: str, code: int) -> None:
+    """What this machine may raise is raised; else one sentence says what to do, and nothing is sent."""
+    study = served.study(a="one")
+    within = ["prlimit", f"--nofile={limit}"]
+    with served.process("run", "--once", study, within=within) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code, out + err
+    assert ("may open 20 files" in err) == (code == 1)
+    assert served.launches() == (code == 0)
