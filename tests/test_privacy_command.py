@@ -43,14 +43,14 @@ def study(served: Served, request: pytest.FixtureRequest) -> Path:
     return made
 
 
-def on_a_terminal(*words: object) -> str:
+def on_a_terminal(*words: object, columns: int = 400) -> str:
     """Return what the command says on a terminal."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "vipsync", "privacy", *map(str, words)],
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "400"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": f"{columns}"},
     ):
         os.close(theirs)
         said = b""
@@ -89,6 +89,32 @@ def test_what_is_to_be_pasted_lets_everything_through(call: Caller, study: Path)
     assert "PatientName" in tomllib.loads(lines)["privacy"]["accept"]
     settings = study / "settings.toml"
     settings.write_text(f"{settings.read_text()}\n{lines}")
+    assert call("privacy", study).code == 0
+
+
+HEADS = {
+    "a bare head, as a new folder has": "[privacy]\n",
+    "values accepted before": '[privacy]\naccept = { PatientName = ["SUB *"] }\nstrict = false\n',
+    "a table of their own": '[privacy]\n[privacy.accept]\nPatientName = ["SUB *"]\n',
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_is_to_be_pasted_fits_the_settings_there_are(
+    call: Caller, study: Path, head: str
+) -> None:
+    """No second [privacy], what was accepted stays accepted, and no line is folded on 80 columns."""
+    settings = study / "settings.toml"
+    settings.write_text(f"{settings.read_text()}\n{HEADS[head]}")
+    said = on_a_terminal(study, columns=80).replace("\r\n", "\n")
+    words = " ".join(said[said.index("Where these are") :].split())
+    assert "write this under [privacy] in settings.toml" in words
+    assert ("in place of what it says of accept:" in words) == ("SUB" in HEADS[head])
+    (line,) = [line for line in said.splitlines() if line.startswith("accept = ")]
+    assert len(line) > 80
+    assert ("SUB *" in line) == ("SUB" in HEADS[head])
+    kept = [x for x in settings.read_text().splitlines() if "accept" not in x and "SUB" not in x]
+    settings.write_text("\n".join([*kept, line, ""]))
     assert call("privacy", study).code == 0
 
 

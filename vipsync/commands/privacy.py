@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vipsync.commands.context import Context, the_session
 from vipsync.errors import FolderError, SettingsError, VipsyncError
@@ -28,6 +30,9 @@ from vipsync.status.status import count
 
 SHOWN = 10
 """Values of one field that are shown, and patterns that a line to paste has at most."""
+
+
+WRITE = "Where these are pseudonyms, or may go for a reason, "
 
 
 @dataclass
@@ -77,6 +82,9 @@ def show(context: Context, directory: Path, path: Path | None) -> int:
             _look(rel, observer, gate, seen, context)
     for line in _lines(seen, snapshot, values=sys.stdout.isatty()):
         context.reporter.say(printable(line))
+    if lines := _to_paste(seen, snapshot, values=sys.stdout.isatty()):
+        context.reporter.say(f"\n{WRITE}{_where(lines, observer.settings_text)}:")
+        context.reporter.to_copy("\n".join(lines))
     return 3 if seen.refused else 0
 
 
@@ -130,7 +138,6 @@ def _lines(seen: Seen, snapshot: Snapshot, *, values: bool) -> Iterator[str]:
         yield from (f"  {reason}: {count(n, 'file')}" for reason, n in sorted(seen.unknown.items()))
     always = {"pixels", "faces", "the meaning of free text"}
     yield f"Not checked: {', '.join(sorted(always | seen.unchecked))}."
-    yield from _to_paste(seen, snapshot, values=values)
 
 
 def _fields(title: str, found: dict[str, Counter[str]], *, values: bool) -> Iterator[str]:
@@ -146,8 +153,8 @@ def _values(some: Counter[str]) -> str:
     return f": {', '.join(shown)}{more}" if shown else ""
 
 
-def _to_paste(seen: Seen, snapshot: Snapshot, *, values: bool) -> Iterator[str]:
-    """Yield the lines of settings.toml that let through what is refused."""
+def _to_paste(seen: Seen, snapshot: Snapshot, *, values: bool) -> list[str]:
+    """Return the lines of settings.toml that let through what is refused."""
     settings = snapshot.settings.privacy
     accept, allow = {k: [*v] for k, v in settings.accept}, dict(settings.allow)
     for name, some in sorted(seen.refused.items()):
@@ -156,15 +163,23 @@ def _to_paste(seen: Seen, snapshot: Snapshot, *, values: bool) -> Iterator[str]:
             accept[name] = [*accept.get(name, []), *map(_literal, sorted(some))]
         elif of not in seen.refused and name not in seen.unknown:
             allow.setdefault(name, "")
-    if not (seen.refused and (accept or allow)):
-        return
-    yield ""
-    yield "Where these are pseudonyms, or may go for a reason, write that into settings.toml:"
-    yield "[privacy]"
-    if accept:
-        yield f"accept = {{ {', '.join(_pairs(accept.items()))} }}"
-    if allow:
-        yield f"allow = {{ {', '.join(_pairs(allow.items()))} }}"
+    tables: dict[str, dict[str, Any]] = {"accept": accept, "allow": allow}
+    return [
+        f"{key} = {{ {', '.join(_pairs(table.items()))} }}"
+        for key, table in tables.items()
+        if table and seen.refused
+    ]
+
+
+def _where(lines: list[str], text: str) -> str:
+    """Say where these lines belong; put the head of their table above them where there is none."""
+    there = tomllib.loads(text).get("privacy")
+    if there is None:
+        lines.insert(0, "[privacy]")
+        return "write that into settings.toml"
+    keys = [key for key in ("accept", "allow") if key in there]
+    instead = f", in place of what it says of {' and '.join(keys)}" if keys else ""
+    return f"write this under [privacy] in settings.toml{instead}"
 
 
 def _literal(value: str) -> str:
