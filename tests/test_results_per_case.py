@@ -410,6 +410,48 @@ def test_reasons_that_name_their_own_case_are_one(bench: Bench) -> None:
     assert failure.reason == "a.mrui: no water peak found"
 
 
+def test_a_failed_case_has_the_reason_that_names_its_own_file(bench: Bench) -> None:
+    """Where VIP does not say which job is whose, the application does; its log goes with it."""
+
+    def work(job: Job) -> JobResult | dict[str, bytes]:
+        name = str(job.invocation["signal"])
+        if name == "good.mrui":
+            return {"fit": b"good"}
+        whats = {"broken.mrui": "not a readable file", "empty.mrui": "it has only 0 bytes"}
+        return JobResult(50, job.submitted, stdout=f"{name}: {whats[name]}\n".encode())
+
+    bench.runner.work = work
+    study = bench.study(good="1", broken="2", empty="3")
+    bench.rest()
+    found = cases(study)
+    assert found["good.mrui"].state is CaseState.DONE
+    assert found["broken.mrui"].reason == "broken.mrui: not a readable file"
+    assert found["empty.mrui"].reason == "empty.mrui: it has only 0 bytes"
+    text = status_text(status(study), "host")
+    for name, log in ((name, found[f"{name}.mrui"].logs[0]) for name in ("broken", "empty")):
+        assert f"Last lines of outputs/{log} ({name}.mrui):\n  | {name}.mrui: " in text
+
+
+def test_logs_of_which_nobody_knows_the_case_are_all_shown_without_one(bench: Bench) -> None:
+    """What names the file of another case is not this one's."""
+
+    def work(job: Job) -> JobResult:
+        name = str(job.invocation["signal"])
+        words = {"a.mrui": "a.mrui: no peak", "b.mrui": "out of memory", "c.mrui": "disk full"}
+        return JobResult(50, job.submitted, stdout=f"{words[name]}\n".encode())
+
+    bench.runner.work = work
+    study = bench.study(a="1", b="2", c="3")
+    bench.rest()
+    found = cases(study)
+    assert found["a.mrui"].reason == "a.mrui: no peak"
+    assert found["b.mrui"].reason.startswith("one of these: ")
+    assert "no peak" not in found["b.mrui"].reason
+    text = status_text(status(study), "host")
+    for log, words in zip(found["b.mrui"].logs, ("out of memory", "disk full"), strict=True):
+        assert f"Last lines of outputs/{log}:\n  | {words}\n" in text
+
+
 def test_what_to_do_about_a_failure_is_what_helps_in_this_folder(bench: Bench) -> None:
     """Where nothing starts by itself, a mended input does not either."""
     bench.runner.work = failing("a_b")

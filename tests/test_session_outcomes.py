@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab.builders import OPEN, execution
 from vipsync.model import ExecutionStatus, Job, VipPath
-from vipsync.rows import Followed, Launch, State
+from vipsync.rows import Followed, JobLog, Launch, State, log_key
 from vipsync.script.outcomes import failed_jobs, how_they_ended, jobs_so_far
 
 WELL = Job(1, "COMPLETED", 0, "Successfully executed")
@@ -74,6 +74,23 @@ def test_a_jobs_inputs_are_said_as_far_as_vip_tells(
 ) -> None:
     """Lists that it pairs keep their order; of others nobody knows which job has which."""
     assert words in told(execution("e1", jobs=(WELL, BAD)), **values)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("y.mrui: not readable", "job 2 (y.mrui): y.mrui: not readable"),
+        ("out of memory", "job 2 (one of y.mrui, z.mrui): out of memory"),
+    ],
+)
+def test_a_job_that_failed_has_no_input_whose_result_is_here(reason: str, words: str) -> None:
+    """Of several inputs, the one that the application names; none that went well."""
+    state = State(OPEN)
+    values = {"a": ("/vip/x.mrui", "/vip/y.mrui", "/vip/z.mrui")}
+    failed = execution("e1", jobs=(WELL, BAD), returned=(VipPath("/vip/out/x.mrui.tgz"),))
+    launch = Launch("n", (), "One/1", values, VipPath("/vip/Home/x"), 3, execution_id="e1")
+    state.put([failed, launch, JobLog(log_key("e1", 2), (), reason)])
+    assert words in "\n".join(failed_jobs(state, FOLDERS))
 
 
 def test_executions_of_several_ends_are_told_apart() -> None:

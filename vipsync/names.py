@@ -171,6 +171,17 @@ def last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+NAMES = re.compile(r"\w(?:[\w.-]*\w)?")
+
+
+@lru_cache(
+    maxsize=4096
+)  # of an execution with many failed jobs, each reason is asked for by each case
+def names_in(text: str) -> frozenset[str]:
+    """Return what can be names of files in a text that an application wrote."""
+    return frozenset(NAMES.findall(text))
+
+
 def few(names: Sequence[str], most: int = 3) -> str:
     """Name the first of these, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
-from vipsync.names import last
+from vipsync.names import last, names_in, vip_part
 from vipsync.plan.case_index import CaseIndex
 from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
@@ -79,6 +79,8 @@ _TELLING = (
 
 _Logs = Mapping[str, JobLog]
 _NO_LOGS: _Logs = {}
+ONE_OF = "one of these: "
+"""How a reason begins where VIP does not say which of several failed jobs is the case's own."""
 _UNHEARD = JobLog("")
 _SHOWN = 3
 
@@ -179,8 +181,37 @@ def outcome(
     jobs = [job for job in execution.jobs if mine.job in (0, job.number)]
     exact = mine.job != 0 or len(launch.cases) == 1
     if execution.over:
-        return _end(execution, jobs, sorted(wanted - came), logs, exact=exact)
+        lacking = sorted(wanted - came)
+        if exact:
+            return _end(execution, jobs, lacking, logs, exact=True)
+        own, named = _own_jobs(mine, launch, execution, logs)
+        return _end(execution, own if own or lacking else jobs, lacking, logs, exact=named)
     return _so_far(execution, jobs, logs, exact=exact)
+
+
+def _own_jobs(
+    mine: LaunchedCase, launch: Launch, execution: Followed, logs: _Logs
+) -> tuple[list[Job], bool]:
+    """Return the failed jobs that may be a case's own; True where their words name its files.
+
+    VIP does not say which job is of which case (facts 5.4), but many applications name their input.
+    """
+    failed = [job for job in execution.jobs if job.state is JobState.FAILED]
+    said = {
+        job.number: names_in(logs.get(log_key(execution.id, job.number), _UNHEARD).reason)
+        for job in failed
+    }
+    own = _file_names(mine)
+    if named := [job for job in failed if said[job.number] & own]:
+        return named, True
+    others = frozenset[str]().union(*map(_file_names, launch.cases)) - own
+    return [job for job in failed if not said[job.number] & others], False
+
+
+def _file_names(case: LaunchedCase) -> frozenset[str]:
+    """Return what an application can call the input of a case."""
+    names = {last(case.id), *(last(path) for path, _ in case.own)}
+    return frozenset({*names, *map(vip_part, names)})
 
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution
@@ -233,5 +264,5 @@ def _failure(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) 
     more = f"; and {len(whys) - _SHOWN} more" if len(whys) > _SHOWN else ""
     found = "; ".join([*whys][:_SHOWN]) + more
     files = [log.files[0] for log in said if log.files]
-    reason = found if exact or len(whys) == 1 else f"one of these: {found}"
+    reason = found if exact or len(whys) == 1 else f"{ONE_OF}{found}"
     return Outcome(CaseState.FAILED, reason, tuple(files[:_SHOWN]))

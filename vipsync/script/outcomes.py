@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from vipsync.model import ExecutionStatus, Job, JobState
-from vipsync.names import last
+from vipsync.names import last, names_in
 from vipsync.rows import Followed, JobLog, Launch, State, log_key
 from vipsync.status.status import count
 
@@ -91,7 +91,7 @@ def _failed_jobs(
         why = f"exit code {job.exit_code}: {job.exit_message}" if job.exit_message else job.status
         said = logs.get(log_key(execution.id, job.number))
         why = said.reason if said and said.reason else why
-        yield f"\tjob {job.number}{_inputs(job, execution, launch)}: {why}"
+        yield f"\tjob {job.number}{_inputs(job, execution, launch, why)}: {why}"
     folder = folders.get(execution.id)
     if folder and any(job.number in execution.logs for job in failed):
         yield f"\tTheir logs are in {folder}/logs."
@@ -100,13 +100,24 @@ def _failed_jobs(
         yield f"\t{call} brings their logs to {folder}/logs."
 
 
-def _inputs(job: Job, execution: Followed, launch: Launch | None) -> str:
-    """Say which inputs a job had: lists that VIP pairs keep their order, others do not (facts 5.4)."""
+def _inputs(job: Job, execution: Followed, launch: Launch | None, why: str) -> str:
+    """Say which inputs a failed job had: lists that VIP pairs keep their order, others do not (facts 5.4).
+
+    Of others, the ones that its words name, else those of which no result is here.
+    """
     lists = [values for values in launch.values.values() if len(values) > 1] if launch else []
     jobs = len(execution.jobs)
     if len(lists) > 1 and all(len(values) == jobs for values in lists):
         return f" ({', '.join(last(values[job.number - 1]) for values in lists)})"
     if len(lists) != 1:
         return ""
-    names = [*map(last, lists[0][:_NAMED]), *["…"][: len(lists[0]) - _NAMED]]
-    return f" (one of {', '.join(names)})"
+    every = list(map(last, lists[0]))
+    names = [n for n in every if n in names_in(why)] or _without_result(every, execution) or every
+    more = ["…"][: len(names) - _NAMED] if len(names) > _NAMED else []
+    return f" ({'one of ' if names[1:] else ''}{', '.join([*names[:_NAMED], *more])})"
+
+
+def _without_result(names: list[str], execution: Followed) -> list[str]:
+    """Return the inputs that no result is named after."""
+    came = [f"{last(path)}." for path in execution.returned]
+    return [n for n in names if not any(result.startswith(f"{n}.") for result in came)]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from vipsync.model import RelPath
-from vipsync.names import last, shell_word
+from vipsync.names import NAMES, last, shell_word
 from vipsync.plan.draft import Level, Notice
-from vipsync.plan.standing import CaseReport, CaseState
+from vipsync.plan.standing import ONE_OF, CaseReport, CaseState
 from vipsync.rows import JobLog
 
-_NAME = re.compile(r"\w(?:[\w.-]*\w)?")
 _STATES = (CaseState.HELD, CaseState.FAILED, CaseState.INCOMPLETE)
 
 
 class Failure(Struct, frozen=True):
     """Cases that did not end well for one reason.
 
-    `said` are the last lines of the log of the first, `logs` where such logs lie below outputs/.
+    `said` are the last lines of the log of the first, `logs` where such logs lie below outputs/;
+    `either`: each log with its last lines, where nobody knows which of them is of these cases.
     """
 
     state: CaseState
@@ -29,13 +28,19 @@ class Failure(Struct, frozen=True):
     logs: tuple[RelPath, ...] = ()
     said: tuple[str, ...] = ()
     remedy: str = ""
+    either: tuple[tuple[RelPath, tuple[str, ...]], ...] = ()
+
+    @property
+    def last_lines(self) -> tuple[tuple[RelPath, tuple[str, ...]], ...]:
+        """The logs to show, each with its last lines."""
+        return self.either or ((self.logs[0], self.said),) if self.logs else ()
 
     @property
     def text(self) -> str:
         """What happened to the first case and the others, and where the log is, in one line."""
         others = len(self.cases) - 1
         more = f" with {others:,} other{'' if others == 1 else 's'}" if others else ""
-        place = f" (outputs/{self.logs[0]})" if self.logs else ""
+        place = f" (outputs/{self.logs[0]})" if self.logs and not self.either else ""
         return f"{self.state}{more}: {self.reason}{place}" if self.reason else f"{self.state}{more}"
 
 
@@ -65,7 +70,7 @@ def _alike(case: CaseReport) -> str:
     name = last(case.id)
     if name not in case.reason:
         return case.reason
-    return _NAME.sub(
+    return NAMES.sub(
         lambda found: "…" if f"{found[0]}.".startswith(f"{name}.") else found[0], case.reason
     )
 
@@ -77,7 +82,9 @@ def _failure(
     logs = tuple(dict.fromkeys(log for case in found for log in case.logs))
     remedy = "" if state is CaseState.HELD else _remedy(cases, by_hand=by_hand)
     words = said.get(logs[0], ()) if logs else ()
-    return Failure(state, found[0].reason, cases, logs, words, remedy)
+    unsure = found[0].reason.startswith(ONE_OF)
+    either = tuple((log, said[log]) for log in logs if said.get(log)) if unsure else ()
+    return Failure(state, found[0].reason, cases, logs, words, remedy, either)
 
 
 def _remedy(cases: tuple[str, ...], *, by_hand: bool) -> str:

@@ -115,14 +115,21 @@ def to_do(status: Status) -> Iterator[str]:
 
 def _failures(status: Status) -> Iterator[str]:
     """Return the last words of what failed, once for each reason."""
-    told = [failure for failure in status.failures if failure.said]
-    for failure in told[:_FAILURES_SHOWN]:
-        yield f"Last lines of outputs/{failure.logs[0]} ({few(failure.cases, 5)}):"
-        yield from (f"  | {line}" for line in failure.said[-_LINES_SHOWN:])
+    told = dict(_last_lines(status))
+    for log, (whose, said) in [*told.items()][:_FAILURES_SHOWN]:
+        yield f"Last lines of outputs/{log}{whose}:"
+        yield from (f"  | {line}" for line in said[-_LINES_SHOWN:])
         yield ""
     if len(told) > _FAILURES_SHOWN:
         yield f"… and {len(told) - _FAILURES_SHOWN} more logs, of the failed cases below."
         yield ""
+
+
+def _last_lines(status: Status) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
+    """Return logs, each with the cases that it is of, where that is known, and its last lines."""
+    for failure in status.failures:
+        whose = "" if failure.either else f" ({few(failure.cases, 5)})"
+        yield from ((log, (whose, said)) for log, said in failure.last_lines if said)
 
 
 def _cases(status: Status) -> Iterator[str]:
