@@ -55,7 +55,7 @@ def rewrite(bench: Bench, content: bytes) -> None:
 
 def at_first(word: str, then: Callable[[], None]) -> Callable[[httpx.Request], None]:
     """Do something once, before the first request whose address has a word in it."""
-    done = []
+    done = list[httpx.Request]()
 
     def before(request: httpx.Request) -> None:
         if word in str(request.url) and "/OUTPUTS/" in request.url.path and not done:
