@@ -29,6 +29,10 @@ LATE_WRITERS = 120.0
 """Seconds for which a killed execution, or a transfer without an answer, may still write (facts 5.11, 3.5)."""
 
 
+LOOK_FOR_LATE = 10.0
+"""Seconds between lists of results while one is missing that its execution has returned."""
+
+
 def plan_following(draft: Draft) -> None:
     """Add the polls that are due, the lists of ended executions, and the logs of failed jobs."""
     again = _listed_again(draft.s)
@@ -109,7 +113,12 @@ def _list_at_end(draft: Draft, execution: Followed) -> None:
     if execution.results_folder is None and execution.id not in draft.s.memory.polled_at:
         draft.add(do.Poll(execution.id))  # it was found in a list, which names no folder
         return
-    draft.add(do.ListResults(execution))
+    memory, listed_at = draft.s.memory, draft.s.memory.listed_at.get(execution.id)
+    lacking = memory.returned.get(execution.id) == len(execution.returned)
+    if listed_at is not None and lacking and draft.s.now < listed_at + LOOK_FOR_LATE:
+        draft.wait(listed_at + LOOK_FOR_LATE)  # the last list lacked what was returned
+    else:
+        draft.add(do.ListResults(execution))
 
 
 def _needs_person(draft: Draft, execution: Followed) -> bool:

@@ -109,7 +109,7 @@ def record(action: do.Action, outcome: do.Outcome, state: State, wall: float) ->
         case ((do.Poll() | do.Kill()), do.Polled()):
             return Changes(put=tuple(_polled(action.execution_id, outcome, state, wall)))
         case do.ListResults(), do.ResultsListed():
-            return _listed(action.execution, outcome, state)
+            return _listed(action.execution, outcome, state, wall)
         case do.FetchResult(), do.ResultHere():
             return Changes(put=(_here(state.results[action.vip], outcome, wall),))
         case do.Kill(), _:
@@ -278,10 +278,15 @@ def _polled(execution_id: str, outcome: do.Polled, state: State, wall: float) ->
         yield now
 
 
-def _listed(seen: Followed, outcome: do.ResultsListed, state: State) -> Changes:
+LATE_LISTS = 120.0
+"""Seconds after the end of an execution for which its results may be missing in a list."""
+
+
+def _listed(seen: Followed, outcome: do.ResultsListed, state: State, wall: float) -> Changes:
     """Want every file that a job has returned; after the end, every file in the results folder.
 
-    What VIP lists oddly is refused for as long as it does.
+    What VIP lists oddly is refused for as long as it does. A list that lacks what was returned is not
+    believed in the first two minutes: lists may be late.
     """
     execution = state.executions[seen.id]
     returned = set(execution.returned)
@@ -292,9 +297,11 @@ def _listed(seen: Followed, outcome: do.ResultsListed, state: State) -> Changes:
             put += (
                 _refused(entry, odd, execution, state) if odd else _wanted(entry, execution, state)
             )
-    if seen.over and execution.status == seen.status and not execution.listed:
-        put.append(replace(execution, listed=True))
     there = {entry.path for entry in outcome.entries}
+    late = abs(wall - (execution.ended_at or 0.0)) >= LATE_LISTS
+    whole = late or all(path in there or path in state.results for path in returned)
+    if seen.over and execution.status == seen.status and whole and not execution.listed:
+        put.append(replace(execution, listed=True))
     odd_ones = (r for r in state.results.values() if r.odd and r.execution_id == execution.id)
     gone = (r for r in odd_ones if r.vip not in there)
     return Changes(put=tuple(put), drop=tuple(gone) if seen.over else ())
