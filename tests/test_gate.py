@@ -137,7 +137,8 @@ def test_what_is_refused_stays_here_and_the_rest_goes() -> None:
         Level.PERSON,
         "privacy",
         "1 file is not sent: PatientBirthDate, PatientName in 1 file.",
-        "See the values: `vipsync privacy DIR`.",
+        "See the values, and the lines that accept them: `vipsync privacy DIR`. "
+        "Or mend the file, or move it out of inputs/.",
     )
 
 

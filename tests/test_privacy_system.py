@@ -148,6 +148,25 @@ def test_with_the_policy_that_accepts_them_everything_runs(told: Bench, kind: st
     assert told.jobs() == [1]
     assert kind == "zip" or leaks(told) != []
     assert not study.says("not sent")
+    text = (study.root / "STATUS.txt").read_text()
+    assert "Checked 1 file: accepted by settings.toml: Patient" in text
+    assert "in 1 file; no other field that may name a person is filled" in text
+
+
+def test_status_agrees_with_vip_only_where_nothing_is_asked(told: Bench) -> None:
+    """Something is left to do while a file is not sent; no longer once it lies elsewhere."""
+    study = told.study(settings=SETTINGS)
+    study.write({"1.mrui": FIELDS["rda"], "2.mrui": scans.rda()})
+    told.rest()
+    status = study.root / "STATUS.txt"
+    assert "1 file is not sent" in status.read_text()
+    assert "Or mend the file, or move it out of inputs/." in status.read_text()
+    assert "nothing was left to do" not in status.read_text()
+    (study.root / "inputs/1.mrui").rename(study.root.parent / "1.mrui")
+    study.notice()
+    told.rest()
+    assert "nothing was left to do" in status.read_text()
+    assert "Checked 1 file: no field that may name a person is filled" in status.read_text()
 
 
 PLACES: Mapping[str, dict[str, str | bytes]] = {

@@ -12,12 +12,13 @@ import pytest
 
 from tests.lab.archives import tgz
 from tests.lab.bench import SETTINGS, Bench, Study
-from tests.lab.statuses import table
+from tests.lab.statuses import cases, status, table
 from tests.test_archive import Member, link, packed
 from tests.test_hostile_system import Liar
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase, ResultStatus
+from vipsync.status.words import status_text
 
 OUTSIDE = tgz({"../up.txt": b"out"})
 
@@ -98,10 +99,19 @@ def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
     assert study.says("run the case again: `vipsync rerun DIR a.mrui`.")
     assert [row["status"] for row in table(study)] == ["done, result deleted here"]
     assert len(bench.world.requests) == before
+    assert cases(study)["a.mrui"].reason == "a result was deleted here"
+    assert cases(study)["a.mrui"].results == ()
     study.ask("forget")
     bench.rest()
     assert asking(study) == []
     assert [r.status for r in study.state.results.values()] == [ResultStatus.LET_GO]
+    assert (
+        status(study).sentence == "Everything else is here: 1 case done, 0 results; VIP is clean."
+    )
+    study.ask("rerun", "a.mrui")
+    bench.rest()
+    assert status(study).sentence.startswith("Everything is here: 1 case done, 1 result; ")
+    assert "1 result deleted here and forgotten: a.mrui.tgz." in status_text(status(study), "host")
 
 
 def test_results_that_came_back_or_were_made_again_are_missed_no_more(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from vipsync.errors import Unreachable
 from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, moment, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
+from vipsync.report.news import News
 from vipsync.rows import Changes, JobLog, Row, Session
 from vipsync.status.status import Status, at_place, status_of
 from vipsync.status.words import status_text, when
@@ -133,6 +134,23 @@ def test_everything_is_never_here_beside_what_is_not_in_order(bench: Bench) -> N
         "1 case done, 2 results; no setting uses 1 file in inputs/; 1 result changed on this "
         "machine; 1 input no longer in inputs/; VIP is clean."
     )
+
+
+def test_a_clean_vip_is_said_beside_what_is_asked(bench: Bench) -> None:
+    """The headline and the lines say it once, also where a case has failed or waits for a file."""
+    bench.runner.work = lambda job: (
+        50 if "bad" in str(job.invocation["signal"]) else {"fit": b"good"}
+    )
+    study, news = bench.study(a="one", bad="two"), News()
+    bench.rest()
+    assert "VIP is clean" not in told(study).sentence
+    assert "VIP is clean." not in list(news.lines(told(study), [], [], 0.0))
+    study.marker.unlink()
+    bench.rest()
+    assert told(study).sentence.startswith("Needs you: bad.mrui: failed")
+    assert told(study).sentence.endswith("; VIP is clean.")
+    assert list(news.lines(told(study), [], [], 1.0)).count("VIP is clean.") == 1
+    assert "VIP is clean." not in list(news.lines(told(study), [], [], 100.0))
 
 
 def test_data_where_nobody_looks_for_them_are_named_with_their_place(bench: Bench) -> None:

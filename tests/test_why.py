@@ -122,3 +122,21 @@ def test_a_result_names_its_execution(bench: Bench) -> None:
     assert lines[0].startswith("A result of workflow-")
     assert lines[1].startswith("State: here since 2026-01-01 ")
     assert why_result(found, RelPath("mine.txt")).lines == ("vipsync did not bring it here.",)
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_a_result_that_was_deleted_is_not_said_to_be_here(bench: Bench, clean: bool) -> None:
+    """It says when it came, and whether VIP can give it again."""
+    study = bench.study(a="one")
+    bench.rest()
+    if clean:
+        study.marker.unlink()
+        bench.rest()
+    outputs = study.root / "outputs"
+    first = next(outputs.glob("*/*.tgz/*"))
+    first.unlink()
+    first.parent.rmdir()
+    found = preview(SessionFolder(study.root), None)
+    _, state = why_result(found, RelPath(first.relative_to(outputs).as_posix())).lines
+    assert state.startswith("State: deleted here; it came 2026-01-01 ")
+    assert state.endswith("VIP no longer has it." if clean else "VIP still has it.")

@@ -19,7 +19,7 @@ _SHOWN = 3
 def gone(snapshot: Snapshot) -> list[Result]:
     """Return the results that nothing brings back, but for those whose cases were run again since."""
     lost = [r for r, is_on_vip in _deleted(snapshot) if not is_on_vip]
-    return [r for r in lost if not _was_made_again(r, snapshot)] if lost else []
+    return [r for r in lost if not was_made_again(r, snapshot)] if lost else []
 
 
 def to_come_again(snapshot: Snapshot) -> list[Result]:
@@ -37,7 +37,7 @@ def _deleted(snapshot: Snapshot) -> Iterator[tuple[Result, bool]]:
                 yield result, execution is not None and not execution.removed
 
 
-def _was_made_again(result: Result, snapshot: Snapshot) -> bool:
+def was_made_again(result: Result, snapshot: Snapshot) -> bool:
     """Tell whether each case that this may be a result of was launched once more."""
     state = snapshot.state
     launches = [x for x in state.launches.values() if x.status in _LASTING]

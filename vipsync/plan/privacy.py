@@ -345,7 +345,9 @@ def say_barred(draft: Draft, gate: Gate) -> None:
     stays = {path: found for path, found in refused.items() if path not in there}
     if stays:
         text = f"{_files(stays)} not sent: {_fields(stays)}."
-        draft.notice(Level.PERSON, PRIVACY, text, SEE)
+        it = "the file, or move it" if len(stays) == 1 else "the files, or move them"
+        remedy = f"{SEE} Or mend {it} out of inputs/."
+        draft.notice(Level.PERSON, PRIVACY, text, remedy)
     went = left_there(gate) | {p: found.refused for p, found in refused.items() if p in there}
     if went:
         text = f"{_files(went)} on VIP, and would not be sent now: {fields_text(went.values())}."
@@ -353,7 +355,7 @@ def say_barred(draft: Draft, gate: Gate) -> None:
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
 
 
-SEE = "See the values: `vipsync privacy DIR`."
+SEE = "See the values, and the lines that accept them: `vipsync privacy DIR`."
 
 
 def _refused(gate: Gate) -> dict[RelPath, Found]:

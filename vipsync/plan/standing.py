@@ -41,6 +41,10 @@ BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
 """States of cases that `rerun --failed` means."""
 
 
+DELETED = "a result was deleted here"
+"""What is said of a case that is done, and whose results are not all here any more."""
+
+
 class CaseReport(Struct, frozen=True):
     """One case: why it is where it is, and where its results and logs lie below outputs/.
 
@@ -144,16 +148,20 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
             mine = next(c for c in launch.cases if c.content == content)
             folder = results_name(execution, snapshot) if execution else ""
             came = outcome(mine, launch, execution, snapshot.state.logs)
-            found = results_of(mine, execution, snapshot.state.results) if execution else ()
+            came_once = results_of(mine, execution, snapshot.state.results) if execution else ()
+            found = [result.local for result in came_once if result.local in snapshot.outputs]
+            deleted = (
+                DELETED if came.state is CaseState.DONE and len(found) < len(came_once) else ""
+            )
             reports.append(
                 CaseReport(
                     case.id,
                     came.state,
-                    came.reason,
+                    came.reason or deleted,
                     launch.execution_id,
                     folder,
                     came.logs,
-                    tuple(result.local for result in found),
+                    tuple(found),
                     cleaned_names(mine, launch),
                 )
             )

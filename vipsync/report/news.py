@@ -13,7 +13,8 @@ from msgspec import Struct
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch
 from vipsync.report.text import batch_text, execution_text, printable
-from vipsync.status.status import Status, is_over
+from vipsync.rows import Phase
+from vipsync.status.status import CLEAN, Status, is_over
 from vipsync.status.words import size
 
 PATIENCE = 10.0
@@ -46,6 +47,10 @@ class News(Struct):
         told_by_notice = any(n.text in status.sentence or n.subject == _OUTAGE for n in asking)
         if not told_by_notice and not status.starting:  # VIP may yet refuse what only starts
             yield from self._changed("", status.sentence, now)
+        if status.phase != Phase.CLOSED:
+            self._said.pop(CLEAN, None)
+        elif told_by_notice and CLEAN in status.sentence:
+            yield from self._changed(CLEAN, f"{CLEAN}.", now)
         for execution in status.executions:
             text = f"{execution.id}: {execution_text(execution)}"
             if is_over(execution) and execution.id not in self._said:

@@ -21,8 +21,10 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
     clear = list(Gate(snapshot).clear())
     understood = sum(not found.unknown for found in clear)
     if clear:
-        none_filled = f"Checked {files_text(understood)}: no field that may name a person is filled"
-        checked = none_filled if understood else "Looked into no file"
+        filled = fields_text(one.accepted for one in clear if one.accepted)
+        found = f"accepted by settings.toml: {filled}; no other field" if filled else "no field"
+        looked = f"Checked {files_text(understood)}: {found} that may name a person is filled"
+        checked = looked if understood else "Looked into no file"
         yield f"{checked}; {_not_checked(clear)}."
     if told := fields_text(one.told for one in clear if one.told):
         yield f"Filled, and sent all the same: {told}."

@@ -8,10 +8,12 @@ from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.privacy import session_name
 from vipsync.plan.snapshot import Snapshot
-from vipsync.status.status import WISHED, Status
+from vipsync.status.status import FORGOTTEN, WISHED, Status
 from vipsync.status.words import when
 
-_SEEN_ANEW = frozenset({*WISHED, "settings", "inputs", "pipeline", "paused", "privacy", "outputs"})
+_SEEN_ANEW = frozenset(
+    {*WISHED, FORGOTTEN, "settings", "inputs", "pipeline", "paused", "privacy", "outputs"}
+)
 """Subjects that the folder and its ledger answer by themselves."""
 
 

@@ -12,7 +12,7 @@ from vipsync.model import Job, JobState, VipPath, moment, replace
 from vipsync.names import few, last, placed, shell_word
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Level, Notice, Plan
-from vipsync.plan.gone import to_come_again
+from vipsync.plan.gone import to_come_again, was_made_again
 from vipsync.plan.privacy import Gate, session_name
 from vipsync.plan.results import results_name, wanted
 from vipsync.plan.snapshot import Snapshot
@@ -90,6 +90,9 @@ _AGAIN = {
     CaseState.DROPPED: "`vipsync launch DIR CASE` starts it.",
 }
 """How cases are started after all that a person has stopped, or dropped from the queue."""
+
+FORGOTTEN = "forgotten"
+"""Subject of results that were here, and that a person no longer misses."""
 
 WISHED = frozenset({*map(str, _AGAIN), str(ResultStatus.LET_GO)})
 """Subjects of what is not here because a person wished so."""
@@ -268,8 +271,11 @@ def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> I
             if len(names) > 1:
                 advice = advice.replace("starts it", "starts the first of them")
             yield Notice(Level.INFO, str(state), f"{were} {state}: {few(names, 5)}.", advice, 0)
-    names = [last(r.vip) for r in results.values() if r.status is ResultStatus.LET_GO]
-    if names:
+    let_go = [r for r in results.values() if r.status is ResultStatus.LET_GO]
+    if names := [last(r.vip) for r in let_go if r.stamp]:
+        text = f"{count(len(names), 'result')} deleted here and forgotten: {few(names, 5)}."
+        yield Notice(Level.INFO, FORGOTTEN, text, exit_code=0)
+    if names := [last(r.vip) for r in let_go if not r.stamp]:
         text = f"{count(len(names), 'result')} let go, and not on this machine: {few(names, 5)}."
         yield Notice(Level.INFO, str(ResultStatus.LET_GO), text, exit_code=0)
 
@@ -310,9 +316,23 @@ def _sentence(status: Status, snapshot: Snapshot) -> str:
     work = _work(status, snapshot)
     if persons:
         more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
-        return f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
-    text = work or _rest(status, snapshot)
+        asked = f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
+        return asked if work else _and_clean(asked, snapshot)
+    text = work or _and_clean(_rest(status, snapshot), snapshot)
     return f"Paused: nothing is sent or started. {text}" if snapshot.state.session.paused else text
+
+
+CLEAN = "VIP is clean"
+
+
+def _and_clean(text: str, snapshot: Snapshot) -> str:
+    """Return a sentence that says, too, where all that was on VIP is known to be removed."""
+    state = snapshot.state
+    if CLEAN in text or state.session.phase is not Phase.CLOSED:
+        return text
+    sent = any(row.status is SendStatus.REMOVED for row in state.sent.values())
+    removed = sent or any(e.removed for e in state.executions.values())
+    return f"{text.rstrip('.')}; {CLEAN}." if removed else text
 
 
 def _is_settings(error: Notice) -> bool:
@@ -387,7 +407,14 @@ def _results_to_come(snapshot: Snapshot) -> bool:
 def _rest(status: Status, snapshot: Snapshot) -> str:
     """Say what is here and what is not where nothing goes on."""
     wished = _by_wish(status)
-    return f"{wished} {_else(status, snapshot, rest=bool(wished))}".strip()
+    rest = bool(wished) or _is_forgotten(snapshot)
+    return f"{wished} {_else(status, snapshot, rest=rest)}".strip()
+
+
+def _is_forgotten(snapshot: Snapshot) -> bool:
+    """Tell whether a result is missed by nobody, and was not made again."""
+    let_go = (r for r in snapshot.state.results.values() if r.status is ResultStatus.LET_GO)
+    return any(r.stamp and not was_made_again(r, snapshot) for r in let_go)
 
 
 def _by_wish(status: Status) -> str:
@@ -405,7 +432,7 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
     by_hand = status.counts.get(CaseState.MANUAL, 0) + status.counts.get(CaseState.ASIDE, 0)
     if by_hand:
         return f"Waiting for `vipsync launch DIR`: {count(by_hand, 'case')}."
-    on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else "VIP is clean"
+    on_vip = "the data are still on VIP" if status.phase == Phase.OPEN else CLEAN
     if done or here:
         came = f"{count(done, 'case')} done, {count(here, 'result')}"
         if but := _but(status, snapshot):

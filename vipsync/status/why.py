@@ -156,8 +156,14 @@ def why_result(found: Preview, path: RelPath) -> Known:
 def _result_lines(result: Result, snapshot: Snapshot) -> Iterator[str]:
     packed = ", unpacked here" if result.unpacked else ""
     yield f"A result of {result.execution_id}: {result.vip}, {result.size:,} bytes{packed}."
+    if result.status is ResultStatus.HERE and result.local not in snapshot.outputs:
+        execution = snapshot.state.executions.get(result.execution_id)
+        kept = execution is not None and not execution.removed
+        then = "VIP still has it" if kept else "VIP no longer has it"
+        yield f"State: deleted here; it came {when(result.at)}, and {then}."
+        return
     reason = f": {result.reason}" if result.reason else ""
     at = f" since {when(result.at)}" if result.at else ""
     yield f"State: {result.status}{at}{reason}."
     if result.status is ResultStatus.HERE and snapshot.outputs.get(result.local) != result.stamp:
-        yield "It was changed or removed here since it came; a changed one is left alone."
+        yield "It was changed here since it came, and is left alone."

@@ -74,11 +74,12 @@ def _lines(status: Status, host: str) -> Iterator[str]:
 
 
 def in_step(status: Status) -> float | None:
-    """Return when nothing was left to do for the last time; None where something was begun since."""
+    """Return when nothing was left to do for the last time; None where something was begun since, or is asked."""
     begun = (e.started for e in status.executions if e.started is not None)
     latest = max((*begun, status.since or 0.0), default=0.0)
     at_work = status.sending or status.fetching or status.starting or status.hearing
-    if status.confirmed is None or at_work or status.confirmed < latest:
+    asked = any(notice.asks for notice in status.notices)
+    if status.confirmed is None or at_work or asked or status.confirmed < latest:
         return None
     return status.confirmed
 
