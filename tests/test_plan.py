@@ -2078,7 +2078,7 @@ FINISHING_ROWS = [
             settings=settings(finish={"after": "download"}),
         ),
         [],
-        [],
+        ["info finish"],
         rest=True,
     ),
     Row(
@@ -2091,7 +2091,7 @@ FINISHING_ROWS = [
             settings=settings(finish={"after": "download"}),
         ),
         [],
-        [],
+        ["info finish"],
         rest=True,
     ),
     Row(

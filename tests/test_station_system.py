@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.lab.bench import Bench
@@ -16,13 +17,14 @@ from tests.lab.mounts import mount, unmount
 from tests.lab.stations import QUIET, TEMPLATE, Station, station
 from vipsync.client.vip_client import VipClient
 from vipsync.errors import FolderAbsent, KeyMissing, SettingsError
-from vipsync.model import Settings
+from vipsync.folder.folder import SessionFolder
+from vipsync.model import Settings, replace
 from vipsync.results.gallery import Gallery
 from vipsync.run.reconciler import Reconciler
 from vipsync.station.backroom import AtOnce, Work
 from vipsync.station.keeper import Keeper
 from vipsync.station.steps import StudyState
-from vipsync.status.publish import Publisher
+from vipsync.status.publish import Publisher, read_status
 
 
 @pytest.fixture(autouse=True)
@@ -216,6 +218,51 @@ def test_a_study_is_kept_until_all_is_made_of_its_results(bench: Bench) -> None:
     assert "is shown here soon" not in text
     assert "provenance" in text
     assert len([*outputs.glob("*/ro-crate-metadata.json")]) == 1
+
+
+def test_a_study_that_is_done_says_how_its_session_is_now(bench: Bench) -> None:
+    """A person finished its session, with the station or without it, or ran it again."""
+    publisher = Publisher()
+    bench.publish = publisher.publish
+    made = station(bench, '[keep]\nfinish = "marker"\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    assert "the data are still on VIP" in made.reasons()
+    made.session("S0001").ask("rerun")
+    bench.until(lambda: made.states()["S0001"] is StudyState.RUNNING)
+    bench.run(5)
+    bench.restart()  # what was asked for is under way, and nothing asks for it any more
+    bench.rest()
+    assert made.states() == {"S0001": StudyState.DONE}
+    assert len(bench.started()) == 2
+    assert "2 results" in made.reasons()
+    made.session("S0001").ask("finish")
+    bench.rest()
+    assert bench.sessions_on_vip() == []
+    assert "still on VIP" not in made.reasons()
+    bench.restart()
+    bench.rest()
+    assert "still on VIP" not in made.reasons()
+
+
+def test_a_study_that_is_done_says_what_another_process_did(bench: Bench) -> None:
+    """`vipsync finish` of a session that is let go works by itself; what it asks of a person is not passed on."""
+    publisher = Publisher()
+    bench.publish = publisher.publish
+    made = station(bench, '[keep]\nfinish = "marker"\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    session = SessionFolder(made.root / "sessions" / "S0001")
+    said = read_status(session)
+    assert said
+    for words, code in (("Done: VIP is clean.", 0), ("Needs you: SMITH.mrui: no", 3)):
+        other = replace(said, sentence=words, exit_code=code, written=bench.clock.now())
+        session.write(session.report, msgspec.json.encode(other))
+        bench.run(60)
+        assert (words in made.reasons()) is (code == 0)
+        assert made.exit_code() == code
+    assert "SMITH" not in made.reasons()
+    assert f"`vipsync status {made.root}/sessions/S0001`" in made.reasons()
 
 
 def test_a_person_can_skip_a_study(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
 from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
+from vipsync.folder.folder import SessionFolder
 from vipsync.model import FileState, replace
 from vipsync.plan.draft import Notice
 from vipsync.plan.snapshot import Snapshot
@@ -51,6 +52,7 @@ from vipsync.station.reading import Whose, first_words, read_place
 from vipsync.station.settings import load
 from vipsync.station.steps import Act, Action, StationPlan, StationStatus
 from vipsync.station.survey import Survey
+from vipsync.status.publish import read_status
 from vipsync.status.status import status_of
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,9 @@ TROUBLE_PAUSE = 5.0
 REQUESTS_EVERY = 5.0
 """Seconds between looks for what a person asked, where events do not say it."""
 
+NEEDS_PERSON = 3
+"""The exit code of a folder that asks something of a person."""
+
 _MOST_STEPS = 10_000
 
 
@@ -71,6 +76,14 @@ class _Look(Struct):
     now: tuple[int, bool, bool]
     plan: object
     seen: SessionSeen
+
+
+class Last(Struct, frozen=True):
+    """What a session that is let go said last and when (UTC s), and how the file of that was."""
+
+    file: FileState | None = None
+    seen: SessionSeen = SessionSeen()
+    at: float = -1.0
 
 
 class Keeper:
@@ -104,7 +117,10 @@ class Keeper:
         self._healthy = False
         self._keyless = ""
         self._saved: FileState | None = None
-        self._by_hand: frozenset[Path] = frozenset()
+        self._by_hand: frozenset[str] = frozenset()
+        self._last: dict[str, Last] = {}
+        self._later: dict[str, Last] = {}
+        self._heard_at = 0.0
         self._looks: dict[Path, _Look] = {}
         self._known: dict[str, SessionSeen] = {}
 
@@ -187,6 +203,7 @@ class Keeper:
             self._open(self._read_settings())
             self._take_outcomes()
             self._look(hints, healthy=healthy)
+            self._hear_ended()
             self.trouble = None
             self._steps(sessions)
             self._keyless = _keyless(self._sessions(sessions))
@@ -224,18 +241,23 @@ class Keeper:
         else:
             raise AssertionError("a station never comes to an end of its plan")
         self.plan = plan
-        folders = frozenset(self.folder.sessions / name for name in plan.working)
-        self.working = folders | self._by_hand
+        self.working = frozenset(self.folder.sessions / name for name in plan.working)
         self._set_due()
 
-    def _asked_by_hand(self) -> frozenset[Path]:
-        """Return the sessions that are over, and of which a person asked something."""
-        found = set()
-        for study in self.ledger.state.studies.values():
-            session = self.folder.session(study.name)
-            if study.stage is Stage.ENDED and any(session.requests.glob("*.json")):
-                found.add(session.root)
-        return frozenset(found)
+    def _hear_ended(self) -> None:
+        """Learn of sessions that are let go how they are, and of which a person asks something."""
+        now = self._timing.clock()
+        names = self._by_hand
+        if now >= self._heard_at:
+            self._heard_at = now + (REQUESTS_EVERY if not self._healthy else 60.0)
+            studies = self.ledger.state.studies.values()
+            ended = {s.name: s.ended_at or 0.0 for s in studies if s.stage is Stage.ENDED}
+            names = frozenset(ended)
+            self._last = {n: last_of(self.folder.session(n), self._last.get(n)) for n in names}
+            self._later = {n: s for n, s in self._last.items() if s.at >= ended[n]}
+        for name in self._known:  # the loop knows it better
+            self._later.pop(name, None)
+        self._by_hand = frozenset(n for n in names if self.folder.session(n).asked())
 
     def _set_due(self) -> None:
         now = self._timing.clock()
@@ -263,6 +285,8 @@ class Keeper:
             self.folder.names(),
             frozenset(self._backroom.busy),
             {key: words for key, (words, _) in self._failed.items()},
+            {name: last.seen for name, last in self._later.items()},
+            self._by_hand,
         )
 
     def _sessions(self, sessions: Mapping[Path, Reconciler]) -> dict[str, SessionSeen]:
@@ -310,7 +334,6 @@ class Keeper:
         survey.look(only)
         if only is None:
             self._require_exports(survey)
-            self._by_hand = self._asked_by_hand()
             now, cost = self._timing.clock(), survey.last_duration
             self._scan_at, self._rested = now + scan_interval(cost, healthy=healthy), now + 4 * cost
         private = self._private
@@ -481,6 +504,21 @@ def session_seen(session: Reconciler) -> SessionSeen:
         words,
         frozenset(request.id for request in session.snapshot.requests),
     )
+
+
+def last_of(session: SessionFolder, before: Last | None) -> Last:
+    """Return what a session said last; what it asks of a person may name files, and stays there."""
+    with suppress(OSError):
+        file = FileState.of(session.report.stat())
+        if before and before.file == file:
+            return before
+        told = read_status(session)
+        if told:
+            asks = told.exit_code == NEEDS_PERSON
+            words = "" if asks else told.sentence
+            seen = SessionSeen(over=True, code=NEEDS_PERSON * asks, words=words)
+            return Last(file, seen, told.written)
+    return before or Last()
 
 
 def _asked(notice: Notice) -> str:

@@ -317,7 +317,10 @@ WORDS = ("complete", "skip", "take-late", "merge", "first")
 
 
 class View(Struct, frozen=True):
-    """One moment of a station. `now` is monotonic, `wall` UTC, both in seconds."""
+    """One moment of a station. `now` is monotonic, `wall` UTC, both in seconds.
+
+    `last`: how sessions that are let go said last that they are. `by_hand`: those of which a person asks something.
+    """
 
     now: float
     wall: float
@@ -329,3 +332,5 @@ class View(Struct, frozen=True):
     taken_names: frozenset[str] = frozenset()
     busy: frozenset[str] = frozenset()
     failed: Mapping[str, str] = {}
+    last: Mapping[str, SessionSeen] = {}
+    by_hand: frozenset[str] = frozenset()

@@ -371,10 +371,14 @@ class _Draft:
             stage = Stage.MADE if self.settings.copies else Stage.FILLED
             self.rows.append(replace(study, stage=stage))
             return
+        by_hand = study.name in self.view.by_hand
+        if study.stage is Stage.ENDED and by_hand:
+            self.rows.append(replace(study, stage=Stage.STARTED))
+            return
         if study.stage is Stage.STARTED:
             self.working.add(study.name)
             self._tell(study, session)
-            if session.over and not session.code:
+            if session.over and not session.code and not by_hand:
                 ended = replace(study, stage=Stage.ENDED, ended_at=self.view.wall)
                 self.rows.append(replace(ended, outcome=session.words))
                 return
@@ -386,12 +390,21 @@ class _Draft:
             remedy = f"`vipsync station take-late DIR {study.name}` runs it again with them."
             self._report(study, StudyState.HELD, words, remedy, asks=True, can=("take-late",))
         elif study.stage is Stage.ENDED:
-            self._report(study, StudyState.DONE, study.outcome)
+            self._report_ended(study)
         elif session.over or session.code:
             self._report(study, StudyState.NEEDS, session.words, asks=True)
         else:
             self.waits = True
             self._report(study, StudyState.RUNNING, session.words)
+
+    def _report_ended(self, study: Study) -> None:
+        """Say how the session of a study is that is let go: a person may have worked in it since."""
+        last = self.view.last.get(study.name, SessionSeen(words=study.outcome))
+        if last.code:
+            look = f"`vipsync status DIR/sessions/{study.name}` says what is to be done."
+            self._report(study, StudyState.NEEDS, "its session needs a person", look, asks=True)
+        else:
+            self._report(study, StudyState.DONE, last.words)
 
     def _report(
         self,
