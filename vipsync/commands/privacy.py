@@ -80,9 +80,10 @@ def show(context: Context, directory: Path, path: Path | None) -> int:
     for rel in _used(snapshot):
         if rel == chosen or rel.startswith(f"{chosen}/") or not chosen:
             _look(rel, observer, gate, seen, context)
-    for line in _lines(seen, snapshot, values=sys.stdout.isatty()):
+    values = sys.stdout.isatty()
+    for line in _lines(seen, snapshot, values=values):
         context.reporter.say(printable(line))
-    if lines := _to_paste(seen, snapshot, values=sys.stdout.isatty()):
+    if lines := _to_paste(seen, snapshot, values=values):
         context.reporter.say(f"\n{WRITE}{_where(lines, observer.settings_text)}:")
         context.reporter.to_copy("\n".join(lines))
     return 3 if seen.refused else 0
