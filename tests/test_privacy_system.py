@@ -334,7 +334,7 @@ def test_a_folder_made_before_is_judged_once_and_nothing_is_removed(told: Bench)
 ACCEPTS = '[privacy]\naccept = { PatientBirthDate = ["1970*"] }\n'
 
 
-@pytest.mark.parametrize("then", ["deleted", "mended", "before", "packed"])
+@pytest.mark.parametrize("then", ["deleted", "mended", "before", "packed", "unused"])
 def test_what_lies_on_vip_stays_named_until_it_is_removed(told: Bench, then: str) -> None:
     """Whether or not the file is here, or here with another content; also by another process."""
     packed = SETTINGS.replace('"**/*.mrui"', '{ zip = "{s}/raw/" }')
@@ -347,7 +347,10 @@ def test_what_lies_on_vip_stays_named_until_it_is_removed(told: Bench, then: str
         study.settings.write_text(text)
         told.rest()
         assert study.says("1 file is on VIP, and would not be sent now: PatientBirthDate")
-    (study.root / "inputs" / name).unlink()
+    if then == "unused":
+        text = text.replace("*.mrui", "2.mrui")
+    else:
+        (study.root / "inputs" / name).unlink()
     study.settings.write_text(text)
     if then == "mended":
         study.write({name: scans.rda()})

@@ -22,7 +22,7 @@ from vipsync.model import (
     Text,
     replace,
 )
-from vipsync.names import folders_above, inside
+from vipsync.names import folders_above
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import members_digest, names_digest
@@ -272,23 +272,13 @@ def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
     )
 
 
-def left_there(gate: Gate) -> dict[RelPath, Fields]:
-    """Return what names somebody in contents that lie on VIP and not here, and would not be sent now."""
-    s, found = gate.s, dict[RelPath, Fields]()
-    for row in s.state.filled.values():
-        if row.status in _THERE and not _lies_here(row, s) and (fields := _unlet(row, gate)):
+def _refused_there(gate: Gate) -> dict[RelPath, Fields]:
+    """Return what names somebody in what lies on VIP, would not be sent now, and may be here no more."""
+    found = dict[RelPath, Fields]()
+    for row in gate.s.state.filled.values():
+        if row.status in _THERE and (fields := _unlet(row, gate)):
             found[row.path] = tuple(sorted({*found.get(row.path, ()), *fields}))
     return found
-
-
-def _lies_here(row: Sent, s: Snapshot) -> bool:
-    """Tell whether what was sent is here as it was: then it is judged itself."""
-    if row.path in s.files:
-        return row.path in s.state.known and s.state.known[row.path].sha256 == row.sha256
-    known, start = s.state.known, inside(row.path)
-    members = [path for path in s.files if path.startswith(start)]
-    hashes = [(path, known[path].sha256) for path in members if path in known]
-    return row.sha256 in (members_digest(hashes), members_digest(hashes, row.path))
 
 
 def _unlet(row: Sent, gate: Gate) -> Fields:
@@ -348,7 +338,9 @@ def say_barred(draft: Draft, gate: Gate) -> None:
         it = "the file, or move it" if len(stays) == 1 else "the files, or move them"
         remedy = f"{SEE} Or mend {it} out of inputs/."
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
-    went = left_there(gate) | {p: found.refused for p, found in refused.items() if p in there}
+    alone = {path: found.refused for path, found in refused.items() if path in there}
+    packed = {folder for path in alone for folder in folders_above(path)}
+    went = alone | {p: f for p, f in _refused_there(gate).items() if p not in {*alone, *packed}}
     if went:
         text = f"{_files(went)} on VIP, and would not be sent now: {fields_text(went.values())}."
         remedy = f"Nothing is removed unasked; `vipsync finish DIR` removes all. {SEE}"
