@@ -509,6 +509,29 @@ def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     assert call("why", served.root / "elsewhere").code == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("settings.toml", "The settings of this session: vipsync reads them"),
+        ("STATUS.txt", "vipsync writes it"),
+        ("ON_VIP.txt", "delete it, and they are removed"),
+        (".vipsync/ledger.sqlite", "Leave it as it is"),
+        ("outputs/results.csv", "A table of the cases"),
+        ("outputs/index.html", "A page that shows the results"),
+    ],
+)
+def test_why_tells_what_the_files_of_a_session_are(
+    call: Caller, served: Served, name: str, words: str
+) -> None:
+    """They are neither inputs nor results, and vipsync looks at them all the same."""
+    study = served.study(a="one")
+    said = call("why", study / name)
+    assert (said.code, said.err) == (0, "")
+    assert words in said.out
+    assert "neither" not in said.out
+    assert "neither" in call("why", study / "notes.txt").err
+
+
 # run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from datetime import UTC
@@ -111,6 +112,15 @@ def test_a_mistake_in_the_settings_is_waited_for(bench: Bench) -> None:
     study.notice()
     bench.rest()
     assert told(study).sentence.startswith("Waiting for settings.toml to be mended: ")
+    for wrong, first, second in (
+        (f'sesion_name = "x"\nportl = "y"\n{text}', "sesion_name", "portl"),
+        (f'{text}foo = "x"\nbar = "y"\n', "foo", "bar"),
+    ):
+        (study.root / "settings.toml").write_text(wrong)
+        study.notice()
+        bench.rest()
+        sentence = told(study).sentence
+        assert re.search(rf"\b{first}: .*; .*\b{second}: ", sentence), sentence
     (study.root / "settings.toml").write_text(text)
     study.notice()
     bench.rest()

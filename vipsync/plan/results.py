@@ -211,6 +211,9 @@ def plan_results(draft: Draft) -> None:
                 draft.notice(Level.INFO, result.local, text, exit_code=0)
             if stamp == result.stamp:
                 continue
+            if stamp is not None and result.local in s.changing:
+                draft.wait(s.changing[result.local])
+                continue
             if stamp is not None:
                 _say_changed(
                     draft, result, is_on_vip=execution is not None and not execution.removed

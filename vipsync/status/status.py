@@ -306,13 +306,18 @@ def _sentence(status: Status, snapshot: Snapshot) -> str:
     persons = [n for n in status.notices if n.level is Level.PERSON]
     if errors:
         until = "Waiting for settings.toml to be mended" if _is_settings(errors[0]) else "Stopped"
-        return f"{until}: {errors[0].text.splitlines()[0]}"
+        return f"{until}: {_one_line(errors[0].text)}"
     work = _work(status, snapshot)
     if persons:
         more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
         return f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
     text = work or _rest(status, snapshot)
     return f"Paused: nothing is sent or started. {text}" if snapshot.state.session.paused else text
+
+
+def _one_line(text: str) -> str:
+    """Return a list of problems with one behind the other."""
+    return "; ".join(line.strip() for line in text.splitlines()).replace(":; ", ": ", 1)
 
 
 def _is_settings(error: Notice) -> bool:
@@ -346,8 +351,12 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if running:
         so_far = f", {done} of {jobs} jobs done" if jobs else ""
         parts.append(f"{count(len(running), 'execution')} running{so_far}")
-    if status.fetching:
-        parts.append(f"fetching {count(status.fetching, 'result')}")
+    again = len(to_come_again(snapshot))
+    if status.fetching > again:
+        parts.append(f"fetching {count(status.fetching - again, 'result')}")
+    if again:
+        come = "was deleted here comes again" if again == 1 else "were deleted here come again"
+        parts.append(f"{count(again, 'result')} that {come}")
     if status.hearing:
         parts.append(f"fetching the logs of {count(status.hearing, 'failed job')}")
     elif not status.fetching and _results_to_come(snapshot):
@@ -431,7 +440,9 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
     if s.among_results:
         found.append(f"{count(len(s.among_results), 'file')} in outputs/ not written by vipsync")
     changed = sum(
-        r.status is ResultStatus.HERE and s.outputs.get(r.local, r.stamp) != r.stamp
+        r.status is ResultStatus.HERE
+        and s.outputs.get(r.local, r.stamp) != r.stamp
+        and r.local not in s.changing
         for r in s.state.results.values()
     )
     if changed:

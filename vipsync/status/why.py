@@ -25,6 +25,26 @@ class Known(Struct, frozen=True):
     lines: tuple[str, ...]
 
 
+_OWN = {
+    "settings.toml": "The settings of this session: vipsync reads them whenever they are saved.",
+    "ON_VIP.txt": "It says that data are on VIP; delete it, and they are removed once all results are here.",
+    "STATUS.txt": "It says what goes on here: vipsync writes it, and does not read it.",
+    ".vipsyncignore": "The names that are never sent, one a line: vipsync reads it whenever it is saved.",
+    "inputs/.vipsyncignore": "Names below inputs/ that are never sent, one a line.",
+    ".vipsyncignore.txt": "Read as .vipsyncignore, the names that are never sent.",
+    ".vipsync": "What vipsync keeps of this session: what was sent, started and fetched. Leave it as it is.",
+    "outputs/results.csv": "A table of the cases and their results: vipsync writes it.",
+    "outputs/session_data.json": "What other programs can read of this session: vipsync writes it.",
+    "outputs/index.html": "A page that shows the results in a browser: vipsync writes it.",
+}
+
+
+def why_own(path: str) -> Known | None:
+    """Say what a file of the session folder is that vipsync itself reads or writes; None: none."""
+    below = ".vipsync" if path.startswith(".vipsync/") else path
+    return Known(path, (_OWN[below],)) if below in _OWN else None
+
+
 def why(found: Preview, path: RelPath) -> Known:
     """Say which cases use an input, where it lies on VIP, and what comes next for it."""
     return Known(f"inputs/{path}", tuple(_lines(found, path)))
