@@ -392,6 +392,17 @@ def test_a_portal_that_cannot_be_reached_ends_with_5(call: Caller, served: Serve
     assert call("--portal", "http://127.0.0.1:9", "check", study).code == 5
 
 
+def test_check_ticks_no_pipeline_of_which_vip_was_not_asked(call: Caller, served: Served) -> None:
+    """What is known of it is from before."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    found = call("check", study).out
+    assert "✓ pipeline: " in found, found
+    said = call("--portal", "http://127.0.0.1:9", "check", study).out
+    assert "· pipeline: " in said
+    assert "when VIP was asked before" in " ".join(said.split())
+
+
 def test_a_name_that_is_taken_ends_with_3(call: Caller, served: Served) -> None:
     """Somebody else's folder on VIP is left alone, by check and by run."""
     study = served.study(a="one")

@@ -10,7 +10,7 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, moment, replace
 from vipsync.names import few, last, placed, shell_word
-from vipsync.plan.case_index import index_cases
+from vipsync.plan.case_index import CaseIndex, changed_since, index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again
 from vipsync.plan.privacy import Gate, session_name
@@ -24,7 +24,10 @@ from vipsync.status.privacy import privacy_lines
 
 
 class ExecutionReport(Struct, frozen=True):
-    """One execution with its jobs by state. `started` in seconds since the epoch."""
+    """One execution with its jobs by state. `started` in seconds since the epoch.
+
+    `folder` is that of its results below outputs/, "" until VIP has said where they go.
+    """
 
     id: str
     status: str
@@ -125,6 +128,7 @@ def status_of(
         *failure_notices(failed),
         *_pinned(snapshot),
         *_kept(snapshot),
+        *_changed(cases, index),
         *_wished(cases, state.results),
         *remembered,
     )
@@ -257,6 +261,19 @@ def _kept(snapshot: Snapshot) -> Iterator[Notice]:
             yield Notice(Level.INFO, "finish", text, exit_code=0)
 
 
+def _changed(cases: Iterable[CaseReport], index: CaseIndex) -> Iterator[Notice]:
+    """Say which cases run again because their files changed."""
+    going = [c.id for c in cases if c.state in (CaseState.QUEUED, CaseState.RUNNING)]
+    if names := list(changed_since(going, index)):
+        was = (
+            "case changed since it ran, and runs"
+            if len(names) == 1
+            else "cases changed since they ran, and run"
+        )
+        text = f"{len(names):,} {was} again: {few(names, 5)}. Older results stay."
+        yield Notice(Level.INFO, "changed", text, exit_code=0)
+
+
 def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
     """Say what is not here because a person wished so, which is no fault."""
     for state, remedy in _AGAIN.items():
@@ -280,7 +297,8 @@ def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> Execut
     if not execution.over and launched > len(execution.jobs):  # VIP shows them one by one
         jobs[str(JobState.QUEUED)] += launched - len(execution.jobs)
     status = "Removed" if execution.removed else "Deleted" if execution.gone else execution.status
-    folder = results_name(execution, snapshot)
+    known = execution.results_folder is not None or execution.over
+    folder = results_name(execution, snapshot) if known else ""
     return ExecutionReport(execution.id, str(status), execution.started, dict(jobs), folder)
 
 
