@@ -392,6 +392,17 @@ def test_a_portal_that_cannot_be_reached_ends_with_5(call: Caller, served: Serve
     assert call("--portal", "http://127.0.0.1:9", "check", study).code == 5
 
 
+def test_check_ticks_no_pipeline_of_which_vip_was_not_asked(call: Caller, served: Served) -> None:
+    """What is known of it is from before."""
+    study = served.study(a="one")
+    assert call("run", "--once", study).code == 0
+    found = call("check", study).out
+    assert "✓ pipeline: " in found, found
+    said = call("--portal", "http://127.0.0.1:9", "check", study).out
+    assert "· pipeline: " in said
+    assert "when VIP was asked before" in " ".join(said.split())
+
+
 def test_a_name_that_is_taken_ends_with_3(call: Caller, served: Served) -> None:
     """Somebody else's folder on VIP is left alone, by check and by run."""
     study = served.study(a="one")
@@ -507,6 +518,29 @@ def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     result = next((study / "outputs").glob("*/*.tgz/*"))
     assert "OUTPUTS" in call("why", result).out
     assert call("why", served.root / "elsewhere").code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("settings.toml", "The settings of this session: vipsync reads them"),
+        ("STATUS.txt", "vipsync writes it"),
+        ("ON_VIP.txt", "delete it, and they are removed"),
+        (".vipsync/ledger.sqlite", "Leave it as it is"),
+        ("outputs/results.csv", "A table of the cases"),
+        ("outputs/index.html", "A page that shows the results"),
+    ],
+)
+def test_why_tells_what_the_files_of_a_session_are(
+    call: Caller, served: Served, name: str, words: str
+) -> None:
+    """They are neither inputs nor results, and vipsync looks at them all the same."""
+    study = served.study(a="one")
+    said = call("why", study / name)
+    assert (said.code, said.err) == (0, "")
+    assert words in said.out
+    assert "neither" not in said.out
+    assert "neither" in call("why", study / "notes.txt").err
 
 
 # run

@@ -154,7 +154,7 @@ def test_a_typo_in_a_pipelines_name_is_answered_with_the_nearest_one(
     """Another version, other letters: what this account may use is known."""
     study = bench.study(settings=SETTINGS.replace("spectrum/1", typo), a="one")
     bench.rest()
-    assert study.says("Did you mean spectrum/1?")
+    assert study.says("Did you mean spectrum/1? If not: join the group")
 
 
 # uploads

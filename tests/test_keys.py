@@ -69,6 +69,7 @@ def test_a_key_knows_where_it_came_from(tmp_path: Path) -> None:
     for secret in (variable, login):
         refused = Refusal("ask", settings.portal, 401, b"", key_from=secret.origin).error()
         assert f"does not accept the API key from {secret.origin}: " in refused.message
+        assert ("`vipsync login` does not change" in refused.remedy) is (secret is variable)
 
 
 def test_a_key_is_stripped_and_hidden(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_the_picture_of_a_station_shows_its_studies_before_the_first_session() -
     with reporter.live():
         reporter.station(told)
     assert "scanner: 2 studies: 1 arriving, 1 held." in out.getvalue()
-    assert "Looking for" not in out.getvalue().rpartition("scanner")[2]
+    assert "Looking …" not in out.getvalue().rpartition("scanner")[2]
     with reporter.live():
         reporter.watch(Path("/scanner/sessions/S0001"), STATUS)
     last = out.getvalue().rpartition("scanner: 2 studies")[2]

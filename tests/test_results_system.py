@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -73,6 +74,34 @@ def test_a_result_that_lacks_a_file_comes_whole_where_it_is_moved_away(bench: Be
     assert finished(bench, study)
     assert study.says("or a part of it deleted")
     assert not study.says("VIP still has it")
+
+
+def test_what_is_being_deleted_is_told_once_it_is_settled(bench: Bench) -> None:
+    """While a removal is under way nothing is said of it; what is gone as a whole comes again."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    whole = study.outputs()
+    folder = study.result("a.mrui.tgz")
+    (folder / "more.txt").write_text("mine")
+    study.notice()
+    bench.run(1)
+    assert not study.says("was changed on this machine")
+    shutil.rmtree(folder)
+    study.notice()
+    seen: list[str] = []
+
+    def back() -> bool:
+        seen.append(status(study).sentence)
+        return study.outputs() == whole
+
+    bench.until(back)
+    bench.rest()
+    assert any("1 result that was deleted here comes again" in text for text in seen)
+    assert not study.says("was changed on this machine")
+    (study.result("b.mrui.tgz") / "more.txt").write_text("mine")
+    study.notice()
+    bench.rest()
+    assert study.says("was changed on this machine")
 
 
 def asking(study: Study) -> list[str]:

@@ -31,6 +31,9 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield address
 
 
+WRONG = "0123456789abcdef01234567"
+
+
 def portal() -> str:
     """Return the portal of the sessions that follow."""
     assert VipSession.account_of_all
@@ -78,6 +81,17 @@ def test_the_key_is_the_one_that_the_command_line_uses(
     monkeypatch.setenv("VIP_API_KEY", "another")
     with pytest.raises(KeyRefused):
         VipSession.init(verbose=False, vip_portal_url=url, **key)
+
+
+def test_a_wrong_key_is_changed_where_it_stands(url: str, tmp_path: Path) -> None:
+    """`vipsync login` changes no key that a script has, itself or in a file."""
+    kept = tmp_path / "key.txt"
+    kept.write_text(WRONG)
+    for key, where in ((WRONG, "the script"), (str(kept), str(kept))):
+        with pytest.raises(KeyRefused, match="`vipsync login` does not change") as refused:
+            VipSession.init(key, verbose=False, vip_portal_url=url)
+        assert f"the API key from {where}: " in refused.value.message
+        assert WRONG not in str(refused.value)
 
 
 def test_the_kept_key_is_for_the_portal_of_the_environment_too(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from datetime import UTC
@@ -76,6 +77,25 @@ def test_every_job_that_was_launched_counts(
     assert f"1 execution running, {so_far} jobs done" in status.sentence
 
 
+def test_what_no_job_of_has_begun_is_queued_and_has_no_folder_yet(bench: Bench) -> None:
+    """Until VIP says where the results go there is no place to name, and no job runs."""
+    bench.job_seconds = lambda _job: 600.0
+    study = bench.study(a="one")
+    seen: list[tuple[str, str]] = []
+
+    def over() -> bool:
+        found = told(study)
+        seen.extend((c.reason, e.folder) for c in found.cases for e in found.executions)
+        for line in status_text(found, "host").splitlines():
+            assert not line.endswith("→ outputs/")
+            assert "→ outputs/workflow-" not in line
+        return found.counts == {"done": 1}
+
+    bench.until(over)
+    assert ("queued on VIP", "") in seen
+    assert [reason for reason, folder in seen if folder][-2:] == ["", ""]
+
+
 @pytest.mark.parametrize(
     ("session", "rows", "files", "sentence"),
     [
@@ -112,6 +132,15 @@ def test_a_mistake_in_the_settings_is_waited_for(bench: Bench) -> None:
     study.notice()
     bench.rest()
     assert told(study).sentence.startswith("Waiting for settings.toml to be mended: ")
+    for wrong, first, second in (
+        (f'sesion_name = "x"\nportl = "y"\n{text}', "sesion_name", "portl"),
+        (f'{text}foo = "x"\nbar = "y"\n', "foo", "bar"),
+    ):
+        (study.root / "settings.toml").write_text(wrong)
+        study.notice()
+        bench.rest()
+        sentence = told(study).sentence
+        assert re.search(rf"\b{first}: .*; .*\b{second}: ", sentence), sentence
     (study.root / "settings.toml").write_text(text)
     study.notice()
     bench.rest()

@@ -81,6 +81,8 @@ def test_optional_parameters_are_comments_with_their_default() -> None:
         (Parameter("x", TEXT, optional=True), "Optional: text."),
         (Parameter("x", ParameterType.LIST, element=FILE), "Needed: a file."),
         (Parameter("x", WHOLE, minimum=1, maximum=9), "whole number, in place of the quotes, at least 1 and at most 9."),
+        (Parameter("x", WHOLE, optional=True, default=2), "Optional: a whole number."),
+        (Parameter("x", ParameterType.BOOLEAN, default=True), ": true or false."),
         (Parameter("x", NUMBER, minimum=0, exclusive_minimum=True), "above 0."),
         (Parameter("x", NUMBER, maximum=0.5, exclusive_maximum=True), "below 0.5."),
         (Parameter("x", TEXT, choices=("a", 2)), 'One of "a", 2.'),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.scans import rda
+from tests.lab.statuses import status
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Kind
 from vipsync.model import RelPath
@@ -48,15 +49,48 @@ def test_after_it_was_sent(bench: Bench, study: Study) -> None:
     """Where it is and since when; where it is no longer, once VIP was emptied."""
     study.write({"DONE": ""})
     bench.rest()
-    size, case, sent = told(study, "a.mrui")
+    size, case, results, rest, sent = told(study, "a.mrui")
     assert size.startswith("3 bytes, sha256 ")
     assert case.startswith("Case a.mrui (signal): done in ")
+    (folder,) = (study.root / "outputs").glob("*/a.mrui.tgz")
+    assert results == f"Its results: {folder.relative_to(study.root)}."
+    assert rest.endswith("where its content changes, or with `vipsync rerun DIR a.mrui`.")
     assert sent.startswith("Sent 2026-01-01 ")
     assert sent.endswith(" UTC to /vip/Home/API/study/INPUTS/a.mrui.")
     assert "Case a.mrui (parameters, shared with other cases): done" in told(study, "common.txt")[1]
     study.marker.unlink()
     bench.rest()
     assert told(study, "a.mrui")[-1].endswith("removed from there with the session's data.")
+
+
+def test_a_changed_input_says_why_it_runs_again(bench: Bench) -> None:
+    """Also where the older result is; a case that a person runs again did not change."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    (older,) = (study.root / "outputs").glob("*/a.mrui.tgz")
+    study.drop(a="uno")
+    words = "1 case changed since it ran, and runs again: a.mrui. Older results stay."
+    seen: list[str] = []
+    most = 2
+
+    def over() -> bool:
+        seen.extend(notice.text for notice in status(study).notices)
+        return len(bench.executions()) == most and status(study).counts == {"done": 2}
+
+    bench.until(over)
+    assert words in seen
+    assert words not in [notice.text for notice in status(study).notices]
+    (line,) = [line for line in told(study, "a.mrui") if line.startswith("It changed since")]
+    assert line.endswith(
+        f"and runs as a new case; the older results stay: {older.relative_to(study.root)}."
+    )
+    assert not any("changed since" in line for line in told(study, "b.mrui"))
+    seen.clear()
+    most = 3
+    study.ask("rerun", "a.mrui")
+    bench.until(over)
+    assert words not in seen
+    assert not any("changed since" in line for line in told(study, "b.mrui"))
 
 
 def test_while_nobody_knows_whether_it_arrived(bench: Bench, study: Study) -> None:
@@ -105,7 +139,8 @@ def test_a_folder_that_is_packed(bench: Bench) -> None:
     bench.rest()
     assert told(study, "s1/dicom")[0] == "A folder with 2 files, 3 bytes."
     for path in ("s1/dicom", "s1/dicom/a.dcm"):
-        _, case, sent = told(study, path)
+        _, case, results, _, sent = told(study, path)
+        assert "s1-dicom.zip" in results or "s1" in results
         assert case.startswith("Case s1 (signal): done")
         assert sent.endswith("/INPUTS/s1-dicom.zip.")
     assert told(study, "s1")[0] == "A folder with 3 files, 3 bytes."

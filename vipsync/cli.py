@@ -49,6 +49,9 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 DIRECTORIES = click.argument("directories", metavar="[DIR]...", nargs=-1, type=DIRECTORY)
 FOLDERS_AND_CASES = click.argument("words", metavar="[DIR]... [CASE]...", nargs=-1)
 SURE = click.option("--yes", is_flag=True, help="Do it without asking.")
+SURE_OF_ALL = click.option(
+    "--yes", is_flag=True, help="Do it in all of several folders without asking."
+)
 _SHORTEST_SECRET = 12
 GARBAGE = 20_000
 """New objects after which Python looks for cycles: there are few, and 700 costs a sixth of the time."""
@@ -481,7 +484,7 @@ def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: 
 
 @vipsync.command(epilog=_examples("vipsync forget my-study"))
 @click.argument("words", metavar="[DIR]... [RESULT]...", nargs=-1)
-@SURE
+@SURE_OF_ALL
 @click.pass_obj
 def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
     """Do without results that you deleted here.
@@ -501,7 +504,7 @@ def _decide(
 
 @vipsync.command(epilog=_examples("vipsync pause my-study"))
 @DIRECTORIES
-@SURE
+@SURE_OF_ALL
 @click.pass_obj
 def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start nothing more; results still come."""
@@ -511,7 +514,7 @@ def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
 
 @vipsync.command(epilog=_examples("vipsync resume my-study"))
 @DIRECTORIES
-@SURE
+@SURE_OF_ALL
 @click.pass_obj
 def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start again after a pause."""
@@ -531,7 +534,7 @@ def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int
 @click.option(
     "--cancel", "stay", is_flag=True, help="Take a finish back, as long as nothing was removed yet."
 )
-@SURE
+@SURE_OF_ALL
 @click.pass_obj
 def finish(
     context: Context,

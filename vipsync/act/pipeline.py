@@ -23,10 +23,17 @@ def definition(client: VipClient, pipeline_id: str) -> dict[str, object]:
             near = nearest(pipeline_id, (p.pipeline_id for p in client.pipelines()))
         raise PipelineUnavailable(
             f"This account has no pipeline {pipeline_id} on VIP (VIP's error {error.code}).",
-            f"Did you mean {' or '.join(near)}? If not: {error.remedy}" if near else error.remedy,
+            f"Did you mean {' or '.join(near)}? If not: {_inside(error.remedy)}"
+            if near
+            else error.remedy,
             code=error.code,
             status=error.status,
         ) from error
+
+
+def _inside(sentence: str) -> str:
+    """Return a sentence as it stands after a colon."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
 def nearest(pipeline_id: str, known: Iterable[str]) -> list[str]:

@@ -68,6 +68,12 @@ _REMEDIES: Mapping[type[VipError], str] = {
     GenericVipError: "Try again in some minutes; if it stays so, write to the portal's support.",
 }
 
+_LOGIN = "`vipsync login`"
+_ANOTHER = (
+    "Make a new key on the portal's account page ({portal}/home.html), then put it in place of this "
+    "one, which `vipsync login` does not change."
+)
+
 _GATEWAY = frozenset({429, 502, 503, 504})
 
 
@@ -113,9 +119,12 @@ class Refusal(Struct, frozen=True):
         return self._vip_error(kind, problem)
 
     def _vip_error(self, kind: type[VipError], problem: ProblemAnswer) -> VipError:
+        own = (
+            issubclass(kind, KeyRefused) and self.key_from and not self.key_from.startswith(_LOGIN)
+        )
         return kind(
             self._message(problem),
-            remedy(kind, self.portal),
+            _ANOTHER.format(portal=self.portal) if own else remedy(kind, self.portal),
             code=problem.error_code,
             status=self.status,
             retry_after=self.retry_after,

@@ -30,6 +30,7 @@ from vipsync.status.publish import read_status
 
 Reached = Callable[[State], bool]
 
+_BY_ANOTHER = "`vipsync run` in another terminal does it; Ctrl-C ends only the waiting here."
 _LOOK_EVERY = 0.3
 _LOOKS_AT_LOCK = 10
 _MOST_LOOKS = 20
@@ -128,7 +129,7 @@ class Asker:
         elsewhere = run.loop.held_elsewhere()
         codes = [s.exit_code for root, s in run.statuses.items() if root not in elsewhere]
         if elsewhere:
-            self._reporter.say("It was asked to; Ctrl-C ends only the waiting.", "dim")
+            self._reporter.say(_BY_ANOTHER, "dim")
         for folder in [folder for folder in folders if folder.root in elsewhere]:
             if self._wait(folder, partial(_is_over, folder, request, held)):
                 status = read_status(folder)

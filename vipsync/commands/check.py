@@ -56,7 +56,7 @@ def check(
 
 
 def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
-    yield from _pipeline(looked)
+    yield from _pipeline(looked, client)
     yield from _name(looked, client)
     yield from _files(looked)
     yield from _cases(looked)
@@ -134,14 +134,16 @@ def _preview(
         return looked, error
 
 
-def _pipeline(looked: Preview) -> Iterator[Finding]:
+def _pipeline(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
     snapshot = looked.snapshot
     if snapshot.settings_error:
         yield Finding("settings", snapshot.settings_error, exit_code=1)
     elif snapshot.descriptor:
         found = snapshot.descriptor
         names = ", ".join(p.name for p in found.parameters)
-        yield Finding("pipeline", f"{found.pipeline_id} ({found.name} {found.version}): {names}.")
+        text = f"{found.pipeline_id} ({found.name} {found.version}): {names}."
+        before = "" if client else " So it was when VIP was asked before."
+        yield Finding("pipeline", text + before, note=not client)
     elif snapshot.settings.pipeline_id is None:
         yield Finding("pipeline", "None: files are only sent.", note=True)
 

@@ -28,7 +28,7 @@ from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.remembered import remembered
 from vipsync.status.reserve import spoken
 from vipsync.status.status import Finding, Status, exit_code, status_of
-from vipsync.status.why import why, why_result
+from vipsync.status.why import why, why_own, why_result
 from vipsync.status.words import STALE, duration
 
 _IDLE_SHOWN = 5
@@ -228,24 +228,33 @@ def why_path(context: Context, path: Path) -> int:
             f"{path} is a whole folder; `why` tells of one file.",
             "Name a file inside inputs/ or outputs/.",
         )
-    if real.is_relative_to(inputs):
+    if own := why_own(_place(real, folder.root.resolve(), outputs)):
+        known = own
+    elif real.is_relative_to(inputs):
         known = why(looked, nfc(real.relative_to(inputs).as_posix()))
     elif real.is_relative_to(outputs):
         known = why_result(looked, nfc(real.relative_to(outputs).as_posix()))
     else:
         raise SettingsError(
-            f"{path} lies neither in {_told(inputs, folder)} nor in {outputs}: vipsync does not look "
-            "at it."
+            f"{path} lies neither in {_told(inputs, folder)} nor in {outputs}: it is not "
+            "sent, and is no result."
         )
     context.reporter.say(printable(known.path), "bold")
     for line in known.lines:
         context.reporter.say(f"  {printable(placed(line, folder.root))}")
     told = read_status(folder)
-    name = known.path.partition("/")[2]
+    name = known.path.partition("/")[2] or known.path
     for notice in told.notices if told else ():
         if name in notice.subject or name in notice.text:
             context.reporter.notice(notice)
     return 0
+
+
+def _place(real: Path, root: Path, outputs: Path) -> str:
+    """Return a path as it is called in a session folder, wherever its outputs lie."""
+    if real.is_relative_to(outputs):
+        return f"outputs/{real.relative_to(outputs).as_posix()}"
+    return real.relative_to(root).as_posix() if real.is_relative_to(root) else ""
 
 
 def _told(inputs: Path, folder: SessionFolder) -> str:

@@ -166,6 +166,7 @@ class Observer:
             outputs=self._stamps.look(
                 self.outputs, state.results.values(), outputs, healthy=healthy
             ),
+            changing=self._stamps.unsettled(settle),
             requests=asked.requests,
             odd_requests=asked.odd,
             beside=beside,

@@ -20,6 +20,7 @@ class Stamps:
         self._clock = clock
         self._known: dict[RelPath, str] = {}
         self._at: float | None = None
+        self._changed: dict[RelPath, float] = {}
 
     def look_everywhere(self) -> None:
         """Let the next look be at all of them."""
@@ -35,16 +36,26 @@ class Stamps:
             or hints is None
             or now - self._at >= scan_interval(0.0, healthy=healthy)
         )
-        fresh = {} if everything else _untouched(self._known, hints or frozenset())
+        again = frozenset({*(hints or ()), *self._changed})
+        fresh = {} if everything else _untouched(self._known, again)
         for result in results:
             if result.status is ResultStatus.HERE and result.local not in fresh:
                 found = _stamp(f"{outputs}/{result.local}")
                 if found is not None and not (found == EMPTY != result.stamp):
                     fresh[result.local] = found
+        known = self._known
+        self._changed |= {p: now for p, s in fresh.items() if known.get(p, s) != s}
         self._known = fresh  # only now: a look that failed half way has shown nothing
         if everything:
             self._at = now
         return dict(fresh)
+
+    def unsettled(self, settle: float) -> dict[RelPath, float]:
+        """Return the results that were seen to change, each with when it may be quiet."""
+        now, known = self._clock(), self._known
+        due = {p: at + settle for p, at in self._changed.items() if p in known}
+        self._changed = {p: at for p, at in self._changed.items() if due.get(p, now) > now}
+        return {p: at for p, at in due.items() if at > now}
 
 
 def _stamp(path: str) -> str | None:

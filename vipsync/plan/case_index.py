@@ -6,7 +6,7 @@ A case is launched once for the content of its own files. PURE: no I/O, no clock
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -23,7 +23,7 @@ from vipsync.plan.launching import is_refused
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import cached_digest
-from vipsync.rows import Judged, Launch, LaunchStatus, Verdict
+from vipsync.rows import Judged, Launch, LaunchedCase, LaunchStatus, Verdict
 
 
 def case_content(case: Case, places: InputPlaces) -> str | None:
@@ -213,3 +213,26 @@ def outdated(index: CaseIndex) -> list[str]:
         if then != settings_digest(cases[case_id], index.places):
             old.append(case_id)
     return old
+
+
+def changed_since(ids: Iterable[str], index: CaseIndex) -> dict[str, tuple[Launch, LaunchedCase]]:
+    """Return the last launch of these cases with other content than now, but for what a person runs again."""
+    judged = index.places.s.state.judged
+    again = {content for content, j in judged.items() if j.verdict is Verdict.AGAIN}
+    known = {id_: index.content[id_] for id_ in ids if id_ in index.content}
+    now = {id_: content for id_, content in known.items() if content not in again}
+    found: dict[str, tuple[Launch, LaunchedCase]] = {}
+    ran: set[str] = set()
+    for launch, case in _in_order(index) if now else ():
+        if case.content == now.get(case.id):
+            ran.add(case.id)
+        elif case.id in now and case.id not in ran:
+            found[case.id] = launch, case
+    return found
+
+
+def _in_order(index: CaseIndex) -> Iterator[tuple[Launch, LaunchedCase]]:
+    """Yield each case of each launch that VIP took, the oldest first."""
+    launches = {launch.name: launch for found in index.launches.values() for launch in found}
+    for launch in sorted(launches.values(), key=lambda launch: (launch.at, launch.run)):
+        yield from ((launch, case) for case in launch.cases)

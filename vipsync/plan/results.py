@@ -224,6 +224,9 @@ def plan_results(draft: Draft) -> None:
             if stamp == UNREADABLE:
                 unreadable.append(f"outputs/{result.local}")
                 continue
+            if stamp is not None and result.local in s.changing:
+                draft.wait(s.changing[result.local])
+                continue
             if stamp is not None:
                 _say_changed(
                     draft, result, is_on_vip=execution is not None and not execution.removed

@@ -68,7 +68,8 @@ class Snapshot(Struct, frozen=True):
     `conflict_copies` are files that sync tools made, and that are left out.
     `odd_requests` are names of files among the requests that are none. `beside` is what lies beside
     inputs/ and may be data; `among_results` are files in outputs/ that somebody put there.
-    `outputs` has a stamp for each recorded result that is there. `first_in_queue`: no other folder
+    `outputs` has a stamp for each recorded result that is there; `changing` says for those that still
+    change when they may be quiet (monotonic s). `first_in_queue`: no other folder
     of this account has waited longer for a slot on VIP. `by_name`: a person said by its name that
     the session's folder on VIP may go, whatever id is in it. `gate`: the version of the privacy gate that
     judges what is sent, "" where none does. `texts`: what a script sends beside files and name.
@@ -90,6 +91,7 @@ class Snapshot(Struct, frozen=True):
     conflict_copies: tuple[RelPath, ...] = ()
     marker: bool = False
     outputs: Mapping[RelPath, str] = {}
+    changing: Mapping[RelPath, float] = {}
     requests: tuple[Request, ...] = ()
     odd_requests: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()

@@ -81,6 +81,9 @@ _TELLING = (
 )
 
 
+_IN_QUEUE = "queued on VIP"
+"""Where a case stands that was launched, and of which no job has begun."""
+
 _Logs = Mapping[str, JobLog]
 _NO_LOGS: _Logs = {}
 ONE_OF = "one of these: "
@@ -230,7 +233,9 @@ def _names(paths: tuple[VipPath, ...]) -> frozenset[str]:
 def _so_far(execution: Followed, jobs: list[Job], logs: _Logs, *, exact: bool) -> Outcome:
     """Tell where a case stands whose execution has not ended."""
     found = {job.state for job in jobs}
-    if not jobs or found & {JobState.QUEUED, JobState.RUNNING}:
+    if found <= {JobState.QUEUED}:
+        return Outcome(CaseState.RUNNING, _IN_QUEUE)
+    if found & {JobState.QUEUED, JobState.RUNNING}:
         return Outcome(CaseState.RUNNING)
     if JobState.HELD in found:
         return Outcome(CaseState.HELD, "VIP gave up on it; its support can release it")

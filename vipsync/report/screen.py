@@ -49,11 +49,11 @@ def folders(found: Iterable[tuple[Status, list[Batch]]], wall: float) -> Rendera
 def with_stations(
     stations: Sequence[StationStatus], below: RenderableType | None
 ) -> RenderableType:
-    """Return a line for each station above what is `below`, or that nothing was found yet."""
+    """Return a line for each station above what is `below`, or that nothing was looked at yet."""
     lines = [Text(printable(f"{told.station}: {told.sentence}"), style="bold") for told in stations]
     if below:
         return Group(*lines, below) if lines else below
-    return Group(*lines) if lines else Text("Looking for session folders …", style="dim")
+    return Group(*lines) if lines else Text("Looking …", style="dim")
 
 
 def _folder(status: Status, batches: list[Batch], wall: float) -> Iterator[RenderableType]:

@@ -477,6 +477,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.conflict_copies,
         s.marker,
         s.outputs,
+        s.changing,
         s.requests,
         s.odd_requests,
         s.lender,

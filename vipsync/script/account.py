@@ -152,11 +152,11 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
     text = os.fspath(api_key.value)
     path = Path(os.path.expanduser(text))  # noqa: PTH111  # as it is where no home is known
     if _is_file(path):
-        return Secret(_read(path))
+        return Secret(_read(path), str(path))
     if text == KEY_VARIABLE:
         return Keys(environ, portal=portal).find(Settings("", portal=portal))
     if text in environ:
-        return Secret(environ[text].strip())
+        return Secret(environ[text].strip(), f"{text} in the environment")
     if (
         text.isidentifier() and text.isupper()
     ):  # keys are made of digits and small letters (facts 1.1)
@@ -169,7 +169,7 @@ def found_key(api_key: object, environ: Mapping[str, str], portal: str = PORTAL)
             f"`api_key` reads like the path of a file, and there is no such file in {Path.cwd()}.",
             "Correct the path, or give the key itself. Nothing was sent.",
         )
-    return Secret(text.strip())
+    return Secret(text.strip(), "the script")
 
 
 _FILE = re.compile(r"[/\\]|^~|\.[A-Za-z]\w{0,4}$")

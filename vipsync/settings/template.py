@@ -41,11 +41,13 @@ where the pipeline pairs them (it is said there), the first goes with the first,
 _TYPES = {
     ParameterType.FILE: "a file",
     ParameterType.STRING: "text",
-    ParameterType.BOOLEAN: "true or false, in place of the quotes",
-    ParameterType.INTEGER: "a whole number, in place of the quotes",
-    ParameterType.DOUBLE: "a number, in place of the quotes",
+    ParameterType.BOOLEAN: "true or false",
+    ParameterType.INTEGER: "a whole number",
+    ParameterType.DOUBLE: "a number",
     ParameterType.LIST: "text",
 }
+_QUOTED = (ParameterType.FILE, ParameterType.STRING, ParameterType.LIST)
+"""Types whose values stand in quotes."""
 # Headings are live and keys are comments: a key whose # is removed is then always in its section.
 _OTHERS = """
 [inputs]
@@ -132,9 +134,10 @@ def _parameter(
 ) -> Iterator[str]:
     words = (parameter.label.strip(), without_html(parameter.description).strip())
     yield from _comment(": ".join(word for word in words if word))
-    yield from _comment(". ".join(_facts(parameter, descriptor)) + ".")
     known = values.get(parameter.name)
-    line = _line(parameter.name, _value(parameter, descriptor) if known is None else known)
+    value = _value(parameter, descriptor) if known is None else known
+    yield from _comment(". ".join(_facts(parameter, descriptor, value)) + ".")
+    line = _line(parameter.name, value)
     yield line if parameter.required or known is not None else f"# {line}"
 
 
@@ -146,9 +149,11 @@ def _value(parameter: Parameter, descriptor: Descriptor) -> Scalar:
     return "*" if files == [parameter] else ""
 
 
-def _facts(parameter: Parameter, descriptor: Descriptor) -> Iterator[str]:
+def _facts(parameter: Parameter, descriptor: Descriptor, value: Value) -> Iterator[str]:
     need = "Needed" if parameter.required else "Optional"
-    yield f"{need}: {_TYPES[parameter.value_type]}{bounds(parameter)}"
+    empty = value == "" and parameter.value_type not in _QUOTED
+    quotes = ", in place of the quotes" if empty else ""
+    yield f"{need}: {_TYPES[parameter.value_type]}{quotes}{bounds(parameter)}"
     if parameter.choices:
         yield f"One of {', '.join(_toml(choice) for choice in parameter.choices)}"
     if parameter.name in descriptor.dot:

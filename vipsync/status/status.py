@@ -10,7 +10,7 @@ from msgspec import Struct
 from vipsync import actions as do
 from vipsync.model import Job, JobState, VipPath, moment, replace
 from vipsync.names import few, last, placed, shell_word
-from vipsync.plan.case_index import index_cases
+from vipsync.plan.case_index import CaseIndex, changed_since, index_cases
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.gone import to_come_again, was_made_again
 from vipsync.plan.privacy import Gate, session_name
@@ -24,7 +24,10 @@ from vipsync.status.privacy import privacy_lines
 
 
 class ExecutionReport(Struct, frozen=True):
-    """One execution with its jobs by state. `started` in seconds since the epoch."""
+    """One execution with its jobs by state. `started` in seconds since the epoch.
+
+    `folder` is that of its results below outputs/, "" until VIP has said where they go.
+    """
 
     id: str
     status: str
@@ -128,6 +131,7 @@ def status_of(
         *failure_notices(failed),
         *_pinned(snapshot),
         *_kept(snapshot),
+        *_changed(cases, index),
         *_wished(cases, state.results),
         *remembered,
     )
@@ -260,6 +264,19 @@ def _kept(snapshot: Snapshot) -> Iterator[Notice]:
             yield Notice(Level.INFO, "finish", text, exit_code=0)
 
 
+def _changed(cases: Iterable[CaseReport], index: CaseIndex) -> Iterator[Notice]:
+    """Say which cases run again because their files changed."""
+    going = [c.id for c in cases if c.state in (CaseState.QUEUED, CaseState.RUNNING)]
+    if names := list(changed_since(going, index)):
+        was = (
+            "case changed since it ran, and runs"
+            if len(names) == 1
+            else "cases changed since they ran, and run"
+        )
+        text = f"{len(names):,} {was} again: {few(names, 5)}. Older results stay."
+        yield Notice(Level.INFO, "changed", text, exit_code=0)
+
+
 def _wished(cases: Iterable[CaseReport], results: Mapping[VipPath, Result]) -> Iterator[Notice]:
     """Say what is not here because a person wished so, which is no fault."""
     for state, remedy in _AGAIN.items():
@@ -286,7 +303,8 @@ def _execution(execution: Followed, launched: int, snapshot: Snapshot) -> Execut
     if not execution.over and launched > len(execution.jobs):  # VIP shows them one by one
         jobs[str(JobState.QUEUED)] += launched - len(execution.jobs)
     status = "Removed" if execution.removed else "Deleted" if execution.gone else execution.status
-    folder = results_name(execution, snapshot)
+    known = execution.results_folder is not None or execution.over
+    folder = results_name(execution, snapshot) if known else ""
     return ExecutionReport(execution.id, str(status), execution.started, dict(jobs), folder)
 
 
@@ -312,7 +330,7 @@ def _sentence(status: Status, snapshot: Snapshot) -> str:
     persons = [n for n in status.notices if n.level is Level.PERSON]
     if errors:
         until = "Waiting for settings.toml to be mended" if _is_settings(errors[0]) else "Stopped"
-        return f"{until}: {errors[0].text.splitlines()[0]}"
+        return f"{until}: {_one_line(errors[0].text)}"
     work = _work(status, snapshot)
     if persons:
         more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
@@ -333,6 +351,11 @@ def _and_clean(text: str, snapshot: Snapshot) -> str:
     sent = any(row.status is SendStatus.REMOVED for row in state.sent.values())
     removed = sent or any(e.removed for e in state.executions.values())
     return f"{text.rstrip('.')}; {CLEAN}." if removed else text
+
+
+def _one_line(text: str) -> str:
+    """Return a list of problems with one behind the other."""
+    return "; ".join(line.strip() for line in text.splitlines()).replace(":; ", ": ", 1)
 
 
 def _is_settings(error: Notice) -> bool:
@@ -366,8 +389,12 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if running:
         so_far = f", {done} of {jobs} jobs done" if jobs else ""
         parts.append(f"{count(len(running), 'execution')} running{so_far}")
-    if status.fetching:
-        parts.append(f"fetching {count(status.fetching, 'result')}")
+    again = len(to_come_again(snapshot))
+    if status.fetching > again:
+        parts.append(f"fetching {count(status.fetching - again, 'result')}")
+    if again:
+        come = "was deleted here comes again" if again == 1 else "were deleted here come again"
+        parts.append(f"{count(again, 'result')} that {come}")
     if status.hearing:
         parts.append(f"fetching the logs of {count(status.hearing, 'failed job')}")
     elif not status.fetching and _results_to_come(snapshot):
@@ -458,7 +485,9 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
     if s.among_results:
         found.append(f"{count(len(s.among_results), 'file')} in outputs/ not written by vipsync")
     changed = sum(
-        r.status is ResultStatus.HERE and s.outputs.get(r.local, r.stamp) != r.stamp
+        r.status is ResultStatus.HERE
+        and s.outputs.get(r.local, r.stamp) != r.stamp
+        and r.local not in s.changing
         for r in s.state.results.values()
     )
     if changed:

@@ -9,10 +9,12 @@ from msgspec import Struct
 
 from vipsync.cases.patterns import compile_pattern
 from vipsync.model import Case, InputFile, InputFolder, InputValue, PackedFolder, RelPath
-from vipsync.plan.case_index import index_cases
+from vipsync.names import few, shell_word
+from vipsync.plan.case_index import CaseIndex, changed_since, index_cases
+from vipsync.plan.case_results import results_of
 from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.standing import CaseReport, case_reports
+from vipsync.plan.standing import CaseReport, CaseState, case_reports
 from vipsync.rows import Result, ResultStatus, SendStatus, Sent
 from vipsync.status.preview import Preview, sources
 from vipsync.status.words import when
@@ -23,6 +25,26 @@ class Known(Struct, frozen=True):
 
     path: str
     lines: tuple[str, ...]
+
+
+_OWN = {
+    "settings.toml": "The settings of this session: vipsync reads them whenever they are saved.",
+    "ON_VIP.txt": "It says that data are on VIP; delete it, and they are removed once all results are here.",
+    "STATUS.txt": "It says what goes on here: vipsync writes it, and does not read it.",
+    ".vipsyncignore": "The names that are never sent, one a line: vipsync reads it whenever it is saved.",
+    "inputs/.vipsyncignore": "Names below inputs/ that are never sent, one a line.",
+    ".vipsyncignore.txt": "Read as .vipsyncignore, the names that are never sent.",
+    ".vipsync": "What vipsync keeps of this session: what was sent, started and fetched. Leave it as it is.",
+    "outputs/results.csv": "A table of the cases and their results: vipsync writes it.",
+    "outputs/session_data.json": "What other programs can read of this session: vipsync writes it.",
+    "outputs/index.html": "A page that shows the results in a browser: vipsync writes it.",
+}
+
+
+def why_own(path: str) -> Known | None:
+    """Say what a file of the session folder is that vipsync itself reads or writes; None: none."""
+    below = ".vipsync" if path.startswith(".vipsync/") else path
+    return Known(path, (_OWN[below],)) if below in _OWN else None
 
 
 def why(found: Preview, path: RelPath) -> Known:
@@ -40,9 +62,14 @@ def _lines(found: Preview, path: RelPath) -> Iterator[str]:
     )
     chosen = [(case, _chosen_by(case, path)) for case in snapshot.cases.cases]
     using = [(case, parameters) for case, parameters in chosen if parameters]
-    reports = {report.id: report for report in case_reports(snapshot, index_cases(snapshot))}
+    index = index_cases(snapshot)
+    reports = {report.id: report for report in case_reports(snapshot, index)}
     for case, parameters in using:
-        yield _case_line(case, path, parameters, reports[case.id])
+        report = reports[case.id]
+        yield _case_line(case, path, parameters, report)
+        yield from _results_of(report)
+        if path in case.own:
+            yield from _earlier(case, index)
     if not using and (inside or path in snapshot.files):
         yield _unused(snapshot, path)
     packs = {
@@ -106,6 +133,27 @@ def _case_line(case: Case, path: RelPath, parameters: Sequence[str], report: Cas
     execution = f" in {report.execution}" if report.execution else ""
     reason = f": {report.reason}" if report.reason else ""
     return f"Case {case.id} ({chosen}): {report.state}{execution}{reason}."
+
+
+def _results_of(report: CaseReport) -> Iterator[str]:
+    """Say where the results of a case are, and what makes it run again."""
+    if not report.results:
+        return
+    yield f"Its results: {few([f'outputs/{path}' for path in report.results])}."
+    if report.state is CaseState.DONE:
+        again = f"`vipsync rerun DIR {shell_word(report.id)}`"
+        yield f"Nothing is to do: it runs again where its content changes, or with {again}."
+
+
+def _earlier(case: Case, index: CaseIndex) -> Iterator[str]:
+    """Say that a case runs because its files changed, and where its older results are."""
+    state = index.places.s.state
+    for launch, before in changed_since([case.id], index).values():
+        execution = state.executions.get(launch.execution_id)
+        here = results_of(before, execution, state.results) if execution else ()
+        places = few([f"outputs/{result.local}" for result in here])
+        stay = f"; the older results stay: {places}" if places else ""
+        yield f"It changed since it ran in {launch.execution_id}, and runs as a new case{stay}."
 
 
 def _unused(snapshot: Snapshot, path: RelPath) -> str:

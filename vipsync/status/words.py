@@ -167,7 +167,8 @@ def _executions(status: Status) -> Iterator[str]:
     yield "Executions:"
     for execution in status.executions:
         jobs = jobs_text(dict(execution.jobs))
-        yield f"  {execution.id}: {execution.status}, {jobs} → outputs/{execution.folder}"
+        place = f" → outputs/{execution.folder}" if execution.folder else ""
+        yield f"  {execution.id}: {execution.status}, {jobs}{place}"
     if status.minutes_left is not None:
         yield f"  At this pace about {status.minutes_left:.0f} min more."
     yield ""
