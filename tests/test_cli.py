@@ -961,6 +961,23 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     assert served.launches() == 1
 
 
+@pytest.mark.parametrize("pipeline", [True, False], ids=["a pipeline", "files alone"])
+def test_plan_and_check_of_a_paused_folder_say_so(
+    call: Caller, served: Served, *, pipeline: bool
+) -> None:
+    """They name what comes after it goes on, and how it goes on."""
+    alone = 'session_name = "study"\n[inputs]\nsettle = "100ms"\n'
+    study = served.study(settings=SETTINGS if pipeline else alone, a="one")
+    first = f"Paused. Once `vipsync resume {study}` was given: 1 "
+    assert "Paused" not in call("plan", study).out + call("check", study).out
+    assert call("pause", study).code == 0
+    for command in ("check", "plan"):
+        said = " ".join(call(command, study).out.split())
+        assert said.count(first) == (2 if command == "plan" and pipeline else 1)
+    assert call("resume", study).code == 0
+    assert "Paused" not in call("plan", study).out + call("check", study).out
+
+
 def test_finish_removes_the_data_and_keeps_the_results(call: Caller, served: Served) -> None:
     """It waits until nothing of the session is on VIP."""
     study = served.study(a="one")

@@ -201,6 +201,26 @@ def test_what_a_facility_is_to_copy_is_whole(
     )
 
 
+@pytest.mark.parametrize("of", ["session", "station", "another", "stranger"])
+def test_a_facilitys_own_portal_is_named_in_its_unit(call: Caller, served: Served, of: str) -> None:
+    """Else the key would be meant for no portal but VIP's own; a portal that nobody confirmed is not."""
+    folder, mine = served.root / "site", "https://vip.site.test"
+    root = folder / ("scanner/template" if of == "station" else "study")
+    root.mkdir(parents=True)
+    (root / "settings.toml").write_text(f'portal = "{mine}"\n')
+    if of == "station":
+        (root.parent / "station.toml").write_text('[station]\nexports = ["/export"]\n')
+    if of == "another":
+        (folder / "other").mkdir()
+        (folder / "other" / "settings.toml").write_text('portal = "https://vip.other.test"\n')
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["{folder}"]\n')
+    environ = {} if of == "stranger" else {"VIP_PORTAL_URL": f"{mine}/"}
+    said = call("--config", config, "service", "install", "--system", environ=environ).out
+    named = of in ("session", "station")
+    assert (f"Environment=VIP_PORTAL_URL={mine}\n" in said) is named
+
+
 def test_a_facility_names_whole_paths(call: Caller, served: Served) -> None:
     """`~` is another folder for the account of the service."""
     config = served.root / "vipsync.toml"

@@ -106,6 +106,21 @@ def test_sessions_that_show_nothing_new_cost_no_plan(bench: Bench) -> None:
     assert keeper.plan is not plan
 
 
+@pytest.mark.parametrize(
+    ("settle", "least", "most"), [("", 10, 40), ('\n[inputs]\nsettle = "3m"\n', 180, 220)]
+)
+def test_a_study_that_was_quiet_is_not_waited_for_again(
+    bench: Bench, settle: str, least: float, most: float
+) -> None:
+    """From the moment at which its session is made it is sent within seconds, unless the template says else."""
+    made = station(bench, template=TEMPLATE + settle)
+    made.write("SMITH", SVS)
+    bench.until(made.sessions)
+    began = bench.clock.now()
+    bench.until(bench.started)
+    assert least < bench.clock.now() - began < most
+
+
 # when a study is whole
 
 
@@ -570,8 +585,20 @@ def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> Non
     assert made.states() == {"S0001": StudyState.NEEDS}
     assert made.exit_code() == 3
     assert "exit code 50" in made.reasons()
-    assert f"`vipsync rerun {made.root}/sessions/S0001 " in made.reasons()
+    assert "). Mend the input" in made.reasons()
+    assert f"`vipsync rerun {made.root}/sessions/S0001 --failed`" in made.reasons()
     assert "SMITH" not in made.reasons() + (made.root / "STATION.txt").read_text()
+
+
+def test_a_study_that_is_one_case_is_asked_about_by_its_name(bench: Bench) -> None:
+    """All its files are its case, which is called as the session: the command can be pasted."""
+    bench.runner.work = lambda _job: 50
+    made = station(bench)
+    made.write("EXAM1", {"SMITH.mrui": "1"})
+    bench.rest()
+    assert "scanner-S0001: failed: exit code 50" in made.reasons()
+    assert f"`vipsync rerun {made.root}/sessions/S0001 scanner-S0001`" in made.reasons()
+    assert "…" not in made.reasons()
 
 
 # kinds of data

@@ -231,7 +231,7 @@ def _cases(looked: Preview) -> Iterator[Finding]:
     cases = looked.snapshot.cases.cases
     if not cases:
         if looked.sends or looked.unread:
-            yield Finding("next", f"{sends_text(looked)}.")
+            yield Finding("next", _once_resumed(looked, f"{sends_text(looked)}."))
         return
     complete = sum(case.complete for case in cases)
     waiting = [c for c in cases if not c.complete]
@@ -244,7 +244,13 @@ def _cases(looked: Preview) -> Iterator[Finding]:
         yield Finding("next", "Nothing would be sent or started.")
         return
     text = f"{count(looked.executions, 'execution')} with {count(looked.jobs, 'job')} would start"
-    yield Finding("next", f"{text}; {sends_text(looked)}.")
+    yield Finding("next", _once_resumed(looked, f"{text}; {sends_text(looked)}."))
+
+
+def _once_resumed(looked: Preview, text: str) -> str:
+    """Say of what would happen that it waits for a person, where the folder is paused."""
+    paused = looked.snapshot.state.session.paused
+    return f"Paused. Once `vipsync resume DIR` was given: {text}" if paused else text
 
 
 def _names(cases: Iterable[Case]) -> tuple[str, ...]:
@@ -298,7 +304,8 @@ def planned(looked: Preview, folder: SessionFolder) -> Iterator[Finding]:
 def _planned(looked: Preview) -> Iterator[Finding]:
     sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
     unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
-    yield Finding("send", f"{sends_text(looked)}.", details=some([*sends, *unread]))
+    text = _once_resumed(looked, f"{sends_text(looked)}.")
+    yield Finding("send", text, details=some([*sends, *unread]))
     yield from map(_packing, looked.advice)
     runs = looked.snapshot.settings.launch.nb_runs
     each = f", {runs} times each" if runs > 1 else ""
@@ -308,7 +315,9 @@ def _planned(looked: Preview) -> Iterator[Finding]:
     )
     yield Finding(
         "start",
-        f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}.",
+        _once_resumed(
+            looked, f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}."
+        ),
         details=groups,
     )
     if named := _names(looked.cases):

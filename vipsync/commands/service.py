@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +16,16 @@ from pathlib import Path
 from vipsync.commands.context import Context, machine_folders
 from vipsync.disk.files import make_folder, write_atomic
 from vipsync.errors import SettingsError, VipsyncError
-from vipsync.model import NotifySettings
+from vipsync.folder.search import find_roots, find_stations
+from vipsync.model import PORTAL, NotifySettings, replace
 from vipsync.names import shell_word
 from vipsync.report.text import printable
 from vipsync.run.supervision import version_in
 from vipsync.service import launchd, systemd, windows
 from vipsync.service.program import NAME, Program
-from vipsync.settings.keys import KEY_VARIABLE, is_variable
+from vipsync.settings.keys import KEY_VARIABLE, Keys, is_variable, kept_path
+from vipsync.settings.reading import load
+from vipsync.station.settings import load as load_station
 
 
 def service(context: Context, action: str, *, follow: bool) -> int:
@@ -38,7 +41,8 @@ def print_system(context: Context) -> int:
             f"{settings}: a folder begins with ~, which is another one for a service.",
             "Write whole paths, from / on.",
         )
-    unit = systemd.system_unit(_program(context, systemd.SETTINGS, folders))
+    program = _program(context, systemd.SETTINGS, folders)
+    unit = systemd.system_unit(replace(program, portal=_portal(context, folders)))
     steps = systemd.STEPS.format(
         settings=shell_word(settings),
         groups=_groups(folders),
@@ -47,6 +51,26 @@ def print_system(context: Context) -> int:
     )
     context.reporter.to_copy(steps.rstrip())
     return 0
+
+
+def _portal(context: Context, folders: Sequence[Path]) -> str:
+    """Return the portal of all folders, "" for VIP's own, for several, and where this account has no key for it."""
+    found = set(_portals(context, folders))
+    if len(found) != 1 or found == {PORTAL}:
+        return ""
+    (portal,) = found
+    known = Keys(context.environ, portal=context.portal).names(portal)
+    return portal if known or kept_path(portal).exists() else ""
+
+
+def _portals(context: Context, folders: Sequence[Path]) -> Iterator[str]:
+    """Yield the portal of each session, and of the template of each station."""
+    for folder in folders:
+        sessions = find_roots(folder, of_stations=False)
+        templates = [root / load_station(root).template for root in find_stations(folder)]
+        for root in (*sessions, *templates):
+            with suppress(VipsyncError):  # `check` says what is wrong there
+                yield load(root, context.overrides, context.environ).portal
 
 
 def _groups(folders: Sequence[Path]) -> str:

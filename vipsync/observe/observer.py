@@ -29,7 +29,7 @@ from vipsync.disk.scan import (
 )
 from vipsync.disk.walk import asked_for, every_path
 from vipsync.errors import FolderAbsent, SettingsError
-from vipsync.folder.folder import SessionFolder
+from vipsync.folder.folder import SessionFolder, station_of
 from vipsync.folder.sharing import leased_at, leases, lender
 from vipsync.model import (
     CaseSet,
@@ -67,6 +67,7 @@ LOCAL_SETTLE = 5.0
 NETWORK_SETTLE = 60.0
 OUTSIDE_SETTLE = 60.0
 FOLDER_SETTLE = 60.0
+STATION_SETTLE = 15.0
 
 LOOK_AGAIN = 1.0
 """Seconds after which a script's data set is looked at again in which a file could not be sent."""
@@ -88,6 +89,7 @@ class Observer:
         data_set: Local | None = None,
     ) -> None:
         self.folder = folder
+        self._of_station = station_of(folder.root) is not None
         self.settings: Settings | None = None
         self.settings_error = ""
         self.settings_text = ""
@@ -279,9 +281,15 @@ class Observer:
             return 0.0
         if settings.inputs.settle is not None:
             return settings.inputs.settle
+        if self._of_station:  # it has seen that all is quiet, and goes on looking until the start
+            return STATION_SETTLE
         if self._outside:
             return OUTSIDE_SETTLE
         return NETWORK_SETTLE if network_file_system(self.inputs) else LOCAL_SETTLE
+
+    def _whole(self, settle: float) -> float:
+        """Return for how many seconds a folder must be quiet."""
+        return settle if self._of_station else max(settle, FOLDER_SETTLE)
 
     @property
     def _outside(self) -> bool:
@@ -359,12 +367,12 @@ class Observer:
 
     def _quiet_times(self, settings: Settings) -> set[float]:
         settle = self.settle(settings)
-        return {settle, max(settle, FOLDER_SETTLE)} if _sends_folders(settings) else {settle}
+        return {settle, self._whole(settle)} if _sends_folders(settings) else {settle}
 
     def _unsettled(
         self, settle: float, cases: CaseSet, named: Iterable[RelPath]
     ) -> dict[RelPath, float]:
-        """Return when each file that still changes may be quiet; folders need a minute at least.
+        """Return when each file that still changes may be quiet; folders need a minute at least, but in a station.
 
         While rules or settings were just saved, that is any file: it may be one that is to stay here.
         """
@@ -374,7 +382,7 @@ class Observer:
         if self._saved.due < float("inf"):
             return dict.fromkeys((*seen.files, *named), self._saved.due)
         folders = _folders(cases) if seen.moving or seen.vanished else frozenset()
-        found, whole = seen.unsettled(settle), max(settle, FOLDER_SETTLE)
+        found, whole = seen.unsettled(settle), self._whole(settle)
         if folders:
             inside = frozenset(member for folder in folders for member in folder.members)
             moving = seen.unsettled(whole)

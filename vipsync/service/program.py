@@ -14,13 +14,14 @@ class Program(Struct, frozen=True):
     """`vipsync run` as a service starts it.
 
     `command` runs vipsync, `options` stand before `run`; `folders` are what it works in, `code` where its
-    program lies.
+    program lies, `portal` the one that a person has named for it.
     """
 
     command: tuple[str, ...]
     options: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    portal: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -29,7 +30,7 @@ class Program(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise SettingsError for a path that a file of the system cannot name on one line."""
-        for text in (*self.words, *self.folders, *self.code):
+        for text in (*self.words, *self.folders, *self.code, self.portal):
             if not text.isprintable():
                 shown = "".join(c if c.isprintable() else "?" for c in text)
                 raise SettingsError(

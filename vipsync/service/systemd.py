@@ -89,6 +89,8 @@ def _system_lines(program: Program) -> Iterator[str]:
     yield from ("", "[Service]", f"ExecStart={_line(program.words, '%d/api_key')}", _SERVICE)
     yield from (f"User={ACCOUNT}", f"Group={ACCOUNT}", "StateDirectory=vipsync")
     yield from (f"LoadCredential=api_key:{KEY}", f"WorkingDirectory=/var/lib/{NAME}", _CONFINED)
+    if program.portal:
+        yield f"Environment={_quoted(f'VIP_PORTAL_URL={program.portal}')}"
     yield from _reachable(program)
     yield from ("", "[Install]", "WantedBy=multi-user.target")
 

@@ -6,6 +6,7 @@ One thread calls `turn`; what takes long is done in a thread of the station's ow
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
 from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import FileState, replace
+from vipsync.names import shell_word
 from vipsync.plan.draft import Notice
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import LaunchStatus
@@ -522,13 +524,21 @@ def last_of(session: SessionFolder, before: Last | None) -> Last:
 
 
 def _asked(notice: Notice) -> str:
-    return f"{notice.subject}: {notice.text} {notice.remedy}".rstrip()
+    text = notice.text if notice.text.endswith((".", "?", "!")) else f"{notice.text}."
+    return f"{notice.subject}: {text} {notice.remedy}".rstrip()
 
 
 def _without_files(words: str, snapshot: Snapshot) -> str:
-    """Return words without names of files: scanners give them the names of patients."""
+    """Return words without names of files: scanners give them the names of patients.
+
+    A case of all files is called as its session. A command that names another one means all that failed.
+    """
     paths = {name for path in snapshot.files for name in (path, path.rpartition("/")[2])}
-    cases = {case.id for case in snapshot.cases.cases}
+    cases = {case.id for case in snapshot.cases.cases} - {snapshot.settings.session_name}
+    for case in sorted(cases, key=len, reverse=True):
+        words = re.sub(
+            rf"(`vipsync rerun [^`]+) {re.escape(shell_word(case))}`", r"\1 --failed`", words
+        )
     for name in sorted(paths | cases, key=len, reverse=True):
         words = words.replace(name, "…")
     return words

@@ -323,7 +323,8 @@ class _Draft:
         return asked and not requests & session.started and not study.waits
 
     def _asked(self, study: Study, session: SessionSeen, content: str, *, moving: bool) -> None:
-        """Follow a launch that was asked for, until VIP has an execution of it."""
+        """Follow a launch that was asked for, until VIP has an execution of it; its places are looked at until then."""
+        self.look |= {place.id for place in self.places.of(study.key)}
         self.working.add(study.name)
         requests = {request for request, _ in _launches(study)}
         carried_out = requests <= session.answered
