@@ -95,6 +95,19 @@ def test_check_says_what_would_become_of_each_study_and_writes_nothing(
     assert call("plan", scanner).out == said.out
 
 
+def test_check_before_the_first_run_gives_no_names_to_places(scanner: Path, call: Caller) -> None:
+    """They would be others each time; what a person can do with one is told once it has its name."""
+    said = call("check", scanner)
+    assert 'place 1: there before (it lies there already: with since = "now" it is' in said.out
+    assert "first run" not in said.out
+    assert call("check", scanner).out == said.out
+    assert call("run", "--once", scanner).code == 0
+    (document,) = json.loads(call("status", "--json", scanner).out)
+    (name,) = (study["name"] for study in document["studies"])
+    again = call("check", scanner).out
+    assert f"{name}: there before (it lay there at the first run" in " ".join(again.split())
+
+
 def test_run_once_and_status_tell_of_each_study(scanner: Path, call: Caller) -> None:
     """What lay there before is listed; the exit code says that nobody is needed."""
     assert call("run", "--once", scanner).code == 0
@@ -370,7 +383,7 @@ def test_sessions_of_a_station_that_runs_are_not_called_idle(scanner: Path, call
 
 
 def test_check_names_the_command_that_helps(scanner: Path, call: Caller) -> None:
-    """Two studies of one person and hour are held: the remedy can be pasted."""
+    """Two studies of one person and hour are held; before the first run neither has a name that lasts."""
     pytest.importorskip("pydicom")
     text = (scanner / "station.toml").read_text()
     (scanner / "station.toml").write_text(text.replace('# since    = "all" ', 'since = "all" #'))
@@ -378,5 +391,6 @@ def test_check_names_the_command_that_helps(scanner: Path, call: Caller) -> None
     series(export / "A", 1, 1)
     series(export / "B", 2, 1)
     said = " ".join(call("check", scanner).out.split())
-    assert f"`vipsync station merge {scanner} " in said
+    assert f"`vipsync station merge {scanner} STUDY`" in said
+    assert "place 1 is another study of the same person" in said
     assert " DIR " not in said

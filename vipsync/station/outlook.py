@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vipsync.errors import VipsyncError
@@ -15,7 +16,7 @@ from vipsync.station.plan import plan_station
 from vipsync.station.private import read_table
 from vipsync.station.reading import first_words, read_place
 from vipsync.station.settings import load
-from vipsync.station.steps import Act, Action, StationPlan
+from vipsync.station.steps import Act, Action, StationPlan, StudyReport, StudyState
 from vipsync.station.survey import Survey
 
 _ROUNDS = 10_000
@@ -29,6 +30,7 @@ class Outlook:
         self.settings: StationSettings = load(self.folder.root)
         ledger = self.folder.ledger
         self.state = read_station(ledger) if ledger.exists() else State(Station(""))
+        self._has_run = self.state.station.began
         table = read_table(self.folder.identity())
         self.secret = table.secret if table else secrets.token_bytes(32)
         self.survey = Survey(self.settings, self.secret, time.monotonic, first_words)
@@ -54,8 +56,27 @@ class Outlook:
             for action in reads:
                 self._read(action, failed)
             if not plan.rows and not reads:
-                return plan
+                return (
+                    plan if self._has_run else replace(plan, reports=self._nameless(plan.reports))
+                )
         raise AssertionError("a station never comes to an end of its plan")
+
+    def _nameless(self, reports: Sequence[StudyReport]) -> tuple[StudyReport, ...]:
+        """Return reports of a station that never ran: a place gets the name by which it is called at the first run."""
+        named = {study.name for study in self.state.studies.values()}
+        places = [report.name for report in reports if report.name not in named]
+        calls = {name: f"place {number}" for number, name in enumerate(places, 1)}
+        return tuple(
+            self._called(report, calls) if report.name in calls else report for report in reports
+        )
+
+    def _called(self, report: StudyReport, calls: Mapping[str, str]) -> StudyReport:
+        reason, remedy = report.reason, report.remedy
+        for name, word in calls.items():
+            reason, remedy = reason.replace(name, word), remedy.replace(name, "STUDY")
+        if report.state is StudyState.BEFORE:
+            reason = f'it lies there already: with since = "{self.settings.since}" it is left alone'
+        return replace(report, name=calls[report.name], reason=reason, remedy=remedy)
 
     def _read(self, action: Action, failed: dict[str, str]) -> None:
         name, lone = action.subject, self.survey.lone
