@@ -84,7 +84,7 @@ def test_what_is_being_deleted_is_told_once_it_is_settled(bench: Bench) -> None:
     folder = study.result("a.mrui.tgz")
     (folder / "more.txt").write_text("mine")
     study.notice()
-    bench.run(1)
+    bench.until(lambda: study.session.snapshot and study.session.snapshot.changing)
     assert not study.says("was changed on this machine")
     shutil.rmtree(folder)
     study.notice()
