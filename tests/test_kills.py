@@ -38,6 +38,7 @@ from tests.test_packing_system import scan
 from tests.test_packing_system import settings as packing
 from tests.test_results_per_case import failing
 from tests.test_share_system import pair
+from vipsync.folder.claims import take_claim
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import Job
 from vipsync.plan.standing import CaseState
@@ -780,6 +781,12 @@ KINDS = {
 }
 
 End = dict[str, object]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def claims_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have what all folders of an account share, so that the first story has no more effects than others."""
+    take_claim(SessionFolder(tmp_path_factory.mktemp("claims") / "any"), "any")
 
 
 @pytest.fixture
