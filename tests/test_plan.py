@@ -1742,6 +1742,17 @@ FINISHING_ROWS = [
         [],
     ),
     Row(
+        "finishing: a result that failed to come is waited for",
+        snapshot(
+            *ENDED,
+            result(status=ResultStatus.WANTED),
+            session=SET_ASIDE,
+            memory=memory(attempts=failed(f"FetchResult {A_RESULT}", TransferMismatch("cut"))),
+        ),
+        [],
+        [],
+    ),
+    Row(
         "finishing: an execution that was not listed is listed first",
         snapshot(
             launched("a.dat", "one"), execution(listed=False), session=SET_ASIDE, memory=memory()
