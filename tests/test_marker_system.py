@@ -293,35 +293,6 @@ def test_after_download_keeps_a_session_whose_job_wrote_nothing(bench: Bench) ->
     assert study.marker.exists()
 
 
-@pytest.mark.parametrize("again", ["rerun", "other content"])
-def test_after_download_a_failure_that_was_run_again_holds_nothing(
-    bench: Bench, again: str
-) -> None:
-    """A case that is done has ended well, whatever became of an execution of it before."""
-    bench.world.faults.arm(Kind.JOB_FAILS, "*/1", times=1)
-    study = bench.study(settings=SETTINGS + '\n[finish]\nafter = "download"\n', a="one")
-    bench.rest()
-    assert bench.sessions_on_vip() == ["study"]
-    study.ask("rerun") if again == "rerun" else study.drop(a="two")
-    bench.rest()
-    assert len(bench.started()) == 2
-    assert bench.sessions_on_vip() == []
-
-
-def test_after_download_a_failed_run_of_several_holds(bench: Bench) -> None:
-    """Each run that was asked for must end well: another one of the same launch does not stand for it."""
-    bench.world.faults.arm(Kind.JOB_FAILS, "*/1", times=1)
-    runs = "\n[launch]\nnb_runs = 2\n"
-    study = bench.study(settings=f'{SETTINGS}{runs}\n[finish]\nafter = "download"\n', a="one")
-    bench.rest()
-    assert len(bench.started()) == 2
-    assert study.marker.exists()
-    study.ask("rerun")
-    bench.rest()
-    assert len(bench.started()) == 4
-    assert bench.sessions_on_vip() == []
-
-
 @pytest.mark.parametrize("dies", [False, True], ids=["same process", "another process"])
 @pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, Kind.ANSWER_ERROR])
 def test_a_removal_in_doubt_is_not_asked_for_twice(bench: Bench, kind: Kind, *, dies: bool) -> None:

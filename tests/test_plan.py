@@ -2089,7 +2089,7 @@ FINISHING_ROWS = [
             settings=settings(finish={"after": "download"}),
         ),
         [],
-        ["info finish"],
+        [],
         rest=True,
     ),
     Row(
@@ -2102,7 +2102,7 @@ FINISHING_ROWS = [
             settings=settings(finish={"after": "download"}),
         ),
         [],
-        ["info finish"],
+        [],
         rest=True,
     ),
     Row(

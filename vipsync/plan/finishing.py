@@ -15,17 +15,7 @@ from vipsync.plan.sending import set_aside
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState, outcome
 from vipsync.record.lifecycle import Event, can, step
-from vipsync.rows import (
-    Changes,
-    Judged,
-    Launch,
-    LaunchedCase,
-    LaunchStatus,
-    Phase,
-    SendStatus,
-    State,
-    Verdict,
-)
+from vipsync.rows import Changes, Judged, LaunchStatus, Phase, SendStatus, State, Verdict
 
 
 def plan_marker(draft: Draft) -> None:
@@ -103,20 +93,10 @@ def plan_after_download(draft: Draft, index: CaseIndex) -> None:
         return
     busy = index.settling or s.unsettled or runs_to_come(s.state)
     done = all(_is_done(case, index, s) for case in s.cases.cases)
-    if busy or not done or not s.state.executions:
-        return
-    if not _all_ended_well(s):
-        _say_kept(draft)
+    if busy or not done or not s.state.executions or not _all_ended_well(s):
         return
     if not missing(s) and draft.add(do.DeleteMarker()):
         decide(draft, "finish after download", step(s.state.session, Event.ALL_DONE))
-
-
-def _say_kept(draft: Draft) -> None:
-    """Say why nothing is removed where all executions are over."""
-    if all(e.over for e in draft.s.state.executions.values()):
-        why = 'Not every execution has ended well: after = "download" removes nothing from VIP.'
-        draft.notice(Level.INFO, "finish", why, "`vipsync finish DIR` does.", exit_code=0)
 
 
 def _is_done(case: Case, index: CaseIndex, snapshot: Snapshot) -> bool:
@@ -129,35 +109,20 @@ def _is_done(case: Case, index: CaseIndex, snapshot: Snapshot) -> bool:
 
 
 def _all_ended_well(snapshot: Snapshot) -> bool:
-    """Tell whether every case has ended well in its last launch, and every execution that still counts."""
     state = snapshot.state
     executions = {e.id: e for e in state.executions.values() if not e.removed}
-    in_doubt = any(x.status is LaunchStatus.INTENDED for x in state.launches.values())
-    last = _last_launches(state)
-    outdated = set[str]()
-    for launch in state.launches.values():
-        if execution := executions.get(launch.execution_id):
-            counting = [case for case in launch.cases if last[case.id] == _asked(case, launch)]
-            if len(counting) < len(launch.cases):
-                outdated.add(execution.id)
-            if any(outcome(c, launch, execution).state is not CaseState.DONE for c in counting):
-                return False  # Finished says nothing of the outputs (facts 7.5)
-    return not in_doubt and all(
+    finished = all(
         e.status is ExecutionStatus.FINISHED and all(j.exit_code == 0 for j in e.jobs)
         for e in executions.values()
-        if e.id not in outdated
     )
-
-
-def _last_launches(state: State) -> dict[str, tuple[str, str]]:
-    """Return for what content, and by which request, each case was started last."""
-    started = [x for x in state.launches.values() if x.execution_id]
-    ordered = sorted(started, key=lambda launch: launch.at)
-    return {case.id: _asked(case, launch) for launch in ordered for case in launch.cases}
-
-
-def _asked(case: LaunchedCase, launch: Launch) -> tuple[str, str]:
-    return case.content, launch.request
+    in_doubt = any(x.status is LaunchStatus.INTENDED for x in state.launches.values())
+    done = all(  # Finished says nothing of the outputs (facts 7.5)
+        outcome(case, launch, executions[launch.execution_id]).state is CaseState.DONE
+        for launch in state.launches.values()
+        if launch.execution_id in executions
+        for case in launch.cases
+    )
+    return finished and done and not in_doubt
 
 
 def plan_set_aside(draft: Draft, index: CaseIndex) -> list[do.Action]:
