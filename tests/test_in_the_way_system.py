@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +13,6 @@ from vipsync.folder.folder import SessionFolder
 from vipsync.results.gallery import Gallery
 from vipsync.rows import Phase
 from vipsync.status.publish import Publisher
-
-PASSING = 120.0
-"""Seconds for which a failure is waited out that may pass."""
 
 
 def asked(study: Study, *commands: str) -> None:
@@ -69,43 +64,6 @@ def test_a_rerun_that_was_asked_for_twice_is_one(bench: Bench) -> None:
     asked(study, "rerun", "rerun")
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["a.mrui"]]
-
-
-def file_in_place(outputs: Path) -> None:
-    if outputs.exists():
-        outputs.rename(outputs.with_name("before"))
-    outputs.write_text("no folder")
-
-
-def link_to_nothing(outputs: Path) -> None:
-    file_in_place(outputs)
-    outputs.unlink()
-    outputs.symlink_to("/nowhere")
-
-
-@pytest.mark.parametrize(
-    ("put", "meanwhile"),
-    [(file_in_place, False), (file_in_place, True), (link_to_nothing, True)],
-    ids=["a file before", "a file meanwhile", "a link meanwhile"],
-)
-def test_what_is_in_the_place_of_outputs_is_told_at_once(
-    bench: Bench, put: Callable[[Path], None], *, meanwhile: bool
-) -> None:
-    """No result is fetched in vain until it has failed for long; all come when it is away."""
-    study = bench.study(a="one")
-    if meanwhile:
-        bench.rest()
-    put(study.root / "outputs")
-    began, deleted = bench.clock.now(), bench.count("DELETE")
-    bench.rest()
-    assert bench.clock.now() - began < PASSING
-    assert study.says(str(study.root / "outputs"))
-    (study.root / "outputs").unlink()
-    bench.run(60)
-    bench.rest()
-    assert len(study.outputs()) == 1
-    assert bench.executions() == [["a.mrui"]]
-    assert bench.count("DELETE") == deleted
 
 
 def test_a_result_that_cannot_be_looked_at_stops_nothing_else(bench: Bench) -> None:

@@ -9,6 +9,7 @@ import encodings
 import importlib
 import os
 import pkgutil
+import resource  # noqa: F401
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -137,8 +137,6 @@ class Observer:
         if rules is None:
             raise SettingsError(self.settings_error)
         settings = rules.settings
-        if not self._data_set and os.path.lexists(self.outputs) and not self.outputs.is_dir():
-            raise no_folder(self.outputs)
         self._failing = bool(memory.attempts)
         self._scan(rules, state, inputs, healthy=healthy)
         seen = self.seen
