@@ -22,6 +22,9 @@ from vipsync.plan.removing import ASK_AGAIN
 from vipsync.record.ledger import read_state
 from vipsync.rows import Phase
 
+# A process that dies closes nothing: what it had open goes with it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SEEDS = 60
 CALM = 10
 TRACED = 5
