@@ -209,7 +209,9 @@ class Alerts:
         ready = [post for post, due in dues if at_once or due <= self._wall()]
         if ready:  # one that is slow keeps no other waiting
             with ThreadPoolExecutor(len(ready), "alert") as senders:
-                list(senders.map(self._send, ready))
+                sent = [senders.submit(self._send, post) for post in ready]
+            for one in sent:  # each has ended: a fault in one has cancelled no other
+                one.result()
             dues = self._dues()
         self._keep()
         return max(min(due for _, due in dues) - self._wall(), 0.1) if dues else None
