@@ -221,6 +221,18 @@ def test_a_facilitys_own_portal_is_named_in_its_unit(call: Caller, served: Serve
     assert (f"Environment=VIP_PORTAL_URL={mine}\n" in said) is named
 
 
+def test_a_unit_is_printed_for_folders_of_another_machine(call: Caller, served: Served) -> None:
+    """What is not there yet, or is broken, keeps nobody from looking at the unit."""
+    broken = served.root / "site" / "scanner"
+    broken.mkdir(parents=True)
+    (broken / "station.toml").write_text("no TOML")
+    config = served.root / "vipsync.toml"
+    config.write_text(f'folders = ["/srv/of-another-machine", "{broken.parent}"]\n')
+    said = call("--config", config, "service", "install", "--system").out
+    assert "[Unit]" in said
+    assert "VIP_PORTAL_URL" not in said
+
+
 def test_a_facility_names_whole_paths(call: Caller, served: Served) -> None:
     """`~` is another folder for the account of the service."""
     config = served.root / "vipsync.toml"

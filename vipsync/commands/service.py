@@ -65,12 +65,12 @@ def _portal(context: Context, folders: Sequence[Path]) -> str:
 
 def _portals(context: Context, folders: Sequence[Path]) -> Iterator[str]:
     """Yield the portal of each session, and of the template of each station."""
-    for folder in folders:
-        sessions = find_roots(folder, of_stations=False)
-        templates = [root / load_station(root).template for root in find_stations(folder)]
-        for root in (*sessions, *templates):
+    for folder in filter(Path.is_dir, folders):  # the unit may be for another machine
+        stations = set(find_stations(folder))
+        for root in (*find_roots(folder, of_stations=False), *stations):
             with suppress(VipsyncError):  # `check` says what is wrong there
-                yield load(root, context.overrides, context.environ).portal
+                made = root / load_station(root).template if root in stations else root
+                yield load(made, context.overrides, context.environ).portal
 
 
 def _groups(folders: Sequence[Path]) -> str:
