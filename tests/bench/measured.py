@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tests.bench.server import Server
+if TYPE_CHECKING:
+    from tests.bench.server import Server
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 class Living:
     """A process, as /proc tells of it."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int | Literal["self"]) -> None:
         self._proc = Path(f"/proc/{pid}")
 
     @property
