@@ -286,7 +286,7 @@ def test_a_refusal_is_no_longer_unpacked_than_read(status: int, times: int) -> N
 def test_a_log_without_end_keeps_what_came() -> None:
     """Its end is not waited for."""
     client = streaming(lambda: repeat(b"line\n" * 13_000))
-    log = client.log(ID, "stdout")
+    log = client.job_log(ID, 1, "stdout")
     assert log is not None
     assert len(log) == MAX_LOG
 
