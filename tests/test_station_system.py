@@ -718,3 +718,19 @@ def test_two_hundred_studies_start_once_each_oldest_first(make_bench: Callable[.
     order.remove("S0200")
     assert order == sorted(order)
     assert bench.sessions_on_vip() == []
+
+
+@pytest.mark.parametrize("finish", ["download", "marker"])
+def test_a_session_that_is_let_go_names_who_knows_whether_vipsync_runs(
+    bench: Bench, finish: str
+) -> None:
+    """Nothing is written in it any more, while the station runs on; one that asks for somebody too."""
+    bench.publish = Publisher().publish
+    made = station(bench, f'[keep]\nfinish = "{finish}"\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    bench.run(3600)
+    told = (made.root / "sessions" / "S0001" / "STATUS.txt").read_text()
+    assert "not running" not in told
+    assert f"{made.root}/STATION.txt says whether vipsync runs" in told
+    assert "ago, vipsync is not running" in (made.root / "STATION.txt").read_text()

@@ -129,7 +129,9 @@ class Publisher:
         now, (before, words) = status.written, self._words
         unchanged = _lasting(status) == words
         if not unchanged or now - before >= EVERY or now < before:
-            folder.write(folder.status, status_text(status, socket.gethostname()).encode())
+            station = printable(str(station_of(folder.root) or ""))
+            text = status_text(status, socket.gethostname(), station)
+            folder.write(folder.status, text.encode())
             folder.write(folder.report, _json(status, indent=1).encode())
             self._words = (now, _lasting(status))
 
