@@ -986,7 +986,7 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     assert call("run", "--once", study).code == 0
     words = (study / "STATUS.txt").read_text()
     assert words.count("nothing is sent or started") == 1
-    assert re.search(r"paused: `vipsync resume \S+` lets vipsync send and start again\.\n", words)
+    assert re.search(r"paused: `vipsync resume \S+` ends the pause\.\n", words)
     assert served.launches() == 0
     assert "Paused" in call("status", study).out
     assert call("resume", study).code == 0

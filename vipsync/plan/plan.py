@@ -201,7 +201,7 @@ def _plan_work(draft: Draft, index: CaseIndex) -> list[do.Action]:
     if session.adopting:
         return []
     if session.paused:
-        text = "`vipsync resume DIR` lets vipsync send and start again."
+        text = "`vipsync resume DIR` ends the pause."
         draft.notice(Level.INFO, "paused", text, exit_code=0)
         settle_doubts(draft)
         return []
