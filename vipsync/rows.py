@@ -325,6 +325,13 @@ class Result(Struct, frozen=True):
 _ODD = frozenset(Odd)
 
 
+def was_here(result: Result) -> bool:
+    """Tell whether a result came, though a person may miss it no more."""
+    return result.status is ResultStatus.HERE or (
+        result.status is ResultStatus.LET_GO and bool(result.stamp)
+    )
+
+
 class JobLog(Struct, frozen=True):
     """What a failed job said last. `key`: its execution and its number.
 

@@ -23,6 +23,7 @@ from vipsync.names import home_of, shell_word
 from vipsync.observe.observer import Observer
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
+from vipsync.plan.gone import put_back
 from vipsync.plan.memory import Memory
 from vipsync.plan.named_files import looks
 from vipsync.plan.plan import plan
@@ -114,6 +115,7 @@ def preview(
         raw = json.dumps(definition(client, pipeline_id))
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
+    state.put(put_back(looked))
     found = _with_warnings(looked)
     snapshot = replace(looked, unsettled={}, cases=found, limits=limits or Limits())
     if judges and snapshot.gate:
