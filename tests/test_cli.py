@@ -994,6 +994,28 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     assert served.launches() == 1
 
 
+def test_status_txt_says_what_a_command_decided(call: Caller, served: Served) -> None:
+    """Though no run has written it since; `status`, STATUS.txt and status.json say the same."""
+    study = served.study(a="one", b="two")
+    assert call("run", "--once", study).code == 0
+
+    def sentence() -> str:
+        text = (study / "STATUS.txt").read_text()
+        told = json.loads((study / ".vipsync" / "status.json").read_text())["sentence"]
+        assert text.startswith(f"{told}\n")
+        assert told in " ".join(call("status", study).out.split())
+        return str(told)
+
+    call("pause", study)
+    assert sentence().startswith("Paused: ")
+    call("resume", study)
+    assert sentence().startswith("Everything is here: 2 cases done")
+    call("finish", "--yes", study)
+    shutil.rmtree(next((study / "outputs").glob("*/a*.tgz")))
+    call("forget", "--yes", study)
+    assert sentence() == "Everything else is here: 2 cases done, 1 result; VIP is clean."
+
+
 @pytest.mark.parametrize("pipeline", [True, False], ids=["a pipeline", "files alone"])
 def test_plan_and_check_of_a_paused_folder_say_so(
     call: Caller, served: Served, *, pipeline: bool
