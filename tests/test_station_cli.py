@@ -369,6 +369,21 @@ def test_status_names_the_command_that_helps(scanner: Path, call: Caller) -> Non
     assert remedy in " ".join(call("status", scanner).out.split())
 
 
+@pytest.mark.parametrize("state", ["held", "needs you", "incomplete", "done"])
+def test_each_study_that_asks_stands_below_the_table(
+    scanner: Path, call: Caller, state: str
+) -> None:
+    """With the reason where nothing better can be advised; one that is done does not."""
+    assert call("run", "--once", scanner).code == 0
+    report = scanner / ".vipsync" / "station.json"
+    told = json.loads(report.read_text())
+    asks = {"state": state, "reason": "the disk is full", "remedy": "", "asks": state != "done"}
+    told["studies"][0] |= asks
+    report.write_text(json.dumps(told))
+    below = f"{told['studies'][0]['name']}: {state}: the disk is full"
+    assert (below in " ".join(call("status", scanner).out.split())) is (state != "done")
+
+
 def test_sessions_of_a_station_that_runs_are_not_called_idle(scanner: Path, call: Caller) -> None:
     """The station lets a session go that is over, and still brings it forward."""
     for name in ("S0001", "S0002"):

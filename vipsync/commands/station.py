@@ -212,8 +212,15 @@ def show_status(context: Context, told: StationStatus, note: str) -> None:
     for line in table_lines(told):
         context.reporter.say(f"  {printable(line)}")
     for report in told.studies:
-        if report.remedy and report.state in (*ASKING, StudyState.INCOMPLETE):
-            context.reporter.say(f"  {printable(f'{report.name}: {report.remedy}')}")
+        if words := _what_to_do(report):
+            context.reporter.say(f"  {printable(f'{report.name}: {words}')}")
+
+
+def _what_to_do(report: StudyReport) -> str:
+    """Return what a person can do for a study, and at least why where it asks for one."""
+    if report.remedy and report.state in (*ASKING, StudyState.INCOMPLETE):
+        return report.remedy
+    return f"{report.state}: {report.reason}" if report.asks or report.state in ASKING else ""
 
 
 def why(context: Context, path: Path) -> bool:

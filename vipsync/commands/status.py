@@ -23,11 +23,10 @@ from vipsync.plan.snapshot import Limits
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.overview import name_below
-from vipsync.status.preview import preview
+from vipsync.status.preview import preview, status_now
 from vipsync.status.publish import read_status, status_json, troubled
-from vipsync.status.remembered import remembered
 from vipsync.status.reserve import spoken
-from vipsync.status.status import Finding, Status, exit_code, status_of
+from vipsync.status.status import Finding, Status, exit_code
 from vipsync.status.why import why, why_own, why_result
 from vipsync.status.words import STALE, duration
 
@@ -179,13 +178,10 @@ def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:
     if told and (held or (recent and (spoken(folder) or not _can_look(folder)))):
         return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
-        looked = preview(folder, None, context.overrides, limits=limits)
+        fresh = status_now(folder, told, context.overrides, limits)
     except VipsyncError as error:
         age = now - told.written if told else None
         return Told(troubled(folder, error, now, told), _last_wrote(age))
-    confirmed = told.confirmed if told else None
-    before = remembered(told, looked.snapshot, looked.plan)
-    fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
     station = station_of(folder.root)
     if station and not held and SessionFolder(station).is_held():
         return Told(fresh, f"vipsync runs in its station, {station.name}.")

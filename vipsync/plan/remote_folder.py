@@ -73,9 +73,18 @@ def make(draft: Draft, session: Session) -> None:
 def say_not_ours(draft: Draft, found: Whose, home: VipPath) -> None:
     """Say why the session's folder is not to be worked with; a person may mend it on the portal."""
     subject, text, remedy = _NOT_OURS[found]
+    s = draft.s
+    if found is Whose.UNSEEN and s.state.session.adopting and s.marker and not _expects_data(s):
+        remedy += _BEGIN_ANEW
     draft.notice(Level.PERSON, subject, text.format(home=home), remedy)
     _look_again(draft, home, 60.0)
 
+
+_BEGIN_ANEW = (
+    " If this is that key, nothing of it is on VIP: delete ON_VIP.txt; then `vipsync launch DIR CASE` "
+    "starts what did not run."
+)
+"""What is advised where only the marker speaks of a session: its ledger was lost."""
 
 _NOT_OURS = {
     Whose.THEIRS: (

@@ -258,8 +258,9 @@ class Reporter:
                 self._print(f"{self.name(folder)}: {line}")
 
     def _event(self, line: str) -> None:
-        """Log an event that concerns all folders; print it where there is no picture."""
-        news_log.info("%s", line)
+        """Log an event that concerns all folders, whichever has shown it; print it where there is no picture."""
+        with logs.about(None):
+            news_log.info("%s", line)
         self._print(line)
 
     def _print(self, line: str) -> None:
