@@ -157,11 +157,11 @@ def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
 
 def _limits(context: Context) -> Limits:
     """Return what holds over all folders by the clock; nothing where vipsync.toml is not in order."""
-    from vipsync.run.allowance import Allowance
     from vipsync.run.timing import Timing
+    from vipsync.run.transfer_limits import TransferLimits
 
     try:
-        return Allowance(context.transfers(), Timing()).by_the_clock()
+        return TransferLimits(context.transfers(), Timing()).by_the_clock()
     except SettingsError:
         return Limits()
 
