@@ -554,6 +554,31 @@ def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("inputs/sub-1.mrul", "inputs/sub-1.mrui"),
+        ("sub-2.mrui", "inputs/sub-2.mrui"),
+        ("inputs/gone.mrui", ""),
+        ("inputs/quite-another", ""),
+        ("outputs/*/sub-1.mrui.tgs", "outputs/*/sub-1.mrui.tgz"),
+    ],
+)
+def test_why_names_the_file_that_may_be_meant(
+    call: Caller, served: Served, name: str, meant: str
+) -> None:
+    """One that was sent and is here no more is told of, and is no typing error."""
+    study = served.study(**{"sub-1": "one", "sub-2": "two", "gone": "three"})
+    assert call("run", "--once", study).code == 0
+    (study / "inputs" / "gone.mrui").unlink()
+    stamp = next((study / "outputs").glob("2*")).name
+    said = call("why", study / name.replace("*", stamp))
+    told = said.out + said.err
+    assert ("Did you mean" in told) is bool(meant)
+    assert meant.replace("*", stamp) in told
+    assert ("Sent 2" in told) is ("gone" in name)
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("settings.toml", "The settings of this session: vipsync reads them"),

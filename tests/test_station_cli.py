@@ -175,6 +175,21 @@ def test_why_tells_of_a_path_in_the_export(
     assert (said.code, "there before" in said.out) == (0, True)
 
 
+@pytest.mark.parametrize("name", ["SMITH_JOHN/1.rda", "beside.txt", "SMITH_JOHN/none.rda", "NEVER"])
+def test_why_tells_of_the_export_from_anywhere(
+    scanner: Path, call: Caller, tmp_path: Path, name: str
+) -> None:
+    """The station of vipsync.toml is asked whose study it is; what is none of a study, and what is not there."""
+    (scanner.parent / "export" / "beside.txt").write_text("no study")
+    assert call("run", "--once", scanner).code == 0
+    (tmp_path / "vipsync.toml").write_text(f"folders = ['{scanner}']\n")
+    said = call("--config", tmp_path / "vipsync.toml", "why", scanner.parent / "export" / name)
+    assert said.code == 0
+    inside = name.startswith("SMITH")
+    assert ("there before" in said.out) is inside
+    assert ("is known there. `vipsync check" in said.out) is not inside
+
+
 def test_why_names_no_folder_of_the_export(scanner: Path, call: Caller) -> None:
     """Not even where what is asked for is no file of the study."""
     study = scanner.parent / "export" / "SMITH_JOHN"
