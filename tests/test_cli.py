@@ -364,6 +364,39 @@ def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) ->
     assert "signals" in said.out
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("signal = { zip = 3 }\n[launch]\nnb_run = 2", ["launch.nb_run: unknown", "signal: 3 must be text"]),
+        ("signal = { file = '*', as = 'a*' }\n[launch]\nnb_run = 2", ["nb_run", "signal: as = 'a*'"]),
+        ("zero_fill = 3\nsignal = '*'\n[launch]\nnb_run = 2", ["nb_run", "zero_fill: '3' is none of"]),
+        ("signals = { file = '*', as = 'a*' }", ["did you mean signal?", "signals: as = 'a*'"]),
+        ("signal = '*.mrui'\nzerofill = 7", ["did you mean", "zerofill: '7' is none of"]),
+        ("signal = ''\nzero_filling = '{who}'\n[launch]\nnb_run = 2", ["nb_run", "signal: is still empty"]),
+    ],
+)  # fmt: skip
+def test_check_tells_all_that_is_wrong_at_once(
+    call: Caller, served: Served, line: str, words: list[str]
+) -> None:
+    """Keys that are typing errors hide no value: of the file, of the pipeline, of the key that was meant."""
+    settings = f'pipeline_id = "mrs-spectrum/1.0"\n[input_settings]\n{line}\n'
+    said = call("check", served.study(settings=settings))
+    assert said.code == 1
+    assert [word for word in words if word not in said.out] == []
+    assert "is missing" not in said.out
+
+
+@pytest.mark.parametrize("key", ['portal = "example"', 'pipeline_id = "what"', "api_key = 3"])
+def test_check_asks_no_portal_by_settings_that_cannot_be(
+    call: Caller, served: Served, key: str
+) -> None:
+    """What says where to ask, and as whom, must be right before anything is asked."""
+    before = len(served.world.requests)
+    said = call("check", served.study(settings=f"{key}\n[input_settings]\nsignal = 1\n"))
+    assert said.code == 1
+    assert len(served.world.requests) == before
+
+
 @pytest.mark.parametrize(("key", "code"), [("directory", 3), ("share", 1)])
 def test_check_names_the_setting_whose_folder_is_missing(
     call: Caller, served: Served, key: str, code: int
@@ -518,6 +551,31 @@ def test_why_tells_the_story_of_a_file(call: Caller, served: Served) -> None:
     result = next((study / "outputs").glob("*/*.tgz/*"))
     assert "OUTPUTS" in call("why", result).out
     assert call("why", served.root / "elsewhere").code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("inputs/sub-1.mrul", "inputs/sub-1.mrui"),
+        ("sub-2.mrui", "inputs/sub-2.mrui"),
+        ("inputs/gone.mrui", ""),
+        ("inputs/quite-another", ""),
+        ("outputs/*/sub-1.mrui.tgs", "outputs/*/sub-1.mrui.tgz"),
+    ],
+)
+def test_why_names_the_file_that_may_be_meant(
+    call: Caller, served: Served, name: str, meant: str
+) -> None:
+    """One that was sent and is here no more is told of, and is no typing error."""
+    study = served.study(**{"sub-1": "one", "sub-2": "two", "gone": "three"})
+    assert call("run", "--once", study).code == 0
+    (study / "inputs" / "gone.mrui").unlink()
+    stamp = next((study / "outputs").glob("2*")).name
+    said = call("why", study / name.replace("*", stamp))
+    told = said.out + said.err
+    assert ("Did you mean" in told) is bool(meant)
+    assert meant.replace("*", stamp) in told
+    assert ("Sent 2" in told) is ("gone" in name)
 
 
 @pytest.mark.parametrize(
@@ -953,12 +1011,34 @@ def test_pause_and_resume_where_nobody_runs(call: Caller, served: Served) -> Non
     assert call("run", "--once", study).code == 0
     words = (study / "STATUS.txt").read_text()
     assert words.count("nothing is sent or started") == 1
-    assert re.search(r"paused: `vipsync resume \S+` lets vipsync send and start again\.\n", words)
+    assert re.search(r"paused: `vipsync resume \S+` ends the pause\.\n", words)
     assert served.launches() == 0
     assert "Paused" in call("status", study).out
     assert call("resume", study).code == 0
     assert call("run", "--once", study).code == 0
     assert served.launches() == 1
+
+
+def test_status_txt_says_what_a_command_decided(call: Caller, served: Served) -> None:
+    """Though no run has written it since; `status`, STATUS.txt and status.json say the same."""
+    study = served.study(a="one", b="two")
+    assert call("run", "--once", study).code == 0
+
+    def sentence() -> str:
+        text = (study / "STATUS.txt").read_text()
+        told = json.loads((study / ".vipsync" / "status.json").read_text())["sentence"]
+        assert text.startswith(f"{told}\n")
+        assert told in " ".join(call("status", study).out.split())
+        return str(told)
+
+    call("pause", study)
+    assert sentence().startswith("Paused: ")
+    call("resume", study)
+    assert sentence().startswith("Everything is here: 2 cases done")
+    call("finish", "--yes", study)
+    shutil.rmtree(next((study / "outputs").glob("*/a*.tgz")))
+    call("forget", "--yes", study)
+    assert sentence() == "Everything else is here: 2 cases done, 1 result; VIP is clean."
 
 
 @pytest.mark.parametrize("pipeline", [True, False], ids=["a pipeline", "files alone"])

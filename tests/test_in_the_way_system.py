@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.lab.bench import Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.served import Served, without_privileges
 from vipsync.folder.folder import SessionFolder
 from vipsync.results.gallery import Gallery
@@ -116,3 +117,64 @@ def test_too_few_open_files_are_told_at_once(served: Served, limit: str, code: i
     assert process.returncode == code, out + err
     assert ("may open 20 files" in err) == (code == 1)
     assert served.launches() == (code == 0)
+
+
+def file_in_place(outputs: Path) -> None:
+    """Put a file where the results belong."""
+    outputs.write_text("no folder")
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["nothing new", "a new case"])
+def test_a_file_in_the_place_of_outputs_is_told_when_nothing_else_is_left(
+    bench: Bench, *, new: bool
+) -> None:
+    """It does not go away by itself: a run ends soon, new cases are started, all comes when it is away."""
+    study = bench.study(a="one")
+    bench.rest()
+    outputs = study.root / "outputs"
+    outputs.rename(study.root / "before")
+    file_in_place(outputs)
+    if new:
+        study.drop(b="two")
+    began = bench.clock.now()
+    bench.rest()
+    assert bench.clock.now() - began < 90
+    assert study.says(f"{outputs} is a file")
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]][: 1 + new]
+    outputs.unlink()
+    bench.run(600)
+    assert len(study.outputs()) == 1 + new
+
+
+def test_a_link_in_the_place_of_outputs_stops_the_folder_until_it_is_away(bench: Bench) -> None:
+    """Nobody needs to save settings.toml, or to start vipsync anew, once it is mended."""
+    study = bench.study(a="one")
+    outputs, before = study.root / "outputs", study.root / "before"
+    before.mkdir()
+    outputs.symlink_to(before)
+    bench.rest()
+    assert "is a link to" in str(study.trouble())
+    outputs.unlink()
+    bench.run(60)
+    bench.rest()
+    assert study.trouble() is None
+    assert len(study.outputs()) == 1
+
+
+@pytest.mark.parametrize("section", ["inputs", "outputs"])
+def test_folders_that_settings_name_are_looked_at_again(bench: Bench, section: str) -> None:
+    """A link that leads to itself comes with new settings, while all is at rest; it is mended without them."""
+    study = bench.study(a="one")
+    bench.rest()
+    place = study.root / "data"
+    place.symlink_to(place)
+    study.settings.write_text(f'{SETTINGS}\n[{section}]\ndirectory = "data"\n')
+    bench.run(60)
+    assert study.says("cannot be followed")
+    place.unlink()
+    place.mkdir()
+    study.write({"b.mrui": "two"}, "data" if section == "inputs" else "inputs")
+    bench.run(60)
+    bench.rest()
+    assert not study.says("cannot be followed")
+    assert bench.executions() == [["a.mrui"], ["b.mrui"]]

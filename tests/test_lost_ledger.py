@@ -20,6 +20,7 @@ from vipsync.local import FOR_EVER, Kind
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import Changes, Verdict
 from vipsync.status.publish import Publisher
+from vipsync.status.status import status_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 
@@ -231,6 +232,35 @@ def test_a_launch_in_doubt_is_not_forgotten_with_the_ledger(bench: Bench, study:
     bench.world.faults.clear()
     bench.run(600)
     check(bench, study, 0)
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_ledger_lost_before_anything_was_on_vip_leaves_a_way_on(
+    bench: Bench, study: Study, *, more: bool
+) -> None:
+    """Only the marker was written: what to do is said, and doing it starts the cases."""
+    bench.until(study.marker.exists)
+    bench.die()
+    for path in (study.root / ".vipsync").glob("ledger*"):
+        path.unlink()
+    if more:
+        study.drop(z="last")
+    bench.rest()
+    assert study.says("delete ON_VIP.txt; then `vipsync launch DIR CASE` starts what did not run")
+    assert bench.executions() == []
+    study.marker.unlink()
+    bench.run(60)
+    bench.rest()
+    plan, snapshot = study.session.plan, study.session.snapshot
+    assert plan
+    assert snapshot
+    assert (
+        "before this folder was adopted; `vipsync launch"
+        in status_of(snapshot, plan, "/s").sentence
+    )
+    study.ask("launch", "a.mrui")
+    bench.rest()
+    assert bench.executions() == [["a.mrui"]]
 
 
 def _commit_without_memory(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.report.news import News
@@ -85,6 +87,36 @@ def test_a_sentence_that_only_repeats_a_notice_is_not_told() -> None:
     notice = Notice(Level.ERROR, "disk", "no room", "Make room.")
     status = replace(STATUS, sentence="Stopped: no room", notices=(notice,))
     assert said(News(), status, 0) == ["stopped: disk: no room Make room."]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "settings.toml has 2 problems:\n  a: b\n  c: d",
+            "settings.toml has 2 problems: a: b; c: d",
+        ),
+        ("x, line 1: a: unknown.\nx, line 2: b.", "x, line 1: a: unknown.; x, line 2: b."),
+        ("a\n", "a"),
+    ],
+)
+def test_a_list_of_problems_is_told_once(text: str, sentence: str) -> None:
+    """The sentence has all of them on one line, the notice each on its own."""
+    notice = Notice(Level.ERROR, "settings", text, exit_code=1)
+    status = replace(STATUS, sentence=f"Waiting: {sentence}", notices=(notice,))
+    news = News()
+    (line,) = said(news, status, 0)
+    assert line.startswith("stopped: settings: ")
+    assert said(news, STATUS, 1)[-1] == f"settled: settings: {text.splitlines()[0].rstrip(':')}"
+
+
+def test_the_end_of_a_pause_is_told() -> None:
+    """Also where the sentence says the same as before it; to one who comes later it is no news."""
+    news = News()
+    said(news, STATUS, 0)
+    assert said(news, replace(STATUS, paused=True), 1) == []
+    assert said(news, STATUS, 2) == ["Resumed: files are sent and cases are started again."]
+    assert said(news, STATUS, 3) == []
 
 
 def test_a_name_cannot_move_the_cursor() -> None:

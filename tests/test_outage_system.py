@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from vipsync.local import FOR_EVER, Kind
 from vipsync.model import Settings
 from vipsync.plan.draft import Level
 from vipsync.report.reporter import Reporter
+from vipsync.run.folder_logs import FolderLogs
 from vipsync.run.reconciler import Reconciler
 from vipsync.status.publish import Publisher
 from vipsync.status.status import Status
@@ -286,3 +288,30 @@ def test_one_list_of_executions_serves_all_folders(many: Many) -> None:
     many.bench.until(lambda: many.bench.count("POST /executions") == 10)
     asked = [r for r in many.bench.world.requests if (r.method, r.path) == ("GET", "/executions")]
     assert 1 <= len(asked) <= 2
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_each_folders_log_has_the_beginning_and_the_end_of_an_outage(
+    bench: Bench, away: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They stand in all of them, whichever folder was looked at when it showed."""
+    caplog.set_level(logging.INFO, "vipsync")
+    many = made_many(bench, 3)
+    told, logs = bench.publish, FolderLogs(lambda root: root.name)
+
+    def publish(session: Reconciler) -> None:
+        logs.follow(session)
+        told(session)
+
+    bench.publish = publish
+    outage = Outage(bench.transport, bench.clock, AWAY[away], 300.0)
+    bench.transport = outage
+    bench.run(60)
+    outage.begin()
+    bench.run(600)
+    with logs.kept():
+        pass
+    for study in many.studies:
+        text = (study.root / ".vipsync" / "vipsync.log").read_text()
+        ends = re.findall(r"  (?:stopped: )?VIP(:| answers again)", text)
+        assert ends == [":", " answers again"], text

@@ -87,6 +87,29 @@ def test_folders_that_need_a_person_come_first(tmp_path: Path, page: Paged, stud
     assert "1 needs you" in text
 
 
+@pytest.mark.parametrize(
+    ("tops", "shown"),
+    [
+        (["."], ["in mri", "in mri/old", "in spectra"]),
+        (["mri", "spectra"], ["in mri", "in mri/old", "in spectra"]),
+        (["mri/one", "spectra/one"], ["in {0}/mri", "in {0}/spectra"]),
+        (["mri/one"], []),
+    ],
+)
+def test_a_folder_is_shown_with_its_group(
+    tmp_path: Path, tops: list[str], shown: list[str]
+) -> None:
+    """Where it lies below the folders that were named: studies of one name are told apart."""
+    for name in ("mri/one", "mri/old/one", "spectra/one"):
+        root = tmp_path / name
+        root.mkdir(parents=True)
+        tell(root, report(root))
+        (root / "settings.toml").write_text("")
+    text = Paged(*(tmp_path / top for top in tops)).get("/").text
+    found = re.findall(r'<span class="quiet">(in .+?)</span>', text)
+    assert found == [words.format(tmp_path) for words in shown]
+
+
 def test_a_folder_shows_why_jobs_failed_and_what_to_do(page: Paged, study: Path) -> None:
     """The application's words, once for all cases, the log to open, a command that can be copied."""
     log = result(study, "logs/job-2.stdout.txt", b"reading b.mrui\nno water peak found\n")
@@ -335,8 +358,10 @@ def test_the_cookie_goes_to_no_other_port(page: Paged, study: Path) -> None:
 
 @pytest.mark.parametrize("token", ["", "x", "é", "a" * 5000])
 def test_another_token_lets_nobody_in(page: Paged, study: Path, token: str) -> None:
-    """Not even to look, so that it is noticed."""
-    assert page.get(f"/?token={token}").status_code == 403
+    """Not even to look, so that it is noticed; what can be bookmarked is said."""
+    refused = page.get(f"/?token={token}")
+    assert refused.status_code == 403
+    assert f"To look only, bookmark {ORIGIN}/" in refused.text
     assert page.ask(study, "pause").status_code == 403
 
 
@@ -384,6 +409,13 @@ def test_a_name_that_was_led_here_is_refused(page: Paged, host: str) -> None:
 def test_the_names_of_this_machine_are_taken(page: Paged, host: str) -> None:
     """However a person calls it."""
     assert page.get("/", host=host).status_code == 200
+
+
+def test_beyond_this_machine_nothing_can_be_bookmarked(study: Path) -> None:
+    """There an address without a link shows nothing, and is not advised."""
+    page = Paged(study, host="0.0.0.0")
+    assert "bookmark" not in page.get("/?token=old").text
+    assert page.access.to_look == ""
 
 
 def test_beyond_this_machine_nothing_is_seen_without_the_link(study: Path) -> None:
@@ -718,6 +750,8 @@ def test_the_command_prints_the_link_and_serves_until_it_is_interrupted(
         link = process.stdout.readline().removeprefix("The page: ").strip()
         with urllib.request.urlopen(link.partition("?")[0]) as answer:
             assert b"my study" in answer.read()
+        said = [process.stdout.readline(), process.stdout.readline()]
+        assert f"bookmark {link.partition('?')[0]}" in said[1]
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with opener.open(link) as answer:
             assert answer.url.startswith(link.partition("?")[0] + "with/")

@@ -334,6 +334,33 @@ def test_a_folder_made_before_is_judged_once_and_nothing_is_removed(told: Bench)
 ACCEPTS = '[privacy]\naccept = { PatientBirthDate = ["1970*"] }\n'
 
 
+@pytest.mark.parametrize("folder", ["{s}/raw/", "a/", "./"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_file_that_came_after_its_archive_is_not_on_vip(
+    told: Bench, folder: str, *, beside: bool
+) -> None:
+    """It was refused, and the archive of before does not have it; what does have it is on VIP still."""
+    named = ', as = "study.zip"' if folder == "./" else ""
+    pack = f'{{ zip = "{folder}"{named} }}'
+    text = SETTINGS.replace('"**/*.mrui"', pack)
+    study = told.study(settings=f"{text}{ACCEPTS}")
+    study.write({"a/raw/1.mrui": scans.rda(PatientBirthDate="19700131")})
+    told.rest()
+    assert told.jobs() == [1]
+    study.write({"a/raw/2.mrui": FIELDS["rda"], **({"a/raw/3.mrui": "x"} if beside else {})})
+    if "{" not in folder:
+        study.ask("rerun")
+    told.rest()
+    assert study.says("1 file is not sent: "), study.notices
+    assert not study.says("is on VIP")
+    study.settings.write_text(text)
+    told.rest()
+    told.restart()
+    told.rest()
+    assert study.says("1 file is on VIP, and would not be sent now: PatientBirthDate in 1 file.")
+    assert study.says("1 file is not sent: ")
+
+
 @pytest.mark.parametrize("then", ["deleted", "mended", "before", "packed", "unused"])
 def test_what_lies_on_vip_stays_named_until_it_is_removed(told: Bench, then: str) -> None:
     """Whether or not the file is here, or here with another content; also by another process."""

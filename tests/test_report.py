@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from vipsync.errors import KeyMissing
+from vipsync.errors import KeyMissing, VipsyncError
 from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.report import screen
@@ -281,6 +281,33 @@ def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
     text = out.file.getvalue()
     assert "a line above" in text
     assert text.rindex("study") > text.rindex("a line above")
+
+
+@pytest.mark.parametrize("how", ["warn", "failed", "logged"])
+@pytest.mark.parametrize("folders", [1, 3])
+def test_an_error_stands_above_the_picture(
+    monkeypatch: pytest.MonkeyPatch, how: str, folders: int
+) -> None:
+    """It takes no line of it: what was drawn is taken away first, and drawn again below."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    reporter = Reporter(Console(file=screen, force_terminal=True, width=80))
+    with reporter.live():
+        for number in range(folders):
+            reporter.watch(Path(f"/s{number}"), replace(STATUS, folder=f"/s{number}"))
+        reporter._live.refresh()  # type: ignore[union-attr]
+        before = len(screen.getvalue())
+        if how == "logged":
+            record = logging.LogRecord("v", logging.WARNING, "", 0, "careful", None, None)
+            Warnings(reporter, logging.WARNING).emit(record)
+        elif how == "warn":
+            reporter.warn("careful")
+        else:
+            reporter.failed(VipsyncError("careful"))
+        new = screen.getvalue()[before:]
+    erased, _, below = new.partition("careful")
+    assert "\x1b[2K" in erased
+    assert "jobs" in below or "folders" in below
 
 
 def test_the_picture_of_a_station_shows_its_studies_before_the_first_session() -> None:

@@ -16,9 +16,12 @@ from tests.lab.bench import SETTINGS, Bench, Study
 from tests.lab.statuses import cases, status, table
 from tests.test_archive import Member, link, packed
 from tests.test_hostile_system import Liar
+from vipsync.folder.folder import SessionFolder
 from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase, ResultStatus
+from vipsync.status.preview import preview
+from vipsync.status.status import status_of
 from vipsync.status.words import status_text
 
 OUTSIDE = tgz({"../up.txt": b"out"})
@@ -141,6 +144,38 @@ def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
     bench.rest()
     assert status(study).sentence.startswith("Everything is here: 1 case done, 1 result; ")
     assert "1 result deleted here and forgotten: a.mrui.tgz." in status_text(status(study), "host")
+
+
+@pytest.mark.parametrize("touched", [False, True], ids=["as it came", "a copy of its own time"])
+@pytest.mark.parametrize("runs", [True, False], ids=["in a run", "at once"])
+def test_what_was_forgotten_and_put_back_is_here(
+    bench: Bench, *, runs: bool, touched: bool
+) -> None:
+    """No sentence says that there is no result where it lies."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert finished(bench, study)
+    whole = study.result("a.mrui.tgz")
+    place = whole.parent / whole.name
+    whole.rename(study.root / "aside")
+    bench.rest()
+    study.ask("forget")
+    bench.rest()
+    assert "2 cases done, 1 result; " in status(study).sentence
+    if touched:
+        shutil.copytree(study.root / "aside", place, copy_function=shutil.copyfile)
+    else:
+        (study.root / "aside").rename(place)
+    if runs:
+        study.notice()
+        bench.rest()
+        told = status(study)
+    else:
+        looked = preview(SessionFolder(study.root), None, environ={})
+        told = status_of(looked.snapshot, looked.plan, "/s")
+    assert "2 cases done, 2 results" in told.sentence
+    assert "forgotten" not in {n.subject for n in told.notices}
+    assert [c.results != () for c in told.cases] == [True, True]
 
 
 def test_results_that_came_back_or_were_made_again_are_missed_no_more(bench: Bench) -> None:

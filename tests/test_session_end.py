@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_a_person_may_let_go_of_what_did_not_come(scripts: Scripts) -> None:
     scripts.world.faults.clear()
     session.finish(discard_missing=True)
     assert (scripts.on_vip(), statuses(session)) == ([], ["Removed"])
-    assert scripts.says("removed from VIP now: 1 result")
+    assert scripts.says("1 result was never downloaded and is removed from VIP now")
 
 
 def test_what_nobody_asked_for_goes(scripts: Scripts) -> None:
@@ -59,6 +60,37 @@ def test_what_nobody_asked_for_goes(scripts: Scripts) -> None:
     scripts.world.faults.arm(Kind.JOB_FAILS, "*")
     failed = scripts.ready("failed", "a.mrui").run_session().finish()
     assert (statuses(session), statuses(failed), scripts.on_vip()) == (["Removed"], ["Removed"], [])
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+@pytest.mark.parametrize("number", [1, 2])
+def test_finish_says_how_many_results_it_removes_that_nobody_has(
+    scripts: Scripts, caplog: pytest.LogCaptureFixture, number: int, *, verbose: bool
+) -> None:
+    """In one sentence with what to call before it, also in a script that is silent; as vip-client, it removes them."""
+    names = ["a.mrui", "b.mrui"][:number]
+    session = scripts.ready("study", *names, verbose=verbose).upload_inputs().launch_pipeline()
+    session.monitor_workflows().finish()
+    said = "\n".join([*scripts.said, *caplog.messages])
+    assert re.search(rf"{number} results? (was|were) never downloaded and (is|are) removed", said)
+    assert "call download_outputs() before finish()." in said
+    assert scripts.on_vip() == []
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_finish_while_jobs_run_says_what_to_call(
+    scripts: Scripts, caplog: pytest.LogCaptureFixture, *, verbose: bool
+) -> None:
+    """It removes nothing and returns the session, as vip-client does; once they have ended it does."""
+    scripts.job_seconds = lambda _job: 600.0
+    session = scripts.ready("study", "a.mrui", verbose=verbose).upload_inputs().launch_pipeline()
+    assert session.finish() is session
+    said = "\n".join([*scripts.said, *caplog.messages])
+    assert "Call monitor_workflows() and download_outputs(), then finish() again." in said
+    assert scripts.on_vip()
+    session.monitor_workflows().download_outputs().finish()
+    assert scripts.on_vip() == []
+    assert "never downloaded" not in "\n".join([*scripts.said, *caplog.messages])
 
 
 def test_what_was_asked_for_once_is_forgotten_with_the_session(scripts: Scripts) -> None:

@@ -175,6 +175,21 @@ def test_why_tells_of_a_path_in_the_export(
     assert (said.code, "there before" in said.out) == (0, True)
 
 
+@pytest.mark.parametrize("name", ["SMITH_JOHN/1.rda", "beside.txt", "SMITH_JOHN/none.rda", "NEVER"])
+def test_why_tells_of_the_export_from_anywhere(
+    scanner: Path, call: Caller, tmp_path: Path, name: str
+) -> None:
+    """The station of vipsync.toml is asked whose study it is; what is none of a study, and what is not there."""
+    (scanner.parent / "export" / "beside.txt").write_text("no study")
+    assert call("run", "--once", scanner).code == 0
+    (tmp_path / "vipsync.toml").write_text(f"folders = ['{scanner}']\n")
+    said = call("--config", tmp_path / "vipsync.toml", "why", scanner.parent / "export" / name)
+    assert said.code == 0
+    inside = name.startswith("SMITH")
+    assert ("there before" in said.out) is inside
+    assert ("is known there. `vipsync check" in said.out) is not inside
+
+
 def test_why_names_no_folder_of_the_export(scanner: Path, call: Caller) -> None:
     """Not even where what is asked for is no file of the study."""
     study = scanner.parent / "export" / "SMITH_JOHN"
@@ -372,6 +387,21 @@ def test_status_names_the_command_that_helps(scanner: Path, call: Caller) -> Non
     told["studies"][0] |= {"state": "incomplete", "remedy": remedy}
     report.write_text(json.dumps(told))
     assert remedy in " ".join(call("status", scanner).out.split())
+
+
+@pytest.mark.parametrize("state", ["held", "needs you", "incomplete", "done"])
+def test_each_study_that_asks_stands_below_the_table(
+    scanner: Path, call: Caller, state: str
+) -> None:
+    """With the reason where nothing better can be advised; one that is done does not."""
+    assert call("run", "--once", scanner).code == 0
+    report = scanner / ".vipsync" / "station.json"
+    told = json.loads(report.read_text())
+    asks = {"state": state, "reason": "the disk is full", "remedy": "", "asks": state != "done"}
+    told["studies"][0] |= asks
+    report.write_text(json.dumps(told))
+    below = f"{told['studies'][0]['name']}: {state}: the disk is full"
+    assert (below in " ".join(call("status", scanner).out.split())) is (state != "done")
 
 
 def test_sessions_of_a_station_that_runs_are_not_called_idle(scanner: Path, call: Caller) -> None:

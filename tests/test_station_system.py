@@ -718,3 +718,40 @@ def test_two_hundred_studies_start_once_each_oldest_first(make_bench: Callable[.
     order.remove("S0200")
     assert order == sorted(order)
     assert bench.sessions_on_vip() == []
+
+
+@pytest.mark.parametrize("finish", ["download", "marker"])
+def test_a_session_that_is_let_go_names_who_knows_whether_vipsync_runs(
+    bench: Bench, finish: str
+) -> None:
+    """Nothing is written in it any more, while the station runs on; one that asks for somebody too."""
+    bench.publish = Publisher().publish
+    made = station(bench, f'[keep]\nfinish = "{finish}"\n')
+    made.write("SMITH", SVS)
+    bench.rest()
+    bench.run(3600)
+    told = (made.root / "sessions" / "S0001" / "STATUS.txt").read_text()
+    assert "not running" not in told
+    assert f"{made.root}/STATION.txt says whether vipsync runs" in told
+    assert "ago, vipsync is not running" in (made.root / "STATION.txt").read_text()
+
+
+@pytest.mark.parametrize("how", ["gone", "taken"])
+def test_a_study_that_is_held_has_a_way_on(make_bench: Callable[..., Bench], how: str) -> None:
+    """It left the export while it waited, or its session cannot be made."""
+    bench = make_bench(quota_user=1)
+    bench.job_seconds = lambda _job: 3600.0
+    made = station(bench)
+    made.write("FIRST", {"svs/1.rda": "zero"})
+    bench.until(bench.started)
+    if how == "taken":
+        (made.root / "template" / "settings.toml").unlink()
+    made.write("SMITH", SVS)
+    made.write("DOE", {"svs/1.rda": "three"})
+    bench.until(lambda: "S0003" in made.states() or how == "taken")
+    if how == "gone":
+        made.drop("DOE")
+    bench.run(1200)
+    held = [r for r in made.status.studies if r.state is StudyState.HELD]
+    assert held
+    assert all(r.remedy and r.asks for r in held)

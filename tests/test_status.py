@@ -365,3 +365,20 @@ def test_a_ledger_with_an_impossible_time_stops_no_status(bench: Bench) -> None:
     study.session.ledger.commit(Changes(put=(session,)))
     bench.rest()
     assert "since 9999-12-31" in status_text(told(study), "pc")
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_saved_settings_make_no_case_undone(bench: Bench, *, changes: bool) -> None:
+    """While they become quiet each file is looked at once more; only one that has changed is changing."""
+    study = bench.study(a="one")
+    bench.rest()
+    study.settings.write_text(f"{SETTINGS}\n")
+    if changes:
+        study.drop(a="other")
+    bench.loop.timing.sleep(10)
+    bench.loop.turn()
+    assert study.session.snapshot
+    assert study.session.plan
+    assert study.session.snapshot.unsettled
+    status = status_of(study.session.snapshot, study.session.plan, "/s")
+    assert dict(status.counts) == ({"settling": 1} if changes else {"done": 1})

@@ -29,6 +29,7 @@
     │   └── ForeignPath                     a path from VIP that has no place in the folder
     ├── MachineTooSmall                     a limit of this machine is below what is needed
     ├── DiskError (also OSError)            no space, read-only, permission lost on this machine
+    │   └── InTheWay                        a link or a file where a folder of ours belongs
     ├── Unreachable (also ConnectionError)  no answer from VIP
     │   └── NeverSent                       the request did not leave this machine
     └── VipError (also RuntimeError)        VIP answered, but not with what was asked
@@ -221,6 +222,12 @@ class DiskError(VipsyncError, OSError):
 
     transient = True
     exit_code = 3
+
+
+class InTheWay(DiskError):
+    """A link or a file lies where a folder of ours belongs: only a person takes it away."""
+
+    transient = False
 
 
 class Unreachable(VipsyncError, ConnectionError):

@@ -166,12 +166,18 @@ class SendStatus(StrEnum):
     REMOVED = "removed"  # it went from VIP when the session was finished
 
 
+def member_mark(sha256: str) -> str:
+    """Return what tells a file of an archive from its others."""
+    return sha256[:12]
+
+
 class Sent(Struct, frozen=True, gc=False):
     """One file at one place on VIP, written down before the first byte left.
 
     A place belongs to one content for ever: other content gets another place. `sha256` is empty
     until the content was read to its end. `filled`: what names somebody in it, let through by the settings of that
-    time, or refused since.
+    time, or refused since. `members`: of an archive, what the hashes of its files begin with; None where an
+    earlier vipsync has packed it.
     """
 
     vip: VipPath
@@ -181,6 +187,11 @@ class Sent(Struct, frozen=True, gc=False):
     sha256: str = ""
     at: float = 0.0
     filled: Fields | None = None
+    members: str | None = None
+
+    def may_hold(self, sha256: str) -> bool:
+        """Tell whether a file of this content may be in an archive."""
+        return self.members is None or member_mark(sha256) in self.members.split()
 
     @property
     def size(self) -> int:
@@ -312,6 +323,13 @@ class Result(Struct, frozen=True):
 
 
 _ODD = frozenset(Odd)
+
+
+def was_here(result: Result) -> bool:
+    """Tell whether a result came, though a person may miss it no more."""
+    return result.status is ResultStatus.HERE or (
+        result.status is ResultStatus.LET_GO and bool(result.stamp)
+    )
 
 
 class JobLog(Struct, frozen=True):

@@ -5,7 +5,7 @@ Every problem of the settings is found here, before a file is looked at, and all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -29,6 +29,12 @@ from vipsync.model import (
     Scalar,
     Settings,
 )
+
+RESULTS_DIRECTORY = "results-directory"
+"""The parameter that vipsync sets itself."""
+
+_NEAR = 0.5
+"""How much like a known word one must be to be taken for it."""
 
 _Item = Scalar | FileSetting | PackSetting
 
@@ -82,23 +88,44 @@ class Recipe(Struct, frozen=True):
         return tuple(dict.fromkeys(name for source in self.sources for name in source.names))
 
 
-def read_sources(settings: Settings, descriptor: Descriptor) -> Recipe:
-    """Return what the settings ask for; raise SettingsError with every problem in them."""
+def read_sources(
+    settings: Settings, descriptor: Descriptor, unread: Collection[str] = ()
+) -> Recipe:
+    """Return what the settings ask for; raise SettingsError with every problem in them.
+
+    `unread` are parameters of which it was said already that their values cannot be.
+    """
     problems: list[str] = []
-    sources = []
+    sources, meant = [], set(unread)
     for key, setting in settings.input_settings.items():
+        name = _meant(key, settings, descriptor)
+        meant.add(name)
+        if descriptor.parameter(key) is None:
+            problems.append(f"[input_settings] {key}: {_unknown(key, descriptor)}")
+        if (parameter := descriptor.parameter(name)) is None:
+            continue
         try:
-            sources.append(_source(key, setting, descriptor))
+            sources.append(_source(parameter, setting, paired=name in descriptor.dot))
         except SettingsError as error:
             problems.append(f"[input_settings] {key}: {error.message}")
-    problems.extend(_missing(settings, descriptor))
+    problems.extend(_missing(meant, descriptor))
     recipe = Recipe(tuple(sources), _ready(settings.inputs.ready, problems))
     problems.extend(_pairing_problems([source for source in sources if source.paired]))
-    if not problems:
+    if len(sources) == len(settings.input_settings) and not unread:  # else a name may stand there
         problems.extend(_name_problems(recipe))
     if problems:
         raise SettingsError(_told(problems))
     return recipe
+
+
+def _meant(key: str, settings: Settings, descriptor: Descriptor) -> str:
+    """Return the parameter that a key is for: of one that VIP does not know, the nearest that is not set."""
+    known = {p.name.lower(): p.name for p in descriptor.parameters}
+    if descriptor.parameter(key) or key in descriptor.overridden or key == RESULTS_DIRECTORY:
+        return key
+    free = [low for low, name in known.items() if name not in settings.input_settings]
+    near = get_close_matches(key.lower(), known, n=1, cutoff=_NEAR)
+    return known[near[0]] if near and near[0] in free else key
 
 
 def _sentence(text: str) -> str:
@@ -111,24 +138,21 @@ def _told(problems: Sequence[str]) -> str:
     return "\n  ".join([f"{Settings.SOURCE} has {len(problems)} problems:", *problems])
 
 
-def _source(key: str, setting: InputSetting, descriptor: Descriptor) -> Source:
-    parameter = descriptor.parameter(key)
-    if parameter is None:
-        raise SettingsError(_unknown(key, descriptor))
+def _source(parameter: Parameter, setting: InputSetting, *, paired: bool) -> Source:
     is_list = isinstance(setting, tuple)
     raw: tuple[_Item, ...] = setting if isinstance(setting, tuple) else (setting,)
     items = tuple(_item(parameter, item) for item in raw)
     if not items:
         raise SettingsError("the list is empty: leave the key out instead")
     lone_pattern = len(items) == 1 and isinstance(items[0], FileItem) and items[0].pattern.is_wild
-    source = Source(parameter, items, is_list and not lone_pattern, key in descriptor.dot)
+    source = Source(parameter, items, is_list and not lone_pattern, paired)
     if source.files and any(set(_names(item)) != set(source.names) for item in items):
         raise SettingsError("each item of the list must use the same {names}")
     return source
 
 
 def _unknown(key: str, descriptor: Descriptor) -> str:
-    if key == "results-directory":
+    if key == RESULTS_DIRECTORY:
         return "vipsync chooses the folder of the results itself: take the line out"
     if key in descriptor.overridden:
         return f"VIP fills this in itself, from {descriptor.overridden[key]}: take the line out"
@@ -139,7 +163,7 @@ def _unknown(key: str, descriptor: Descriptor) -> str:
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return a hint to the known word that comes nearest; the known ones where none is near."""
     lowered = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
+    found = get_close_matches(word.lower(), lowered, n=1, cutoff=_NEAR)
     if found:
         return f"; did you mean {lowered[found[0]]}?"
     return f"; there are {', '.join(known)}" if known else ""
@@ -220,9 +244,9 @@ def _names(item: FileItem | Template) -> tuple[str, ...]:
     return item.pattern.names if isinstance(item, FileItem) else item.names
 
 
-def _missing(settings: Settings, descriptor: Descriptor) -> Iterator[str]:
+def _missing(named: Collection[str], descriptor: Descriptor) -> Iterator[str]:
     for parameter in descriptor.parameters:
-        if parameter.required and parameter.name not in settings.input_settings:
+        if parameter.required and parameter.name not in named:
             yield (
                 f"[input_settings] {parameter.name} is missing: "
                 f"{descriptor.pipeline_id} needs it ({parameter.type})"

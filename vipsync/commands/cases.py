@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -25,8 +26,8 @@ from vipsync.rows import Phase, State, Verdict
 from vipsync.run.account import Accounts, Connect
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
-from vipsync.status.preview import Preview
-from vipsync.status.publish import read_status
+from vipsync.status.preview import Preview, status_now
+from vipsync.status.publish import read_status, write_status
 
 Reached = Callable[[State], bool]
 
@@ -70,8 +71,16 @@ class Asker:
         try:
             _leave(folder, request)
             self._decide(session, request)
+            self._say_how_it_is(folder)
         finally:
             session.close()
+
+    def _say_how_it_is(self, folder: SessionFolder) -> None:
+        """Let STATUS.txt say what was decided, where a run has written one."""
+        told = read_status(folder)
+        with suppress(VipsyncError):  # what is wrong with the folder is not this command's to say
+            if told:
+                write_status(folder, status_now(folder, told, self._overrides))
 
     def _decide(self, session: Reconciler, request: Request) -> None:
         for _ in range(_MOST_LOOKS):

@@ -8,14 +8,17 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from vipsync import actions as do
+from vipsync.act.pipeline import definition
 from vipsync.cases.advice import PackingAdvice, line_for, starts_at_inputs, transfer_seconds
+from vipsync.cases.descriptor import parse_descriptor
+from vipsync.cases.sources import read_sources
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Settings, VipPath, replace
 from vipsync.names import folder_words, home_of, placed
 from vipsync.plan.privacy import PRIVACY, Gate, Send
 from vipsync.rows import Phase
-from vipsync.settings.reading import load
+from vipsync.settings.reading import Misread, load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
 from vipsync.status.status import Finding, count
@@ -43,6 +46,8 @@ def check(
         settings = load(folder.root, overrides)
     except VipsyncError as error:
         yield _wrong("settings", error)
+        if isinstance(error, Misread):
+            yield from _wrong_besides(error, connect)
         return
     yield Finding("settings", f"{folder.settings} can be read.")
     client, found = key_of(settings, connect)
@@ -53,6 +58,26 @@ def check(
     if looked is None:
         return
     yield from _masked(looked, _looked_at(looked, client), folder)
+
+
+def _wrong_besides(error: Misread, connect: Connect) -> Iterator[Finding]:
+    """Say at once what the pipeline does not take either, where it can be asked for with these settings."""
+    settings = error.settings
+    if not settings.pipeline_id or error.keys & {"pipeline_id", "portal", "api_key"}:
+        return
+    client, found = key_of(settings, connect)
+    if client is None:
+        yield found
+        return
+    unread = {key.removeprefix(_PARAMETERS) for key in error.keys if key.startswith(_PARAMETERS)}
+    try:
+        raw = definition(client, settings.pipeline_id)
+        read_sources(settings, parse_descriptor(raw, settings.pipeline_id), unread)
+    except VipsyncError as more:
+        yield _wrong("settings" if isinstance(more, SettingsError) else "pipeline", more)
+
+
+_PARAMETERS = "input_settings."
 
 
 def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:

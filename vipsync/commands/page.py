@@ -26,6 +26,7 @@ def page(context: Context, named: Sequence[Path], address: str | None) -> int:
     with _served(directories, address or context.machine().page.address or ADDRESS) as access:
         context.reporter.say(f"The page: {access.link}", "bold")
         context.reporter.say("Whoever has this link can start and finish what is in these folders.")
+        _say_how_long(context, access)
         _warn_of_others(context, access)
         context.reporter.say("Ctrl-C stops it; the folders go on.")
         with suppress(KeyboardInterrupt):
@@ -39,6 +40,7 @@ def beside_run(context: Context, directories: Sequence[Path], address: str) -> I
     with _served(directories, address) as access:
         if context.asks:
             context.reporter.say(f"The page: {access.link}", "bold")
+            _say_how_long(context, access)
         else:
             context.reporter.say(
                 f"The page: http://{address}; `vipsync page` makes a link to ask by."
@@ -59,6 +61,10 @@ def _served(directories: Sequence[Path], address: str) -> Iterator[Access]:
     logging.getLogger("waitress").setLevel(logging.ERROR)
     with running(directories, address) as access:
         yield access
+
+
+def _say_how_long(context: Context, access: Access) -> None:
+    context.reporter.say(f"The link holds until the page ends. {access.to_look}".rstrip())
 
 
 def _warn_of_others(context: Context, access: Access) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -212,36 +213,53 @@ def show_status(context: Context, told: StationStatus, note: str) -> None:
     for line in table_lines(told):
         context.reporter.say(f"  {printable(line)}")
     for report in told.studies:
-        if report.remedy and report.state in (*ASKING, StudyState.INCOMPLETE):
-            context.reporter.say(f"  {printable(f'{report.name}: {report.remedy}')}")
+        if words := _what_to_do(report):
+            context.reporter.say(f"  {printable(f'{report.name}: {words}')}")
 
 
-def why(context: Context, path: Path) -> bool:
-    """Say what is known of a path in the export of the station that one stands in; False for another."""
-    folder = station_above(Path.cwd() / "here")
-    if folder is None:
+def _what_to_do(report: StudyReport) -> str:
+    """Return what a person can do for a study, and at least why where it asks for one."""
+    if report.remedy and report.state in (*ASKING, StudyState.INCOMPLETE):
+        return report.remedy
+    return f"{report.state}: {report.reason}" if report.asks or report.state in ASKING else ""
+
+
+def why(context: Context, station: Path, path: Path) -> bool:
+    """Say what is known of a path in the export of a station; False for a path elsewhere."""
+    folder, real = StationFolder(station), path.parent.resolve() / path.name
+    exports = (Path(export).resolve() for export in load(folder.root).exports)
+    if not any(real.is_relative_to(export) for export in exports):
         return False
-    table, real = read_table(folder.identity()), path.parent.resolve() / path.name
-    settings, told = load(folder.root), read_report(folder)
-    if (
-        table is None
-        or told is None
-        or not any(real.is_relative_to(Path(export).resolve()) for export in settings.exports)
-    ):
-        return False
+    report = _report_of(folder, real)
+    if report is None:
+        words = "no study" if os.path.lexists(real) else "nothing"
+        ask = f"`vipsync check {shell_word(folder.root)}` says what would become of what is there."
+        station_name = printable(folder.root.name)
+        context.reporter.say(f"In the export of {station_name}, {words} is known there. {ask}")
+        return True
+    context.reporter.say(report.name, "bold")
+    context.reporter.say(f"  {printable(_would(report))}")
+    if report.remedy:
+        context.reporter.say(f"  {printable(report.remedy)}")
+    if report.session:
+        session = shell_word(folder.root / report.session)
+        context.reporter.say(f"  `vipsync status {session}` tells of its session.")
+    return True
+
+
+def _report_of(folder: StationFolder, real: Path) -> StudyReport | None:
+    """Return how the study stands in whose folder a path of the export lies, as far as this account knows."""
+    table, told = read_table(folder.identity()), read_report(folder)
+    if table is None or told is None:
+        return None
     state = read_station(folder.ledger)
     for name, place in table.places.items():
         row = state.places.get(name)
         if row and real.is_relative_to(Path(place).resolve()):
             study = state.studies.get(row.study)
             wanted = study.name if study else row.handle
-            for report in (r for r in told.studies if r.name == wanted):
-                context.reporter.say(report.name, "bold")
-                context.reporter.say(f"  {printable(_would(report))}")
-                if report.remedy:
-                    context.reporter.say(f"  {printable(report.remedy)}")
-            return True
-    return False
+            return next((r for r in told.studies if r.name == wanted), None)
+    return None
 
 
 def station_above(path: Path) -> StationFolder | None:

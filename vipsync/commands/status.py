@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from vipsync import commands
 from vipsync.commands.check import check, planned, worst
-from vipsync.commands.context import Context, folder_around, meant, session_around, sessions_of
+from vipsync.commands.context import (
+    Context,
+    folder_around,
+    machine_folders,
+    meant,
+    session_around,
+    sessions_of,
+)
 from vipsync.commands.machine import check_machine
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import FolderAbsent, FolderCopied, NotASession, SettingsError, VipsyncError
-from vipsync.folder.folder import SessionFolder, is_station, station_of
+from vipsync.folder.folder import SessionFolder, station_of
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.names import few, placed
@@ -23,11 +32,11 @@ from vipsync.plan.snapshot import Limits
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.overview import name_below
-from vipsync.status.preview import preview
+from vipsync.status.preview import Preview, preview, status_now
 from vipsync.status.publish import read_status, status_json, troubled
-from vipsync.status.remembered import remembered
 from vipsync.status.reserve import spoken
-from vipsync.status.status import Finding, Status, exit_code, status_of
+from vipsync.status.status import Finding, Status, exit_code
+from vipsync.status.why import meant as meant_file
 from vipsync.status.why import why, why_own, why_result
 from vipsync.status.words import STALE, duration
 
@@ -158,11 +167,11 @@ def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
 
 def _limits(context: Context) -> Limits:
     """Return what holds over all folders by the clock; nothing where vipsync.toml is not in order."""
-    from vipsync.run.allowance import Allowance
     from vipsync.run.timing import Timing
+    from vipsync.run.transfer_limits import TransferLimits
 
     try:
-        return Allowance(context.transfers(), Timing()).by_the_clock()
+        return TransferLimits(context.transfers(), Timing()).by_the_clock()
     except SettingsError:
         return Limits()
 
@@ -179,13 +188,10 @@ def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:
     if told and (held or (recent and (spoken(folder) or not _can_look(folder)))):
         return Told(told, f"vipsync runs here; {duration(now - told.written)} ago")
     try:
-        looked = preview(folder, None, context.overrides, limits=limits)
+        fresh = status_now(folder, told, context.overrides, limits)
     except VipsyncError as error:
         age = now - told.written if told else None
         return Told(troubled(folder, error, now, told), _last_wrote(age))
-    confirmed = told.confirmed if told else None
-    before = remembered(told, looked.snapshot, looked.plan)
-    fresh = status_of(looked.snapshot, looked.plan, printable(str(folder.root)), confirmed, before)
     station = station_of(folder.root)
     if station and not held and SessionFolder(station).is_held():
         return Told(fresh, f"vipsync runs in its station, {station.name}.")
@@ -215,8 +221,7 @@ def _can_look(folder: SessionFolder) -> bool:
 
 def why_path(context: Context, path: Path) -> int:
     """Say what is known of one file."""
-    here = Path.cwd()
-    if any(map(is_station, (here, *here.parents))) and commands.station.why(context, path):
+    if any(commands.station.why(context, station, path) for station in _stations(context)):
         return 0
     folder = _session_above(path)
     settings = load(folder.root, context.overrides)
@@ -237,10 +242,13 @@ def why_path(context: Context, path: Path) -> int:
     else:
         raise SettingsError(
             f"{path} lies neither in {_told(inputs, folder)} nor in {outputs}: it is not "
-            "sent, and is no result."
+            "sent, and is no result.",
+            _did_you_mean(folder, looked, real, path.name),
         )
+    nothing = len(known.lines) < 2  # else the ledger tells of it, though it is gone
+    hint = _did_you_mean(folder, looked, real, known.path) if nothing else ""
     context.reporter.say(printable(known.path), "bold")
-    for line in known.lines:
+    for line in (*known.lines, *([hint] if hint else [])):
         context.reporter.say(f"  {printable(placed(line, folder.root))}")
     told = read_status(folder)
     name = known.path.partition("/")[2] or known.path
@@ -248,6 +256,27 @@ def why_path(context: Context, path: Path) -> int:
         if name in notice.subject or name in notice.text:
             context.reporter.notice(notice)
     return 0
+
+
+def _did_you_mean(folder: SessionFolder, looked: Preview, real: Path, place: str) -> str:
+    """Name the file that may be meant where nothing is; none of a study's, whose names may name a patient."""
+    root, settings = folder.root, looked.snapshot.settings
+    if os.path.lexists(real) or (
+        station_of(root) and lies_outside(places(root, settings)[0], root)
+    ):
+        return ""
+    near = meant_file(looked, place)
+    return f"Did you mean {near}?" if near and near != place else ""
+
+
+def _stations(context: Context) -> list[Path]:
+    """Return the station around the current folder, else those of vipsync.toml."""
+    around = commands.station.station_above(Path.cwd() / "here")
+    if around:
+        return [around.root]
+    with suppress(VipsyncError):
+        return [root for folder in machine_folders(context) for root in find_stations(folder)]
+    return []
 
 
 def _place(real: Path, root: Path, outputs: Path) -> str:

@@ -21,7 +21,7 @@ from typing import BinaryIO, TypeVar, cast
 
 from msgspec import convert
 
-from vipsync.errors import DiskError, FolderAbsent
+from vipsync.errors import DiskError, FolderAbsent, InTheWay
 from vipsync.model import FileState
 
 T = TypeVar("T")
@@ -236,8 +236,8 @@ def _make(folder: Path) -> None:
         share(folder)
 
 
-def _in_the_way(path: Path, mode: int) -> DiskError:
-    return DiskError(
+def _in_the_way(path: Path, mode: int) -> InTheWay:
+    return InTheWay(
         f"{as_named(path)} is {_what(mode)}, and vipsync neither follows nor replaces it.",
         "Move it away. To keep results on another disk, name that folder in settings.toml: "
         'directory = "…" under [outputs].',

@@ -88,15 +88,16 @@ class SavedSettings:
         return reading.due if reading and not reading.taken else float("inf")
 
     def read(self, last_valid: str) -> None:
-        """Read both files if they have changed and are quiet now.
+        """Read both files if they have changed and are quiet now, and each time while there is an error.
 
+        What is wrong may lie beside them: a link in the place of outputs/, a folder that is not there.
         `last_valid` is the settings.toml that counts where one of them has an error from the start.
         """
         there = {path: looks(path) for path in (self._folder.settings, *self._ignore_files())}
         if self._reading is None or self._reading.states != there:
             pause = QUIET if self._reading else 0.0
             self._reading = _Reading(there, self._clock() + pause)
-        if not self._reading.taken and self._clock() >= self._reading.due:
+        if self._clock() >= self._reading.due and (self.error or not self._reading.taken):
             self._reading = replace(self._reading, taken=True)
             before = self._inputs
             self._take(last_valid)

@@ -10,7 +10,7 @@ from vipsync.disk.mirror import EMPTY, stamp
 from vipsync.disk.scan import ChangedPaths, scan_interval
 from vipsync.disk.walk import under
 from vipsync.model import RelPath
-from vipsync.rows import UNREADABLE, Result, ResultStatus
+from vipsync.rows import UNREADABLE, Result, was_here
 
 
 class Stamps:
@@ -39,7 +39,7 @@ class Stamps:
         again = frozenset({*(hints or ()), *self._changed})
         fresh = {} if everything else _untouched(self._known, again)
         for result in results:
-            if result.status is ResultStatus.HERE and result.local not in fresh:
+            if was_here(result) and result.local not in fresh:
                 found = _stamp(f"{outputs}/{result.local}")
                 if found is not None and not (found == EMPTY != result.stamp):
                     fresh[result.local] = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -170,7 +170,7 @@ class _Page:
     def _let_in(self, token: str) -> Any:
         """Take the token out of the address at once, and remember who brought it."""
         if not self._access.is_token(token):
-            abort(403, "This link is of another start of the page. Use the newest one.")
+            abort(403, f"{_OLD_LINK} {self._access.to_look}".rstrip())
         room = self._access.room
         response = redirect(f"{room}/", 303)
         response.set_cookie(self._access.cookie, token, httponly=True, samesite="Strict", path=room)
@@ -193,10 +193,15 @@ class _Page:
     def _overview(self) -> str:
         seen = self._folders.seen()
         groups: dict[Need, list[Seen | SeenStation]] = {need: [] for need in Need}
-        for found in sorted(seen, key=lambda s: (s.name.casefold(), s.watched.key)):
+        places = {s.watched.key: self._folders.group_of(s.watched.root) for s in seen}
+        for found in sorted(seen, key=lambda s: _order(s, places)):
             groups[_need_of(found)].append(found)
         return self._rendered(
-            "overview.html", groups=groups, stations=any(map(_is_station, seen)), several=len(seen)
+            "overview.html",
+            groups=groups,
+            stations=any(map(_is_station, seen)),
+            several=len(seen),
+            places=places,
         )
 
     def folder(self, key: str) -> Any:
@@ -327,6 +332,17 @@ class _Page:
             and self._access.is_form_word(request.form.get("word"))
             and not security.from_elsewhere(request.headers, own)
         )
+
+
+_OLD_LINK = (
+    "This link is of an earlier start of the page: the newest one was printed when it started."
+)
+
+
+def _order(seen: Seen | SeenStation, places: Mapping[str, str]) -> tuple[str, str, str]:
+    """Put folders that lie together beside one another."""
+    key = seen.watched.key
+    return (places[key].casefold(), seen.name.casefold(), key)
 
 
 def _patience() -> float:

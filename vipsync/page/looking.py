@@ -25,6 +25,7 @@ from vipsync.station.folder import StationFolder
 from vipsync.station.model import Asked
 from vipsync.station.publish import read_report
 from vipsync.station.steps import StationStatus
+from vipsync.status.overview import name_below
 from vipsync.status.publish import read_status
 from vipsync.status.status import Status
 
@@ -220,6 +221,11 @@ class Folders:
         self._seen: dict[str, Seen | SeenStation] = {}
         self._lock, self._ended = Lock(), Event()
         self._waiting = BoundedSemaphore(WAITING)
+
+    def group_of(self, root: Path) -> str:
+        """Return where a folder lies below those that were named; "" directly in the only one."""
+        tops = [str(SessionFolder(directory).root) for directory in self._directories]
+        return name_below(str(root), tops).rpartition("/")[0]
 
     def end(self) -> None:
         """Let nobody wait any more."""

@@ -73,11 +73,21 @@ class Access(Struct, frozen=True):
         return hmac.new(self.token.encode(), b"form", hashlib.sha256).hexdigest()
 
     @property
-    def link(self) -> str:
-        """The address with which a person may see everything, and ask."""
+    def address(self) -> str:
+        """The address that stays the same at each start."""
         everywhere = _is_address(self.host) and ipaddress.ip_address(self.host).is_unspecified
         host = socket.gethostname() if everywhere else self.host
-        return f"{address_of(host, self.port)}/?token={self.token}"
+        return f"{address_of(host, self.port)}/"
+
+    @property
+    def link(self) -> str:
+        """The address with which a person may see everything, and ask."""
+        return f"{self.address}?token={self.token}"
+
+    @property
+    def to_look(self) -> str:
+        """Say what can be bookmarked: a link that lasted would be a key that lasts. "" where nothing can."""
+        return f"To look only, bookmark {self.address}" if self.private else ""
 
     def is_token(self, text: str | None) -> bool:
         """Tell whether this is the token, in the same time whatever it is."""

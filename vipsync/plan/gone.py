@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vipsync.model import replace
 from vipsync.names import few, shell_word
 from vipsync.plan.case_results import results_of
-from vipsync.plan.draft import Draft, Level
+from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.results import is_mirrored
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Followed, Launch, LaunchStatus, Result, ResultStatus, Row
@@ -91,6 +91,27 @@ def forgotten(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
         for r in gone(snapshot)
         if not names or is_called(r, names)
     ]
+
+
+def put_back(snapshot: Snapshot) -> list[Row]:
+    """Return what a person no longer missed and has put back since: it counts as here again."""
+    executions = snapshot.state.executions
+    forgotten = (
+        r
+        for r in snapshot.state.results.values()
+        if r.status is ResultStatus.LET_GO and r.stamp and r.local in snapshot.outputs
+    )
+    return [
+        replace(r, status=ResultStatus.HERE)
+        for r in forgotten
+        if (execution := executions.get(r.execution_id)) is None or execution.removed
+    ]
+
+
+def plan_put_back(draft: Draft) -> None:
+    """Take what was put back for here."""
+    if rows := put_back(draft.s):
+        decide(draft, "what was forgotten is here again", *rows)
 
 
 def is_called(result: Result, names: tuple[str, ...]) -> bool:

@@ -23,7 +23,7 @@ from vipsync.plan.finishing import (
     plan_older_ledger,
     plan_set_aside,
 )
-from vipsync.plan.gone import say_gone
+from vipsync.plan.gone import plan_put_back, say_gone
 from vipsync.plan.launching import (
     find_executions,
     is_refused,
@@ -49,6 +49,7 @@ def plan(snapshot: Snapshot) -> Plan:
     index = index_cases(snapshot)
     _say_troubles(draft, index)
     say_gone(draft)
+    plan_put_back(draft)
     todo = plan_requests(draft, index)
     plan_older_ledger(draft)
     if snapshot.settings_error:
@@ -201,7 +202,7 @@ def _plan_work(draft: Draft, index: CaseIndex) -> list[do.Action]:
     if session.adopting:
         return []
     if session.paused:
-        text = "`vipsync resume DIR` lets vipsync send and start again."
+        text = "`vipsync resume DIR` ends the pause."
         draft.notice(Level.INFO, "paused", text, exit_code=0)
         settle_doubts(draft)
         return []

@@ -256,20 +256,20 @@ _THERE = (SendStatus.SENT, SendStatus.ANSWERED)
 
 def on_vip(s: Snapshot, paths: Iterable[RelPath] | None = None) -> list[RelPath]:
     """Return those of these files, of all by default, whose content lies on VIP, alone or packed."""
-    sent: dict[str, set[str]] = {}
+    sent: dict[str, list[Sent]] = {}
     for row in s.state.sent.values():
         if row.status in _THERE:
-            sent.setdefault(row.path, set()).add(row.sha256)
+            sent.setdefault(row.path, []).append(row)
     return [path for path in (s.files if paths is None else paths) if _lies_in(sent, path, s)]
 
 
-def _lies_in(sent: Mapping[str, set[str]], path: RelPath, s: Snapshot) -> bool:
+def _lies_in(sent: Mapping[str, list[Sent]], path: RelPath, s: Snapshot) -> bool:
     known = s.state.known.get(path)
     if known is None or known.state != s.files.get(path):
         return False
-    return known.sha256 in sent.get(path, ()) or any(
-        folder in sent for folder in folders_above(path)
-    )
+    alone = any(row.sha256 == known.sha256 for row in sent.get(path, ()))
+    packed = (row for folder in (*folders_above(path), "") for row in sent.get(folder, ()))
+    return alone or any(row.may_hold(known.sha256) for row in packed)
 
 
 def _refused_there(gate: Gate) -> dict[RelPath, Fields]:
@@ -339,7 +339,7 @@ def say_barred(draft: Draft, gate: Gate) -> None:
         remedy = f"{SEE} Or mend {it} out of inputs/."
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
     alone = {path: found.refused for path, found in refused.items() if path in there}
-    packed = {folder for path in alone for folder in folders_above(path)}
+    packed = {folder for path in alone for folder in (*folders_above(path), "")}
     went = alone | {p: f for p, f in _refused_there(gate).items() if p not in {*alone, *packed}}
     if went:
         text = f"{_files(went)} on VIP, and would not be sent now: {fields_text(went.values())}."

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from vipsync.model import Case, ExecutionStatus, Job, JobState, RelPath, VipPath
 from vipsync.names import last, names_in, vip_part
-from vipsync.plan.case_index import CaseIndex
+from vipsync.plan.case_index import CaseIndex, case_content
 from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
 from vipsync.plan.sending import InputPlaces
@@ -104,10 +104,11 @@ def _case(case: Case, index: CaseIndex) -> CaseReport:
         return CaseReport(case.id, CaseState.REFUSED, case.error)
     if case.waits_for:
         return CaseReport(case.id, CaseState.WAITING, f"waits for {', '.join(case.waits_for)}")
-    if any(p in snapshot.unsettled for p in (*case.own, *case.shared)):
-        return CaseReport(case.id, CaseState.SETTLING, "its files still change")
-    content = index.content.get(case.id, "")
+    settling = any(p in snapshot.unsettled for p in (*case.own, *case.shared))
+    content = index.content.get(case.id) or (settling and case_content(case, index.places)) or ""
     launches = index.launches.get(content, [])
+    if settling and not launches:  # else it is only looked at once more
+        return CaseReport(case.id, CaseState.SETTLING, "its files still change")
     judged = index.judged(case)
     again = judged is not None and judged.verdict is Verdict.AGAIN
     aside = judged is not None and judged.verdict is Verdict.ASIDE

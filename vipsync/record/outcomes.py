@@ -39,6 +39,7 @@ from vipsync.rows import (
     State,
     follow,
     log_key,
+    member_mark,
 )
 
 NOTHING = Changes()
@@ -217,7 +218,8 @@ def _pack_sent(
     size = replace(PACKED, size=outcome.size)
     digest = members_digest(outcome.hashes, _bare(action))
     filled = _filled(outcome.hashes, state)
-    yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall, filled)
+    members = " ".join(sorted({member_mark(sha256) for _, sha256 in outcome.hashes}))
+    yield Sent(action.vip, action.folder, size, SendStatus.SENT, digest, wall, filled, members)
 
 
 def _bare(action: do.SendPack) -> RelPath | None:

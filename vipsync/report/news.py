@@ -31,6 +31,7 @@ class News(Struct):
 
     _said: dict[str, tuple[float, str]] = {}
     _notices: dict[Notice, None] = {}
+    _paused: bool = False
 
     def lines(
         self, status: Status, batches: list[Batch], ended: list[Batch], now: float
@@ -43,8 +44,11 @@ class News(Struct):
             self._said.pop(verb, None)
         for batch in batches:
             yield from self._moving(batch, now)
+        if self._paused and not status.paused:
+            yield "Resumed: files are sent and cases are started again."
+        self._paused = status.paused
         asking = [n for n in status.notices if n.asks or n.subject == _OUTAGE]
-        told_by_notice = any(n.text in status.sentence or n.subject == _OUTAGE for n in asking)
+        told_by_notice = any(_is_in(n, status.sentence) or n.subject == _OUTAGE for n in asking)
         if not told_by_notice and not status.starting:  # VIP may yet refuse what only starts
             yield from self._changed("", status.sentence, now)
         if status.phase != Phase.CLOSED:
@@ -90,6 +94,11 @@ class News(Struct):
         self._notices = dict.fromkeys(status.notices)
 
 
+def _is_in(notice: Notice, sentence: str) -> bool:
+    """Tell whether a sentence says what a notice says, which may be a list of problems."""
+    return all(line.strip(" :") in sentence for line in notice.text.splitlines())
+
+
 def _verb(batch: Batch) -> str:
     return "sent" if batch.upload else "fetched"
 
@@ -105,4 +114,4 @@ def _one_line(text: str) -> str:
 
 
 def _first(text: str) -> str:
-    return printable(text.splitlines()[0]) if text else ""
+    return printable(text.splitlines()[0].rstrip(":")) if text else ""

@@ -110,13 +110,18 @@ class Reporter:
     def failed(self, error: VipsyncError) -> None:
         """Print what went wrong, and what to do about it, on stderr."""
         for number, line in enumerate(error.message.splitlines() or [""]):
-            self.errors.words(printable(line), "red" if number else "bold red")
+            self.aside.words(printable(line), "red" if number else "bold red")
         if error.remedy:
-            self.errors.words(printable(error.remedy))
+            self.aside.words(printable(error.remedy))
 
     def warn(self, text: str) -> None:
         """Print a line on stderr."""
-        self.errors.words(printable(text), "yellow")
+        self.aside.words(printable(text), "yellow")
+
+    @property
+    def aside(self) -> Stream:
+        """Where errors go: stderr, but above the picture where both are on a terminal, not into it."""
+        return self.out if self._live and self.errors.is_terminal else self.errors
 
     def status(self, status: Status, note: str = "") -> None:
         """Print the line that answers the question, then the details."""
@@ -258,8 +263,9 @@ class Reporter:
                 self._print(f"{self.name(folder)}: {line}")
 
     def _event(self, line: str) -> None:
-        """Log an event that concerns all folders; print it where there is no picture."""
-        news_log.info("%s", line)
+        """Log an event that concerns all folders, whichever has shown it; print it where there is no picture."""
+        with logs.about(None):
+            news_log.info("%s", line)
         self._print(line)
 
     def _print(self, line: str) -> None:
@@ -346,4 +352,4 @@ class Warnings(logging.Handler):
         """Show one record; never its traceback."""
         plain = copy(record)
         plain.exc_info = plain.exc_text = None
-        self._reporter.errors.show(self.format(plain), "yellow")
+        self._reporter.aside.show(self.format(plain), "yellow")

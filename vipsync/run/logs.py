@@ -25,8 +25,8 @@ _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
 @contextmanager
-def about(root: Path) -> Iterator[None]:
-    """Let what this thread logs meanwhile be about one folder."""
+def about(root: Path | None) -> Iterator[None]:
+    """Let what this thread logs meanwhile be about one folder; None: about all of them."""
     token = _folder.set(root)
     try:
         yield

@@ -234,12 +234,15 @@ class SessionSteps(SessionProperties):
                 f"What goes to VIP may name somebody: {who}. Nothing was sent.", _TAKE_OUT
             )
         if found and found != self._told:
-            self._warn(f"What goes to VIP may name somebody: {who}. It is sent all the same.")
+            self._warn(
+                f"What goes to VIP may name somebody: {who}. It is sent all the same. {_TERMS}"
+            )
         self._told = found
 
     def _warn(self, text: str) -> None:
+        """Say what a person should know, also where a script is to be silent."""
         say = self._report.line if self.verbose else logger.warning
-        say(f"(!) {text} VIP's terms ask for inputs that name nobody.")
+        say(f"(!) {text}")
 
     def _say_naming(self, step: Step, *, refuse: bool) -> None:
         """Say which inputs name somebody; raise InputsRefused where they are not to go.
@@ -256,7 +259,7 @@ class SessionSteps(SessionProperties):
         files = f"{count(len(found), 'file')} may name somebody: {text}"
         if not refuse:
             go = "is" if one else "are"
-            self._warn(f"{files}. {are} {few(names)}, and {go} sent all the same.")
+            self._warn(f"{files}. {are} {few(names)}, and {go} sent all the same. {_TERMS}")
             step.session.take_over([replace(step.state.session, gate=None)])
             return
         raise InputsRefused(f"{files}. Nothing was sent. {are} {few(names, 20)}.", _TAKE_OUT)
@@ -340,9 +343,9 @@ class SessionSteps(SessionProperties):
         return [e.id for e in mine if not e.status.ended]
 
     def _refuse_finish(self, running: Iterable[str]) -> None:
-        self._report.line(
-            "(!) This session cannot be finished since the pipeline might still generate data: "
-            f"{', '.join(running)}."
+        self._warn(
+            "This session cannot be finished since the pipeline might still generate data: "
+            f"{', '.join(running)}. Call monitor_workflows() and download_outputs(), then finish() again."
         )
 
     def _refuse_lent(self, leases: Iterable[Lease]) -> None:
@@ -355,10 +358,15 @@ class SessionSteps(SessionProperties):
     def _name_missing(self, s: Snapshot) -> None:
         missing = plans.not_here(s, plans.on_vip(s))
         if missing:
-            results = count(len(missing), "result")
-            self._report.line(f"(!) Not on this machine, and removed from VIP now: {results}:")
+            they = "result was never downloaded and is" if len(missing) == 1 else _NEVER
+            self._warn(
+                f"{len(missing):,} {they} removed from VIP now; to have such results, call "
+                "download_outputs() before finish()."
+            )
         for vip in missing:
             self._report.line(f"\t{vip}")
 
 
+_NEVER = "results were never downloaded and are"
+_TERMS = "VIP's terms ask for inputs that name nobody."
 _TAKE_OUT = "Take the values out of them, or call the session without privacy='refuse'."

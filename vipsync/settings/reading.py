@@ -46,6 +46,14 @@ class Problem(NamedTuple):
     text: str
 
 
+class Misread(SettingsError):
+    """Some values cannot be; `settings` are what the others say, `keys` are the dotted keys of those."""
+
+    def __init__(self, message: str, settings: Settings, keys: frozenset[str]) -> None:
+        super().__init__(message)
+        self.settings, self.keys = settings, keys
+
+
 _LEDGER = ".vipsync/ledger.sqlite"
 """What a session folder has that was run before."""
 
@@ -90,7 +98,8 @@ def parse(
     raw.setdefault("session_name", session_name_of(folder_name))
     settings, problems = _validated(raw)
     if problems:
-        raise SettingsError(_message(problems, source, toml_text.line_numbers(decoded), origins))
+        told = _message(problems, source, toml_text.line_numbers(decoded), origins)
+        raise Misread(told, settings, frozenset(problem.key for problem in problems))
     return settings
 
 

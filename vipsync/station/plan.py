@@ -283,7 +283,8 @@ class _Draft:
         if self._act(action):
             self._report(study, StudyState.QUEUED, "its session is being made")
         else:
-            self._report(study, StudyState.HELD, self.view.failed[action.key], asks=True)
+            again = "It is tried again every minute."
+            self._report(study, StudyState.HELD, self.view.failed[action.key], again, asks=True)
 
     def _has_moved(self, study: Study, places: Sequence[Place]) -> bool:
         """Tell whether the folder that a session looks into is gone, and its study is in another one."""
@@ -294,7 +295,9 @@ class _Draft:
         """Ask for the launch where nobody else waits to start; a study of which more came waits again."""
         copies = self.settings.copies
         if not there and not copies:
-            self._report(study, StudyState.HELD, "it is no longer in the export", asks=True)
+            remedy = f"Bring it back there, or leave it: `vipsync station skip DIR {study.name}`."
+            gone = "it is no longer in the export"
+            self._report(study, StudyState.HELD, gone, remedy, asks=True)
         elif moving:
             self._report(study, StudyState.ARRIVING, "more data come")
         elif copies and beyond(content, study.filled):

@@ -15,6 +15,7 @@ from vipsync.act.named_files import look_for_files
 from vipsync.act.pipeline import definition
 from vipsync.cases.advice import PackingAdvice, packing_advice
 from vipsync.cases.batches import group_cases, grouping_warnings
+from vipsync.disk.walk import printable
 from vipsync.errors import NameRefused, NotASession
 from vipsync.folder.adoption import foreseen
 from vipsync.folder.folder import SessionFolder
@@ -23,6 +24,7 @@ from vipsync.names import home_of, shell_word
 from vipsync.observe.observer import Observer
 from vipsync.plan.case_index import index_cases
 from vipsync.plan.draft import Plan
+from vipsync.plan.gone import put_back
 from vipsync.plan.memory import Memory
 from vipsync.plan.named_files import looks
 from vipsync.plan.plan import plan
@@ -33,6 +35,8 @@ from vipsync.plan.transfer_limits import HOURS, waits_for_the_hour
 from vipsync.record.ledger import read_state
 from vipsync.record.outcomes import record
 from vipsync.rows import CachedPipeline, Phase, Session, State
+from vipsync.status.remembered import remembered
+from vipsync.status.status import Status, status_of
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
@@ -114,6 +118,7 @@ def preview(
         raw = json.dumps(definition(client, pipeline_id))
         state.put([CachedPipeline(pipeline_id, raw)])
     looked = observer.look(state, Memory(), check_place=False)
+    state.put(put_back(looked))
     found = _with_warnings(looked)
     snapshot = replace(looked, unsettled={}, cases=found, limits=limits or Limits())
     if judges and snapshot.gate:
@@ -124,6 +129,20 @@ def preview(
         snapshot, plan(snapshot), ignored_by=observer.ignored_by, idle_rules=observer.idle_rules
     )
     return _with_hours(_with_work(made))
+
+
+def status_now(
+    folder: SessionFolder,
+    told: Status | None,
+    overrides: Mapping[str, object] | None = None,
+    limits: Limits | None = None,
+) -> Status:
+    """Return how a folder is in which nobody works, with what the last run has `told` of VIP."""
+    looked = preview(folder, None, overrides, limits=limits)
+    confirmed = told.confirmed if told else None
+    before = remembered(told, looked.snapshot, looked.plan)
+    root = printable(str(folder.root))
+    return status_of(looked.snapshot, looked.plan, root, confirmed, before)
 
 
 def _with_hours(looked: Preview) -> Preview:

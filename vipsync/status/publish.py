@@ -129,8 +129,7 @@ class Publisher:
         now, (before, words) = status.written, self._words
         unchanged = _lasting(status) == words
         if not unchanged or now - before >= EVERY or now < before:
-            folder.write(folder.status, status_text(status, socket.gethostname()).encode())
-            folder.write(folder.report, _json(status, indent=1).encode())
+            write_status(folder, status)
             self._words = (now, _lasting(status))
 
     def _export(self, session: Reconciler, status: Status) -> None:
@@ -187,6 +186,13 @@ class Publisher:
         if status and self.status and status.notices != self.status.notices:
             self.status = status
             self._say(session.folder, status)
+
+
+def write_status(folder: SessionFolder, status: Status) -> None:
+    """Write how a folder is, for people and for programs. Raise DiskError."""
+    station = printable(str(station_of(folder.root) or ""))
+    folder.write(folder.status, status_text(status, socket.gethostname(), station).encode())
+    folder.write(folder.report, _json(status, indent=1).encode())
 
 
 def in_the_way(own: OwnFiles | None) -> tuple[Notice, ...]:

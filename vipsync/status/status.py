@@ -466,6 +466,11 @@ def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
             return f"{came}; {'; '.join(but)}; {on_vip}."
         every = "Everything else" if rest else "Everything"
         return f"{every} is here: {came}; {on_vip}."
+    if before := [case.id for case in status.cases if case.state is CaseState.BEFORE]:
+        first = f"`vipsync launch DIR {shell_word(before[0])}` starts"
+        them = ("counts", f"{first} it") if len(before) == 1 else ("count", f"{first} the first")
+        were = f"{count(len(before), 'case')} {them[0]} as run before this folder was adopted"
+        return f"{were}; {them[1]}; {on_vip}."
     if rest:
         return f"{on_vip[:1].upper()}{on_vip[1:]}."
     if not snapshot.files:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import assert_never
 
 from msgspec import Struct
 
 from vipsync.cases.patterns import compile_pattern
 from vipsync.model import Case, InputFile, InputFolder, InputValue, PackedFolder, RelPath
-from vipsync.names import few, shell_word
+from vipsync.names import few, last, shell_word
 from vipsync.plan.case_index import CaseIndex, changed_since, index_cases
 from vipsync.plan.case_results import results_of
 from vipsync.plan.privacy import Gate, fields_text
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseReport, CaseState, case_reports
-from vipsync.rows import Result, ResultStatus, SendStatus, Sent
+from vipsync.rows import Result, ResultStatus, SendStatus, Sent, was_here
 from vipsync.status.preview import Preview, sources
 from vipsync.status.words import when
 
@@ -45,6 +46,27 @@ def why_own(path: str) -> Known | None:
     """Say what a file of the session folder is that vipsync itself reads or writes; None: none."""
     below = ".vipsync" if path.startswith(".vipsync/") else path
     return Known(path, (_OWN[below],)) if below in _OWN else None
+
+
+def meant(found: Preview, place: str) -> str:
+    """Return the input or result that may be meant by a path at which nothing is; "" for none."""
+    snapshot = found.snapshot
+    results = (r.local for r in snapshot.state.results.values() if was_here(r))
+    known = [*(f"inputs/{p}" for p in snapshot.files), *(f"outputs/{local}" for local in results)]
+    top = place.partition("/")[0]
+    among = [path for path in known if path.startswith(f"{top}/")] or known
+    beside = [path for path in among if _above(path) == _above(place)] or among
+    named = {last(path): path for path in beside[:_COMPARED]}
+    near = get_close_matches(last(place), named, 1)
+    return named[near[0]] if near and not Gate(snapshot).names_somebody(near[0]) else ""
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+_COMPARED = 2000
+"""Names that are compared with one that is not there; more would take seconds."""
 
 
 def why(found: Preview, path: RelPath) -> Known:

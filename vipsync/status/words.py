@@ -41,9 +41,12 @@ def duration(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def status_text(status: Status, host: str) -> str:
-    """Return STATUS.txt: one sentence, what to do, when this was written, then the details."""
-    return plain("\n".join(_lines(status, host)) + "\n")
+def status_text(status: Status, host: str, station: str = "") -> str:
+    """Return STATUS.txt: one sentence, what to do, when this was written, then the details.
+
+    `station`: the one that looks after this session, and lets go of it while it is at rest.
+    """
+    return plain("\n".join(_lines(status, host, station)) + "\n")
 
 
 def plain(text: str) -> str:
@@ -53,12 +56,12 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def _lines(status: Status, host: str) -> Iterator[str]:
+def _lines(status: Status, host: str, station: str) -> Iterator[str]:
     yield status.sentence
     yield ""
     yield from to_do(status)
     yield f"Written {when(status.written)} by vipsync on {host}."
-    yield f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+    yield _whether_it_runs(station)
     if (confirmed := in_step(status)) is not None:
         yield f"Inputs and results here agreed with VIP {when(confirmed)}: nothing was left to do."
     yield ""
@@ -71,6 +74,13 @@ def _lines(status: Status, host: str) -> Iterator[str]:
         yield "Folders there named after an archive, like sub-01.tgz, are its contents, already unpacked."
     yield ""
     yield from CITE.splitlines()
+
+
+def _whether_it_runs(station: str) -> str:
+    """Say how people see whether vipsync runs: nothing is written in a station's session at rest."""
+    if station:
+        return f"Nothing new is written here while nothing changes; {station}/STATION.txt says whether vipsync runs."
+    return f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
 
 
 def in_step(status: Status) -> float | None:
