@@ -20,7 +20,7 @@ from vipsync.local import FOR_EVER, Kind
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import Changes, Verdict
 from vipsync.status.publish import Publisher
-from vipsync.status.status import status_of
+from vipsync.status.summary import status_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 

@@ -20,7 +20,7 @@ from vipsync.run.reconciler import Reconciler
 from vipsync.station.folder import StationFolder
 from vipsync.station.model import SessionSeen, Stage, Study
 from vipsync.status.publish import read_status
-from vipsync.status.status import status_of
+from vipsync.status.summary import status_of
 
 NEEDS_PERSON = 3
 """The exit code of a folder that asks something of a person."""
