@@ -19,10 +19,8 @@ from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 from vipsync.station.backroom import Backroom
 from vipsync.station.folder import StationFolder
-from vipsync.station.gate import still_named
 from vipsync.station.ledger import StationLedger
 from vipsync.station.making import (
-    Check,
     fill,
     make_session,
     point,
@@ -60,14 +58,13 @@ _MOST_STEPS = 10_000
 
 
 class Keeper:
-    """One station in a running process. `check` compares what `prepare` made with the study."""
+    """One station in a running process."""
 
     def __init__(
         self,
         root: Path,
         timing: Timing,
         backroom: Backroom,
-        check: Check = still_named,
         stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = StationFolder(root)
@@ -77,7 +74,7 @@ class Keeper:
         self.status: StationStatus | None = None
         self._due = 0.0
         self.plan: StationPlan | None = None
-        self._timing, self._backroom, self._check, self._stop = timing, backroom, check, stop
+        self._timing, self._backroom, self._stop = timing, backroom, stop
         self._held: ExitStack | None = None
         self._ledger: StationLedger | None = None
         self._private: Table | None = None
@@ -364,7 +361,7 @@ class Keeper:
         content = together(row.contents.hashes for row in rows)
 
         def work() -> object:
-            fill(self.folder, settings, study, sources, self._stop, self._check)
+            fill(self.folder, settings, study, sources, self._stop)
             return study.key, content
 
         return work
