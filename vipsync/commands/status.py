@@ -35,7 +35,8 @@ from vipsync.status.overview import name_below
 from vipsync.status.preview import Preview, preview, status_now
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.reserve import spoken
-from vipsync.status.status import Finding, Status, status_of
+from vipsync.status.status import Finding, Status
+from vipsync.status.summary import status_of
 from vipsync.status.why import meant as meant_file
 from vipsync.status.why import why, why_own, why_result
 from vipsync.status.words import STALE, duration
