@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -285,6 +286,45 @@ def test_another_host_is_kept_out_while_its_lease_counts(
     now += 2
     with there.held():
         assert "elsewhere" in (folder.hidden / "host.json").read_text()
+
+
+@pytest.mark.parametrize("host", ["elsewhere", socket.gethostname()], ids=["other", "same name"])
+@pytest.mark.parametrize("slept", [HostLease.COUNTS_FOR + 1, 86_400.0, -86_400.0])
+def test_a_host_that_slept_sees_that_another_has_taken_over(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch, slept: float, host: str
+) -> None:
+    """It lets the folder go before it does anything, and leaves the other one's lease alone."""
+    now = 1_000_000.0
+    first = HostLease(folder, lambda: now)
+    with first.held():
+        now += slept
+        monkeypatch.setattr(socket, "gethostname", lambda: host)
+        second = HostLease(folder, lambda: now)
+        with second.held():
+            now += HostLease.EVERY
+            with pytest.raises(FolderAbsent, match=f"{host} has taken"):
+                first.renew()
+            second.renew()
+    assert not (folder.hidden / "host.json").exists()
+
+
+def test_of_two_hosts_that_come_in_the_same_moment_one_stays(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw a free folder; who wrote last has it, and the other one's end does not free it."""
+    now = 1000.0
+    first = HostLease(folder, lambda: now)
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    second = HostLease(folder, lambda: now)
+    with ExitStack() as later:
+        with first.held():
+            monkeypatch.setattr(second, "other", str)
+            later.enter_context(second.held())
+        assert "elsewhere" in (folder.hidden / "host.json").read_text()
+        now += HostLease.EVERY
+        with pytest.raises(FolderAbsent, match="elsewhere has taken"):
+            first.renew()
+        second.renew()
 
 
 def test_requests_come_in_their_order_and_go_when_answered(folder: SessionFolder) -> None:

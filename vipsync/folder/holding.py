@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from vipsync.disk.files import read_document
 from vipsync.disk.scan import network_file_system
-from vipsync.errors import DiskError, HeldElsewhere
+from vipsync.errors import DiskError, FolderAbsent, HeldElsewhere
 from vipsync.folder.adoption import marked_id, take_script_session
 from vipsync.folder.claims import note_claim, refuse_claimed
 from vipsync.folder.folder import Identity, SessionFolder, new_id
@@ -103,6 +103,7 @@ class HostLease:
     def __init__(self, folder: SessionFolder, wall: Callable[[], float]) -> None:
         self._folder, self._path, self._wall = folder, folder.hidden / "host.json", wall
         self._host, self._at = socket.gethostname(), 0.0
+        self._written = (self._host, 0.0)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -117,7 +118,8 @@ class HostLease:
             yield
         finally:
             with suppress(DiskError):
-                self._folder.remove(self._path)
+                if self._is_mine():
+                    self._folder.remove(self._path)
 
     def other(self) -> str:
         """Return the other host that has it, empty where none has."""
@@ -126,11 +128,24 @@ class HostLease:
         return host if counts else ""
 
     def renew(self) -> None:
-        """Write the time down, once a minute."""
+        """Write the time down, once a minute; raise FolderAbsent where another host has written since.
+
+        It may have come while this machine slept, or in the same moment.
+        """
         if abs(self._wall() - self._at) >= self.EVERY:
+            if self._at and not self._is_mine():
+                raise FolderAbsent(
+                    f"vipsync on {self._read()[0]} has taken {self._folder.root} over.",
+                    "Stop it there, or here: one machine at a time works in a folder.",
+                )
             self._at = self._wall()
+            self._written = (self._host, self._at)
             document = json.dumps({"host": self._host, "at": self._at})
             self._folder.write(self._path, document.encode())
+
+    def _is_mine(self) -> bool:
+        """Tell whether nobody else has written since; what cannot be read is nobody's."""
+        return self._read() in (self._written, (self._host, 0.0))
 
     def _read(self) -> tuple[str, float]:
         with suppress(OSError, ValueError, RecursionError):
