@@ -19,7 +19,7 @@ class Changing(httpx.BaseTransport):
     """Hand requests on; let `before` know of each, and take the result out of a list where `hides` says so."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
-        self._inner, self.lists = inner, 0
+        self._inner, self.lists, self.fails = inner, 0, False
         self.hides: Callable[[int], bool] = lambda _number: False
         self.resizes: Callable[[int], int] = lambda _number: 0
         self.before: Callable[[httpx.Request], None] = lambda _request: None
@@ -32,6 +32,8 @@ class Changing(httpx.BaseTransport):
         if not lists or answer.status_code != 200:
             return answer
         self.lists += 1
+        if self.fails:
+            return httpx.Response(500)
         entries = json.loads(answer.read())
         for entry in entries:
             entry["size"] += 0 if entry["isDirectory"] else self.resizes(self.lists)
@@ -110,3 +112,56 @@ def test_sizes_that_differ_in_each_list_bring_nothing_half(
     vip.resizes = lambda number: number if number <= lists else 0
     bench.study(a="one")
     assert newest(bench) == [OLD]
+
+
+@pytest.mark.parametrize("content", [NEW, OLD[:4]], ids=["longer", "shorter"])
+def test_a_result_rewritten_after_it_came_is_here_before_vip_is_emptied(
+    bench: Bench, vip: Changing, content: bytes
+) -> None:
+    """What was listed within the hour is looked at once more when the session ends."""
+    study = bench.study(a="one")
+    bench.until(lambda: bool(study.outputs()))
+    bench.rest()
+    rewrite(bench, content)
+    assert sorted(newest(bench)) == sorted([OLD, content])
+
+
+def test_a_result_that_is_written_after_the_last_list_is_here_before_vip_is_emptied(
+    bench: Bench, vip: Changing
+) -> None:
+    """A late writer's second file counts as one that was there in time."""
+    study = bench.study(a="one")
+    bench.until(lambda: bool(study.outputs()))
+    bench.rest()
+    (path,) = bench.home.glob(f"study/OUTPUTS/*/{NAME}")
+    path.with_name("late.txt").write_bytes(NEW)
+    assert sorted(newest(bench)) == sorted([OLD, NEW])
+
+
+def test_a_last_look_that_cannot_be_had_holds_what_is_on_vip(bench: Bench, vip: Changing) -> None:
+    """Nobody knows whether a result was written anew: a person says so, or VIP lists again."""
+    study = bench.study(a="one")
+    bench.until(lambda: bool(study.outputs()))
+    bench.rest()
+    rewrite(bench, NEW)
+    vip.fails = True
+    study.marker.unlink()
+    bench.run(1200)
+    assert not bench.count("DELETE")
+    vip.fails = False
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+    assert sorted(study.outputs().values()) == sorted([OLD, NEW])
+
+
+def test_a_person_may_finish_without_a_last_look(bench: Bench, vip: Changing) -> None:
+    """`vipsync finish DIR --without ID` lets an execution go that VIP does not list any more."""
+    study = bench.study(a="one")
+    bench.until(lambda: bool(study.outputs()))
+    bench.rest()
+    vip.fails = True
+    study.marker.unlink()
+    bench.until(lambda: study.says("--without"))
+    (execution,) = study.state.executions
+    study.ask("finish", execution)
+    bench.until(lambda: study.phase() is Phase.CLOSED)
+    assert list(study.outputs().values()) == [OLD]

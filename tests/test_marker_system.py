@@ -332,7 +332,7 @@ def test_a_marker_that_is_back_before_anything_was_asked_takes_the_end_back(benc
     """Decided on is not begun: VIP could not be reached until then."""
     study = bench.study(a="one")
     bench.rest()
-    looks = "GET /rest/path/vip/Home/API/study*"
+    looks = "GET /rest/path/vip/Home/API/study"
     bench.world.faults.arm(Kind.REFUSED, looks, times=FOR_EVER)
     study.marker.unlink()
     bench.until(lambda: study.phase() is Phase.REMOVING)

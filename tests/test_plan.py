@@ -57,7 +57,7 @@ from vipsync.plan.draft import Plan
 from vipsync.plan.launching import next_run
 from vipsync.plan.memory import Attempt, Listing, Memory
 from vipsync.plan.plan import plan
-from vipsync.plan.removing import LOST
+from vipsync.plan.removing import LAST_LOOK, LOST
 from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import (
     DoneRequest,
@@ -159,6 +159,7 @@ ENDED = (launched("a.dat", "one"), execution())
 RUNS = (launched("a.dat", "one"), execution(status=RUNNING))
 A_RESULT = f"{folder_of('e1')}/a.dat.tgz"
 HERE = {"e1/a.dat.tgz": "ok"}
+LOOKED_AGAIN = memory(listed_at={"e1": NOW})
 
 
 def versions(path: str, number: int, wrong: int = 0) -> list[Sent]:
@@ -1769,14 +1770,20 @@ FINISHING_ROWS = [
     ),
     Row(
         "finishing: a result that was let go does not block",
-        snapshot(*ENDED, result(status=ResultStatus.LET_GO), session=SET_ASIDE, memory=memory()),
+        snapshot(
+            *ENDED, result(status=ResultStatus.LET_GO), session=SET_ASIDE, memory=LOOKED_AGAIN
+        ),
         ["Decide remove"],
         [],
     ),
     Row(
         "finishing: a result that was here once does not block, whatever became of it",
         snapshot(
-            *ENDED, result(), session=SET_ASIDE, memory=memory(), outputs={"e1/a.dat.tgz": "edited"}
+            *ENDED,
+            result(),
+            session=SET_ASIDE,
+            memory=LOOKED_AGAIN,
+            outputs={"e1/a.dat.tgz": "edited"},
         ),
         ["Decide remove"],
         ["info e1/a.dat.tgz"],
@@ -1804,7 +1811,10 @@ FINISHING_ROWS = [
             *ENDED,
             result(),
             session=SET_ASIDE,
-            memory=memory(attempts=failed(f"FetchResult {A_RESULT}", TransferMismatch("cut"))),
+            memory=memory(
+                listed_at={"e1": NOW},
+                attempts=failed(f"FetchResult {A_RESULT}", TransferMismatch("cut")),
+            ),
         ),
         ["Decide remove"],
         [],
@@ -1849,8 +1859,26 @@ FINISHING_ROWS = [
         [],
     ),
     Row(
-        "finishing: everything is here: remove",
+        "finishing: everything is here: it is listed once more",
         snapshot(*ENDED, result(), session=SET_ASIDE, memory=memory(), outputs=HERE),
+        ["ListResults e1"],
+        [],
+    ),
+    Row(
+        "finishing: everything is here, but was listed before something else held it",
+        snapshot(
+            *ENDED,
+            result(),
+            session=SET_ASIDE,
+            memory=memory(listed_at={"e1": NOW - 2}, since={LAST_LOOK: NOW - 1}),
+            outputs=HERE,
+        ),
+        ["ListResults e1"],
+        [],
+    ),
+    Row(
+        "finishing: everything is here: remove",
+        snapshot(*ENDED, result(), session=SET_ASIDE, memory=LOOKED_AGAIN, outputs=HERE),
         ["Decide remove"],
         [],
         check=lambda made: session_after(made).phase is Phase.REMOVING,

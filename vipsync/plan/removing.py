@@ -34,6 +34,9 @@ ASK_AGAIN = 600.0
 OLD_LEASE = 86400.0
 """Seconds after which a lease that was not renewed is reported."""
 
+LAST_LOOK = "a last look"
+"""The condition of a removal that only lists are waited for."""
+
 LOST = "it was removed from VIP before it was here"
 
 LOOK_AGAIN = 2.0
@@ -63,7 +66,7 @@ def plan_removal(draft: Draft) -> None:
 
 
 def _begin(draft: Draft, session: Session) -> None:
-    if accounted(draft, removal_targets(draft.s)):
+    if _looked_again(draft) and accounted(draft, removal_targets(draft.s)):
         decide(draft, "remove", _ready(session))
 
 
@@ -85,7 +88,7 @@ def _silent(execution: Followed, snapshot: Snapshot) -> bool:
     """Tell whether VIP neither describes an execution nor lists its results (facts 5.7, 3.3)."""
     memory = snapshot.memory
     if execution.over:
-        return not execution.listed and do.key(do.ListResults(execution)) in memory.attempts
+        return not execution.gone and do.key(do.ListResults(execution)) in memory.attempts
     asked = do.key(do.Poll(execution.id)) in memory.attempts
     return asked and execution.id not in memory.polled_at
 
@@ -116,6 +119,28 @@ def missing(snapshot: Snapshot) -> list[str]:
 def _coming_back(draft: Draft) -> bool:
     """Tell whether a result is fetched that was here and was deleted: a try is waited for, no more."""
     return any(key.kind is do.FetchResult for key in {*draft.s.memory.under_way, *draft.keys})
+
+
+def _looked_again(draft: Draft) -> bool:
+    """Tell whether all that goes was listed since nothing else holds the removal; list what was not.
+
+    A result may have been written anew since it was listed.
+    """
+    draft.conditions.add(LAST_LOOK)
+    memory = draft.s.memory
+    since = memory.since.get(LAST_LOOK, draft.s.now)
+    goes = tuple(f"{target}/" for target in removal_targets(draft.s))
+    looks = [
+        look
+        for e in draft.s.state.executions.values()
+        if e.results_folder and e.results_folder.startswith(goes)
+        if not e.removed and wanted(e, draft.s)
+        if memory.listed_at.get(e.id, float("-inf")) < since
+        if not (draft.hopeless(look := do.ListResults(e)) and e.gone)
+    ]
+    for look in looks:
+        draft.add(look)
+    return not looks
 
 
 def _leased(draft: Draft) -> bool:
