@@ -189,7 +189,7 @@ def test_transfers_are_shown_while_they_are_on_their_way(page: Paged, study: Pat
         text = page.get(page.of(study)).text
         assert "To VIP: 1 of 3 files, 5.0 MB of 10.0 MB, 250.0 kB/s" in text
         assert 'value="50.0"' in text
-        assert "&lt;b&gt;.mrui: 1 bytes of 2 bytes" in text
+        assert "&lt;b&gt;.mrui: 1 byte of 2 bytes" in text
         moving[0] = Batch(True, 2, 3, 9_000_000, 10_000_000, 0.0, 13.0)
         files.tell()
         assert "To VIP: 1 of 3" in page.get(page.of(study)).text

@@ -12,6 +12,7 @@ from vipsync.act.pipeline import definition
 from vipsync.cases.advice import PackingAdvice, line_for, starts_at_inputs, transfer_seconds
 from vipsync.cases.descriptor import parse_descriptor
 from vipsync.cases.sources import read_sources
+from vipsync.disk.walk import printable
 from vipsync.errors import FolderAbsent, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import Case, Settings, VipPath, replace
@@ -21,7 +22,8 @@ from vipsync.rows import Phase
 from vipsync.settings.reading import Misread, load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
-from vipsync.status.status import Finding, count
+from vipsync.status.status import Finding, Status, count
+from vipsync.status.summary import status_of
 from vipsync.status.words import MOVE, duration, misplaced, size
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def check(
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
         return
-    yield from _masked(looked, _looked_at(looked, client), folder)
+    told = _status(looked, folder)
+    yield from _masked(looked, _looked_at(looked, client, told), folder)
 
 
 def _wrong_besides(error: Misread, connect: Connect) -> Iterator[Finding]:
@@ -80,14 +83,19 @@ def _wrong_besides(error: Misread, connect: Connect) -> Iterator[Finding]:
 _PARAMETERS = "input_settings."
 
 
-def _looked_at(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
+def _status(looked: Preview, folder: SessionFolder) -> Status:
+    """Return how a folder is, as `status` tells it: whatever is asked, the answers are the same."""
+    return status_of(looked.snapshot, looked.plan, printable(str(folder.root)))
+
+
+def _looked_at(looked: Preview, client: VipClient | None, told: Status) -> Iterator[Finding]:
     yield from _pipeline(looked, client)
     yield from _name(looked, client)
     yield from _files(looked)
     yield from _cases(looked)
     yield from _idle_rules(looked)
     yield from _privacy(looked)
-    yield from _notices(looked)
+    yield from _notices(looked, told)
 
 
 def _masked(
@@ -230,7 +238,7 @@ def _files(looked: Preview) -> Iterator[Finding]:
     none_used = bool(unused) and len(unused) == every
     yield Finding(
         "files",
-        f"{every} in inputs/, {f'{len(unused)} of them used by no setting' if unused else 'all used'}.",
+        f"{every} in inputs/, {_use_of(len(unused), every)}.",
         _use_them(looked) if unused else "",
         exit_code=3 if none_used else 0,
         note=bool(unused),
@@ -239,6 +247,13 @@ def _files(looked: Preview) -> Iterator[Finding]:
             for path, near in unused
         ),
     )
+
+
+def _use_of(unused: int, every: int) -> str:
+    """Say how many of the files settings use: one that is used may yet be held back."""
+    if not unused:
+        return "used by a setting" if every == 1 else "each used by a setting"
+    return "used by no setting" if every == 1 else f"{unused} of them used by no setting"
 
 
 def _use_them(looked: Preview) -> str:
@@ -275,7 +290,7 @@ def _cases(looked: Preview) -> Iterator[Finding]:
 def _once_resumed(looked: Preview, text: str) -> str:
     """Say of what would happen that it waits for a person, where the folder is paused."""
     paused = looked.snapshot.state.session.paused
-    return f"Paused. Once `vipsync resume DIR` was given: {text}" if paused else text
+    return f"Paused; after `vipsync resume DIR`: {text}" if paused else text
 
 
 def _names(cases: Iterable[Case]) -> tuple[str, ...]:
@@ -306,16 +321,18 @@ def some(lines: Iterable[str], most: int = SHOWN) -> tuple[str, ...]:
     return (*every[:most], *more)
 
 
-def _notices(looked: Preview) -> Iterator[Finding]:
+def _notices(looked: Preview, told: Status) -> Iterator[Finding]:
     for warning in looked.snapshot.cases.warnings:
         yield Finding("note", warning, note=True)
     for line in misplaced(looked.snapshot.beside, looked.snapshot.among_results):
         yield Finding("note", line, MOVE, note=True)
-    for notice in looked.plan.notices:
+    for notice in told.notices:
         if notice.text == looked.snapshot.settings_error:
             continue
         code = notice.exit_code if notice.asks else 0
         yield Finding(notice.subject, notice.text, notice.remedy, code, note=True)
+    if not any(notice.asks for notice in told.notices):  # else the sentence says the same
+        yield Finding("status", told.sentence, note=True)
 
 
 # the plan
@@ -323,13 +340,14 @@ def _notices(looked: Preview) -> Iterator[Finding]:
 
 def planned(looked: Preview, folder: SessionFolder) -> Iterator[Finding]:
     """Say what would be sent, what would start, and what else the next cycle does."""
-    yield from _masked(looked, _planned(looked), folder)
+    yield from _masked(looked, _planned(looked, _status(looked, folder)), folder)
 
 
-def _planned(looked: Preview) -> Iterator[Finding]:
+def _planned(looked: Preview, told: Status) -> Iterator[Finding]:
     sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
     unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
-    text = _once_resumed(looked, f"{sends_text(looked)}.")
+    nothing = not (sends or unread)
+    text = "Nothing." if nothing else _once_resumed(looked, f"{sends_text(looked)}.")
     yield Finding("send", text, details=some([*sends, *unread]))
     yield from map(_packing, looked.advice)
     runs = looked.snapshot.settings.launch.nb_runs
@@ -338,19 +356,15 @@ def _planned(looked: Preview) -> Iterator[Finding]:
         f"{count(group.jobs, 'job')}: {', '.join(some((c.id for c in group.cases), 5))}"
         for group in looked.groups
     )
-    yield Finding(
-        "start",
-        _once_resumed(
-            looked, f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}."
-        ),
-        details=groups,
-    )
+    starts = f"{count(len(looked.groups), 'execution')}{each}, {count(looked.jobs, 'job')}."
+    text = _once_resumed(looked, starts) if groups else "Nothing."
+    yield Finding("start", text, details=groups)
     if named := _names(looked.cases):
         yield Finding("cases", f"{count(len(looked.cases), 'case')}.", details=named)
     others = [words for action in looked.plan.actions if (words := action_words(action))]
     if others:
         yield Finding("next cycle", "; ".join(dict.fromkeys(others)) + ".")
-    yield from _notices(looked)
+    yield from _notices(looked, told)
 
 
 def _source(send: Send) -> str:

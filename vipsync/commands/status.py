@@ -35,7 +35,8 @@ from vipsync.status.overview import name_below
 from vipsync.status.preview import Preview, preview, status_now
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.reserve import spoken
-from vipsync.status.status import Finding, Status, exit_code
+from vipsync.status.status import Finding, Status
+from vipsync.status.summary import status_of
 from vipsync.status.why import meant as meant_file
 from vipsync.status.why import why, why_own, why_result
 from vipsync.status.words import STALE, duration
@@ -97,7 +98,8 @@ def plan_folders(context: Context, directory: Path | None) -> int:
             context.reporter.finding(found)
         for finding in planned(looked, folder):
             context.reporter.finding(finding)
-        codes += [exit_code(looked.plan.notices), trouble.exit_code if trouble else 0]
+        told = status_of(looked.snapshot, looked.plan, str(folder.root))
+        codes += [told.exit_code, trouble.exit_code if trouble else 0]
     return worst(codes)
 
 
@@ -197,8 +199,8 @@ def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:
         return Told(fresh, f"vipsync runs in its station, {station.name}.")
     if held is None:
         return Told(fresh, "This account cannot see whether vipsync runs in this folder.")
-    never = "" if folder.ledger.exists() else "has not run yet and "
-    note = placed(f"vipsync {never}is not running here: `vipsync run DIR` starts it.", folder.root)
+    state = "is not running here" if folder.ledger.exists() else "has not run here yet"
+    note = placed(f"vipsync {state}: `vipsync run DIR` starts it.", folder.root)
     return Told(fresh, note, idle=not held)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from vipsync.disk.ignoring import BUILT_IN_IGNORE, IgnoreRules, may_hold_rules
 from vipsync.errors import SettingsError, VipsyncError
 from vipsync.folder.folder import IGNORED, SessionFolder
 from vipsync.folder.sharing import lending_folder, shared_inputs
-from vipsync.model import FileState, Settings, replace
+from vipsync.model import Environment, FileState, Settings, replace
 from vipsync.settings.reading import load, parse, places
 from vipsync.settings.toml_text import decoded
 
@@ -139,7 +140,7 @@ class SavedSettings:
             text.encode(),
             self._folder.root.name,
             overrides=self._overrides,
-            environ=self._environ,
+            environ=Environment(os.environ if self._environ is None else self._environ),
         )
 
     def _use(self, settings: Settings, patterns: str) -> None:

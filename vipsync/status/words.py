@@ -28,7 +28,8 @@ def size(number: float) -> str:
     """Return a number of bytes for people, in powers of 1000."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+            whole = f"{number:.0f} byte" if number == 1 else f"{number:.0f} bytes"
+            return whole if unit == "bytes" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
 
