@@ -13,6 +13,8 @@ from vipsync.status.status import when as when
 STALE = 600.0
 """Seconds after which STATUS.txt no longer speaks of a running vipsync."""
 
+UNLESS_OLD = f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+
 CITE = (
     "If you publish results, cite VIP: T. Glatard et al., A Virtual Imaging Platform for\n"
     "multi-modality medical image simulation, IEEE Transactions on Medical Imaging 32 (2013),\n"
@@ -81,7 +83,7 @@ def _whether_it_runs(station: str) -> str:
     """Say how people see whether vipsync runs: nothing is written in a station's session at rest."""
     if station:
         return f"Nothing new is written here while nothing changes; {station}/STATION.txt says whether vipsync runs."
-    return f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+    return UNLESS_OLD
 
 
 def in_step(status: Status) -> float | None:
