@@ -29,10 +29,10 @@ from pydicom.uid import (
 from tests.lab import scans
 from tests.lab.archives import tar, tgz
 from tests.lab.memory import traced
+from vipsync.model import PrivacySettings
 from vipsync.privacy.findings import Inspection, Layer
 from vipsync.privacy.inspecting import inspect
 from vipsync.privacy.judging import judge
-from vipsync.privacy.policy import PrivacyPolicy
 
 EXAMPLES = int(os.environ.get("VIPSYNC_EXAMPLES", "100"))
 PERSON: dict[str, Any] = {
@@ -111,7 +111,7 @@ def test_a_name_does_not_hide(
     inspection = looked_at(CONTAINERS[container](content))
     assert inspection.not_understood == ""
     assert (field, needle) in {(f.field, f.value) for f in inspection.findings}
-    assert not judge(inspection, PrivacyPolicy(), "a").clear
+    assert not judge(inspection, PrivacySettings(), "a").clear
 
 
 MAKERS: dict[str, Callable[[str], bytes]] = {
@@ -147,7 +147,7 @@ def test_a_name_does_not_hide_in_other_formats(
     inspection = looked_at(CONTAINERS[container](MAKERS[maker](name)))
     assert inspection.not_understood == ""
     assert ("PatientName", name) in {(f.field, f.value) for f in inspection.findings}
-    assert not judge(inspection, PrivacyPolicy(), "a").clear
+    assert not judge(inspection, PrivacySettings(), "a").clear
 
 
 WHOLE: dict[str, Callable[[str], bytes]] = {
@@ -240,7 +240,7 @@ def test_the_preamble_may_hold_a_text(preamble: bytes, refused: bool) -> None:
     """A file that is a TIFF as well is told, a text is refused."""
     inspection = looked_at(scans.dicom(preamble=preamble))
     assert "preamble" in {f.field for f in inspection.findings}
-    assert judge(inspection, PrivacyPolicy(), "a").clear is not refused
+    assert judge(inspection, PrivacySettings(), "a").clear is not refused
 
 
 RISKS: dict[str, dict[str, Any]] = {
@@ -262,9 +262,9 @@ def test_images_that_often_show_a_name_are_refused(risk: str) -> None:
     if overlay := fields.pop("OverlayData", None):
         inner.add_new(0x60003000, "OW", overlay)
     inspection = looked_at(scans.dicom(inner, PatientIdentityRemoved="YES", **fields))
-    verdict = judge(inspection, PrivacyPolicy(), "a")
+    verdict = judge(inspection, PrivacySettings(), "a")
     assert [count.field for count in verdict.refused] == [risk]
-    assert judge(inspection, PrivacyPolicy.of(allow={risk: "looked at"}), "a").clear
+    assert judge(inspection, PrivacySettings(allow=((risk, "looked at"),)), "a").clear
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -273,7 +273,7 @@ def test_the_table_of_the_profile(strict: bool) -> None:
     content = scans.dicom(
         InstitutionName="Hospital", StudyDate="20240102", PatientSex="F", SeriesDescription="x"
     )
-    verdict = judge(looked_at(content), PrivacyPolicy.of(strict=strict), "a")
+    verdict = judge(looked_at(content), PrivacySettings(strict=strict), "a")
     listed = verdict.refused if strict else verdict.told
     expected = {"InstitutionName", "PatientSex", "SeriesDescription", "UIDs", "dates"}
     assert {count.field for count in listed} == expected

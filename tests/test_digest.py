@@ -9,12 +9,12 @@ from contextlib import suppress
 
 import pytest
 
-from vipsync.disk.digest import Digest
+from vipsync.disk.digest import SMALL, Digest
 
 
-@pytest.mark.parametrize("blocks", [[], [b"one"], [os.urandom(100_000) for _ in range(50)]])
+@pytest.mark.parametrize("blocks", [[], [b"one"], [os.urandom(SMALL + 1), b"one"] * 50])
 def test_the_hash_is_that_of_all_blocks_in_order(blocks: list[bytes]) -> None:
-    """What the thread hashes is what was given, to the last block."""
+    """What is hashed is what was given, in its order, to the last block."""
     with Digest() as digest:
         for block in blocks:
             digest.update(block)
@@ -26,6 +26,8 @@ def test_the_thread_ends_with_the_work() -> None:
     before = set(threading.enumerate())
     with suppress(OSError), Digest() as digest:
         digest.update(b"one")
+        assert set(threading.enumerate()) <= before, "what is small needs none"
+        digest.update(bytes(SMALL + 1))
         assert len(set(threading.enumerate()) - before) == 1
         raise OSError("cut")
     assert set(threading.enumerate()) <= before

@@ -21,7 +21,7 @@ from vipsync.errors import (
 from vipsync.local import FOR_EVER, Kind
 from vipsync.model import MOST_TRANSFERS, RelPath, VipPath
 from vipsync.run.account import Window
-from vipsync.run.dispatch import AHEAD, LATE, SMALL, Done, carry_out, strained
+from vipsync.run.dispatch import AHEAD, LATE, MOST_READS, SMALL, Done, carry_out, strained
 from vipsync.run.reconciler import Work
 
 SEND = do.SendFile(VipPath("/vip/Home/a"), RelPath("a"), state_of("small"))
@@ -109,8 +109,34 @@ def test_one_portal_in_trouble_does_not_slow_another(bench: Bench, executor: AtO
         sum(isinstance(a, do.SendFile) and "/two/" in a.vip for a in actions)
         for actions in executor.together
     ]
-    assert max(map(len, executor.together)) <= MOST_TRANSFERS + AHEAD
+    assert all(
+        len(actions) <= MOST_TRANSFERS + AHEAD or all(isinstance(a, do.READS) for a in actions)
+        for actions in executor.together
+    )
     assert min(filter(None, mine[:-1])) >= 2, mine
+
+
+def sends(executor: AtOnce) -> bool:
+    """Carry out what is under way; tell whether a file was sent."""
+    executor.carry_out()
+    return any(executor.sends())
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [(1, MOST_READS), (SMALL // 16, 16), (SMALL // 4, MOST_TRANSFERS + AHEAD)]
+)
+def test_many_small_files_are_read_at_once(
+    bench: Bench, executor: AtOnce, size: int, most: int
+) -> None:
+    """One flush of the ledger takes in many of them; behind big ones nothing is to wait."""
+    bench.study(**{f"s{number:02}": "x" * size for number in range(70)})
+    bench.until(lambda: sends(executor))
+    reads = [
+        len(actions)
+        for actions in executor.together
+        if all(isinstance(action, do.READS) for action in actions)
+    ]
+    assert max(reads) == most, reads
 
 
 SETTINGS_AT = """\

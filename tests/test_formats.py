@@ -255,12 +255,14 @@ def test_private_keys_of_nifti_mrs_are_fields() -> None:
 # what follows what a format declares
 
 DEFLATED = scans.dicom(syntax=DeflatedExplicitVRLittleEndian)
+WHOLE = scans.nifti()
+PAIR = WHOLE[:108] + bytes(4) + WHOLE[112:344] + b"ni1" + bytes(5)  # its voxels lie in another file
 BEHIND: dict[str, bytes] = {
     "rda": scans.rda(),
     "deflated DICOM": DEFLATED,
-    "NIfTI-1": scans.nifti(),
+    "NIfTI-1": WHOLE,
     "NIfTI-2": scans.nifti(2, extensions=((44, scans.sidecar()),)),
-    "NIfTI-1 header": scans.nifti_header(),
+    "NIfTI-1 header": PAIR,
     "NIfTI-1, big-endian": scans.nifti(order=">"),
     "gzip": gzip.compress(scans.nifti()),
     "bzip2": bz2.compress(scans.rda()),

@@ -45,7 +45,7 @@ from vipsync.plan.snapshot import Snapshot
 from vipsync.record.digests import members_digest
 from vipsync.rows import Checked, Row, Session
 from vipsync.status.privacy import privacy_lines
-from vipsync.status.status import status_of
+from vipsync.status.summary import status_of
 from vipsync.status.words import status_text
 
 ARCHIVE_SETTINGS = Settings(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import encodings
+import importlib
 import os
+import pkgutil
+import resource  # noqa: F401
 import stat
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import current_process, get_context
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import watchdog.observers  # noqa: F401
 
-from tests.lab import somebody
-from tests.lab.mounts import read_only
+import vipsync
+from tests.lab.mounts import mounted, unmount
 from tests.lab.served import Answer, Served, serve, wait_until
+from vipsync.cli import main
 
 LAB = 65534
 ONE, TWO = f"2001:{LAB}", f"2002:{LAB}"
@@ -24,6 +33,18 @@ pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0,
     reason="only root can become several accounts",
 )
+
+
+# A command of another account is a fork of a process that has loaded all of it: Python itself may lie
+# where that account may not read, so nothing can be loaded later.
+for _package in (vipsync, encodings):
+    for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
+        if not _module.name.endswith("__main__"):
+            with suppress(ImportError):  # those of other systems
+                importlib.import_module(_module.name)
+
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__])
 
 
 @pytest.fixture
@@ -50,12 +71,45 @@ def add(study: Path, name: str) -> None:
     (study / "inputs" / f"{name}.mrui").write_text(name)
 
 
-def said(served: Served, who: str, umask: str, *command: object) -> Answer:
+@contextmanager
+def process(
+    served: Served, who: str, umask: str, *arguments: object
+) -> Iterator[ForkServerProcess]:
+    """Run the command as the account UID:GID; it is killed at the end."""
+    words = [str(argument) for argument in arguments]
+    made = _FORKS.Process(target=_live, args=(served.environ, served.root, who, umask, words))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+        made.join()
+
+
+def said(served: Served, who: str, umask: str, *arguments: object) -> Answer:
     """Return what a command says to an account."""
-    answer = somebody.said(served, who, umask, *command)
-    assert "fault" not in answer.err, answer.err
-    assert "Traceback" not in answer.err, answer.err
-    return answer
+    with process(served, who, umask, *arguments) as made:
+        made.join(60)
+        code = made.exitcode
+    assert code is not None, "it did not end"
+    out, err = ((served.root / f"{made.name}-{number}").read_text() for number in (1, 2))
+    assert "fault" not in err, err
+    assert "Traceback" not in err, err
+    return Answer(code, out, err)
+
+
+def _live(environ: dict[str, str], root: Path, who: str, umask: str, words: list[str]) -> None:
+    for number in (1, 2):
+        path = root / f"{current_process().name}-{number}"
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    os.environ.update(environ)
+    user, group = map(int, who.split(":"))
+    os.umask(int(umask, 8))
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+    main(words)
 
 
 def look(
@@ -82,7 +136,7 @@ def test_accounts_of_a_group_take_turns(served: Served, mode: int, umask: str) -
         add(study, name)
         assert said(served, who, umask, "run", "--once", study).code == 0
         assert len(list((study / "outputs").glob("*/*.tgz/*.txt"))) == number
-    with somebody.process(served, ONE, umask, "run", study):
+    with process(served, ONE, umask, "run", study):
         wait_until(lambda: "vipsync runs here" in said(served, TWO, umask, "status", study).out)
         assert said(served, TWO, umask, "pause", study).code == 0
     assert said(served, TWO, umask, "resume", study).code == 0  # what a killed one left is taken up
@@ -95,11 +149,11 @@ def test_accounts_of_a_group_take_turns(served: Served, mode: int, umask: str) -
 def test_readers_are_told_all_and_change_nothing(served: Served, mode: int, umask: str) -> None:
     """While it runs, after it was killed, and after it ended well."""
     study = shared(served, mode)
-    with somebody.process(served, ONE, umask, "run", study) as process:
+    with process(served, ONE, umask, "run", study) as made:
         wait_until(lambda: list((study / "outputs").glob("*/*.tgz")) != [])
         during = look(served, study, READER, ("status", "plan"))
-        process.kill()
-        process.join()
+        made.kill()
+        made.join()
     for commands in (LOOKS, ("status", "why")):
         before = tree(study)
         found = look(served, study, READER, commands)
@@ -115,12 +169,14 @@ def test_readers_are_told_all_and_change_nothing(served: Served, mode: int, umas
 def test_a_disk_that_is_read_only_can_be_asked(served: Served, who: str, *, killed: bool) -> None:
     """Whatever the last run left beside the ledger."""
     study = shared(served, 0o755)
-    with somebody.process(served, ONE, "022", "run", study) as process:
+    with process(served, ONE, "022", "run", study) as made:
         wait_until(lambda: list((study / "outputs").glob("*/*.tgz")) != [])
-        (process.kill if killed else process.terminate)()
-        process.join()
+        (made.kill if killed else made.terminate)()
+        made.join()
+    mounted("mount", "--bind", str(study), str(study))
     with ExitStack() as stack:
-        stack.enter_context(read_only(study))
+        stack.callback(unmount, study)
+        mounted("mount", "-o", "remount,ro,bind", str(study))
         found = look(served, study, who)
     assert [answer.code for answer in found.values()] == [0] * len(LOOKS)
     assert "Sent 2" in found["why"].out

@@ -39,7 +39,7 @@ ROOMS = (
 PURE_ONES = """
     alerts.facts errors model names rows actions cases.* privacy.findings privacy.identifiers privacy.judging
     disk.globs privacy.meanings privacy.policy privacy.profile privacy.reading privacy.texts record.digests record.job_log record.lifecycle
-    record.outcomes plan.* script.outcomes service.* settings.policy status.failures status.privacy status.status status.words page.views page.studies
+    record.outcomes plan.* script.outcomes service.* status.failures status.privacy status.sentence status.status status.summary status.words page.views page.studies
     status.overview status.remembered status.results_table station.model station.completeness station.plan station.steps
     results.crate results.facts results.html results.invocations results.page results.tables
 """

@@ -16,11 +16,11 @@ import pytest
 
 from tests.lab import scans
 from vipsync.errors import LocalFileError
+from vipsync.model import PrivacySettings
 from vipsync.privacy.findings import Inspection, Layer
 from vipsync.privacy.identifiers import identifiers
 from vipsync.privacy.inspecting import inspect
 from vipsync.privacy.judging import judge
-from vipsync.privacy.policy import PrivacyPolicy
 
 PERSON: dict[str, Any] = {
     "PatientName": "Smith^John",
@@ -76,8 +76,8 @@ def test_a_study_with_pseudonyms_raises_no_alarm(number: str) -> None:
             {f"{uid}.dcm": one for uid, one in zip(uids, images, strict=True)}
         ),
     }
-    accept = {"PatientName": ["sub-*"], "PatientBirthDate": ["19000101"]}
-    policy = PrivacyPolicy.of(accept, {"PatientID": "numbers of the study"})
+    accept = (("PatientName", ("sub-*",)), ("PatientBirthDate", ("19000101",)))
+    policy = PrivacySettings(accept, (("PatientID", "numbers of the study"),))
     for name, content in study.items():
         inspection = inspect(io.BytesIO(content), name, names=("study-2024-01-02", *uids))
         assert inspection.not_understood == ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vipsync.model import PrivacySettings, replace
 from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.judging import FieldCount, Verdict, is_dummy, judge
-from vipsync.privacy.policy import PrivacyPolicy
+from vipsync.privacy.policy import fingerprint
 
 NAME = Finding(Layer.FIELD, "PatientName", "SMITH^JOHN")
 CODE = Finding(Layer.FIELD, "PatientName", "sub-01")
@@ -15,34 +16,36 @@ CODE_IN_PATH = Finding(Layer.CROSS, "a part of PatientName in a path", "sub-01",
 OVERLAY = Finding(Layer.RISK, "Overlay", "Overlay")
 HOSPITAL = Finding(Layer.TOLD, "InstitutionName", "Hospital")
 
-CODES = PrivacyPolicy.of({"PatientName": ["sub-*"]})
-REASON = PrivacyPolicy.of(allow={"PatientName": "phantoms", "Overlay": "looked at"})
-STRICT = PrivacyPolicy.of(strict=True)
-OFF = PrivacyPolicy.of(off="phantoms only")
+CODES = PrivacySettings(accept=(("PatientName", ("sub-*",)),))
+REASON = PrivacySettings(allow=(("PatientName", "phantoms"), ("Overlay", "looked at")))
+STRICT = PrivacySettings(strict=True)
+OFF = PrivacySettings(off="phantoms only")
 
 
 @pytest.mark.parametrize(
     ("finding", "policy", "refused", "told"),
     [
-        pytest.param(NAME, PrivacyPolicy(), True, False, id="a filled field is refused"),
+        pytest.param(NAME, PrivacySettings(), True, False, id="a filled field is refused"),
         pytest.param(
-            CODE, PrivacyPolicy(), True, False, id="a pseudonym nobody accepts is refused"
+            CODE, PrivacySettings(), True, False, id="a pseudonym nobody accepts is refused"
         ),
         pytest.param(CODE, CODES, False, False, id="an accepted pseudonym is nothing to tell"),
         pytest.param(NAME, CODES, True, False, id="what no pattern takes is refused"),
         pytest.param(NAME, REASON, False, True, id="what is allowed for a reason is told"),
-        pytest.param(IN_PATH, PrivacyPolicy(), True, False, id="a name in a path is refused"),
+        pytest.param(IN_PATH, PrivacySettings(), True, False, id="a name in a path is refused"),
         pytest.param(IN_PATH, REASON, True, False, id="allowing a field allows no path"),
         pytest.param(CODE_IN_PATH, CODES, False, False, id="a pseudonym may stand in a path"),
-        pytest.param(OVERLAY, PrivacyPolicy(), True, False, id="a risky kind is refused"),
+        pytest.param(OVERLAY, PrivacySettings(), True, False, id="a risky kind is refused"),
         pytest.param(OVERLAY, REASON, False, True, id="a risky kind is allowed for a reason"),
-        pytest.param(HOSPITAL, PrivacyPolicy(), False, True, id="an institution is told"),
+        pytest.param(HOSPITAL, PrivacySettings(), False, True, id="an institution is told"),
         pytest.param(HOSPITAL, STRICT, True, False, id="strict refuses what is told else"),
         pytest.param(NAME, OFF, False, True, id="with the gate off everything is told"),
         pytest.param(OVERLAY, OFF, False, True, id="with the gate off a risk is told"),
     ],
 )
-def test_the_verdict_on(finding: Finding, policy: PrivacyPolicy, refused: bool, told: bool) -> None:
+def test_the_verdict_on(
+    finding: Finding, policy: PrivacySettings, refused: bool, told: bool
+) -> None:
     """Each finding is refused, told, or nothing to speak of."""
     verdict = judge(Inspection("DICOM", (finding,)), policy, "a.dcm")
     counted = (FieldCount(finding.field, 1),)
@@ -98,7 +101,7 @@ def test_counts_are_of_values_met() -> None:
         Finding(Layer.FIELD, "PatientID", "1", count=40),
         Finding(Layer.FIELD, "PatientID", "2"),
     )
-    assert judge(Inspection("", findings), PrivacyPolicy(), "").refused == (
+    assert judge(Inspection("", findings), PrivacySettings(), "").refused == (
         FieldCount("PatientID", 41),
     )
 
@@ -123,8 +126,8 @@ def test_what_is_not_understood(
     inspection: Inspection, plain: tuple[str, ...], must_read: bool, understood: bool, clear: bool
 ) -> None:
     """It is never called clean; whether it is sent is for the folder to say."""
-    policy = PrivacyPolicy.of(plain=plain)
-    verdict = judge(inspection, policy, "7/rawdata.job0", must_read=must_read)
+    policy = PrivacySettings(plain=plain, must_read=must_read)
+    verdict = judge(inspection, policy, "7/rawdata.job0")
     assert (verdict.understood, verdict.clear) == (understood, clear)
     assert bool(verdict.reason) is not understood
 
@@ -132,20 +135,19 @@ def test_what_is_not_understood(
 def test_a_persons_word_on_a_file_does_not_cover_what_was_found_in_it() -> None:
     """`plain` speaks of what cannot be read, not of a name that can."""
     found = Inspection("DICOM", (NAME,), not_understood="cut short")
-    assert not judge(found, PrivacyPolicy.of(plain=["*"]), "a.dcm").clear
+    assert not judge(found, PrivacySettings(plain=("*",)), "a.dcm").clear
 
 
 def test_no_value_is_in_a_verdict_or_in_what_is_printed_of_a_finding() -> None:
     """Values stay in memory, even where somebody logs an object."""
     inspection = Inspection("DICOM", (NAME, IN_PATH))
-    said = repr(inspection) + repr(judge(inspection, PrivacyPolicy(), "a.dcm"))
+    said = repr(inspection) + repr(judge(inspection, PrivacySettings(), "a.dcm"))
     assert "SMITH" not in said
 
 
 def test_a_policy_is_known_by_what_it_says() -> None:
     """The order of words in settings.toml changes nothing; each word does."""
-    one = PrivacyPolicy.of({"A": ["x", "y"], "B": ["z"]}, plain=["a", "b"])
-    same = PrivacyPolicy.of({"B": ["z"], "A": ["y", "x"]}, plain=["b", "a"])
-    assert one.fingerprint() == same.fingerprint()
-    policies = [one, CODES, REASON, STRICT, OFF, PrivacyPolicy()]
-    assert len({policy.fingerprint() for policy in policies}) == len(policies)
+    one = PrivacySettings(accept=(("A", ("x", "y")), ("B", ("z",))), plain=("a", "b"))
+    assert fingerprint(one) == fingerprint(replace(one, plain=("b", "a")))
+    policies = [one, CODES, REASON, STRICT, OFF, PrivacySettings()]
+    assert len(set(map(fingerprint, policies))) == len(policies)

@@ -29,10 +29,10 @@ from vipsync.model import (
     TransfersSettings,
     VipPath,
 )
-from vipsync.run.allowance import Allowance, Disk, disk_of
 from vipsync.run.dispatch import AHEAD, QUESTIONS, Done, Lanes, Serial, Workers, has_share
 from vipsync.run.reconciler import Work
 from vipsync.run.timing import Timing
+from vipsync.run.transfer_limits import Disk, TransferLimits, disk_of
 
 MINE, OTHER, THIRD = object(), object(), object()
 
@@ -265,10 +265,10 @@ class _Work:
 # hours
 
 
-def _at(hours: tuple[int, int] | None, hour: int, minute: int = 0) -> Allowance:
+def _at(hours: tuple[int, int] | None, hour: int, minute: int = 0) -> TransferLimits:
     local = time.struct_time((2024, 1, 1, hour, minute, 0, 0, 1, 0))
     settings = TransfersSettings(hours=hours, free=0.0)
-    return Allowance(settings, Timing(lambda: 1000.0), lambda _wall: local)
+    return TransferLimits(settings, Timing(lambda: 1000.0), lambda _wall: local)
 
 
 @pytest.mark.parametrize(
@@ -276,10 +276,10 @@ def _at(hours: tuple[int, int] | None, hour: int, minute: int = 0) -> Allowance:
 )
 def test_hours_may_pass_midnight(hour: int, sending: bool) -> None:
     """They begin with their first minute, and are over with their last."""
-    allowance = _at((19 * 60, 7 * 60), hour)
-    assert allowance.look(Path()).sending is sending
-    assert allowance.take("x", SEND, Path()) is sending
-    assert allowance.take("y", FETCH, Path())
+    transfer_limits = _at((19 * 60, 7 * 60), hour)
+    assert transfer_limits.look(Path()).sending is sending
+    assert transfer_limits.take("x", SEND, Path()) is sending
+    assert transfer_limits.take("y", FETCH, Path())
 
 
 def test_the_end_of_the_hours_is_looked_for_in_time() -> None:
@@ -341,17 +341,19 @@ def _minute(bench: Bench, hours: int = 0) -> int:
 def test_a_disk_is_shared_by_all_folders() -> None:
     """What is coming for one folder is no room for another on the same disk, until it has come."""
     where = {"a": Disk(1, 1000, 200), "b": Disk(1, 1000, 200), "c": Disk(2, 1000, 200)}
-    allowance = Allowance(TransfersSettings(free=0.1), Timing(), disk=lambda path: where[path.name])
+    transfer_limits = TransferLimits(
+        TransfersSettings(free=0.1), Timing(), disk=lambda path: where[path.name]
+    )
     big = do.FetchResult(VipPath("/vip/Home/b"), 70, RelPath("b"), True, False)
-    assert allowance.take("one", big, Path("a"))
-    assert not allowance.take("two", big, Path("b"))
-    assert allowance.take("three", big, Path("c"))
-    assert allowance.look(Path("b")).room == 30
-    allowance.came("one", 20)
+    assert transfer_limits.take("one", big, Path("a"))
+    assert not transfer_limits.take("two", big, Path("b"))
+    assert transfer_limits.take("three", big, Path("c"))
+    assert transfer_limits.look(Path("b")).room == 30
+    transfer_limits.came("one", 20)
     where["a"] = where["b"] = Disk(1, 1000, 150)
-    assert allowance.look(Path("b")).room == 30, "what came is no longer to come"
-    allowance.ended("one")
-    assert allowance.look(Path("b")).room == 50
+    assert transfer_limits.look(Path("b")).room == 30, "what came is no longer to come"
+    transfer_limits.ended("one")
+    assert transfer_limits.look(Path("b")).room == 50
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet_is_known(tmp_path: Path) -> None:
@@ -361,7 +363,9 @@ def test_the_disk_of_a_folder_that_is_not_there_yet_is_known(tmp_path: Path) -> 
     def broken(_path: Path) -> Disk:
         raise OSError
 
-    assert Allowance(TransfersSettings(), Timing(), disk=broken).look(tmp_path).room == float("inf")
+    assert TransferLimits(TransfersSettings(), Timing(), disk=broken).look(tmp_path).room == float(
+        "inf"
+    )
 
 
 def test_below_five_per_cent_results_wait_and_come_when_there_is_room(bench: Bench) -> None:
@@ -387,7 +391,7 @@ def test_below_five_per_cent_results_wait_and_come_when_there_is_room(bench: Ben
 
 def test_without_a_file_nothing_is_held_back(tmp_path: Path) -> None:
     """No hours, no ceiling, no share of the disk."""
-    limits = Allowance(UNLIMITED, Timing()).look(tmp_path)
+    limits = TransferLimits(UNLIMITED, Timing()).look(tmp_path)
     assert (limits.sending, limits.room, limits.changes_at) == (True, float("inf"), None)
 
 

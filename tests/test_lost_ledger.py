@@ -20,7 +20,7 @@ from vipsync.local import FOR_EVER, Kind
 from vipsync.record.ledger import Ledger, read_state
 from vipsync.rows import Changes, Verdict
 from vipsync.status.publish import Publisher
-from vipsync.status.status import status_of
+from vipsync.status.summary import status_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 
@@ -165,37 +165,19 @@ def check(bench: Bench, study: Study, removed: int) -> None:
     assert len(study.outputs()) == launched.total()
 
 
-EVERYTHING = list(product(MOMENTS, ATTACKS, ("meanwhile", "between")))
-
-
-def live(
-    bench: Bench,
-    study: Study,
-    moment: Callable[[Bench, Study], None],
-    attack: Attack,
-    when: str,
-) -> None:
-    """Live until the attack, on for a while, do what is said, and look what came of it."""
-    moment(bench, study)
-    removed = bench.count("DELETE")
-    if when == "between":
-        bench.stop()
-    attack(study.root / ".vipsync")
-    bench.run(600)
-    follow_advice(bench, study)
-    check(bench, study, removed)
-
-
-@pytest.mark.parametrize(
-    ("moment", "attack", "when"),
-    [
-        (starting, older, "meanwhile"),
-        (running, all_emptied, "meanwhile"),
-        (ended, folder_removed, "meanwhile"),
-        (closed, halved, "between"),
-    ],
-    ids=names,
+OFTEN = (
+    (starting, older, "meanwhile"),
+    (running, all_emptied, "meanwhile"),
+    (ended, folder_removed, "meanwhile"),
+    (closed, halved, "between"),
 )
+EVERY = [
+    pytest.param(*one, marks=() if one in OFTEN else pytest.mark.nightly)
+    for one in product(MOMENTS, ATTACKS, ("meanwhile", "between"))
+]
+
+
+@pytest.mark.parametrize(("moment", "attack", "when"), EVERY, ids=names)
 def test_a_ledger_that_goes_costs_nothing(
     bench: Bench,
     study: Study,
@@ -204,20 +186,14 @@ def test_a_ledger_that_goes_costs_nothing(
     when: str,
 ) -> None:
     """No case is launched twice, nothing is removed from VIP, each result comes."""
-    live(bench, study, moment, attack, when)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize(("moment", "attack", "when"), EVERYTHING, ids=names)
-def test_any_ledger_that_goes_costs_nothing(
-    bench: Bench,
-    study: Study,
-    moment: Callable[[Bench, Study], None],
-    attack: Attack,
-    when: str,
-) -> None:
-    """The same for each moment and each loss."""
-    live(bench, study, moment, attack, when)
+    moment(bench, study)
+    removed = bench.count("DELETE")
+    if when == "between":
+        bench.stop()
+    attack(study.root / ".vipsync")
+    bench.run(600)
+    follow_advice(bench, study)
+    check(bench, study, removed)
 
 
 def test_a_launch_in_doubt_is_not_forgotten_with_the_ledger(bench: Bench, study: Study) -> None:

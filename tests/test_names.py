@@ -154,7 +154,7 @@ def test_the_inputs_of_a_session_lie_below_its_name() -> None:
 )
 def test_other_content_goes_to_another_folder(version: int, path: str) -> None:
     """The first content lies below INPUTS, each later one below a version's folder."""
-    assert version_path(ROOT, version, "a b/c.txt") == path
+    assert version_path(ROOT, version, vip_relpath("a b/c.txt")) == path
 
 
 @pytest.mark.parametrize(

@@ -516,7 +516,7 @@ def test_an_execution_is_polled_killed_and_forgotten(bench: Acting) -> None:
     assert isinstance(after, do.Polled)
     assert after.execution
     assert after.execution.status is ExecutionStatus.KILLED
-    bench.vip.delete_execution(id_, delete_files=False)
+    bench.started()[-1].deleted = True
     assert bench.act(do.Poll(id_)) == do.Polled(None)
 
 
@@ -530,7 +530,7 @@ def test_an_execution_that_has_ended_is_not_killed(bench: Acting) -> None:
     assert seen.execution
     assert seen.execution.status is ExecutionStatus.FINISHED
     assert bench.act(do.Poll(id_)) == seen
-    bench.vip.delete_execution(id_, delete_files=False)
+    bench.started()[-1].deleted = True
     assert bench.act(do.Kill(id_)) == do.Polled(None)
 
 

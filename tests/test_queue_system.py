@@ -16,7 +16,7 @@ from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.run.dispatch import Done, Serial
 from vipsync.run.reconciler import Work
-from vipsync.status.status import status_of
+from vipsync.status.summary import status_of
 
 ALONE = "\n[launch]\nmax_jobs = 1\n"
 """Each case in an execution of its own."""

@@ -20,11 +20,11 @@ import pydicom
 import pytest
 
 from tests.lab import scans
+from vipsync.model import PrivacySettings
 from vipsync.privacy.findings import Inspection, Layer
 from vipsync.privacy.identifiers import identifiers
 from vipsync.privacy.inspecting import inspect
 from vipsync.privacy.judging import judge
-from vipsync.privacy.policy import PrivacyPolicy
 
 DICOM = Path(pydicom.__file__).parent / "data"
 
@@ -76,7 +76,7 @@ def test_the_files_of(package: str) -> None:
 def test_the_verdict_on(row: Row) -> None:
     """The verdict on each file is the one that a person came to."""
     inspection = inspect(row.path, "")
-    verdict = judge(inspection, PrivacyPolicy(), "")
+    verdict = judge(inspection, PrivacySettings(), "")
     fields = [count.field for count in verdict.refused if " " not in count.field]
     assert inspection.format == row.format
     assert (verdict.reason or "read") == row.read
@@ -108,7 +108,7 @@ def run(*words: object) -> None:
 
 
 def refused(inspection: Inspection) -> set[str]:
-    return {count.field for count in judge(inspection, PrivacyPolicy(), "").refused}
+    return {count.field for count in judge(inspection, PrivacySettings(), "").refused}
 
 
 def left_of(original: Path, made: Path) -> set[str]:
@@ -146,9 +146,9 @@ def test_names_that_dicognito_invents_can_be_accepted(samples: Path, tmp_path: P
     """A prefix makes its identifiers known; names are accepted as a person decides."""
     run("-m", "dicognito", "--in-place", "--quiet", "--id-prefix", "QQ", samples)
     found = inspect(samples / "rtplan.dcm", "")
-    names = PrivacyPolicy.of(
-        {"PatientID": ["QQ*"], "AccessionNumber": ["QQ*"]},
-        {"PatientName": "invented", "OperatorsName": "invented"},
+    names = PrivacySettings(
+        accept=(("PatientID", ("QQ*",)), ("AccessionNumber", ("QQ*",))),
+        allow=(("PatientName", "invented"), ("OperatorsName", "invented")),
     )
     assert judge(found, names, "").clear
 
@@ -181,7 +181,7 @@ def test_what_spec2nii_writes(tmp_path: Path) -> None:
 def test_no_value_is_in_what_is_printed_of_a_real_file() -> None:
     """Neither of what was found nor of the verdict."""
     inspection = inspect(DICOM / "test_files/rtplan.dcm", "")
-    said = repr(inspection) + repr(judge(inspection, PrivacyPolicy(), ""))
+    said = repr(inspection) + repr(judge(inspection, PrivacySettings(), ""))
     values = {f.value for f in inspection.findings if f.layer is Layer.FIELD}
     assert values
     assert not [value for value in values if value in said]

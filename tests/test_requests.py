@@ -45,7 +45,7 @@ def test_a_first_upload_a_quiet_hour_and_one_new_file(bench: Bench) -> None:
             "file": 100,
             "new folder": 14,  # the 10, INPUTS, the session's, its id, and API, which was not there yet
             "list of sizes": 10,  # a stored file can have a wrong size, and only a list tells (facts 3.5)
-            "whose is the folder": 7,  # platform, folder, the one above; again once it was made
+            "whose is the folder": 6,  # platform, folder, the one above; again once it was made
             "executions": 1,  # an older copy of this folder may have started some
         }
     )

@@ -21,7 +21,7 @@ from vipsync.local import DEFAULT_KEY, FOR_EVER, Job, Kind
 from vipsync.plan.draft import Level
 from vipsync.rows import Phase, ResultStatus
 from vipsync.status.preview import preview
-from vipsync.status.status import status_of
+from vipsync.status.summary import status_of
 from vipsync.status.words import status_text
 
 OUTSIDE = tgz({"../up.txt": b"out"})

@@ -228,7 +228,12 @@ def test_a_folder_with_stations_alone_is_run_and_looked_at(scanner: Path, call: 
         ("exports = ['/e']\nsince = 'tomorrow'", 'is "now", "all" or a date'),
         ("exports = ['/e']\ntake = 'link'", "is no choice"),
         ("exports = ['/e']\ntak = 'copy'", 'Did you mean "take"?'),
-        ("exports = ['/e']\nquiet = '90s'", "station.quiet: stands in [complete]"),
+        (
+            "exports = ['/e']\nquiet = '90s'",
+            "station.quiet: unknown here: quiet belongs under [complete]",
+        ),
+        ("exports = ['/e']\n[station.late]\nseries = 'hold'", "write [late] on a line of its own"),
+        ("exports = ['/e']\n[complete]\ninstances = 'yes'", "must be true or false"),
         ("exports = ['/e']\n[late]\nserie = 'hold'", 'Did you mean "series"?'),
         ("exports = ['/e']\n[complete]\nquiet = '30s'", "must be 60s at least"),
         ("exports = ['/e']\n[complte]\nquiet = '90s'", 'Did you mean "complete"?'),

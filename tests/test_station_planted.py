@@ -59,7 +59,7 @@ def test_a_station_writes_through_no_link(
         if place != ".S0001.part":
             plant(station.sessions / place, target, kind)
         sources = [(export, [("1.rda", export / "1.rda")])]
-        fill(station, settings, STUDY, sources, lambda: None, lambda _files, _made: "")
+        fill(station, settings, STUDY, sources, lambda: None)
         session = station.session("S0001").root
         assert (session / "inputs" / "1.rda").read_text() == "a spectrum"
         assert not session.is_symlink()

@@ -30,7 +30,8 @@ from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.report.news import News
 from vipsync.rows import Changes, JobLog, Row, Session
-from vipsync.status.status import Status, at_place, status_of
+from vipsync.status.status import Status, at_place
+from vipsync.status.summary import status_of
 from vipsync.status.words import status_text, when
 
 AB = {"a.dat": "one", "b.dat": "three"}

@@ -40,9 +40,10 @@ class FetchPipeline(Struct, frozen=True):
 
 
 class LookAtHome(Struct, frozen=True):
-    """Look whether the session's folder is on VIP, and whose id it carries."""
+    """Look whether the session's folder is on VIP, and whose id it carries; `platform`: where that is known."""
 
     home: VipPath
+    platform: Platform | None = None
 
 
 class Open(Struct, frozen=True):

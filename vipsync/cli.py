@@ -12,16 +12,15 @@ import gc
 import io
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
 from vipsync import commands
-from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
+from vipsync.errors import KeyMissing, VipsyncError
 
 if TYPE_CHECKING:
     from vipsync.commands.context import Context
@@ -46,13 +45,14 @@ FIRST_STEPS = (
 )
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
+FOLDER = click.argument("directory", metavar="DIR", type=DIRECTORY)
+ANY_FOLDER = click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
 DIRECTORIES = click.argument("directories", metavar="[DIR]...", nargs=-1, type=DIRECTORY)
 FOLDERS_AND_CASES = click.argument("words", metavar="[DIR]... [CASE]...", nargs=-1)
 SURE = click.option("--yes", is_flag=True, help="Do it without asking.")
 SURE_OF_ALL = click.option(
     "--yes", is_flag=True, help="Do it in several folders without asking first."
 )
-_SHORTEST_SECRET = 12
 GARBAGE = 20_000
 """New objects after which Python looks for cycles: there are few, and 700 costs a sixth of the time."""
 
@@ -116,7 +116,9 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         reporter().failed(error)
         return error.exit_code
     except Exception as error:
-        trouble = _refused_here(error) or _fault(error)
+        from vipsync.report.faults import trouble_of
+
+        trouble = trouble_of(error)
         reporter().failed(trouble)
         return trouble.exit_code
     return int(code or 0)
@@ -126,54 +128,6 @@ def _reporter() -> Reporter:
     from vipsync.report.reporter import Reporter
 
     return Reporter()
-
-
-def _refused_here(error: Exception) -> VipsyncError | None:
-    """Say what this machine refuses in whatever it was asked; None for what is a fault of ours."""
-    from vipsync.disk.files import unreadable
-
-    if isinstance(error, PermissionError):
-        return unreadable(Path(error.filename or "."), error)
-    if isinstance(error, FileNotFoundError) and error.filename is None:
-        return FolderAbsent("The folder that you are in is gone.", "Go to another one with `cd`.")
-    return None
-
-
-def _fault(error: Exception) -> VipsyncError:
-    """Write the traceback to a file, and return the line to paste into a report."""
-    import traceback
-
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
-    text = _without_secrets("".join(traceback.format_exception(error)))
-    log = _write_log(text)
-    return VipsyncError(f"A fault in vipsync: {where}; log: {log}", "Please report this line.")
-
-
-def _without_secrets(text: str) -> str:
-    from vipsync.settings import keys
-
-    key = os.environ.get(keys.KEY_VARIABLE, "")
-    plain = text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
-    return " ".join("[key]" if keys.looks_like_key(word) else word for word in plain.split(" "))
-
-
-def _write_log(text: str) -> Path:
-    import tempfile
-
-    from platformdirs import user_log_path
-
-    name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    for find in (partial(user_log_path, "vipsync"), tempfile.gettempdir):
-        try:  # there may be no home folder, none for what is temporary, and none where one is
-            folder = Path(find())
-            if folder.is_absolute():
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(text, "utf-8", "replace")
-                return folder / name
-        except (OSError, RuntimeError):
-            continue
-    return Path(os.devnull)
 
 
 def _examples(*lines: str) -> str:
@@ -270,12 +224,23 @@ def _show_log(ctx: click.Context, reporter: Reporter, *, verbose: bool) -> None:
     ctx.call_on_close(lambda: logger.removeHandler(handler))
 
 
+Function = Callable[..., int]
+
+
+def command(
+    *examples: str, name: str | None = None, group: click.Group = vipsync
+) -> Callable[[Function], click.Command]:
+    """Make a command of a function that is given the context first; its help ends with examples."""
+    made = group.command(name, epilog=_examples(*examples))
+    return lambda function: made(click.pass_obj(function))
+
+
 def _agree() -> bool:
     return click.confirm("Go on?", err=True)
 
 
-@vipsync.command(epilog=_examples("vipsync init my-study --pipeline CQUEST/0.6"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@command("vipsync init my-study --pipeline CQUEST/0.6")
+@FOLDER
 @click.option(
     "--pipeline",
     metavar="ID",
@@ -300,7 +265,6 @@ def _agree() -> bool:
     type=DIRECTORY,
     help="Make a station: one session per study that arrives in this folder.",
 )
-@click.pass_obj
 def init(
     context: Context, directory: Path, pipeline: str | None, mode: str | None, export: Path | None
 ) -> int:
@@ -315,9 +279,8 @@ def init(
     return commands.account.init(context, directory, pipeline, mode or "")
 
 
-@vipsync.command(epilog=_examples("vipsync login"))
+@command("vipsync login")
 @click.option("--portal", metavar="URL", help="The portal that the key is for.")
-@click.pass_obj
 def login(context: Context, portal: str | None) -> int:
     """Ask for the API key, check it and keep it for its portal.
 
@@ -337,9 +300,8 @@ def _asked_key() -> Secret:
     return Secret(key)
 
 
-@vipsync.command(epilog=_examples("vipsync check my-study", "vipsync check"))
-@click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
-@click.pass_obj
+@command("vipsync check my-study", "vipsync check")
+@ANY_FOLDER
 def check(context: Context, directory: Path | None) -> int:
     """Say whether all is in order to run; change nothing.
 
@@ -350,20 +312,18 @@ def check(context: Context, directory: Path | None) -> int:
     return commands.status.check_folders(context, directory)
 
 
-@vipsync.command(epilog=_examples("vipsync plan my-study"))
-@click.argument("directory", metavar="[DIR]", required=False, type=DIRECTORY)
-@click.pass_obj
+@command("vipsync plan my-study")
+@ANY_FOLDER
 def plan(context: Context, directory: Path | None) -> int:
     """Say what `vipsync run` would do next, and why; change nothing."""
     return commands.status.plan_folders(context, directory)
 
 
-@vipsync.command(epilog=_examples("vipsync run my-study", "vipsync run --once studies/"))
+@command("vipsync run my-study", "vipsync run --once studies/")
 @DIRECTORIES
 @click.option(
     "--once", is_flag=True, help="Stop once nothing more can happen without you or a new file."
 )
-@click.pass_obj
 def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     """Keep folders in sync with VIP: send, start, fetch results.
 
@@ -374,7 +334,7 @@ def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     return commands.run.run(context, directories, once=once)
 
 
-@vipsync.command(epilog=_examples("vipsync status my-study", "vipsync status --json studies/"))
+@command("vipsync status my-study", "vipsync status --json studies/")
 @DIRECTORIES
 @click.option(
     "--json", "as_json", is_flag=True, help="For programs: one JSON document, a list of folders."
@@ -385,7 +345,6 @@ def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     is_flag=True,
     help="Show the details of each folder instead of a table.",
 )
-@click.pass_obj
 def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in_full: bool) -> int:
     """Say how a study is getting on, or many of them.
 
@@ -394,18 +353,16 @@ def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in
     return commands.status.status(context, directories, as_json=as_json, in_full=in_full)
 
 
-@vipsync.command(epilog=_examples("vipsync why my-study/inputs/sub-01.mrui"))
+@command("vipsync why my-study/inputs/sub-01.mrui")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.pass_obj
 def why(context: Context, path: Path) -> int:
     """Say what is known of one file, and what comes next."""
     return commands.status.why_path(context, path)
 
 
-@vipsync.command(epilog=_examples("vipsync privacy my-study"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@command("vipsync privacy my-study")
+@FOLDER
 @click.argument("path", metavar="[PATH]", required=False, type=click.Path(path_type=Path))
-@click.pass_obj
 def privacy(context: Context, directory: Path, path: Path | None) -> int:
     """Show what in the inputs could name a person.
 
@@ -414,10 +371,9 @@ def privacy(context: Context, directory: Path, path: Path | None) -> int:
     return commands.privacy.show(context, directory, path)
 
 
-@vipsync.command(epilog=_examples("vipsync launch my-study", "vipsync launch my-study sub-03"))
+@command("vipsync launch my-study", "vipsync launch my-study sub-03")
 @FOLDERS_AND_CASES
 @SURE
-@click.pass_obj
 def launch(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
     """Start cases that wait for you.
 
@@ -428,9 +384,6 @@ def launch(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
     return commands.run.act_on_cases(context, named, chosen, sure=yes)
 
 
-Command = Callable[..., int]
-
-
 _MEANT = {
     "failed": "The cases that failed, were stopped, or lack an expected result",
     "outdated": "The cases that ran with older settings or shared files",
@@ -438,7 +391,7 @@ _MEANT = {
 }
 
 
-def _or(choice: str) -> Callable[[Command], Command]:
+def _or(choice: str) -> Callable[[Function], Function]:
     """Return a flag that stands for the names of cases."""
     words = f"{_MEANT[choice]}, instead of names."
     return click.option(f"--{choice}", "which", flag_value=choice, help=words)
@@ -454,13 +407,12 @@ def _act(
     return commands.run.act_on_cases(context, named, chosen, sure=sure)
 
 
-@vipsync.command(epilog=_examples("vipsync rerun my-study --failed"))
+@command("vipsync rerun my-study --failed")
 @FOLDERS_AND_CASES
 @_or("failed")
 @_or("outdated")
 @_or("all")
 @SURE
-@click.pass_obj
 def rerun(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
     """Run cases again; show the number of jobs first.
 
@@ -469,11 +421,10 @@ def rerun(context: Context, words: tuple[str, ...], which: str | None, *, yes: b
     return _act(context, "rerun", words, which, sure=yes)
 
 
-@vipsync.command(epilog=_examples("vipsync cancel my-study sub-03"))
+@command("vipsync cancel my-study sub-03")
 @FOLDERS_AND_CASES
 @_or("all")
 @SURE
-@click.pass_obj
 def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
     """Take cases out of the queue, or stop those that run.
 
@@ -482,10 +433,9 @@ def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: 
     return _act(context, "cancel", words, which, sure=yes)
 
 
-@vipsync.command(epilog=_examples("vipsync forget my-study"))
+@command("vipsync forget my-study")
 @click.argument("words", metavar="[DIR]... [RESULT]...", nargs=-1)
 @SURE_OF_ALL
-@click.pass_obj
 def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
     """Stop asking about results that you deleted here.
 
@@ -502,10 +452,9 @@ def _decide(
     return commands.run.decide(context, folders, asked, sure=sure)
 
 
-@vipsync.command(epilog=_examples("vipsync pause my-study"))
+@command("vipsync pause my-study")
 @DIRECTORIES
 @SURE_OF_ALL
-@click.pass_obj
 def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start nothing more; results still come."""
     words = (
@@ -514,17 +463,16 @@ def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     return _decide(context, directories, "pause", words, sure=yes)
 
 
-@vipsync.command(epilog=_examples("vipsync resume my-study"))
+@command("vipsync resume my-study")
 @DIRECTORIES
 @SURE_OF_ALL
-@click.pass_obj
 def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start again after a pause."""
     words = "Resumed: `vipsync run DIR` sends files and starts cases again."
     return _decide(context, directories, "resume", words, sure=yes)
 
 
-@vipsync.command(epilog=_examples("vipsync finish my-study", "vipsync finish my-study --cancel"))
+@command("vipsync finish my-study", "vipsync finish my-study --cancel")
 @DIRECTORIES
 @click.option("--kill", is_flag=True, help="Stop what still runs instead of waiting for it.")
 @click.option(
@@ -537,7 +485,6 @@ def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int
     "--cancel", "stay", is_flag=True, help="Undo a finish, as long as nothing has been removed yet."
 )
 @SURE_OF_ALL
-@click.pass_obj
 def finish(
     context: Context,
     directories: tuple[Path, ...],
@@ -572,7 +519,7 @@ def _said(word: str, words: str) -> None:
     """Make the command that says one thing of a study."""
 
     @station.command(word, help=words)
-    @click.argument("directory", metavar="DIR", type=DIRECTORY)
+    @FOLDER
     @click.argument("study", metavar="STUDY")
     @click.pass_obj
     def said(context: Context, directory: Path, study: str) -> int:
@@ -586,27 +533,24 @@ _said("merge", "Take studies for one: two of a folder, or of one person.")
 _said("first", "Move a study up, before all that wait.")
 
 
-@station.command(epilog=_examples("vipsync station who scanner-3t S0012"))
-@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@command("vipsync station who scanner-3t S0012", group=station)
+@FOLDER
 @click.argument("study", metavar="[STUDY]", required=False)
-@click.pass_obj
 def who(context: Context, directory: Path, study: str | None) -> int:
     """Show whose studies are which; on a terminal only."""
     return commands.station.who(context, directory, study)
 
 
-@vipsync.command(epilog=_examples("vipsync pipelines", "vipsync pipelines cquest"))
+@command("vipsync pipelines", "vipsync pipelines cquest")
 @click.argument("pattern", default="")
-@click.pass_obj
 def pipelines(context: Context, pattern: str) -> int:
     """List the pipelines; describe the one that matches in full."""
     return commands.account.pipelines(context, pattern)
 
 
-@vipsync.command(epilog=_examples("vipsync page my-study", "vipsync page studies/"))
+@command("vipsync page my-study", "vipsync page studies/")
 @DIRECTORIES
 @click.option("--address", help="HOST:PORT (default: 127.0.0.1:8484); port 0 takes a free one.")
-@click.pass_obj
 def page(context: Context, directories: tuple[Path, ...], address: str | None) -> int:
     """Show folders on a live page in a browser.
 
@@ -615,18 +559,16 @@ def page(context: Context, directories: tuple[Path, ...], address: str | None) -
     return commands.page.page(context, directories, address)
 
 
-@vipsync.command("log", epilog=_examples("vipsync log my-study", "vipsync log -f"))
+@command("vipsync log my-study", "vipsync log -f", name="log")
 @DIRECTORIES
 @click.option("-f", "--follow", is_flag=True, help="Keep showing new lines until Ctrl-C.")
-@click.pass_obj
 def log_command(context: Context, directories: tuple[Path, ...], *, follow: bool) -> int:
     """Show what happened in folders, in the order of time."""
     return commands.log.log(context, directories, follow=follow)
 
 
-@vipsync.command("notify", epilog=_examples("vipsync notify --test"))
+@command("vipsync notify --test", name="notify")
 @click.option("--test", is_flag=True, help="Send a message to each receiver now.")
-@click.pass_obj
 def notify_command(context: Context, *, test: bool) -> int:
     """Say where alerts go, by kind; `--test` sends one."""
     return commands.notify.notify(context, test=test)
@@ -635,7 +577,7 @@ def notify_command(context: Context, *, test: bool) -> int:
 SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
 
 
-@vipsync.command("service", epilog=_examples("vipsync service install", "vipsync service"))
+@command("vipsync service install", "vipsync service", name="service")
 @click.argument("action", type=click.Choice(SERVICE), default="status")
 @click.option(
     "--system",
@@ -643,7 +585,6 @@ SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
     help="Print the files for a service of the whole machine; change nothing.",
 )
 @click.option("-f", "--follow", is_flag=True, help="With `log`: keep showing new lines.")
-@click.pass_obj
 def service_command(context: Context, action: str, *, system: bool, follow: bool) -> int:
     """Keep folders in sync in the background, from boot on.
 
@@ -656,20 +597,18 @@ def service_command(context: Context, action: str, *, system: bool, follow: bool
     return commands.service.print_system(context)
 
 
-@vipsync.command("sessions", epilog=_examples("vipsync sessions", "vipsync sessions --json"))
+@command("vipsync sessions", "vipsync sessions --json", name="sessions")
 @click.option(
     "--json", "as_json", is_flag=True, help="For programs: one JSON document, a list of sessions."
 )
-@click.pass_obj
 def sessions_command(context: Context, *, as_json: bool) -> int:
     """List what this account has on VIP, with the folder of each."""
     return commands.sessions.sessions(context, as_json=as_json)
 
 
-@vipsync.command("remove", epilog=_examples("vipsync remove /vip/Home/API/my-study"))
+@command("vipsync remove /vip/Home/API/my-study", name="remove")
 @click.argument("path")
 @SURE
-@click.pass_obj
 def remove_command(context: Context, path: str, *, yes: bool) -> int:
     """Remove a session from VIP whose folder is gone.
 
@@ -678,10 +617,9 @@ def remove_command(context: Context, path: str, *, yes: bool) -> int:
     return commands.sessions.remove(context, path, sure=yes)
 
 
-@vipsync.command("demo", epilog=_examples("vipsync demo", "vipsync demo --open"))
+@command("vipsync demo", "vipsync demo --open", name="demo")
 @click.argument("directory", metavar="[DIR]", type=DIRECTORY, default="vipsync-demo")
 @click.option("--open", "opens", is_flag=True, help="Open the results in a browser at the end.")
-@click.pass_obj
 def demo_command(context: Context, directory: Path, *, opens: bool) -> int:
     """Show a whole session in a minute, without an account.
 
@@ -690,7 +628,7 @@ def demo_command(context: Context, directory: Path, *, opens: bool) -> int:
     return commands.demo.demo(context.reporter, directory, opens=opens)
 
 
-@vipsync.command(epilog=_examples("vipsync local --port 8080"))
+@command("vipsync local --port 8080")
 @click.option("--root", type=DIRECTORY, default="vip-local", help="The folder for its data.")
 @click.option("--host", default="127.0.0.1", help="An address of this machine only.")
 @click.option(
@@ -727,7 +665,6 @@ def demo_command(context: Context, directory: Path, *, opens: bool) -> int:
 @click.option(
     "--faithful", is_flag=True, help="Wait as long, and set the same limits, as the real VIP."
 )
-@click.pass_obj
 def local(
     context: Context,
     /,

@@ -128,9 +128,9 @@ def inputs_root(session_name: str) -> VipPath:
 
 
 def version_path(vip_inputs_root: VipPath, version: int, rel: str) -> VipPath:
-    """Return where the `version`-th content of `rel` lies: nothing on VIP is ever replaced."""
+    """Return where the `version`-th content of `rel`, a path on VIP, lies: nothing is ever replaced."""
     between = "" if version == 1 else f"_v{version}/"
-    return VipPath(f"{vip_inputs_root}/{between}{vip_relpath(rel)}")
+    return VipPath(f"{vip_inputs_root}/{between}{rel}")
 
 
 def version_of(vip_inputs_root: VipPath, path: VipPath) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.measured import Living
 from tests.lab.builders import ID, KEY, NOW, OPEN, PLATFORM, WALL, settings
 from tests.lab.pipelines import pipeline
 from vipsync import actions as do
@@ -79,8 +79,7 @@ def cycle(study: str) -> None:
         assert session.snapshot
         assert not session.queue, session.plan
         assert not session.snapshot.unsettled, session.plan
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps([sorted(limits)[2], sorted(cycles)[2], most]))
+    print(json.dumps([sorted(limits)[2], sorted(cycles)[2], Living("self").memory]))
     loop.close()
 
 
@@ -195,8 +194,9 @@ def station(place: str) -> None:
         assert keeper.trouble is None, keeper.trouble
         assert keeper.status
         assert {report.state for report in keeper.status.studies} == {StudyState.DONE}
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps([sorted(limits)[1], sorted(looks)[1], most, sorted(rests)[1]]))
+    print(
+        json.dumps([sorted(limits)[1], sorted(looks)[1], Living("self").memory, sorted(rests)[1]])
+    )
 
 
 def known_station(root: Path) -> Keeper:

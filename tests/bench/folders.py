@@ -14,10 +14,10 @@ from tests.bench.server import Conditions, Server
 from vipsync.folder.folder import SessionFolder, new_id
 from vipsync.model import FileState, RelPath, VipPath
 from vipsync.observe.observer import gate_version
+from vipsync.privacy.policy import fingerprint
 from vipsync.record.digests import names_digest
 from vipsync.record.ledger import Ledger
 from vipsync.rows import Changes, Checked, Found, Known, SendStatus, Sent, Session
-from vipsync.settings.policy import policy_of
 from vipsync.settings.reading import parse
 
 
@@ -48,7 +48,7 @@ def known_session(study: Path, count: int, settings: str = "") -> None:
     """Make a session that was finished: each input is known, was judged, and went from VIP in the end."""
     known, sent, checked = [], [], []
     read = parse(settings.encode(), study.name)
-    gate = f"{gate_version()} {policy_of(read.privacy).fingerprint()[:24]}"
+    gate = f"{gate_version()} {fingerprint(read.privacy)[:24]}"
     called = names_digest((read.session_name,))
     for number in range(count):
         path = RelPath(f"{number // 500:04}/{number}.dat")

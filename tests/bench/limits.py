@@ -13,7 +13,7 @@ from tests.bench.measured import Measure, keeping
 from tests.bench.rows import NOTHING_YET, Row, many_files, place
 from tests.bench.server import RESULTS, Conditions, Server
 from tests.lab.mounts import small_disk
-from vipsync.run.allowance import disk_of
+from vipsync.run.transfer_limits import disk_of
 
 RATE = 5e6
 SPAN = 30.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -12,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tests.bench.server import Server
+if TYPE_CHECKING:
+    from tests.bench.server import Server
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,18 @@ def command(
 ) -> Measure:
     """Run a command to its end; raise where it fails. Python may keep what it compiles, as pip does."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        words,
+    done = subprocess.run(
+        [sys.executable, "-S", LAUNCHER, *words],
         cwd=cwd,
         env={**kept, **(environ or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        capture_output=True,
+        check=True,
     )
-    assert process.stderr
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    if process.returncode:
-        raise RuntimeError(
-            f"{' '.join(words)[:300]} ended with {process.returncode}: {said[-500:]!r}"
-        )
-    return Measure(seconds, _bytes(usage), usage.ru_utime + usage.ru_stime)
+    seconds, worked, peak, code = done.stdout.split()
+    if int(code):
+        said = done.stderr[-500:]
+        raise RuntimeError(f"{' '.join(words)[:300]} ended with {int(code)}: {said!r}")
+    return Measure(float(seconds), int(peak) * KILOBYTE, float(worked))
 
 
 def alone(*words: object) -> Sequence[str]:
@@ -72,18 +67,17 @@ def median(measures: Sequence[Measure]) -> Measure:
     )
 
 
-def _bytes(usage: resource.struct_rusage) -> int:
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 ROOT = Path(__file__).parents[2]
+LAUNCHER = Path(__file__).with_name("launcher.py")
+KILOBYTE = 1 if sys.platform == "darwin" else 1024
+"""Bytes in the unit in which the system tells the peak memory."""
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Living:
     """A process, as /proc tells of it."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int | Literal["self"]) -> None:
         self._proc = Path(f"/proc/{pid}")
 
     @property

@@ -22,5 +22,4 @@ full_disk     a disk that refuses writes
 mounts        real disks
 memory        how much memory was held at most
 outages       a VIP that is away for a while
-somebody      `vipsync` as another account of this machine
 """

@@ -27,11 +27,11 @@ from vipsync.local.execution import Execution
 from vipsync.model import UNLIMITED, Command, Request, Secret, Settings, replace
 from vipsync.plan.draft import Notice
 from vipsync.rows import Phase, State
-from vipsync.run.allowance import Allowance, Disk, disk_of
 from vipsync.run.dispatch import Executor, Serial
 from vipsync.run.loop import Loop, NewKeeper
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
+from vipsync.run.transfer_limits import Disk, TransferLimits, disk_of
 
 MOST_TURNS = 20_000
 """Turns after which a run that never comes to rest is a failure, not a hanging test."""
@@ -294,7 +294,7 @@ class Bench(Embedded):
                 publish=lambda session: self.publish(session),
                 new_keeper=self.new_keeper,
                 is_made=lambda root: self.is_made(root),
-                allowance=Allowance(self.transfers, self.timing, time.gmtime, self.disk),
+                transfer_limits=TransferLimits(self.transfers, self.timing, time.gmtime, self.disk),
             )
         return self._loop
 

@@ -21,23 +21,13 @@ def small_disk(place: Path, size: str = "4m") -> Iterator[None]:
         unmount(place)
 
 
-@contextmanager
-def read_only(place: Path) -> Iterator[None]:
-    """Let a folder lie on a disk on which nobody may write; skip the test where that is not permitted."""
-    _mounted("mount", "--bind", str(place), str(place))
-    try:
-        _mounted("mount", "-o", "remount,ro,bind", str(place))
-        yield
-    finally:
-        unmount(place)
-
-
 def mount(place: Path, size: str = "4m") -> None:
     """Mount an empty disk in memory."""
-    _mounted("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place))
+    mounted("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place))
 
 
-def _mounted(*command: str) -> None:
+def mounted(*command: str) -> None:
+    """Run a command that mounts; skip the test where that is not permitted."""
     if sys.platform != "linux":
         pytest.skip("mounts a disk as Linux does")
     done = subprocess.run(command, capture_output=True, text=True)

@@ -263,13 +263,6 @@ def nifti(
     return written
 
 
-def nifti_header() -> bytes:
-    """Return the header of an image whose voxels lie in another file."""
-    image = nib.Nifti1Pair(np.zeros((2, 2, 2), np.int16), np.eye(4))  # type: ignore[no-untyped-call]
-    header: bytes = image.header.binaryblock
-    return header + bytes(4)
-
-
 def sidecar(**fields: object) -> bytes:
     """Return the JSON that stands beside an image."""
     return json.dumps({"Modality": "MR", "Manufacturer": "Siemens", **fields}).encode()

@@ -8,7 +8,8 @@ from pathlib import Path
 from tests.lab.bench import Bench, Study
 from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.status.results_table import results_table
-from vipsync.status.status import Status, status_of
+from vipsync.status.status import Status
+from vipsync.status.summary import status_of
 
 PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
 """Real pipelines, with command lines that need no container."""

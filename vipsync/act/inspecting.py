@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -14,14 +13,12 @@ from msgspec import Struct
 
 from vipsync import actions as do
 from vipsync.errors import VipsyncError
-from vipsync.model import FileState, RelPath
+from vipsync.model import FileState, PrivacySettings, RelPath, replace
 from vipsync.privacy.findings import Inspection
 from vipsync.privacy.identifiers import Identifier, identifiers, squeeze
 from vipsync.privacy.inspecting import inspect
 from vipsync.privacy.judging import FieldCount, Verdict, judge
-from vipsync.privacy.policy import PrivacyPolicy
 from vipsync.rows import Found
-from vipsync.settings.policy import policy_of
 
 MOST_NAMES = 50
 """Names that a verdict holds: each file is compared with whom others name, too."""
@@ -39,7 +36,7 @@ def inspected(
 ) -> Found:
     """Return what was found; `see` is given the bytes that were looked at, all and in order."""
     inspection = inspect(file, action.path, names=action.names, see=see)
-    policy = policy_of(action.policy)
+    policy = action.policy
     verdict = judge(inspection, policy, action.path)
     persons = _persons(inspection, policy, action.path)
     own = _Names((*action.names, *action.path.split("/")))
@@ -67,13 +64,14 @@ def _counts(counts: Iterable[FieldCount]) -> tuple[tuple[str, int], ...]:
     return tuple((one.field, one.count) for one in counts)
 
 
-def _persons(inspection: Inspection, policy: PrivacyPolicy, path: str) -> tuple[Identifier, ...]:
+def _persons(inspection: Inspection, policy: PrivacySettings, path: str) -> tuple[Identifier, ...]:
     """Return what names somebody: pseudonyms do not; what may be in a header may still be in no name."""
     every = replace(policy, allow=())
     alone = ((f, replace(inspection, findings=(f,))) for f in inspection.findings)
     named = tuple(f for f, one in alone if judge(one, every, path).refused)
     found = identifiers(replace(inspection, findings=named))
-    return tuple(one for one in found if not policy.reason(f"a part of {one.field} in a path"))
+    allowed = dict(policy.allow)
+    return tuple(one for one in found if not allowed.get(f"a part of {one.field} in a path"))
 
 
 class _Names:
@@ -117,7 +115,7 @@ def _names_of(files: Mapping[RelPath, object]) -> _Names:
     return _here[1]
 
 
-def _others(action: do.Inspect, beside: Beside, policy: PrivacyPolicy) -> frozenset[Identifier]:
+def _others(action: do.Inspect, beside: Beside, policy: PrivacySettings) -> frozenset[Identifier]:
     """Return whom those files here name in which somebody was found."""
     global _there
     if not action.beside:
@@ -131,7 +129,7 @@ def _others(action: do.Inspect, beside: Beside, policy: PrivacyPolicy) -> frozen
 
 
 @lru_cache(maxsize=1 << 14)
-def _persons_in(place: Path, state: FileState, policy: PrivacyPolicy) -> tuple[Identifier, ...]:
+def _persons_in(place: Path, state: FileState, policy: PrivacySettings) -> tuple[Identifier, ...]:
     """Return whom a file names that is in this state; it is read once in a process."""
     try:
         return _persons(inspect(place, place.name), policy, place.name)

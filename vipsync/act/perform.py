@@ -174,7 +174,7 @@ def _act(action: do.Action, tools: Tools) -> do.Outcome:
 
 def _look_at_home(action: do.LookAtHome, tools: Tools) -> do.HomeSeen:
     """See whose the session's folder is; a key that VIP does not know is refused here (facts 1.4)."""
-    platform = tools.vip.platform()
+    platform = action.platform or tools.vip.platform()
     above = parent(action.home)
     entries = _entries(tools, action.home, whole=True)
     if entries is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vipsync.alerts.facts import facts_of, facts_of_station, stopped_by
 from vipsync.alerts.telling import Alerts
@@ -12,9 +13,11 @@ from vipsync.errors import FolderHeld, VipsyncError
 from vipsync.folder.folder import SessionFolder
 from vipsync.plan.privacy import Gate
 from vipsync.run.reconciler import Reconciler
-from vipsync.station.keeper import Keeper
 from vipsync.station.steps import StudyReport, StudyState
 from vipsync.status.status import Status
+
+if TYPE_CHECKING:
+    from vipsync.station.keeper import Keeper
 
 HIDDEN = "…"
 """What a folder is called that is named after somebody."""

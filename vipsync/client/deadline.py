@@ -26,7 +26,8 @@ SLOWEST_WORDS = 64 * 1024
 CRUMB, CRUMBS = 64, 50_000
 """Bytes below which a piece of an answer is tiny, and how many such pieces may come in a row."""
 
-_PIECE = 64 * 1024
+_PIECE = 256 * 1024
+"""Bytes that pass at once: many, since each piece has its cost; they add no more seconds than an exchange has."""
 
 Options = Iterable[httpcore.SOCKET_OPTION]
 
@@ -72,7 +73,8 @@ class Timed(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what has come."""
         self._answering = True
-        came = self._inner.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+        most = _PIECE if self._credit else max_bytes
+        came = self._inner.read(most, self._left(timeout, httpcore.ReadTimeout))
         self._end += len(came) * self._credit
         return came
 
@@ -81,9 +83,11 @@ class Timed(httpcore.NetworkStream):
         if self._answering:
             self._answering, self._end = False, self._clock() + self._seconds
             self._credit = 0.0
-        for start in range(0, len(buffer), _PIECE):
-            piece = buffer[start : start + _PIECE]
-            self._inner.write(piece, self._left(timeout, httpcore.WriteTimeout))
+        view = memoryview(buffer)
+        for start in range(0, len(view), _PIECE):
+            piece = view[start : start + _PIECE]
+            left = self._left(timeout, httpcore.WriteTimeout)
+            self._inner.write(piece, left)  # type: ignore[arg-type]  # a socket takes any buffer
             self._end += len(piece) / SLOWEST
 
     def _left(self, timeout: float | None, late: type[Exception]) -> float:

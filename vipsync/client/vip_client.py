@@ -275,21 +275,9 @@ class VipClient:
         route = f"{wire.execution_route(execution_id)}/kill"
         self._done(Ask(f"stop the execution {execution_id}", "PUT", route), 204)
 
-    def delete_execution(self, execution_id: str, *, delete_files: bool) -> None:
-        """Forget an execution that is finished or killed (facts 5.12)."""
-        route = f"{wire.execution_route(execution_id)}/delete"
-        body = {"deleteFiles": delete_files}
-        self._done(Ask(f"delete the execution {execution_id}", "PUT", route, json=body), 204)
-
-    def log(self, execution_id: str, stream: LogStream) -> str | None:
-        """Return the end of an execution's log, None where there is none (facts 5.10)."""
-        return self._log(f"{wire.execution_route(execution_id)}/{stream}")
-
     def job_log(self, execution_id: str, number: int, stream: LogStream) -> str | None:
-        """Return the end of a job's log, None where there is none; 8000 while it runs."""
-        return self._log(f"{wire.execution_route(execution_id)}/jobs/{number:d}/{stream}")
-
-    def _log(self, route: str) -> str | None:
+        """Return the end of a job's log, None where there is none; 8000 while it runs (facts 5.10)."""
+        route = f"{wire.execution_route(execution_id)}/jobs/{number:d}/{stream}"
         with self._connection.answer(Ask(f"send {route}", "GET", route), 200) as response:
             text = self._connection.tail(response, f"send {route}")
         return text if wire.is_log(text) else None

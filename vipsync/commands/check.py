@@ -22,7 +22,8 @@ from vipsync.rows import Phase
 from vipsync.settings.reading import Misread, load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
-from vipsync.status.status import Finding, Status, count, status_of
+from vipsync.status.status import Finding, Status, count
+from vipsync.status.summary import status_of
 from vipsync.status.words import MOVE, duration, misplaced, size
 
 if TYPE_CHECKING:

@@ -24,12 +24,12 @@ from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
 from vipsync.run.account import Connect
-from vipsync.run.allowance import Allowance
 from vipsync.run.folder_logs import FolderLogs
 from vipsync.run.loop import Loop
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.supervision import Supervision
 from vipsync.run.timing import Timing
+from vipsync.run.transfer_limits import TransferLimits
 from vipsync.status.overview import overview, totals
 from vipsync.status.publish import Publisher, read_status
 from vipsync.status.status import Status
@@ -84,7 +84,7 @@ class Run:
             renamed=self._renamed,
             looked=self._supervision.looked,
             timing=timing,
-            allowance=Allowance(transfers, timing),
+            transfer_limits=TransferLimits(transfers, timing),
         )
         self.statuses: dict[Path, Status] = {}
         self._directories = directories

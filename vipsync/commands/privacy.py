@@ -24,7 +24,6 @@ from vipsync.privacy.findings import Finding, Inspection, Layer
 from vipsync.privacy.inspecting import inspect
 from vipsync.privacy.judging import Verdict, judge
 from vipsync.report.text import printable
-from vipsync.settings.policy import policy_of
 from vipsync.status.preview import known_state
 from vipsync.status.status import count
 
@@ -109,7 +108,7 @@ def _used(snapshot: Snapshot) -> list[RelPath]:
 
 
 def _look(rel: RelPath, observer: Observer, gate: Gate, seen: Seen, context: Context) -> None:
-    policy = policy_of(gate.s.settings.privacy)
+    policy = gate.s.settings.privacy
     place = observer.inputs / (observer.seen.disk_path(rel) if observer.seen else rel)
     try:
         inspection = inspect(place, rel, names=gate.names)

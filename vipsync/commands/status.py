@@ -35,7 +35,8 @@ from vipsync.status.overview import name_below
 from vipsync.status.preview import Preview, preview, status_now
 from vipsync.status.publish import read_status, status_json, troubled
 from vipsync.status.reserve import spoken
-from vipsync.status.status import Finding, Status, status_of
+from vipsync.status.status import Finding, Status
+from vipsync.status.summary import status_of
 from vipsync.status.why import meant as meant_file
 from vipsync.status.why import why, why_own, why_result
 from vipsync.status.words import STALE, duration
@@ -168,11 +169,11 @@ def _statuses(directory: Path, context: Context, limits: Limits) -> list[Told]:
 
 def _limits(context: Context) -> Limits:
     """Return what holds over all folders by the clock; nothing where vipsync.toml is not in order."""
-    from vipsync.run.allowance import Allowance
     from vipsync.run.timing import Timing
+    from vipsync.run.transfer_limits import TransferLimits
 
     try:
-        return Allowance(context.transfers(), Timing()).by_the_clock()
+        return TransferLimits(context.transfers(), Timing()).by_the_clock()
     except SettingsError:
         return Limits()
 

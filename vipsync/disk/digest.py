@@ -7,6 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+SMALL = 2**16
+"""Bytes that are hashed sooner than a thread has taken them over."""
+
 
 class Digest:
     """Hash blocks in a thread of its own, one at a time; hashlib lets other threads run meanwhile.
@@ -33,7 +36,10 @@ class Digest:
     def update(self, block: bytes) -> None:
         """Take in a block, once the one before it is hashed."""
         self._wait()
-        self._last = self._thread.submit(self._sha256.update, block)
+        if len(block) > SMALL:
+            self._last = self._thread.submit(self._sha256.update, block)
+        else:
+            self._sha256.update(block)
 
     def hexdigest(self) -> str:
         """Return the hash of everything that was given."""

@@ -15,9 +15,9 @@ from vipsync.plan.case_index import CaseIndex, settings_digest, to_learn
 from vipsync.plan.draft import NEVER, Draft, Level
 from vipsync.plan.launching import mark, runs_due, runs_to_come, settle_doubts, start
 from vipsync.plan.sending import InputPlaces, held_back
+from vipsync.privacy.policy import let_through
 from vipsync.record.digests import digest
 from vipsync.rows import Launch, LaunchedCase, LaunchStatus, Session
-from vipsync.settings.policy import let_through
 
 LEASE_RENEWAL = 600.0
 """Seconds after which a lease on another session's inputs is written anew."""

@@ -25,9 +25,9 @@ from vipsync.model import (
 from vipsync.names import folders_above
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.snapshot import Snapshot
+from vipsync.privacy.policy import fingerprint
 from vipsync.record.digests import members_digest, names_digest
 from vipsync.rows import Checked, Fields, Found, Phase, SendStatus, Sent
-from vipsync.settings.policy import policy_of
 
 Send = do.SendFile | do.SendPack
 
@@ -59,7 +59,7 @@ class Gate:
     @cached_property
     def key(self) -> str:
         """What tells this gate and this policy from every other."""
-        return f"{self.s.gate} {policy_of(self.s.settings.privacy).fingerprint()[:24]}"
+        return f"{self.s.gate} {fingerprint(self.s.settings.privacy)[:24]}"
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def look_at(draft: Draft, home: VipPath) -> do.HomeSeen | None:
     return memory.home
 
 
-def make(draft: Draft, session: Session) -> None:
+def make(draft: Draft, session: Session, seen: do.HomeSeen) -> None:
     """Make the session's folder and our id in it, then look again whose it is."""
     for folder in (VipPath(API_HOME), session.home):
         if folder not in draft.s.memory.folders:
@@ -67,7 +67,7 @@ def make(draft: Draft, session: Session) -> None:
     if session.id_folder not in draft.s.memory.folders:
         draft.add(do.ClaimHome(session.home, session.id_folder, session.named))
     else:
-        _look_again(draft, session.home, 0.0)
+        draft.add(do.LookAtHome(session.home, seen.platform))
 
 
 def say_not_ours(draft: Draft, found: Whose, home: VipPath) -> None:
@@ -77,7 +77,10 @@ def say_not_ours(draft: Draft, found: Whose, home: VipPath) -> None:
     if found is Whose.UNSEEN and s.state.session.adopting and s.marker and not _expects_data(s):
         remedy += _BEGIN_ANEW
     draft.notice(Level.PERSON, subject, text.format(home=home), remedy)
-    _look_again(draft, home, 60.0)
+    if draft.s.now >= (due := draft.s.memory.home_at + 60.0):
+        draft.add(do.LookAtHome(home))
+    else:
+        draft.wait(due, lasting=True)
 
 
 _BEGIN_ANEW = (
@@ -103,14 +106,6 @@ _NOT_OURS = {
         "What was fetched is still here. `vipsync init --fresh DIR` starts a new session.",
     ),
 }
-
-
-def _look_again(draft: Draft, home: VipPath, seconds: float) -> None:
-    due = draft.s.memory.home_at + seconds
-    if draft.s.now >= due:
-        draft.add(do.LookAtHome(home))
-    else:
-        draft.wait(due, lasting=seconds > 1)
 
 
 # a folder's session
@@ -160,7 +155,7 @@ def proven(draft: Draft) -> bool:
         if not (session.owned or session.named or session.adopting):
             decide(draft, "the name was taken meanwhile", *closed(draft.s, Event.TAKEN).put)
     elif found is Whose.FREE and (same_key or seen.exists):
-        make(draft, session)
+        make(draft, session, seen)
     elif session.adopting and not draft.s.marker and not _expects_data(draft.s):
         decide(draft, "nothing on VIP", *closed(draft.s, Event.GONE_ELSEWHERE).put)
     else:
@@ -221,7 +216,7 @@ def claimed(draft: Draft, target: Target) -> bool:
             if opened == session and found is Whose.OURS:
                 return True
             if opened == session:
-                make(draft, session)
+                make(draft, session, seen)
             elif session.stage is Stage.CLOSED and target.marked:
                 draft.add(do.Open(opened))
             else:

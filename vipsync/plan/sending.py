@@ -360,7 +360,7 @@ def set_aside(snapshot: Snapshot, places: InputPlaces) -> list[Sent]:
 def _unused_place(path: RelPath, snapshot: Snapshot) -> VipPath:
     """Return the first place of a file to which nothing was ever sent."""
     root, sent = snapshot.state.session.vip_input_dir, snapshot.state.sent
-    places = (version_path(root, version, path) for version in count(1))
+    places = (version_path(root, version, vip_relpath(path)) for version in count(1))
     return next(place for place in places if place not in sent)
 
 

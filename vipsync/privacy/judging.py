@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
+from vipsync.model import PrivacySettings, replace
 from vipsync.privacy.findings import Finding, Inspection, Layer
-from vipsync.privacy.policy import PrivacyPolicy
 
 _WORD = re.compile(r"[^\W_]+")
 _DUMMY = re.compile(r"anonym.*|0+|00010101", re.IGNORECASE | re.DOTALL)
@@ -46,10 +45,8 @@ class Verdict(Struct, frozen=True):
         return not self.refused and (self.understood or not self.refuse_unread)
 
 
-def judge(
-    inspection: Inspection, policy: PrivacyPolicy, path: str, *, must_read: bool = False
-) -> Verdict:
-    """Return what becomes of a file at `path`; with `must_read`, what is not understood is refused."""
+def judge(inspection: Inspection, policy: PrivacySettings, path: str) -> Verdict:
+    """Return what becomes of a file at `path`."""
     refused, told, accepted = [], [], []
     alone = replace(policy, accept=(), allow=())
     for finding in inspection.findings:
@@ -68,8 +65,7 @@ def judge(
         understood=not unread,
         reason=unread,
         not_checked=inspection.not_checked,
-        refuse_unread=(must_read or policy.must_read or inspection.refuse_unread)
-        and not policy.off,
+        refuse_unread=(policy.must_read or inspection.refuse_unread) and not policy.off,
         accepted=_counted(accepted),
     )
 
@@ -82,8 +78,8 @@ def is_dummy(value: str) -> bool:
     return all(map(_DUMMY.fullmatch, words))
 
 
-def _is_refused(finding: Finding, policy: PrivacyPolicy) -> bool:
-    if policy.off or policy.reason(finding.field):
+def _is_refused(finding: Finding, policy: PrivacySettings) -> bool:
+    if policy.off or dict(policy.allow).get(finding.field):
         return False
     if finding.layer is Layer.TOLD and not policy.strict:
         return False
@@ -92,8 +88,8 @@ def _is_refused(finding: Finding, policy: PrivacyPolicy) -> bool:
     )
 
 
-def _is_pseudonym(finding: Finding, policy: PrivacyPolicy) -> bool:
-    patterns = policy.patterns(finding.of or finding.field)
+def _is_pseudonym(finding: Finding, policy: PrivacySettings) -> bool:
+    patterns = dict(policy.accept).get(finding.of or finding.field, ())
     return any(fnmatchcase(finding.value, pattern) for pattern in patterns)
 
 

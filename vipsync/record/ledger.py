@@ -25,7 +25,7 @@ from vipsync.record.tables import (
     make_file,
     reading,
 )
-from vipsync.rows import Changes, Found, Row, Session, State
+from vipsync.rows import Changes, Found, Known, Row, Session, State
 
 VERSION = 1
 """Raised when an earlier vipsync must no longer write here. A new column alone does it no harm."""
@@ -50,7 +50,7 @@ _SHARED = {
     "called": str,
     "found": Found,
 }
-"""Columns that hold the same values many times: none of them is ever changed."""
+"""Columns that have the values of other rows, above all of what is known of the same file: none is ever changed."""
 
 
 class Ledger:
@@ -153,7 +153,7 @@ def read_session(path: Path) -> Session:
     """Read the one row about the session itself; writes nothing beside the ledger."""
     with disk_errors(path), closing(reading(path)) as db:
         state, table = State(Session("")), _TABLES[Session]
-        state.put(table.row(values, {}) for values in db.execute(table.select(db)))
+        state.put(table.row(values, {}, {}) for values in db.execute(table.select(db)))
         return state.session
 
 
@@ -172,8 +172,10 @@ def _read(path: Path, how: str) -> State:
 def _load(db: sqlite3.Connection, session: Session) -> State:
     state, same = State(session), dict[Any, Any]()
     for table in _TABLES.values():
-        state.put(table.row(values, same) for values in db.execute(table.select(db)))
+        state.put(table.row(values, same, state.known) for values in db.execute(table.select(db)))
     return state
 
 
-_TABLES: dict[type[Row], Table[Row]] = {kind: Table(kind, _BEFORE, _SHARED) for kind in _ROWS}
+_TABLES: dict[type[Row], Table[Row]] = {
+    kind: Table(kind, _BEFORE, {} if kind is Known else _SHARED) for kind in _ROWS
+}

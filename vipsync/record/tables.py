@@ -144,19 +144,18 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 class Column(Struct, frozen=True):
-    """How one field is stored. `shared`: equal values are kept as one object."""
+    """How one field is stored."""
 
     name: str
     encode: Callable[[Any], object]
     decode: Callable[[Any], object]
-    shared: bool
 
 
 class Table(Generic[R]):
     """How one row class lies in SQLite.
 
     `before`: what a column is made of where an earlier vipsync wrote the row; others are NULL there.
-    `shared`: columns, with their type, that hold the same values many times.
+    `shared`: columns, with their type, whose values other rows have, too.
     """
 
     def __init__(
@@ -166,13 +165,11 @@ class Table(Generic[R]):
         shared: Mapping[str, object] | None = None,
     ) -> None:
         self.before = before or {}
-        same = shared or {}
         hints = get_type_hints(kind)
+        same = shared or {}
+        self.shared = [name for name in kind.__struct_fields__ if same.get(name) is hints[name]]
         self.kind: Callable[..., R] = kind
-        self.columns = [
-            _column(name, hints[name], shared=same.get(name) is hints[name])
-            for name in kind.__struct_fields__
-        ]
+        self.columns = [_column(name, hints[name]) for name in kind.__struct_fields__]
         self.name = kind.__name__
         names = ", ".join(f'"{c.name}"' for c in self.columns)
         marks = ", ".join("?" for _ in self.columns)
@@ -215,25 +212,26 @@ class Table(Generic[R]):
         """Return what tells a row from the others."""
         return getattr(row, self.columns[0].name)
 
-    def row(self, values: Iterable[object], same: dict[Any, Any]) -> R:
-        """Return a row; equal paths, states and hashes are one object, kept in `same`."""
-        found = []
-        for column, value in zip(self.columns, values, strict=True):
-            decoded = column.decode(value)
-            found.append(same.setdefault(decoded, decoded) if column.shared else decoded)
-        return self.kind(*found)
+    def row(self, values: Iterable[object], same: dict[Any, Any], twins: Mapping[Any, object]) -> R:
+        """Return a row; what its twin, which has the same path, or any other row has too is one object."""
+        found = {c.name: c.decode(v) for c, v in zip(self.columns, values, strict=True)}
+        twin = twins.get(found.get("path"))
+        for name in self.shared:
+            value, other = found[name], getattr(twin, name, None)
+            found[name] = other if other == value else same.setdefault(value, value)
+        return self.kind(*found.values())
 
 
-def _column(name: str, hint: Any, *, shared: bool) -> Column:
+def _column(name: str, hint: Any) -> Column:
     union = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     plain = {getattr(t, "__supertype__", t) for t in union}
     if plain <= {bool}:
-        return Column(name, int, _checked({int}, bool), shared)
+        return Column(name, int, _checked({int}, bool))
     if plain <= set(_PLAIN):
         kinds = plain | {int} if float in plain else plain
-        return Column(name, lambda v: v, _checked(kinds), shared)
+        return Column(name, lambda v: v, _checked(kinds))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return Column(name, str, hint, shared)
+        return Column(name, str, hint)
     decoder = msgspec.json.Decoder[object](hint)
 
     def encoded(value: Any) -> str | None:
@@ -242,7 +240,7 @@ def _column(name: str, hint: Any, *, shared: bool) -> Column:
     def decoded(value: Any) -> object:
         return None if value is None else decoder.decode(value)
 
-    return Column(name, encoded, decoded, shared)
+    return Column(name, encoded, decoded)
 
 
 def _checked(

@@ -14,7 +14,8 @@ from vipsync.plan.draft import Level, Notice
 from vipsync.report.progress import Batch
 from vipsync.report.text import batch_text, execution_text, printable
 from vipsync.rows import Phase
-from vipsync.status.status import CLEAN, Status, is_over
+from vipsync.status.sentence import CLEAN
+from vipsync.status.status import Status, is_over
 from vipsync.status.words import size
 
 PATIENCE = 10.0

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, get_args
 
 from msgspec import Struct
 
@@ -40,10 +40,14 @@ SMALL = 2**20
 QUESTIONS = 2
 """Pieces of other work that have room beside transfers, which may each take hours."""
 
+MOST_READS = 64
+"""Small files that are read or wait for it, so that one flush of the ledger takes in many of them."""
+
 SLOWEST_LANE = 32_000
 """Bytes per second that a transfer gets below a ceiling: fewer, and somebody on the way gives up on it."""
 
 EVERYTHING = (object,)
+ALL_BUT_READS = tuple(kind for kind in get_args(do.Action) if kind not in do.READS)
 
 Done = Callable[[Work, do.Outcome | None], None]
 
@@ -225,7 +229,7 @@ class Dispatch:
         whose = [errand.account for errand in self._under_way]
         full = len(whose) >= MOST_TRANSFERS + AHEAD
         if full and len(whose) - len(transfers) >= QUESTIONS:
-            return EVERYTHING
+            return ALL_BUT_READS if self._reads_on() else EVERYTHING
         if account and whose.count(account) >= account.room < MOST_TRANSFERS:
             return EVERYTHING
         if len(accounts) > 1 and not has_share(
@@ -239,6 +243,12 @@ class Dispatch:
         if full or (len(accounts) > 1 and not has_share(account, accounts, moving, most)):
             return do.TRANSFERS
         return self._lanes.closed(errand.work.action for errand in transfers)
+
+    def _reads_on(self) -> bool:
+        """Tell whether one more file may be read: what waits behind it waits for a moment only."""
+        actions = [errand.work.action for errand in self._under_way]
+        sizes = [action.state.size for action in actions if isinstance(action, do.READS)]
+        return len(sizes) == len(actions) < MOST_READS and sum(sizes) < SMALL
 
     def hand_out(self, session: Reconciler, closed: tuple[type, ...] = ()) -> bool:
         """Start the next work of a session, of no closed kind; False where none may begin.

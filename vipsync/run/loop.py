@@ -25,11 +25,11 @@ from vipsync.folder.search import find_roots, find_stations
 from vipsync.model import UNLIMITED
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
-from vipsync.run.allowance import Allowance
 from vipsync.run.dispatch import Dispatch, Executor, Lanes, Workers, fault
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.run.timing import Timing
+from vipsync.run.transfer_limits import TransferLimits
 from vipsync.run.watching import Watching
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Loop:
         new_keeper: NewKeeper | None = None,
         told: Callable[[Keeper], object] = lambda _keeper: None,
         is_made: Callable[[Path], bool] = lambda _root: True,
-        allowance: Allowance | None = None,
+        transfer_limits: TransferLimits | None = None,
     ) -> None:
         self.keepers: dict[Path, Keeper] = {}
         self._new_keeper, self._told, self._is_made = new_keeper, told, is_made
@@ -131,9 +131,12 @@ class Loop:
         self._renamed, self._looked = renamed, looked
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self.allowance = allowance or Allowance(UNLIMITED, self.timing)
+        self.transfer_limits = transfer_limits or TransferLimits(UNLIMITED, self.timing)
         self._dispatch = Dispatch(
-            executor or Workers(), self.timing.clock, self._wake, Lanes(self.allowance.settings)
+            executor or Workers(),
+            self.timing.clock,
+            self._wake,
+            Lanes(self.transfer_limits.settings),
         )
         clock = self.timing.clock
         self._watching = Watching(Watcher(self._wake.set), clock) if watch else None
@@ -524,7 +527,7 @@ class Loop:
             stop=self._check_stop,
             moved=self._moved,
             data_set=data_set,
-            allowance=self.allowance,
+            transfer_limits=self.transfer_limits,
         )
         return self.sessions[folder.root]
 

@@ -45,8 +45,8 @@ from vipsync.rows import (
     State,
 )
 from vipsync.run.account import Access, Account, Accounts
-from vipsync.run.allowance import Allowance
 from vipsync.run.timing import Timing
+from vipsync.run.transfer_limits import TransferLimits
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Reconciler:
         data_set: Local | None = None,
         stop: Callable[[], None] = lambda: None,
         moved: Callable[[do.Key, int, int], None] = lambda _key, _now, _all: None,
-        allowance: Allowance | None = None,
+        transfer_limits: TransferLimits | None = None,
     ) -> None:
         self.folder = folder
         self.timing = timing or Timing()
@@ -98,7 +98,7 @@ class Reconciler:
         self.planner = planner
         self._overrides, self._environ, self._data_set = overrides, environ, data_set
         self._stop, self._moved = stop, moved
-        self._allowance = allowance or Allowance(UNLIMITED, self.timing)
+        self._transfer_limits = transfer_limits or TransferLimits(UNLIMITED, self.timing)
         self._doubts: tuple[Launch, ...] = ()
         self._hold: Hold | None = None
         self.observer: Observer | None = None
@@ -230,7 +230,7 @@ class Reconciler:
                 self.ledger.state, self.memory, inputs=inputs, outputs=outputs, healthy=healthy
             )
             self._clear_beside(self.observer.outputs)
-            limits = self._allowance.look(self.observer.outputs)
+            limits = self._transfer_limits.look(self.observer.outputs)
             self.snapshot = replace(seen, first_in_queue=self.first_in_queue, limits=limits)
             if self.snapshot.marker:
                 self.memory.was_absent = False
@@ -329,7 +329,7 @@ class Reconciler:
 
     def _allow(self, action: do.Action) -> bool:
         """Tell whether limits allow an action still; else plan anew from what they are now."""
-        if self.observer and self._allowance.take(
+        if self.observer and self._transfer_limits.take(
             (self, do.key(action)), action, self.observer.outputs
         ):
             return True
@@ -338,7 +338,7 @@ class Reconciler:
         return False
 
     def _note_moved(self, key: do.Key, now: int, size: int) -> None:
-        self._allowance.came((self, key), size - now)
+        self._transfer_limits.came((self, key), size - now)
         self._moved(key, now, size)
 
     def decide(self) -> None:
@@ -360,12 +360,12 @@ class Reconciler:
             keys = {do.key(action) for action, _ in outcomes}
             self.memory.under_way -= keys
             for key in keys:
-                self._allowance.ended((self, key))
+                self._transfer_limits.ended((self, key))
             raise
 
     def settle(self, action: do.Action, outcome: do.Outcome) -> None:
         """Record what came of an action."""
-        self._allowance.ended((self, do.key(action)))
+        self._transfer_limits.ended((self, do.key(action)))
         other_key = isinstance(outcome, do.HomeSeen) and outcome.key_print != self._access.key_print
         if not self.is_open or other_key:
             # The folder went away meanwhile, or another account is asked now: the next look tells.
@@ -456,8 +456,8 @@ class Reconciler:
             key_print=self._access.key_print,
             stop=self._stop,
             moved=self._note_moved,
-            up=self._allowance.up,
-            down=self._allowance.down,
+            up=self._transfer_limits.up,
+            down=self._transfer_limits.down,
         )
         if account is None:
             return tools

@@ -153,25 +153,44 @@ def _hints(section: type) -> dict[str, Any]:
 class Schema(Generic[T]):
     """A kind of settings: its keys and sections, and what each value needs beyond its type.
 
-    `stray` ends what is said of a name that is like none of them.
+    `stray` ends what is said of a name that is like none of them; `required` says of a key that must
+    be there what to write.
     """
 
     def __init__(
-        self, kind: type[T], checks: Mapping[str, Callable[[object], object]], stray: str = ""
+        self,
+        kind: type[T],
+        checks: Mapping[str, Callable[[object], object]],
+        stray: str = "",
+        required: Mapping[str, str] | None = None,
     ):
         top = _hints(kind)
-        self.kind, self.checks, self.stray = kind, checks, stray
+        self.kind, self.checks, self.stray, self.required = kind, checks, stray, required or {}
         self.sections = {n: hint for n, hint in top.items() if hasattr(hint, "__match_args__")}
-        inside = (f"{name}.{key}" for name, part in self.sections.items() for key in _hints(part))
+        inside = (
+            f"{name}.{key}" for name, part in self.sections.items() for key in self.inside(part)
+        )
         self.keys = (*top, *inside)
 
-    def parse(self, text: bytes, source: str) -> T:
-        """Make settings of the text of a file that no option and no variable goes before."""
+    def inside(self, section: type) -> dict[str, Any]:
+        """Return the types of the keys of a section; no section stands in another."""
+        hints = _hints(section).items()
+        return {n: hint for n, hint in hints if hint not in self.sections.values()}
+
+    def parse(
+        self, text: bytes, source: str, whole: Callable[[T], Iterable[Problem]] = lambda _made: ()
+    ) -> T:
+        """Make settings of the text of a file that no option and no variable goes before.
+
+        `whole` finds what is wrong between values that are right each by itself.
+        """
         decoded = toml_text.decoded(text, source)
         raw = toml_text.table(decoded, source)
-        problems = list(_oddities("", raw))
+        problems = [Problem(k, words) for k, words in self.required.items() if not _holder(raw, k)]
         _check(raw, self.checks, problems)
+        problems += _oddities("", raw)  # but what a check has taken, as a date
         made = _made(self.kind, raw, "", problems, self)
+        problems += () if problems else whole(made)
         if problems:
             raise SettingsError(_message(problems, source, toml_text.line_numbers(decoded), {}))
         return made
@@ -197,7 +216,8 @@ def _made(
     schema: Schema[Any],
 ) -> T:
     """Make a section of what fits; what does not is told."""
-    hints, values = _hints(section), dict[str, object]()
+    hints = schema.inside(section) if prefix else _hints(section)
+    values = dict[str, object]()
     for name, value in table.items():
         key, hint = prefix + name, hints.get(name)
         if hint is None:
@@ -229,6 +249,13 @@ def _take_input_settings(table: object, problems: list[Problem]) -> dict[str, In
     return settings
 
 
+def _holder(raw: dict[str, object], key: str) -> dict[str, object] | None:
+    """Return the table in which a dotted key stands; None where it is not there."""
+    section, _, name = key.rpartition(".")
+    table = raw.get(section) if section else raw
+    return table if isinstance(table, dict) and name in table else None
+
+
 def _check(
     raw: dict[str, object],
     checks: Mapping[str, Callable[[object], object]],
@@ -236,9 +263,8 @@ def _check(
 ) -> None:
     """Replace each value that has a check by what it returns; a refused one is taken out."""
     for key, check in checks.items():
-        section, _, name = key.rpartition(".")
-        table = raw.get(section) if section else raw
-        if not isinstance(table, dict) or name not in table:
+        table, name = _holder(raw, key), key.rpartition(".")[2]
+        if table is None:
             continue
         try:
             table[name] = check(table[name])
@@ -290,6 +316,8 @@ def _where_it_belongs(key: str, schema: Schema[Any]) -> str:
     same = [f"[{k.rpartition('.')[0]}]" for k in schema.keys if k.endswith(f".{name}")]
     if same:
         return f" here: {name} belongs under {' or '.join(same)}"
+    if name in schema.sections:
+        return f" here: write [{name}] on a line of its own"
     if name in schema.keys:
         return f" here: {name} belongs above the first [section]"
     siblings = [k.rpartition(".")[2] for k in schema.keys if k.rpartition(".")[0] == section]

@@ -6,31 +6,21 @@ One thread calls `turn`; what takes long is done in a thread of the station's ow
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-
-from msgspec import Struct
 
 from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
-from vipsync.errors import FolderAbsent, KeyMissing, VipsyncError
-from vipsync.folder.folder import SessionFolder
+from vipsync.errors import FolderAbsent, VipsyncError
 from vipsync.model import FileState, replace
-from vipsync.names import shell_word
-from vipsync.plan.draft import Notice
-from vipsync.plan.snapshot import Snapshot
-from vipsync.rows import LaunchStatus
 from vipsync.run.dispatch import fault
 from vipsync.run.reconciler import Reconciler
 from vipsync.run.timing import Timing
 from vipsync.station.backroom import Backroom
 from vipsync.station.folder import StationFolder
-from vipsync.station.gate import still_named
 from vipsync.station.ledger import StationLedger
 from vipsync.station.making import (
-    Check,
     fill,
     make_session,
     point,
@@ -40,7 +30,6 @@ from vipsync.station.making import (
 )
 from vipsync.station.model import (
     Contents,
-    SessionSeen,
     Stage,
     StationSettings,
     Study,
@@ -51,11 +40,10 @@ from vipsync.station.plan import plan_station
 from vipsync.station.private import Table, open_table, refuse_rivals
 from vipsync.station.publish import publish, station_status, troubled
 from vipsync.station.reading import Whose, first_words, read_place
+from vipsync.station.sessions import Sessions
 from vipsync.station.settings import load
 from vipsync.station.steps import Act, Action, StationPlan, StationStatus
 from vipsync.station.survey import Survey
-from vipsync.status.publish import read_status
-from vipsync.status.status import status_of
 
 logger = logging.getLogger(__name__)
 
@@ -66,37 +54,17 @@ TROUBLE_PAUSE = 5.0
 REQUESTS_EVERY = 5.0
 """Seconds between looks for what a person asked, where events do not say it."""
 
-NEEDS_PERSON = 3
-"""The exit code of a folder that asks something of a person."""
-
 _MOST_STEPS = 10_000
 
 
-class _Look(Struct):
-    """How a session was when it was last looked at: what tells one look from the next, and what came of it."""
-
-    now: tuple[int, bool, bool]
-    plan: object
-    seen: SessionSeen
-
-
-class Last(Struct, frozen=True):
-    """What a session that is let go said last and when (UTC s), and how the file of that was."""
-
-    file: FileState | None = None
-    seen: SessionSeen = SessionSeen()
-    at: float = -1.0
-
-
 class Keeper:
-    """One station in a running process. `check` compares what `prepare` made with the study."""
+    """One station in a running process."""
 
     def __init__(
         self,
         root: Path,
         timing: Timing,
         backroom: Backroom,
-        check: Check = still_named,
         stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = StationFolder(root)
@@ -106,7 +74,7 @@ class Keeper:
         self.status: StationStatus | None = None
         self._due = 0.0
         self.plan: StationPlan | None = None
-        self._timing, self._backroom, self._check, self._stop = timing, backroom, check, stop
+        self._timing, self._backroom, self._stop = timing, backroom, stop
         self._held: ExitStack | None = None
         self._ledger: StationLedger | None = None
         self._private: Table | None = None
@@ -117,14 +85,8 @@ class Keeper:
         self._scan_at = 0.0
         self._rested = 0.0
         self._healthy = False
-        self._keyless = ""
         self._saved: FileState | None = None
-        self._by_hand: frozenset[str] = frozenset()
-        self._last: dict[str, Last] = {}
-        self._later: dict[str, Last] = {}
-        self._heard_at = 0.0
-        self._looks: dict[Path, _Look] = {}
-        self._known: dict[str, SessionSeen] = {}
+        self._sessions = Sessions(self.folder)
 
     # being there
 
@@ -205,10 +167,10 @@ class Keeper:
             self._open(self._read_settings())
             self._take_outcomes()
             self._look(hints, healthy=healthy)
-            self._hear_ended()
+            studies = self.ledger.state.studies.values()
+            self._sessions.hear(studies, self._timing.clock(), self._pause)
             self.trouble = None
             self._steps(sessions)
-            self._keyless = _keyless(self._sessions(sessions))
         except VipsyncError as error:
             self._halt(error, now)
         except OSError as error:  # what cannot be read is not known to be gone
@@ -221,7 +183,7 @@ class Keeper:
     def _is_as_before(self, sessions: Mapping[Path, Reconciler], now: float) -> bool:
         """Tell whether sessions were looked at, and nothing came of it that this station must know."""
         waits = self.plan is not None and not self.trouble and now < self.due
-        return waits and self._sessions(sessions) == self._known
+        return waits and self._sessions.seen(sessions) == self._sessions.known
 
     def _halt(self, error: VipsyncError, now: float) -> None:
         self.trouble = error
@@ -246,24 +208,13 @@ class Keeper:
         self.working = frozenset(self.folder.sessions / name for name in plan.working)
         self._set_due()
 
-    def _hear_ended(self) -> None:
-        """Learn of sessions that are let go how they are, and of which a person asks something."""
-        now = self._timing.clock()
-        names = self._by_hand
-        if now >= self._heard_at:
-            self._heard_at = now + (REQUESTS_EVERY if not self._healthy else 60.0)
-            studies = self.ledger.state.studies.values()
-            ended = {s.name: s.ended_at or 0.0 for s in studies if s.stage is Stage.ENDED}
-            names = frozenset(ended)
-            self._last = {n: last_of(self.folder.session(n), self._last.get(n)) for n in names}
-            self._later = {n: s for n, s in self._last.items() if s.at >= ended[n]}
-        for name in self._known:  # the loop knows it better
-            self._later.pop(name, None)
-        self._by_hand = frozenset(n for n in names if self.folder.session(n).asked())
+    @property
+    def _pause(self) -> float:
+        return REQUESTS_EVERY if not self._healthy else 60.0
 
     def _set_due(self) -> None:
         now = self._timing.clock()
-        times = [self._scan_at, now + (REQUESTS_EVERY if not self._healthy else 60.0)]
+        times = [self._scan_at, now + self._pause]
         if self.plan and self.plan.due is not None:
             times.append(max(self.plan.due, now + 0.05))
         times += [at for _, at in self._failed.values()]
@@ -275,35 +226,21 @@ class Keeper:
             raise AssertionError("the station is not open")
         now = self._timing.clock()
         self._failed = {k: v for k, v in self._failed.items() if v[1] > now}
-        state, self._known = self.ledger.state, self._sessions(sessions)
+        self._sessions.look(sessions)
         return View(
             now,
             self._timing.wall(),
             settings,
-            state,
+            self.ledger.state,
             survey.seen,
-            self._known,
+            self._sessions.known,
             self.folder.asked(),
             self.folder.names(),
             frozenset(self._backroom.busy),
             {key: words for key, (words, _) in self._failed.items()},
-            {name: last.seen for name, last in self._later.items()},
-            self._by_hand,
+            self._sessions.ended,
+            self._sessions.by_hand,
         )
-
-    def _sessions(self, sessions: Mapping[Path, Reconciler]) -> dict[str, SessionSeen]:
-        mine = {r: s for r, s in sessions.items() if r.parent == self.folder.sessions}
-        self._looks = {root: self._look_of(root, session) for root, session in mine.items()}
-        return {root.name: look.seen for root, look in self._looks.items()}
-
-    def _look_of(self, root: Path, session: Reconciler) -> _Look:
-        """Return how a session is; what was made of its last look serves for as long as that is the last."""
-        before, trouble = self._looks.get(root), session.trouble
-        version = session.ledger.state.version if session.is_open else -1
-        now = (version, session.is_open, session.at_rest)
-        if before and before.now == now and before.plan is session.plan and not trouble:
-            return before
-        return _Look(now, session.plan if not trouble else None, session_seen(session))
 
     def _drop_answered(self, view: View) -> None:
         for asked in view.asked:
@@ -424,7 +361,7 @@ class Keeper:
         content = together(row.contents.hashes for row in rows)
 
         def work() -> object:
-            fill(self.folder, settings, study, sources, self._stop, self._check)
+            fill(self.folder, settings, study, sources, self._stop)
             return study.key, content
 
         return work
@@ -476,69 +413,6 @@ class Keeper:
             self.status = troubled(self.folder, self.trouble, self._timing.wall(), before)
         elif self.plan and self._ledger:
             wall = self._timing.wall()
-            self.status = station_status(self.folder, self.plan, wall, self._keyless)
+            self.status = station_status(self.folder, self.plan, wall, self._sessions.keyless)
         if self._ledger and self.status:
             publish(self.folder, self.status, before)
-
-
-def _keyless(sessions: Mapping[str, SessionSeen]) -> str:
-    """Return what a session without a key says, "" where each has one."""
-    return next((s.words for s in sessions.values() if s.code == KeyMissing.exit_code), "")
-
-
-def session_seen(session: Reconciler) -> SessionSeen:
-    """Return how the session of a study is, as far as its station must know."""
-    if session.trouble:
-        return SessionSeen(over=True, code=session.trouble.exit_code, words=str(session.trouble))
-    if not session.is_open or session.snapshot is None or session.plan is None:
-        return SessionSeen()
-    state = session.ledger.state
-    status = status_of(session.snapshot, session.plan, str(session.folder.root))
-    asking = [n for n in status.notices if n.asks]
-    words = _asked(asking[0]) if asking else status.sentence
-    words = _without_files(words, session.snapshot) if asking else words
-    started = {x.request for x in state.launches.values() if x.status is LaunchStatus.STARTED}
-    return SessionSeen(
-        frozenset(state.requests),
-        frozenset(started),
-        session.at_rest,
-        status.exit_code,
-        words,
-        frozenset(request.id for request in session.snapshot.requests),
-    )
-
-
-def last_of(session: SessionFolder, before: Last | None) -> Last:
-    """Return what a session said last; what it asks of a person may name files, and stays there."""
-    with suppress(OSError):
-        file = FileState.of(session.report.stat())
-        if before and before.file == file:
-            return before
-        told = read_status(session)
-        if told:
-            asks = told.exit_code == NEEDS_PERSON
-            words = "" if asks else told.sentence
-            seen = SessionSeen(over=True, code=NEEDS_PERSON * asks, words=words)
-            return Last(file, seen, told.written)
-    return before or Last()
-
-
-def _asked(notice: Notice) -> str:
-    text = notice.text if notice.text.endswith((".", "?", "!")) else f"{notice.text}."
-    return f"{notice.subject}: {text} {notice.remedy}".rstrip()
-
-
-def _without_files(words: str, snapshot: Snapshot) -> str:
-    """Return words without names of files: scanners give them the names of patients.
-
-    A case of all files is called as its session. A command that names another one means all that failed.
-    """
-    paths = {name for path in snapshot.files for name in (path, path.rpartition("/")[2])}
-    cases = {case.id for case in snapshot.cases.cases} - {snapshot.settings.session_name}
-    for case in sorted(cases, key=len, reverse=True):
-        words = re.sub(
-            rf"(`vipsync rerun [^`]+) {re.escape(shell_word(case))}`", r"\1 --failed`", words
-        )
-    for name in sorted(paths | cases, key=len, reverse=True):
-        words = words.replace(name, "…")
-    return words

@@ -54,7 +54,7 @@ def read_station(path: Path) -> State:
 
 
 def _load(db: Any, station_id: str) -> State:
-    state, same = State(Station(station_id)), dict[Any, Any]()
+    state = State(Station(station_id))
     for table in _TABLES.values():
-        state.put([table.row(values, same) for values in db.execute(table.select(db))])
+        state.put([table.row(values, {}, {}) for values in db.execute(table.select(db))])
     return state

@@ -34,15 +34,13 @@ from vipsync.model import BLOCK, Command, Request
 from vipsync.settings.reading import parse
 from vipsync.settings.values import session_name_of
 from vipsync.station.folder import StationFolder
+from vipsync.station.gate import still_named
 from vipsync.station.model import StationSettings, Study
 from vipsync.station.reading import content_of
 from vipsync.station.settings import template_of
 
 Files = Sequence[tuple[str, Path]]
 """Files of a place, each with its path in it."""
-
-Check = Callable[[Files, Path], str]
-"""Compare what a site's own tool made with the study: return what would still name a person, or ""."""
 
 _HEAD = (
     "# Made by a station for one study, from its template. Change the template for the next ones.\n"
@@ -103,7 +101,6 @@ def fill(
     study: Study,
     sources: Sequence[tuple[Path, Sequence[tuple[str, Path]]]],
     stop: Callable[[], None],
-    check: Check,
 ) -> None:
     """Put the files of a study into its session's inputs/, by the site's own tool where it has one.
 
@@ -115,7 +112,7 @@ def fill(
             inputs, old, gathered = (root / name for name in ("inputs", ".inputs.old", _STUDY))
             try:
                 with private_folder(root / ".inputs.part") as fresh:
-                    _bring(folder, settings, session, sources, fresh, gathered, stop, check)
+                    _bring(folder, settings, session, sources, fresh, gathered, stop)
                 clear(old)
                 with suppress(FileNotFoundError):
                     inputs.rename(old)
@@ -139,7 +136,6 @@ def _bring(
     fresh: Path,
     gathered: Path,
     stop: Callable[[], None],
-    check: Check,
 ) -> None:
     """Bring the files of a study into a folder that nobody else can enter meanwhile."""
     apart = _each_content_once(sources) if len(sources) > 1 else sources
@@ -147,7 +143,7 @@ def _bring(
         part = fresh if number == 1 else fresh / f"part-{number}"
         if settings.prepare:
             _prepare(settings.prepare, whole, files, part, gathered, session, stop)
-            if problem := check(files, part):
+            if problem := still_named(files, part):
                 raise FolderError(f"What [station] prepare made is not sent: {problem}.")
         else:
             _copy(files, part, stop)

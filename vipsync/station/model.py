@@ -43,7 +43,7 @@ class KeepSettings(Struct, frozen=True):
 class StationSettings(Struct, frozen=True):
     """station.toml, validated. `exports` are absolute paths."""
 
-    exports: tuple[str, ...]
+    exports: tuple[str, ...] = ()
     by: Literal["folder", "StudyInstanceUID"] = "folder"
     study: str = "{exam}/"
     accept: tuple[str, ...] = ()

@@ -7,20 +7,20 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from itertools import starmap
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct
 
 from vipsync.cases.patterns import compile_pattern
 from vipsync.disk.files import SMALL, opened_file, read_small
 from vipsync.errors import SettingsError
-from vipsync.model import Settings
+from vipsync.model import Settings, replace
 from vipsync.settings import toml_text
-from vipsync.settings.reading import parse
-from vipsync.settings.values import meant, seconds, session_name_of, shown
+from vipsync.settings.reading import Problem, Schema, parse
+from vipsync.settings.values import seconds, session_name_of, shown
 from vipsync.station.model import (
     CompleteSettings,
     KeepSettings,
@@ -30,12 +30,19 @@ from vipsync.station.model import (
 
 SOURCE = "station.toml"
 LEAST_QUIET = 60.0
-_SECTIONS: Mapping[str, type[Struct]] = {
-    "station": StationSettings,
-    "complete": CompleteSettings,
-    "late": LateSettings,
-    "keep": KeepSettings,
-}
+
+
+class _File(Struct, frozen=True):
+    """The sections of station.toml."""
+
+    station: StationSettings = StationSettings()
+    complete: CompleteSettings = CompleteSettings()
+    late: LateSettings = LateSettings()
+    keep: KeepSettings = KeepSettings()
+
+    @property
+    def settings(self) -> StationSettings:
+        return replace(self.station, complete=self.complete, late=self.late, keep=self.keep)
 
 
 def load(root: Path) -> StationSettings:
@@ -46,68 +53,16 @@ def load(root: Path) -> StationSettings:
             data, info = file.read(SMALL + 1), os.fstat(file.fileno())
         if len(data) > SMALL:
             raise OSError(errno.EFBIG, f"it has more than {SMALL:,} bytes")
-        text = toml_text.decoded(data, SOURCE)
     except OSError as error:
         raise SettingsError(f"{source}: cannot be read: {error.strerror}.") from None
-    raw = toml_text.table(text, SOURCE)
-    problems: list[tuple[str, str]] = []
-    made = {name: _section(name, raw.pop(name, {}), problems) for name in _SECTIONS}
-    problems.extend((name, f"unknown{meant(name, _SECTIONS)}") for name in raw)
-    if not problems:
-        settings = convert({**made.pop("station"), **made}, StationSettings)
-        problems = list(_contradictions(root, settings))
-        if settings.prepare:
+
+    def whole(made: _File) -> Iterator[Problem]:
+        problems = list(_contradictions(root, made.settings))
+        if made.station.prepare:
             problems += _open_to_others({source: info, root: root.stat()})
-        if not problems:
-            return settings
-    lines = toml_text.line_numbers(text)
-    raise SettingsError("\n".join(_told(key, text, lines.get(key, 0)) for key, text in problems))
+        return starmap(Problem, problems)
 
-
-def _told(key: str, text: str, line: int) -> str:
-    place = f"{SOURCE}, line {line}" if line else SOURCE
-    return f"{place}: {key}: {text.rstrip('.?')}{'?' if text.endswith('?') else '.'}"
-
-
-def _section(name: str, table: object, problems: list[tuple[str, str]]) -> dict[str, object]:
-    if not isinstance(table, dict):
-        problems.append((name, "is a section: write [" + name + "] on a line of its own"))
-        return {}
-    hints = {k: h for k, h in get_type_hints(_SECTIONS[name]).items() if k not in _SECTIONS}
-    values: dict[str, object] = {}
-    for key, value in table.items():
-        where = f"{name}.{key}"
-        if key not in hints:
-            problems.append((where, _unknown(key, hints)))
-            continue
-        try:
-            checked = _CHECKS.get(where, _same)(value)
-            values[key] = convert(checked, hints[key])
-        except ValidationError as error:
-            problems.append((where, _misfit(value, hints[key], error)))
-        except (ValueError, SettingsError) as error:
-            problems.append((where, str(error)))
-    if name == "station" and "exports" not in table:
-        problems.append(("station.exports", 'is missing: write exports = ["/path/of/the/export"]'))
-    return values
-
-
-def _unknown(key: str, hints: Iterable[str]) -> str:
-    """Say what was meant: a key of this section, or one that stands in another."""
-    for name, kind in _SECTIONS.items():
-        if key in kind.__struct_fields__ and key not in _SECTIONS:
-            return f"stands in [{name}]"
-    return f"unknown{meant(key, hints)}"
-
-
-def _misfit(value: object, hint: Any, error: ValidationError) -> str:
-    if get_origin(hint) is Literal:
-        return f"{shown(value)} is no choice{meant(value, get_args(hint))}"
-    return str(error)
-
-
-def _same(value: object) -> object:
-    return value
+    return _SCHEMA.parse(data, SOURCE, whole).settings
 
 
 def _exports(value: object) -> object:
@@ -175,6 +130,8 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "complete.quiet": _quiet,
     "complete.needs_you": seconds,
 }
+_MISSING = 'is missing: write exports = ["/path/of/the/export"]'
+_SCHEMA = Schema(_File, _CHECKS, required={"station.exports": _MISSING})
 
 
 def _contradictions(root: Path, settings: StationSettings) -> Iterator[tuple[str, str]]:

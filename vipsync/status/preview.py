@@ -36,7 +36,8 @@ from vipsync.record.ledger import read_state
 from vipsync.record.outcomes import record
 from vipsync.rows import CachedPipeline, Phase, Session, State
 from vipsync.status.remembered import remembered
-from vipsync.status.status import Status, status_of
+from vipsync.status.status import Status
+from vipsync.status.summary import status_of
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient

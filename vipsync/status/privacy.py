@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 
 from vipsync.plan.privacy import Gate, fields_text, files_text
 from vipsync.plan.snapshot import Snapshot
+from vipsync.privacy.policy import let_through
 from vipsync.rows import Found
-from vipsync.settings.policy import let_through
 
 _ALWAYS = ("pixels", "faces", "the meaning of free text")
 

@@ -37,7 +37,8 @@ from vipsync.record.backup import (
 from vipsync.status.privacy import privacy_lines
 from vipsync.status.reserve import Reserve, Word, spoken
 from vipsync.status.results_table import is_results_table, results_table
-from vipsync.status.status import Status, status_of
+from vipsync.status.status import Status
+from vipsync.status.summary import status_of
 from vipsync.status.words import status_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from vipsync.model import replace
 from vipsync.plan.draft import Level, Notice, Plan
 from vipsync.plan.privacy import session_name
 from vipsync.plan.snapshot import Snapshot
-from vipsync.status.status import FORGOTTEN, WISHED, Status
+from vipsync.status.sentence import FORGOTTEN, WISHED
+from vipsync.status.status import Status
 from vipsync.status.words import when
 
 _SEEN_ANEW = frozenset(

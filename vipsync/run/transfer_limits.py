@@ -36,7 +36,7 @@ def disk_of(path: Path) -> Disk:
     return Disk(there.stat().st_dev, usage.total, usage.free)
 
 
-class Allowance:
+class TransferLimits:
     """The limits of this process; the loop asks, and transfers tell in their threads how much is to come."""
 
     def __init__(
