@@ -77,7 +77,7 @@ def create(
         write_atomic(folder.settings, kept.encode())
         return Made(
             f"{folder.settings} is back as it was when it was last valid.",
-            (f"Look at it, and ask `vipsync check {shell_word(folder.root)}`.",),
+            (f"Look at it, then run `vipsync check {shell_word(folder.root)}`.",),
         )
     beside = names_beside(folder.root)
     _write_folder(folder, settings_text(descriptor, _free_name(folder, client), portal))

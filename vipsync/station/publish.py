@@ -146,7 +146,7 @@ def publish(folder: StationFolder, status: StationStatus, before: StationStatus 
         folder.own.write(folder.table, station_csv(status).encode())
         folder.own.write(folder.report, msgspec.json.encode(status))
     except (VipsyncError, OSError) as error:
-        logger.warning("the state could not be written: %s", type(error).__name__)
+        logger.warning("STATUS.txt could not be written: %s", type(error).__name__)
 
 
 def read_report(folder: StationFolder) -> StationStatus | None:

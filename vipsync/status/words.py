@@ -187,7 +187,7 @@ def _executions(status: Status) -> Iterator[str]:
     yield ""
 
 
-MOVE = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
+MOVE = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not mentioned."
 
 
 def misplaced(beside: Sequence[str], among_results: Sequence[str]) -> Iterator[str]:
@@ -195,7 +195,7 @@ def misplaced(beside: Sequence[str], among_results: Sequence[str]) -> Iterator[s
     if beside:
         yield f"Only what lies in inputs/ is used; beside it: {few(beside, 5)}."
     if among_results:
-        yield f"In outputs/, and not written by vipsync: {few(among_results, 5)}."
+        yield f"In outputs/, but not written by vipsync: {few(among_results, 5)}."
 
 
 def _misplaced(status: Status) -> Iterator[str]:
@@ -227,9 +227,7 @@ def _about_marker(status: Status) -> str:
     if not gone:
         return "You may delete ON_VIP.txt at any time; vipsync waits for the results first."
     command = placed("`vipsync run DIR`", status.folder)
-    return (
-        f"ON_VIP.txt is gone: while {command} runs, results come here, then VIP's data are removed."
-    )
+    return f"ON_VIP.txt is gone: while {command} runs, results come here, then the data are removed from VIP."
 
 
 def _on_vip(status: Status) -> Iterator[str]:
