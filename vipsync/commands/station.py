@@ -133,7 +133,7 @@ def _checked(context: Context, root: Path) -> Iterator[Finding]:
             "others", f"{outlook.survey.others} files that are not DICOM are not looked at."
         )
     for report in plan.reports:
-        if report.state in ASKING:
+        if report.asks or report.state in ASKING:
             remedy = placed(report.remedy, outlook.folder.root)
             yield Finding(report.name, f"{report.state}: {report.reason}", remedy, 3)
 
