@@ -479,7 +479,7 @@ def test_a_folder_that_comes_back_without_its_marker_removes_nothing(bench: Benc
     away.rename(study.root)
     bench.run(120)
     assert bench.sessions_on_vip() == ["study"]
-    assert study.says("came back without its marker")
+    assert study.says("came back without ON_VIP.txt")
     study.ask("finish")
     bench.rest()
     assert bench.sessions_on_vip() == []
@@ -493,7 +493,7 @@ def test_a_copy_in_the_folders_place_is_not_the_folder(bench: Bench) -> None:
     shutil.copytree(away, study.root, ignore=shutil.ignore_patterns("ON_VIP.txt"))
     bench.run(120)
     assert bench.sessions_on_vip() == ["study"]
-    assert study.says("came back without its marker")
+    assert study.says("came back without ON_VIP.txt")
 
 
 def test_a_disk_that_is_unmounted_and_comes_back_under_another_number(bench: Bench) -> None:

@@ -222,7 +222,7 @@ REFUSALS = [
     Refusal("a file setting for a word", MIXED, {"data": "x", "word": FileSetting("a", "b")}, "it takes String, not a file"),
     Refusal("an archive for a number", MIXED, {"data": "x", "n": PackSetting(PackKind.ZIP, "a/")}, "it takes Int64, not a file"),
     Refusal("a value outside its choices", FREESURFER, {"license": "l", "nifti": "n", "subjid": "s", "directives": "-al"}, "did you mean -all?"),
-    Refusal("a number outside its choices", GATE, {"gateInput": "x", "numberOfJobs": 20, "macfileName": "m"}, "'20' is none of 1, 10, 100, 500"),
+    Refusal("a number outside its choices", GATE, {"gateInput": "x", "numberOfJobs": 20, "macfileName": "m"}, "'20' is not one of 1, 10, 100, 500"),
     Refusal("characters that VIP refuses", MIXED, {"data": "x", "word": "a;b#"}, "has '#' ';', which VIP refuses"),
     Refusal("an accent in a word", MIXED, {"data": "x", "word": "é"}, "has 'é'"),
     Refusal("an empty word", MIXED, {"data": "x", "word": " "}, "word: is empty"),

@@ -370,9 +370,9 @@ def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) ->
     [
         ("signal = { zip = 3 }\n[launch]\nnb_run = 2", ["launch.nb_run: unknown", "signal: 3 must be text"]),
         ("signal = { file = '*', as = 'a*' }\n[launch]\nnb_run = 2", ["nb_run", "signal: as = 'a*'"]),
-        ("zero_fill = 3\nsignal = '*'\n[launch]\nnb_run = 2", ["nb_run", "zero_fill: '3' is none of"]),
+        ("zero_fill = 3\nsignal = '*'\n[launch]\nnb_run = 2", ["nb_run", "zero_fill: '3' is not one of"]),
         ("signals = { file = '*', as = 'a*' }", ["did you mean signal?", "signals: as = 'a*'"]),
-        ("signal = '*.mrui'\nzerofill = 7", ["did you mean", "zerofill: '7' is none of"]),
+        ("signal = '*.mrui'\nzerofill = 7", ["did you mean", "zerofill: '7' is not one of"]),
         ("signal = ''\nzero_filling = '{who}'\n[launch]\nnb_run = 2", ["nb_run", "signal: is still empty"]),
     ],
 )  # fmt: skip
@@ -434,7 +434,7 @@ def test_check_ticks_no_pipeline_of_which_vip_was_not_asked(call: Caller, served
     assert "✓ pipeline: " in found, found
     said = call("--portal", "http://127.0.0.1:9", "check", study).out
     assert "· pipeline: " in said
-    assert "when VIP was asked before" in " ".join(said.split())
+    assert "what VIP said last time" in " ".join(said.split())
 
 
 def test_a_name_that_is_taken_ends_with_3(call: Caller, served: Served) -> None:
@@ -483,8 +483,8 @@ def test_plan_names_a_file_whose_content_may_be_new(call: Caller, served: Served
     assert call("run", "--once", study).code == 0
     (study / "inputs/a.mrui").write_text("uno")
     said = call("plan", study).out
-    assert "0 files, 0 bytes, would be sent, 1 more may be once read." in said
-    assert "a.mrui: was touched; it is sent if its content is new" in said
+    assert "0 files, 0 bytes, would be sent; 1 more if its content is new." in said
+    assert "a.mrui: its time changed; it is sent if its content is new" in said
     assert "sent if its content is new" in call("why", study / "inputs/a.mrui").out
 
 
@@ -682,7 +682,7 @@ def test_files_that_no_setting_uses_are_told_with_the_line_to_write(
     assert '. This line would use it: signal = "*.txt"\n' in said
     (inputs / "b.txt").write_text("x")
     said = call("run", "--once", study).out
-    assert "2 files are in inputs/, such as a.txt, and no setting uses one." in said
+    assert "2 files are in inputs/, such as a.txt, and no setting uses any of them." in said
 
 
 def test_another_run_on_the_same_folder(
@@ -1067,7 +1067,7 @@ def deleted_refused(study: Path) -> None:
         (refused, deleted_refused, "Everything is here: 1 case done"),
         (unused, deleted_input, "1 file is in inputs/, notes.txt, and no setting uses it"),
         (failing, deleted_input, "1 input no longer in inputs/"),
-        (unused, deleted_result, "1 result that was deleted here comes again"),
+        (unused, deleted_result, "1 result that was deleted here will be fetched again"),
     ],
 )
 def test_status_check_and_plan_agree(

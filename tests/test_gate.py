@@ -321,7 +321,7 @@ def test_what_lies_on_vip_is_judged_once_and_reported() -> None:
     assert notice.text == (
         "1 file is on VIP, and would not be sent now: PatientBirthDate, PatientName in 1 file."
     )
-    assert "Nothing is removed unasked" in notice.remedy
+    assert "Nothing is removed without your word" in notice.remedy
 
 
 def test_members_of_archives_on_vip_are_judged_too() -> None:

@@ -111,7 +111,7 @@ def test_cases_are_named_of_one_folder(call: Caller, served: Served) -> None:
     one, two = study(served, "share/a/one", MANUAL), study(served, "share/b/two", MANUAL)
     said = call("launch", one, two, "a.mrui")
     assert said.code == 2
-    assert "Cases are named of one folder" in said.err
+    assert "Cases can be named in one folder only" in said.err
 
 
 def test_a_folder_that_is_named_twice_is_told_once(call: Caller, served: Served) -> None:

@@ -80,7 +80,7 @@ def test_a_marker_put_back_within_the_grace_changes_nothing(bench: Bench) -> Non
     content = study.marker.read_bytes()
     study.marker.unlink()
     bench.run(8)
-    assert study.says("The marker is gone")
+    assert study.says("ON_VIP.txt is gone")
     study.marker.write_bytes(content)
     bench.rest()
     assert study.phase() is Phase.OPEN

@@ -30,7 +30,7 @@ def order(bench: Bench) -> list[str]:
 def says_queued(study: Study) -> bool:
     """Tell whether the study says that it waits for a slot, and asks nothing of a person."""
     asked = [n for n in study.notices if n.level in (Level.PERSON, Level.ERROR)]
-    return study.says("as this account may have: queued") and not asked
+    return study.says("Queued: VIP runs as many executions as this account may have") and not asked
 
 
 @pytest.mark.parametrize("quota", ["quota_user", "quota_platform"])

@@ -99,7 +99,7 @@ def test_what_is_being_deleted_is_told_once_it_is_settled(bench: Bench) -> None:
 
     bench.until(back)
     bench.rest()
-    assert any("1 result that was deleted here comes again" in text for text in seen)
+    assert any("1 result that was deleted here will be fetched again" in text for text in seen)
     assert not study.says("was changed on this machine")
     (study.result("b.mrui.tgz") / "more.txt").write_text("mine")
     study.notice()

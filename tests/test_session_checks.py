@@ -29,7 +29,10 @@ PAIRED = replace(TWO, dot=frozenset({"image", "word"}))
     ("settings", "words"),
     [
         ({"word": "x"}, "Missing input parameter.*image"),
-        ({"imgae": "/vip/Home/a"}, "'imgae' is none of the pipeline's; did you mean 'image'[?]$"),
+        (
+            {"imgae": "/vip/Home/a"},
+            "'imgae' is none of the pipeline's; did you mean 'image'[?]$",
+        ),
         ({"image": "/vip/Home/a", "wrod": "x"}, "did you mean 'word'[?] It has: image,"),
         ({"image": "/vip/Home/a", "zzz": "x"}, "'zzz'[.] It has: image,"),
         ({"image": "/vip/Home/a", "number": "three"}, "number"),

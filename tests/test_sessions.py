@@ -83,7 +83,7 @@ def test_check_names_data_beside_inputs_and_in_outputs(call: Caller, study: Path
     said = call("check", study)
     assert said.code == before.code
     assert "· note: Only what lies in inputs/ is used; beside it: forgotten.mrui." in said.out
-    assert "In outputs/, and not written by vipsync: forgotten.mrui." in said.out
+    assert "In outputs/, but not written by vipsync: forgotten.mrui." in said.out
 
 
 def test_the_table_and_the_list_of_sessions_tell_the_same_size(call: Caller, study: Path) -> None:

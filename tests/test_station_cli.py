@@ -404,6 +404,21 @@ def test_each_study_that_asks_stands_below_the_table(
     assert (below in " ".join(call("status", scanner).out.split())) is (state != "done")
 
 
+@pytest.mark.parametrize(("needs_you", "code"), [("0s", 3), ("24h", 0)])
+def test_check_asks_for_a_study_that_waits_too_long(
+    scanner: Path, call: Caller, needs_you: str, code: int
+) -> None:
+    """What is incomplete asks for somebody after a while, as in `status`."""
+    text = (scanner / "station.toml").read_text().replace('# since    = "all" ', 'since = "all" #')
+    text = text.replace('# needs_you = "24h"', f'needs_you = "{needs_you}"')
+    (scanner / "station.toml").write_text(text.replace("# require ", "require "))
+    for name in ("check", "plan"):
+        said = call(name, scanner)
+        told = " ".join(said.out.split())
+        assert (said.code, "did not come" in told) == (code, True)
+        assert (f"`vipsync station complete {scanner}" in told) is (code == 3)
+
+
 def test_sessions_of_a_station_that_runs_are_not_called_idle(scanner: Path, call: Caller) -> None:
     """The station lets a session go that is over, and still brings it forward."""
     for name in ("S0001", "S0002"):

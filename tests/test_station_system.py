@@ -575,6 +575,23 @@ def test_two_stations_on_one_export_run_no_study_twice(bench: Bench) -> None:
     assert "[station] accept" in words
 
 
+def test_an_export_that_is_refused_stays_so(bench: Bench) -> None:
+    """A station that ran well before does not go on, one turn later, by the settings of before."""
+    made, elsewhere = station(bench), bench.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    other = station(bench, name="another", exports=f'["{elsewhere}"]')
+    bench.rest()
+    assert other.exit_code() == 0
+    text = (other.root / "station.toml").read_text()
+    (other.root / "station.toml").write_text(text.replace(str(elsewhere), str(made.export)))
+    for _ in range(3):
+        bench.run(60)
+        assert other.exit_code() == SettingsError.exit_code
+    (other.root / "station.toml").write_text(text)
+    bench.run(60)
+    assert other.exit_code() == 0
+
+
 def test_what_a_session_asks_is_told_without_names_of_files(bench: Bench) -> None:
     """A file may be called as its patient is: the table of studies is for everybody."""
     bench.runner.work = lambda _job: 50

@@ -199,8 +199,8 @@ def test_data_where_nobody_looks_for_them_are_named_with_their_place(bench: Benc
     )
     assert (
         "Only what lies in inputs/ is used; beside it: b.mrui, d.mrui, link, raw/.\n"
-        "In outputs/, and not written by vipsync: e.mrui.\n"
-        "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told.\n"
+        "In outputs/, but not written by vipsync: e.mrui.\n"
+        "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not mentioned.\n"
     ) in status_text(status, "pc")
     assert not any("d.mrui" in n.text for n in status.notices)  # which the log repeats
     assert status.exit_code == 0

@@ -51,7 +51,7 @@ DIRECTORIES = click.argument("directories", metavar="[DIR]...", nargs=-1, type=D
 FOLDERS_AND_CASES = click.argument("words", metavar="[DIR]... [CASE]...", nargs=-1)
 SURE = click.option("--yes", is_flag=True, help="Do it without asking.")
 SURE_OF_ALL = click.option(
-    "--yes", is_flag=True, help="Do it in all of several folders without asking."
+    "--yes", is_flag=True, help="Do it in several folders without asking first."
 )
 GARBAGE = 20_000
 """New objects after which Python looks for cycles: there are few, and 700 costs a sixth of the time."""
@@ -107,7 +107,7 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         reporter().warn(
-            "Interrupted; what was done is written down, the next start goes on from it."
+            "Interrupted. What was done is recorded; the next start continues from there."
         )
         from vipsync.commands.foreground import INTERRUPTED
 
@@ -159,7 +159,7 @@ def _say_version(ctx: click.Context) -> NoReturn:
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that holds the API key, instead of the key of `vipsync login`.",
+    help="A file that holds the API key; it is used instead of that of `vipsync login`.",
 )
 @click.option(
     "--config",
@@ -296,7 +296,7 @@ def _asked_key() -> Secret:
         return Secret(click.prompt("API key (not shown)", hide_input=True, err=True).strip())
     key = sys.stdin.readline().strip()
     if not key:
-        raise KeyMissing("No key came.", "Type it at a terminal, or pipe it in as one line.")
+        raise KeyMissing("No key was given.", "Type it at a terminal, or pipe it in as one line.")
     return Secret(key)
 
 
@@ -322,7 +322,7 @@ def plan(context: Context, directory: Path | None) -> int:
 @command("vipsync run my-study", "vipsync run --once studies/")
 @DIRECTORIES
 @click.option(
-    "--once", is_flag=True, help="Stop when nothing is left to do but what needs you or a new file."
+    "--once", is_flag=True, help="Stop once nothing more can happen without you or a new file."
 )
 def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     """Keep folders in sync with VIP: send, start, fetch results.
@@ -343,10 +343,10 @@ def run(context: Context, directories: tuple[Path, ...], *, once: bool) -> int:
     "--all",
     "in_full",
     is_flag=True,
-    help="Of many folders, the details of each instead of a table.",
+    help="Show the details of each folder instead of a table.",
 )
 def status(context: Context, directories: tuple[Path, ...], *, as_json: bool, in_full: bool) -> int:
-    """Say how far a study is, or many of them.
+    """Say how a study is getting on, or many of them.
 
     One line that answers the question, then details; many folders are a table: what needs you first, then what runs, what waits, and what is at rest. Without DIR: the session folder around you, else the folders of vipsync.toml.
     """
@@ -426,7 +426,7 @@ def rerun(context: Context, words: tuple[str, ...], which: str | None, *, yes: b
 @_or("all")
 @SURE
 def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: bool) -> int:
-    """Drop queued cases, and stop running ones.
+    """Take cases out of the queue, or stop those that run.
 
     An execution (one run on VIP) may hold several cases, and is stopped as a whole: the others in it are named first.
     """
@@ -437,9 +437,9 @@ def cancel(context: Context, words: tuple[str, ...], which: str | None, *, yes: 
 @click.argument("words", metavar="[DIR]... [RESULT]...", nargs=-1)
 @SURE_OF_ALL
 def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
-    """Do without results that you deleted here.
+    """Stop asking about results that you deleted here.
 
-    Only what VIP no longer has, either, is forgotten: all of it, or the results that you name.
+    It is for results that VIP no longer has either: all of them, or those that you name.
     """
     named = commands.named.folders_and_cases(context, words)
     return commands.run.forget(context, named, sure=yes)
@@ -457,7 +457,9 @@ def _decide(
 @SURE_OF_ALL
 def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start nothing more; results still come."""
-    words = "Paused: nothing is sent or started; results still come. `vipsync resume DIR` goes on."
+    words = (
+        "Paused: nothing is sent or started; results still come. `vipsync resume DIR` continues."
+    )
     return _decide(context, directories, "pause", words, sure=yes)
 
 
@@ -466,7 +468,7 @@ def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
 @SURE_OF_ALL
 def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start again after a pause."""
-    words = "Resumed: `vipsync run DIR` sends and starts."
+    words = "Resumed: `vipsync run DIR` sends files and starts cases again."
     return _decide(context, directories, "resume", words, sure=yes)
 
 
@@ -477,10 +479,10 @@ def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int
     "--without",
     metavar="NAME",
     multiple=True,
-    help="Finish without this result, which cannot come; STATUS.txt says which cannot. May be given several times.",
+    help="Finish without this result, which cannot be fetched; STATUS.txt names such results. May be given several times.",
 )
 @click.option(
-    "--cancel", "stay", is_flag=True, help="Take a finish back, as long as nothing was removed yet."
+    "--cancel", "stay", is_flag=True, help="Undo a finish, as long as nothing has been removed yet."
 )
 @SURE_OF_ALL
 def finish(
@@ -559,7 +561,7 @@ def page(context: Context, directories: tuple[Path, ...], address: str | None) -
 
 @command("vipsync log my-study", "vipsync log -f", name="log")
 @DIRECTORIES
-@click.option("-f", "--follow", is_flag=True, help="Show what comes, too, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines until Ctrl-C.")
 def log_command(context: Context, directories: tuple[Path, ...], *, follow: bool) -> int:
     """Show what happened in folders, in the order of time."""
     return commands.log.log(context, directories, follow=follow)
@@ -582,7 +584,7 @@ SERVICE = ("install", "uninstall", "start", "stop", "status", "log")
     is_flag=True,
     help="Print the files for a service of the whole machine; change nothing.",
 )
-@click.option("-f", "--follow", is_flag=True, help="With `log`: show what comes, too.")
+@click.option("-f", "--follow", is_flag=True, help="With `log`: keep showing new lines.")
 def service_command(context: Context, action: str, *, system: bool, follow: bool) -> int:
     """Keep folders in sync in the background, from boot on.
 

@@ -205,7 +205,7 @@ def known_station(root: Path) -> Keeper:
     keeper.turn({}, {}, healthy=True)
     rows: list[Row] = []
     for number, found in enumerate(keeper.ledger.state.places.values()):
-        files = int(keeper._survey.seen[found.id].files) if keeper._survey else 0
+        files = int(keeper.opened.survey.seen[found.id].files)
         hashes = "".join(f"{number:08x}{at:08x}" for at in range(files))
         words = tuple(f"{at % 2}/{at:06}.dat" for at in range(files))
         read = Contents((found.id,), "", hashes, words)

@@ -107,7 +107,7 @@ def _choice_problem(parameter: Parameter, text: str) -> str:
         return ""
     nearest = get_close_matches(text, known, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return f"{text!r} is none of {', '.join(known)}{hint}"
+    return f"{text!r} is not one of {', '.join(known)}{hint}"
 
 
 def _number(text: str) -> float | None:

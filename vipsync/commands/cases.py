@@ -31,7 +31,7 @@ from vipsync.status.publish import read_status, write_status
 
 Reached = Callable[[State], bool]
 
-_BY_ANOTHER = "`vipsync run` in another terminal does it; Ctrl-C ends only the waiting here."
+_BY_ANOTHER = "`vipsync run` in another terminal is doing it; Ctrl-C only ends the waiting here."
 _LOOK_EVERY = 0.3
 _LOOKS_AT_LOCK = 10
 _MOST_LOOKS = 20
@@ -92,7 +92,7 @@ class Asker:
             if request.id in session.ledger.state.requests:
                 return
         raise VipsyncError(
-            f"`{request.command}` was not carried out yet; the request stands.",
+            f"`{request.command}` has not been carried out yet; the request is kept.",
             f"`vipsync run {shell_word(session.folder.root)}` carries it out.",
         )
 

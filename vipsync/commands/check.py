@@ -175,10 +175,10 @@ def _pipeline(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
         found = snapshot.descriptor
         names = ", ".join(p.name for p in found.parameters)
         text = f"{found.pipeline_id} ({found.name} {found.version}): {names}."
-        before = "" if client else " So it was when VIP was asked before."
+        before = "" if client else " This is what VIP said last time."
         yield Finding("pipeline", text + before, note=not client)
     elif snapshot.settings.pipeline_id is None:
-        yield Finding("pipeline", "None: files are only sent.", note=True)
+        yield Finding("pipeline", "None: files are sent, and nothing is run.", note=True)
 
 
 def _name(looked: Preview, client: VipClient | None) -> Iterator[Finding]:
@@ -311,7 +311,7 @@ def sends_text(looked: Preview) -> str:
     """Say how much would be sent, and how much may be."""
     sure = f"{count(len(looked.sends), 'file')}, {size(looked.size)}, would be sent"
     unread = len(looked.unread)
-    return f"{sure}, {unread:,} more may be once read" if unread else sure
+    return f"{sure}; {unread:,} more if its content is new" if unread else sure
 
 
 def some(lines: Iterable[str], most: int = SHOWN) -> tuple[str, ...]:
@@ -345,7 +345,9 @@ def planned(looked: Preview, folder: SessionFolder) -> Iterator[Finding]:
 
 def _planned(looked: Preview, told: Status) -> Iterator[Finding]:
     sends = [f"{_source(s)} → {s.vip} ({size(s.state.size)})" for s in looked.sends]
-    unread = [f"{path}: was touched; it is sent if its content is new" for path in looked.unread]
+    unread = [
+        f"{path}: its time changed; it is sent if its content is new" for path in looked.unread
+    ]
     nothing = not (sends or unread)
     text = "Nothing." if nothing else _once_resumed(looked, f"{sends_text(looked)}.")
     yield Finding("send", text, details=some([*sends, *unread]))

@@ -77,7 +77,7 @@ def create(
         write_atomic(folder.settings, kept.encode())
         return Made(
             f"{folder.settings} is back as it was when it was last valid.",
-            (f"Look at it, and ask `vipsync check {shell_word(folder.root)}`.",),
+            (f"Look at it, then run `vipsync check {shell_word(folder.root)}`.",),
         )
     beside = names_beside(folder.root)
     _write_folder(folder, settings_text(descriptor, _free_name(folder, client), portal))
@@ -117,7 +117,12 @@ def _steps(folder: SessionFolder, descriptor: Descriptor | None) -> Iterator[str
     else:
         yield f"Look at {folder.settings}: what it says is enough to run."
     yield f"Put files into {folder.root / 'inputs'}."
-    yield f"Ask `vipsync check {shell_word(folder.root)}`, then start `vipsync run {shell_word(folder.root)}`."
+    yield _and_run(folder)
+
+
+def _and_run(folder: SessionFolder) -> str:
+    root = shell_word(folder.root)
+    return f"Ask `vipsync check {root}`, then start `vipsync run {root}`."
 
 
 def _name(folder: SessionFolder) -> str:
@@ -263,7 +268,7 @@ def adopt(root: Path, descriptor: Descriptor | None, portal: str) -> Made:
             f"Look through {folder.settings}: the values that it ran with stand there, or at its end.",
             f"Put its inputs into {folder.root / 'inputs'}: those that are there at the first "
             "`vipsync run` count as launched before.",
-            f"Ask `vipsync check {shell_word(folder.root)}`, then start `vipsync run {shell_word(folder.root)}`.",
+            _and_run(folder),
         ),
     )
 

@@ -34,7 +34,7 @@ class Renaming:
         try:
             return machine_folders(self._context)
         except VipsyncError as error:
-            logger.warning("%s What it said before counts.", error.message)
+            logger.warning("%s What it said before still counts.", error.message)
             return None
 
 

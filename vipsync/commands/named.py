@@ -51,7 +51,7 @@ def folders_and_cases(context: Context, words: Sequence[str]) -> Named:
     cases = tuple(words[number:])
     if cases and found.several:
         raise Unclear(
-            f"Cases are named of one folder, and these are {len(found.folders)}.",
+            f"Cases can be named in one folder only, and these are {len(found.folders)}.",
             "Name one folder, or no case.",
         )
     return Named(found.folders, cases, found.outright)
@@ -74,7 +74,7 @@ def refuse_many(context: Context, named: Named, *, sure: bool) -> None:
     names = few([printable(str(folder.root)) for folder in named.folders], _SHOWN)
     words = f"This is about {count(len(named.folders), 'session folder')}: {names}."
     if not context.asks:
-        raise Unclear(words, "Add --yes if all of them are meant.")
+        raise Unclear(words, "Add --yes if you mean all of them.")
     context.reporter.say(words)
 
 

@@ -64,7 +64,7 @@ def _served(directories: Sequence[Path], address: str) -> Iterator[Access]:
 
 
 def _say_how_long(context: Context, access: Access) -> None:
-    context.reporter.say(f"The link holds until the page ends. {access.to_look}".rstrip())
+    context.reporter.say(f"The link works until the page is stopped. {access.to_look}".rstrip())
 
 
 def _warn_of_others(context: Context, access: Access) -> None:

@@ -87,7 +87,7 @@ def _run(
         )
     if not found and not any(map(find_stations, directories)):
         context.reporter.say(
-            "There is no session folder yet; one that is made later is found.", "dim"
+            "There is no session folder yet; one that you make later will be found.", "dim"
         )
     address = context.machine().page.address if of_machine else ""
     with commands.page.beside_run(context, directories, address) if address else nullcontext():
@@ -184,7 +184,7 @@ def forget(context: Context, named: Named, *, sure: bool) -> int:
 
 def _nothing_to_forget(names: Sequence[str]) -> str:
     what = f"of the name {', '.join(names)} " if names else ""
-    return f"There is nothing to forget: no result {what}was deleted here that VIP no longer has."
+    return f"Nothing to forget: no result {what}was deleted here and is gone from VIP too."
 
 
 class Chosen(Struct, frozen=True):
@@ -225,14 +225,14 @@ def _has_work(context: Context, folder: SessionFolder, chosen: Chosen, *, severa
     looked = _with_pipeline(context, folder)
     cases = chosen_cases(looked, folder.root, chosen.cases, chosen.which)
     if not cases:
-        say("There is no such case; nothing to do.")
+        say("No case matches; nothing to do.")
         return False
     if chosen.command != "rerun" and not changed_by(chosen.command, looked, cases):
         say(f"There is nothing to {chosen.command}: {stand(looked, cases)}.")
         return False
     if chosen.command == "rerun":
         jobs = jobs_of_cases(looked, cases)
-        say(f"To run again: {count(len(cases), 'case')}, {count(jobs, 'job')}.")
+        say(f"Will run again: {count(len(cases), 'case')}, {count(jobs, 'job')}.")
     if chosen.command == "cancel":
         for execution, others in sharers(looked, cases).items():
             names = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")

@@ -90,11 +90,11 @@ def remove(context: Context, path: str, *, sure: bool) -> int:
     if elsewhere and not context.asks:
         raise NameTaken(
             f"{printable(home)} seems to be in use on another machine; nothing was removed.",
-            "Finish it there. If its folder is lost, call this on a terminal, and answer.",
+            "Finish it there. If its folder is lost, call this at a terminal, and confirm it there.",
         )
     sure = sure and not elsewhere
     if not sure and not context.asks:
-        raise Unclear("This removes it from VIP for good.", "Add --yes if that is meant.")
+        raise Unclear("This removes it from VIP for good.", "Add --yes if you are sure.")
     if not sure and not context.agree():
         context.reporter.say("Nothing was changed.")
         return 0
@@ -235,9 +235,7 @@ def _removed(context: Context, client: VipClient, home: VipPath) -> int:
     except NeverSent:
         raise
     except (BadAnswer, GenericVipError, Unreachable):
-        context.reporter.warn(
-            "VIP did not say whether it removes this; vipsync looks whether it goes."
-        )
+        context.reporter.warn("VIP did not confirm the removal; vipsync checks whether it happens.")
     if seen_gone(lambda: not client.exists(home), time.sleep):
         context.reporter.say(f"{printable(home)} is gone from VIP.")
         return 0

@@ -130,10 +130,10 @@ def _checked(context: Context, root: Path) -> Iterator[Finding]:
     yield Finding("studies", f"{len(plan.reports)} known; {words}.", details=_lines(plan.reports))
     if outlook.survey.others:
         yield Finding(
-            "others", f"{outlook.survey.others} files that are no DICOM are not looked at."
+            "others", f"{outlook.survey.others} files that are not DICOM are not looked at."
         )
     for report in plan.reports:
-        if report.state in ASKING:
+        if report.asks or report.state in ASKING:
             remedy = placed(report.remedy, outlook.folder.root)
             yield Finding(report.name, f"{report.state}: {report.reason}", remedy, 3)
 
@@ -301,7 +301,7 @@ def _refuse_idle(folder: StationFolder, word: str, name: str) -> None:
         return
     place = shell_word(folder.root)
     helps = " or ".join(f"`vipsync station {other} {place} {name}`" for other in report.can)
-    remedy = report.remedy or (f"What can be said of it: {helps}." if helps else "")
+    remedy = report.remedy or (f"What you can do: {helps}." if helps else "")
     raise FolderError(f"{name}: {_would(report)}; {word} changes nothing of that.", remedy)
 
 

@@ -299,4 +299,7 @@ def _session_above(path: Path) -> SessionFolder:
     for start in (path.absolute(), Path.cwd()):
         if around := session_around(start):
             return around
-    raise NotASession(f"{path} lies in no session folder.", "Call it from inside the folder.")
+    raise NotASession(
+        f"{path} lies in no session folder.",
+        "Name a file in a session folder, or go into that folder first.",
+    )

@@ -30,8 +30,8 @@ from vipsync.disk.files import (
     unreadable,
     write_atomic,
 )
-from vipsync.errors import DiskError, FolderAbsent, FolderCopied, FolderHeld
-from vipsync.folder.guarding import has_writer
+from vipsync.errors import DiskError, FolderAbsent, FolderCopied
+from vipsync.folder.guarding import has_writer, held_by_another
 from vipsync.model import Command, Request
 from vipsync.names import shell_word
 
@@ -284,10 +284,7 @@ class SessionFolder:
                 require_file(self.lock)
             self._lock.acquire(timeout=patience, poll_interval=0.02)
         except Timeout as error:
-            raise FolderHeld(
-                f"Another vipsync already works in {self.root}.",
-                f"It will see what you changed; `vipsync status {shell_word(self.root)}` shows what it does.",
-            ) from error
+            raise held_by_another(self.root) from error
         except OSError as error:
             raise disk_error(self.hidden, error) from error
         share(self.lock)

@@ -66,10 +66,14 @@ def _lock(handle: int, ledger: Path) -> None:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-    raise FolderHeld(
-        f"Another vipsync already works in {ledger.parent.parent}, though its lock is gone.",
-        "It will see what you changed; "
-        f"`vipsync status {shell_word(ledger.parent.parent)}` shows what it does.",
+    raise held_by_another(ledger.parent.parent, ", though its lock is gone")
+
+
+def held_by_another(root: Path, though: str = "") -> FolderHeld:
+    """Return the error for a folder in which another process works."""
+    return FolderHeld(
+        f"Another vipsync already works in {root}{though}.",
+        f"It will see what you changed; `vipsync status {shell_word(root)}` shows what it does.",
     )
 
 

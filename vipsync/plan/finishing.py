@@ -31,13 +31,13 @@ def plan_marker(draft: Draft) -> None:
         draft.notice(
             Level.PERSON,
             "ON_VIP.txt",
-            "The folder was away and came back without its marker: nothing is concluded from that.",
-            "Where the data on VIP may go, say so with `vipsync finish DIR`.",
+            "The folder was away and came back without ON_VIP.txt: that alone removes nothing.",
+            "If the data on VIP may be removed, say so with `vipsync finish DIR`.",
         )
     elif session.phase is Phase.OPEN and not draft.s.marker:
         grace = draft.s.settings.finish.grace
         draft.notice(
-            Level.WAIT, "ON_VIP.txt", f"The marker is gone: finishing starts after {grace:g} s."
+            Level.WAIT, "ON_VIP.txt", f"ON_VIP.txt is gone: finishing starts in {grace:g} s."
         )
         # The first plan that sees it gone starts the clock, so at least two looks agree.
         seen_gone = draft.since("marker gone") > 0 and draft.wait_for("marker gone", grace)

@@ -89,9 +89,9 @@ def _must_queue(draft: Draft) -> bool:
     if full_at is None and s.first_in_queue:
         return False
     if full_at is None:
-        text = "Other folders of this run have waited longer: queued."
+        text = "Queued: other folders have waited longer for a free slot on VIP."
     else:
-        text = "VIP runs as many executions as this account may have: queued."
+        text = "Queued: VIP runs as many executions as this account may have."
     draft.notice(Level.WAIT, "queue", text)
     since = full_at if full_at is not None and s.first_in_queue else s.now
     again = since + s.settings.monitor.refresh_time

@@ -92,7 +92,7 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
         text = (
             f"1 file is in inputs/, {first.path}, and no setting uses it."
             if number == 1
-            else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses one."
+            else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses any of them."
         )
         remedy = f"Mend [input_settings] in settings.toml{_line_to_write(s) or f'.{nearest}'}"
         draft.notice(Level.PERSON, "inputs", text, remedy)
@@ -103,12 +103,12 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
             else f"{len(copies)} conflict copies of a sync tool are"
         )
         named = ", ".join(copies[:3]) + (" …" if len(copies) > 3 else "")
-        remedy = 'Keep the right one under the plain name; `ignore = ["!NAME"]` sends a copy too.'
+        remedy = 'Keep the right one under its plain name; `ignore = ["!NAME"]` sends a copy too.'
         draft.notice(Level.INFO, "inputs", f"{were} left out: {named}.", remedy, 0)
     if odd := s.odd_requests:
         named = ", ".join(odd[:3]) + (" …" if len(odd) > 3 else "")
-        text = f"In .vipsync/requests there is what no command of vipsync has left: {named}."
-        draft.notice(Level.INFO, "requests", text, "It is left alone; delete it.", 0)
+        text = f".vipsync/requests holds what no vipsync command has left there: {named}."
+        draft.notice(Level.INFO, "requests", text, "It is left alone; you may delete it.", 0)
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
 

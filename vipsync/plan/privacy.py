@@ -343,7 +343,9 @@ def say_barred(draft: Draft, gate: Gate) -> None:
     went = alone | {p: f for p, f in _refused_there(gate).items() if p not in {*alone, *packed}}
     if went:
         text = f"{_files(went)} on VIP, and would not be sent now: {fields_text(went.values())}."
-        remedy = f"Nothing is removed unasked; `vipsync finish DIR` removes all. {SEE}"
+        remedy = (
+            f"Nothing is removed without your word; `vipsync finish DIR` removes everything. {SEE}"
+        )
         draft.notice(Level.PERSON, PRIVACY, text, remedy)
 
 

@@ -135,7 +135,7 @@ def doubt_closed(draft: Draft) -> None:
     if seen and draft.s.state.session.id in seen.ids:
         open_session(draft)
     elif seen:
-        text = "The marker is here, but nothing of this session is on VIP."
+        text = "ON_VIP.txt is here, but nothing of this session is on VIP."
         draft.notice(Level.INFO, "ON_VIP.txt", text, "It may be deleted.", exit_code=0)
 
 

@@ -37,7 +37,7 @@ OLD_LEASE = 86400.0
 LAST_LOOK = "a last look"
 """The condition of a removal that only lists are waited for."""
 
-LOST = "it was removed from VIP before it was here"
+LOST = "it was removed from VIP before it was fetched"
 
 LOOK_AGAIN = 2.0
 """Seconds between looks whether a removal has happened: it mostly takes a few (facts 3.7)."""
@@ -102,7 +102,7 @@ def _say_silent(draft: Draft) -> None:
             draft.notice(
                 Level.PERSON,
                 execution.id,
-                f"VIP does not {what} {execution.id}: nobody knows what is there.",
+                f"VIP does not {what} {execution.id}: what is there is not known.",
                 f"To finish without it: `vipsync finish DIR --without {shell_word(execution.id)}`.",
             )
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from vipsync.disk.files import unreadable
 from vipsync.disk.scan import ChangedPaths, network_file_system, scan_interval
@@ -57,6 +58,15 @@ REQUESTS_EVERY = 5.0
 _MOST_STEPS = 10_000
 
 
+class _Opened(NamedTuple):
+    """What serves for as long as station.toml says the same: how its file is, and what follows from it."""
+
+    file: FileState
+    settings: StationSettings
+    private: Table
+    survey: Survey
+
+
 class Keeper:
     """One station in a running process."""
 
@@ -77,15 +87,12 @@ class Keeper:
         self._timing, self._backroom, self._stop = timing, backroom, stop
         self._held: ExitStack | None = None
         self._ledger: StationLedger | None = None
-        self._private: Table | None = None
-        self._survey: Survey | None = None
-        self._settings: StationSettings | None = None
+        self._opened: _Opened | None = None
         self._actions: dict[str, Action] = {}
         self._failed: dict[str, tuple[str, float]] = {}
         self._scan_at = 0.0
         self._rested = 0.0
         self._healthy = False
-        self._saved: FileState | None = None
         self._sessions = Sessions(self.folder)
 
     # being there
@@ -93,7 +100,7 @@ class Keeper:
     @property
     def exports(self) -> tuple[Path, ...]:
         """Return the folders in which an event asks for a look."""
-        return tuple(map(Path, self._settings.exports)) if self._settings else ()
+        return tuple(map(Path, self._opened.settings.exports)) if self._opened else ()
 
     @property
     def due(self) -> float:
@@ -112,37 +119,43 @@ class Keeper:
             raise AssertionError("the station is not open")
         return self._ledger
 
-    def _open(self, settings: StationSettings) -> None:
+    @property
+    def opened(self) -> _Opened:
+        """What the settings in force say, and what was made by them."""
+        if self._opened is None:
+            raise AssertionError("the station is not open")
+        return self._opened
+
+    def _open(self) -> None:
+        """Hold the folder, by the settings in force: they are read anew where their file was saved."""
+        try:
+            file = FileState.of(self.folder.settings.stat())
+        except OSError as error:
+            raise unreadable(self.folder.settings, error) from error
+        before = self._opened
+        settings = before.settings if before and before.file == file else load(self.root)
         if self._ledger is None:
-            with ExitStack() as stack:
-                station_id = self.folder.claim()
-                stack.enter_context(self.folder.own.held())
-                network = network_file_system(self.folder.own.hidden)
-                self._ledger = StationLedger(self.folder.ledger, station_id, network_disk=network)
-                stack.callback(self._ledger.close)
-                self._held = stack.pop_all()
-        if settings == self._settings and self._private:
+            self._hold()
+        if before and before.settings == settings:
+            self._opened = before._replace(file=file)
             return
         table = open_table(self.ledger.state.station.id, used=self.ledger.state.station.began)
         table.station, table.exports = str(self.root), settings.exports
         table.accept = settings.accept
         refuse_rivals(table, self.root)
         table.keep()
-        self._private, self._settings = table, settings
-        self._survey = Survey(settings, table.secret, self._timing.clock, first_words)
+        survey = Survey(settings, table.secret, self._timing.clock, first_words)
+        self._opened = _Opened(file, settings, table, survey)
         self._scan_at = 0.0
 
-    def _read_settings(self) -> StationSettings:
-        """Return the settings in force, read anew where the file was saved."""
-        try:
-            info = self.folder.settings.stat()
-        except OSError as error:
-            raise unreadable(self.folder.settings, error) from error
-        state = FileState.of(info)
-        if self._settings is None or state != self._saved:
-            settings, self._saved = load(self.root), state
-            return settings
-        return self._settings
+    def _hold(self) -> None:
+        with ExitStack() as stack:
+            station_id = self.folder.claim()
+            stack.enter_context(self.folder.own.held())
+            network = network_file_system(self.folder.own.hidden)
+            self._ledger = StationLedger(self.folder.ledger, station_id, network_disk=network)
+            stack.callback(self._ledger.close)
+            self._held = stack.pop_all()
 
     def close(self) -> None:
         """Let the station go."""
@@ -164,7 +177,7 @@ class Keeper:
         if not hints and healthy is self._healthy and self._is_as_before(sessions, now):
             return
         try:
-            self._open(self._read_settings())
+            self._open()
             self._take_outcomes()
             self._look(hints, healthy=healthy)
             studies = self.ledger.state.studies.values()
@@ -221,18 +234,15 @@ class Keeper:
         self._due = min(times)
 
     def _view(self, sessions: Mapping[Path, Reconciler]) -> View:
-        settings, survey = self._settings, self._survey
-        if settings is None or survey is None:
-            raise AssertionError("the station is not open")
         now = self._timing.clock()
         self._failed = {k: v for k, v in self._failed.items() if v[1] > now}
         self._sessions.look(sessions)
         return View(
             now,
             self._timing.wall(),
-            settings,
+            self.opened.settings,
             self.ledger.state,
-            survey.seen,
+            self.opened.survey.seen,
             self._sessions.known,
             self.folder.asked(),
             self.folder.names(),
@@ -250,9 +260,7 @@ class Keeper:
     # looking
 
     def _look(self, hints: Mapping[int, ChangedPaths], *, healthy: bool) -> None:
-        survey = self._survey
-        if survey is None:
-            raise AssertionError("the station is not open")
+        survey, private = self.opened.survey, self.opened.private
         self._healthy = healthy
         now = self._timing.clock()
         only: set[str] | None = set(self.plan.look) if self.plan else None
@@ -275,8 +283,7 @@ class Keeper:
             self._require_exports(survey)
             now, cost = self._timing.clock(), survey.last_duration
             self._scan_at, self._rested = now + scan_interval(cost, healthy=healthy), now + 4 * cost
-        private = self._private
-        if private and any(name not in private.places for name in survey.spots):
+        if any(name not in private.places for name in survey.spots):
             private.places |= {n: str(spot.whole) for n, spot in survey.spots.items()}
             private.keep()
 
@@ -334,28 +341,22 @@ class Keeper:
                 tell(self.folder, study, action.request, action.word)
 
     def _text(self, study: Study, home: str) -> str:
-        settings, survey = self._settings, self._survey
-        if settings is None or survey is None:
-            raise AssertionError("the station is not open")
+        settings, survey = self.opened.settings, self.opened.survey
         spot = None if settings.copies else survey.spots[home].whole
         return session_settings(self.folder, settings, study.name, spot)
 
     def _reading(self, name: str) -> Callable[[], object]:
-        survey, table = self._survey, self._private
-        if survey is None or table is None:
-            raise AssertionError("the station is not open")
+        survey, secret = self.opened.survey, self.opened.private.secret
         seen, files = survey.seen[name], survey.files(name)
 
         def read() -> object:
-            found, whose = read_place(files, name, table.secret, lone=survey.lone, stop=self._stop)
+            found, whose = read_place(files, name, secret, lone=survey.lone, stop=self._stop)
             return name, seen.print, found, whose
 
         return read
 
     def _filling(self, study: Study, places: Collection[str]) -> Callable[[], object]:
-        settings, survey = self._settings, self._survey
-        if settings is None or survey is None:
-            raise AssertionError("the station is not open")
+        settings, survey = self.opened.settings, self.opened.survey
         sources = [(survey.spots[p].whole, survey.files(p)) for p in places]
         rows = [self.ledger.state.places[p] for p in places]
         content = together(row.contents.hashes for row in rows)
@@ -384,11 +385,11 @@ class Keeper:
             case (str(name), str(seen), Contents() as found, Whose() as whose):
                 place = self.ledger.state.places[name]
                 self.ledger.commit([replace(place, read=seen, contents=found)])
-                if self._private and whose.persons:
+                if whose.persons:
                     persons = sorted(whose.persons)
                     for study in found.studies:
-                        self._private.people[study] = persons
-                    self._private.keep()
+                        self.opened.private.people[study] = persons
+                    self.opened.private.keep()
             case _:
                 raise AssertionError(outcome)
 

@@ -19,7 +19,7 @@ from vipsync.names import placed
 from vipsync.station.folder import StationFolder
 from vipsync.station.steps import StationPlan, StationStatus, StudyReport, StudyState
 from vipsync.status.status import count
-from vipsync.status.words import STALE, when
+from vipsync.status.words import UNLESS_OLD, when
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _lines(status: StationStatus, host: str) -> Iterator[str]:
                 yield f"    {report.remedy}"
         yield ""
     yield f"Written {when(status.written)} by vipsync on {host}."
-    yield f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+    yield UNLESS_OLD
     yield f"Results of a study are in {status.folder}/SESSION/outputs; SESSION stands in the table."
     yield ""
     yield from table_lines(status)
@@ -146,7 +146,7 @@ def publish(folder: StationFolder, status: StationStatus, before: StationStatus 
         folder.own.write(folder.table, station_csv(status).encode())
         folder.own.write(folder.report, msgspec.json.encode(status))
     except (VipsyncError, OSError) as error:
-        logger.warning("the state could not be written: %s", type(error).__name__)
+        logger.warning("STATUS.txt could not be written: %s", type(error).__name__)
 
 
 def read_report(folder: StationFolder) -> StationStatus | None:

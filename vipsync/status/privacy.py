@@ -24,7 +24,11 @@ def privacy_lines(snapshot: Snapshot) -> Iterator[str]:
         filled = fields_text(one.accepted for one in clear if one.accepted)
         found = f"accepted by settings.toml: {filled}; no other field" if filled else "no field"
         looked = f"Checked {files_text(understood)}: {found} that may name a person is filled"
-        checked = looked if understood else "Looked into no file"
+        checked = (
+            looked
+            if understood
+            else "Nothing that may be sent is of a kind that can be looked into"
+        )
         yield f"{checked}; {_not_checked(clear)}."
     if told := fields_text(one.told for one in clear if one.told):
         yield f"Filled, and sent all the same: {told}."

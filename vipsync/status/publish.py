@@ -84,7 +84,7 @@ class Publisher:
                 self._reserve.clear(session.folder)
         except (VipsyncError, OSError) as error:
             if not self._unwritten:  # said once: it may last as long as the disk is full
-                logger.warning("the state could not be written: %s", type(error).__name__)
+                logger.warning("STATUS.txt could not be written: %s", type(error).__name__)
             self._unwritten = True
             if session.is_open or session.is_there:
                 self._reserve.say(session.folder, Word(session.timing.wall(), str(error)))

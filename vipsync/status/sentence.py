@@ -68,12 +68,12 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if "VIP" in waiting:
         parts.append(f"VIP does not answer{_since(snapshot)}, and is asked again")
     if status.phase == Phase.OPEN and "ON_VIP.txt" in waiting:
-        parts.append("ON_VIP.txt is gone: results are awaited, then VIP's data are removed")
+        parts.append("ON_VIP.txt is gone: results are awaited, then the data are removed from VIP")
     if status.phase == Phase.REMOVING:
         parts.append("the data are being removed from VIP")
     elif status.phase == Phase.FINISHING:
         parts.append(
-            "finishing: what runs and its results are awaited, then VIP's data are removed"
+            "finishing: what runs and its results are awaited, then the data are removed from VIP"
         )
     if status.starting:
         parts.append(f"starting 1 execution with {count(status.starting, 'job')}")
@@ -88,12 +88,16 @@ def _work(status: Status, snapshot: Snapshot) -> str:
     if status.fetching > again:
         parts.append(f"fetching {count(status.fetching - again, 'result')}")
     if again:
-        come = "was deleted here comes again" if again == 1 else "were deleted here come again"
+        come = (
+            "was deleted here will be fetched again"
+            if again == 1
+            else "were deleted here will be fetched again"
+        )
         parts.append(f"{count(again, 'result')} that {come}")
     if status.hearing:
         parts.append(f"fetching the logs of {count(status.hearing, 'failed job')}")
     elif not status.fetching and _results_to_come(snapshot):
-        parts.append("results are to come")
+        parts.append("results are still to come")
     queued = status.counts.get(CaseState.QUEUED, 0)
     if queued and not (status.sending or status.starting):
         parts.append(f"{count(queued, 'case')} queued")

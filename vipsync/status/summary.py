@@ -158,9 +158,7 @@ def _pinned(snapshot: Snapshot) -> Iterator[Notice]:
         ("portal", settings.portal, session.portal),
     ):
         if pinned and now != pinned:
-            text = (
-                f'{key} = "{now}" counts once this session is finished; until then {pinned} does.'
-            )
+            text = f'{key} = "{now}" takes effect once this session is finished; until then it is {pinned}.'
             remedy = "To finish it, delete ON_VIP.txt, or call `vipsync finish DIR`."
             yield Notice(Level.INFO, "settings", text, remedy, 0)
 

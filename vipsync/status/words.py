@@ -13,6 +13,8 @@ from vipsync.status.status import when as when
 STALE = 600.0
 """Seconds after which STATUS.txt no longer speaks of a running vipsync."""
 
+UNLESS_OLD = f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+
 CITE = (
     "If you publish results, cite VIP: T. Glatard et al., A Virtual Imaging Platform for\n"
     "multi-modality medical image simulation, IEEE Transactions on Medical Imaging 32 (2013),\n"
@@ -81,7 +83,7 @@ def _whether_it_runs(station: str) -> str:
     """Say how people see whether vipsync runs: nothing is written in a station's session at rest."""
     if station:
         return f"Nothing new is written here while nothing changes; {station}/STATION.txt says whether vipsync runs."
-    return f"If that is more than {STALE / 60:.0f} minutes ago, vipsync is not running."
+    return UNLESS_OLD
 
 
 def in_step(status: Status) -> float | None:
@@ -185,7 +187,7 @@ def _executions(status: Status) -> Iterator[str]:
     yield ""
 
 
-MOVE = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not told."
+MOVE = "Move into inputs/ what the pipeline needs; a name in .vipsyncignore is not mentioned."
 
 
 def misplaced(beside: Sequence[str], among_results: Sequence[str]) -> Iterator[str]:
@@ -193,7 +195,7 @@ def misplaced(beside: Sequence[str], among_results: Sequence[str]) -> Iterator[s
     if beside:
         yield f"Only what lies in inputs/ is used; beside it: {few(beside, 5)}."
     if among_results:
-        yield f"In outputs/, and not written by vipsync: {few(among_results, 5)}."
+        yield f"In outputs/, but not written by vipsync: {few(among_results, 5)}."
 
 
 def _misplaced(status: Status) -> Iterator[str]:
@@ -225,9 +227,7 @@ def _about_marker(status: Status) -> str:
     if not gone:
         return "You may delete ON_VIP.txt at any time; vipsync waits for the results first."
     command = placed("`vipsync run DIR`", status.folder)
-    return (
-        f"ON_VIP.txt is gone: while {command} runs, results come here, then VIP's data are removed."
-    )
+    return f"ON_VIP.txt is gone: while {command} runs, results come here, then the data are removed from VIP."
 
 
 def _on_vip(status: Status) -> Iterator[str]:
