@@ -19,6 +19,7 @@ from tests.lab.builders import CLOSED, ID, OPEN, checked, execution, known, laun
 from vipsync.errors import DiskError, FolderError
 from vipsync.model import ExpectedOutput, FileState, Job, RelPath, replace
 from vipsync.record.ledger import Ledger, read_state
+from vipsync.record.tables import connect
 from vipsync.rows import (
     CachedPipeline,
     Changes,
@@ -442,3 +443,23 @@ def test_a_value_of_another_kind_is_a_damaged_ledger(
         db.commit()
     with pytest.raises(FolderError, match="damaged"):
         Ledger(path, CLOSED)
+
+
+@pytest.mark.parametrize("elsewhere", ["foreign", "empty", "copy"])
+def test_a_link_that_came_after_the_check_is_not_followed(tmp_path: Path, elsewhere: str) -> None:
+    """SQLite would make tables of ours in whatever database lies behind it."""
+    path, other = tmp_path / "ledger.sqlite", tmp_path / "elsewhere" / "other.sqlite"
+    other.parent.mkdir()
+    if elsewhere == "copy":
+        Ledger(other, CLOSED).close()
+    elif elsewhere == "foreign":
+        with closing(sqlite3.connect(other)) as db:
+            db.execute("CREATE TABLE secret (x)")
+    else:
+        other.touch()
+    before = other.read_bytes()
+    path.symlink_to(other)
+    with pytest.raises(FolderError, match="replaced while it was opened"):
+        connect(path, network_disk=False)
+    assert other.read_bytes() == before
+    assert list(other.parent.iterdir()) == [other]

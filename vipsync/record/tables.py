@@ -58,6 +58,19 @@ def _require_plain(db: sqlite3.Connection) -> None:
             raise ValueError(f"it has {name}, which no vipsync has made")
 
 
+def _require_here(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database elsewhere: SQLite follows a link that came after the check, and says where to.
+
+    It opens what it found then without following any other. On Windows it follows none.
+    """
+    opened = db.execute("PRAGMA database_list").fetchone()[2]
+    if os.name == "posix" and opened != str(path.parent.resolve() / path.name):
+        raise FolderError(
+            f"{path} was replaced while it was opened.",
+            "Look who else writes in this folder, then start again.",
+        )
+
+
 def connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
     """Open a database whose commits are on disk when they return."""
     db = sqlite3.connect(
@@ -67,10 +80,15 @@ def connect(path: Path, *, network_disk: bool) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=STATEMENTS,
     )
-    # WAL needs memory that two processes share, which no network file system has.
-    db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
-    db.execute("PRAGMA synchronous = FULL")
-    _require_plain(db)
+    try:
+        _require_here(db, path)
+        # WAL needs memory that two processes share, which no network file system has.
+        db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if network_disk else 'WAL'}")
+        db.execute("PRAGMA synchronous = FULL")
+        _require_plain(db)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -110,6 +128,7 @@ def reading(path: Path, how: str = "") -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?{how or how_to_read(path)}"
     db = sqlite3.connect(address, uri=True, timeout=5)
     try:
+        _require_here(db, path)
         _require_plain(db)
     except BaseException:
         db.close()
