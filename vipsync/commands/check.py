@@ -261,7 +261,7 @@ def _use_them(looked: Preview) -> str:
     s = looked.snapshot
     if wrong := starts_at_inputs(s.settings, s.files):
         return wrong
-    line = Gate(s).masked(line_for([u.path for u in s.cases.unused], s.settings))
+    line = Gate(s).masked(line_for([u.path for u in s.cases.unused], s.settings, s.cases.cases))
     if line:
         return f"This line of [input_settings] would use them: {line}"
     return "Compare their names with the patterns in settings.toml."
