@@ -401,6 +401,18 @@ def test_check_tells_all_that_is_wrong_at_once(
     assert "is missing" not in said.out
 
 
+@pytest.mark.parametrize("wrong", ["", "peeks = 5", 'zero_fill = "7"'])
+def test_what_was_never_started_is_not_said_to_start(
+    call: Caller, served: Served, wrong: str
+) -> None:
+    """Before VIP was asked only `check` knows; and it, which cannot ask with a bad key, sends nobody to itself."""
+    settings = f'pipeline_id = "mrs-spectrum/1.0"\n[input_settings]\nsignal = "*.mrui"\n{wrong}\n'
+    study = served.study(settings=settings, a="one")
+    said = " ".join(call("status", study).out.split())
+    assert f"Not started yet: 1 file in inputs/; `vipsync check {study}` says whether" in said
+    assert "vipsync check" not in call("check", study, environ={"VIP_API_KEY": "x" * 20}).out
+
+
 @pytest.mark.parametrize("key", ['portal = "example"', 'pipeline_id = "what"', "api_key = 3"])
 def test_check_asks_no_portal_by_settings_that_cannot_be(
     call: Caller, served: Served, key: str

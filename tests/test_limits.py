@@ -450,7 +450,7 @@ def test_before_the_first_run_it_is_said_what_waits_and_for_what(
         said = " ".join(call("--config", config, command, studies[0]).out.split())
         assert f"Files wait until {begin:02}:00 to be sent" in said
     said = call("--config", config, "status").out
-    assert said.count("Not started yet: 1 file in inputs/; `vipsync run ") == 2
+    assert said.count("Not started yet: 1 file in inputs/; `vipsync check ") == 2
     assert "2 folders: 2 waiting." in said
 
 

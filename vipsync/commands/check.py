@@ -331,7 +331,8 @@ def _notices(looked: Preview, told: Status) -> Iterator[Finding]:
             continue
         code = notice.exit_code if notice.asks else 0
         yield Finding(notice.subject, notice.text, notice.remedy, code, note=True)
-    if not any(notice.asks for notice in told.notices):  # else the sentence says the same
+    same = any(notice.asks for notice in told.notices)
+    if not (same or is_unread(looked.snapshot)):  # who knows nothing more sends people here
         yield Finding("status", told.sentence, note=True)
 
 

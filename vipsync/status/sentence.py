@@ -212,7 +212,7 @@ def _unread(snapshot: Snapshot) -> str:
     """Say that there are files, and nobody knows yet which cases they make."""
     there = f"{count(len(snapshot.files), 'file')} in inputs/"
     if not snapshot.state.session.id:
-        return f"Not started yet: {there}; `vipsync run DIR` starts."
+        return f"Not started yet: {there}; `vipsync check DIR` says whether all is in order."
     return f"Nothing is started yet: {there}; the pipeline's definition is still to be read."
 
 
