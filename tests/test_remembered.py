@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.bench import Bench, Study
+from tests.lab.bench import SETTINGS, Bench, Study
 from vipsync.folder.folder import SessionFolder
 from vipsync.local import FOR_EVER, Kind
 from vipsync.model import replace
@@ -64,3 +64,18 @@ def test_what_was_said_of_another_session_is_not_remembered(bench: Bench) -> Non
     study = bench.study(a="one")
     run(bench)
     assert between(study, replace(told(study), id="other", notices=(KEY,))) == ()
+
+
+@pytest.mark.parametrize(
+    ("then", "remembers"), [("spectrun/1", True), ("spectrum/1", False), ("x/1\nx = [", False)]
+)
+def test_a_pipeline_that_is_not_there_is_remembered_as_long_as_it_is_named(
+    bench: Bench, then: str, *, remembers: bool
+) -> None:
+    """Only VIP knows that it is not; the settings know, or will once they can be read, that it is meant no more."""
+    wrong = SETTINGS.replace("spectrum/1", "spectrun/1")
+    study = bench.study(settings=wrong, a="one")
+    run(bench)
+    said = told(study)
+    study.settings.write_text(SETTINGS.replace('"spectrum/1"', f'"{then}"'))
+    assert [n.subject for n in between(study, said)] == ["spectrun/1"] * remembers

@@ -28,6 +28,8 @@ def remembered(told: Status | None, snapshot: Snapshot, plan: Plan) -> tuple[Not
     anew = {*_SEEN_ANEW, *(c.id for c in told.cases), *(n.subject for n in plan.notices)}
     if session_name(snapshot) != told.session:
         anew.add("session_name")
+    if snapshot.settings_error or snapshot.settings.pipeline_id != told.pipeline:
+        anew.add(told.pipeline)  # it may be mended, or is
     return tuple(_dated(told.written, (n for n in told.notices if not _is_seen(n, anew))))
 
 

@@ -40,7 +40,8 @@ class Status(Struct, frozen=True):
     """Everything that STATUS.txt, the terminal and `status --json` tell. Times are UTC seconds.
 
     `version` is that of this shape: it grows where a key goes or means something else.
-    `to_read` are the files in inputs/ while the pipeline was not read that says what they are.
+    `to_read` are the files in inputs/ while the pipeline was not read that says what they are;
+    `pipeline` is what the settings name.
     `confirmed` is when nothing was left to do for the last time; `starting` are the jobs of the
     launch that comes next; `hearing`: failed jobs whose words are on their way; `files` and `size` (bytes) are what lies on VIP for this session, since
     `since`.
@@ -75,6 +76,7 @@ class Status(Struct, frozen=True):
     privacy: tuple[str, ...] = ()
     paused: bool = False
     to_read: int = 0
+    pipeline: str = ""
     version: int = 1
 
 

@@ -93,6 +93,7 @@ def status_of(
         privacy=tuple(privacy_lines(snapshot)) if privacy is None else privacy,
         paused=state.session.paused,
         to_read=len(snapshot.files) if is_unread(snapshot) else 0,
+        pipeline=snapshot.settings.pipeline_id or "",
     )
     masked = _masked(status, Gate(snapshot)) if snapshot.state.suspect else status
     shown = _placed(masked)
