@@ -229,7 +229,7 @@ def _files(looked: Preview) -> Iterator[Finding]:
     unused = [(u.path, u.nearest) for u in snapshot.cases.unused]
     every = len(snapshot.files)
     known = snapshot.descriptor is not None or snapshot.settings.pipeline_id is None
-    if not known:
+    if not known or snapshot.settings_error:
         yield Finding("files", f"{every} in inputs/.")
         return
     if not every:
