@@ -21,7 +21,7 @@ from vipsync.commands.cases import (
 from vipsync.commands.check import worst
 from vipsync.commands.context import Context, means_the_machine, meant
 from vipsync.commands.foreground import Run, allow_open_files
-from vipsync.commands.machine import Renaming
+from vipsync.commands.machine import Renaming, SinceStart
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
 from vipsync.commands.notify import alerts_of
 from vipsync.errors import NotASession, VipsyncError
@@ -71,6 +71,7 @@ def _run(
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
     of_machine = means_the_machine(context, named)
+    changed = SinceStart(context, whole=of_machine)
     renamed = Renaming(context) if of_machine else lambda: None
     work = Run(
         ordered,
@@ -80,6 +81,7 @@ def _run(
         renamed,
         alerts,
         context.transfers(),
+        is_outdated=changed,
     )
     if once:
         return worst(
