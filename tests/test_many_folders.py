@@ -214,3 +214,21 @@ def test_a_change_of_what_a_run_reads_once_is_said_by_all_who_look(
         running.wait(60)
     assert (one / ".vipsync/vipsync.log").read_text().count(changed) == 1
     assert changed not in call("status", one).out
+
+
+def test_resume_names_who_goes_on(call: Caller, served: Served) -> None:
+    """Where a run is under way, it does; nobody is told to start another."""
+    one, two = study(served, "share/one"), study(served, "share/two")
+    by_run = "Resumed: the run that is under way sends files and starts cases again."
+    alone = f"Resumed: `vipsync run {two}` sends files and starts cases again."
+    with served.process("run", one) as running:
+        wait_until(lambda: results(one) == ["a.txt"])
+        call("pause", one, two)
+        assert call("resume", one).out.endswith(f"{by_run}\n")
+        assert alone in call("resume", two).out
+        call("pause", one, two)
+        said = call("resume", one, two).out
+        assert said.count("1 folder: Resumed: ") == 2
+        assert f"1 folder: {by_run}" in said
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
