@@ -187,3 +187,48 @@ def test_a_change_of_the_machines_file_counts_while_it_runs(served: Served) -> N
         wait_until(lambda: results(two) == ["a.txt", "b.txt"])
         running.send_signal(signal.SIGTERM)
         running.wait(60)
+
+
+def test_a_change_of_what_a_run_reads_once_is_said_by_all_who_look(
+    call: Caller, served: Served
+) -> None:
+    """A run keeps its hours and limits until it is started again: it says so, and so do check, plan and status."""
+    one, two = study(served, "share/one"), study(served, "share/two")
+    file = served.root / "config" / "vipsync" / "vipsync.toml"
+    changed = "vipsync.toml was changed after this run started: start it again."
+    of_the_machine(served, one.parent)
+    before = file.read_text()
+    with served.process("--config", file, "run") as running:
+        wait_until(lambda: results(one) == results(two) == ["a.txt"])
+        assert changed not in call("--config", file, "check").out
+        file.write_text(f'{before}[transfers]\nhours = "03:00-03:01"\n')
+        wait_until(lambda: changed in (two / "STATUS.txt").read_text())
+        wait_until(lambda: changed in (one / "STATUS.txt").read_text())
+        for command in ("check", "status"):
+            assert call("--config", file, command).out.count(changed) == 1
+        for command in ("check", "plan", "status"):
+            assert call("--config", file, command, one).out.count(changed) == 1
+        file.write_text(before)
+        wait_until(lambda: changed not in (one / "STATUS.txt").read_text())
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+    assert (one / ".vipsync/vipsync.log").read_text().count(changed) == 1
+    assert changed not in call("status", one).out
+
+
+def test_resume_names_who_goes_on(call: Caller, served: Served) -> None:
+    """Where a run is under way, it does; nobody is told to start another."""
+    one, two = study(served, "share/one"), study(served, "share/two")
+    by_run = "Resumed: the run that is under way sends files and starts cases again."
+    alone = f"Resumed: `vipsync run {two}` sends files and starts cases again."
+    with served.process("run", one) as running:
+        wait_until(lambda: results(one) == ["a.txt"])
+        call("pause", one, two)
+        assert call("resume", one).out.endswith(f"{by_run}\n")
+        assert alone in call("resume", two).out
+        call("pause", one, two)
+        said = call("resume", one, two).out
+        assert said.count("1 folder: Resumed: ") == 2
+        assert f"1 folder: {by_run}" in said
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)

@@ -48,7 +48,10 @@ def notice(level: Level) -> tuple[Notice, ...]:
         (Need.WAITING, {"counts": {"waiting": 1, "done": 3}}),
         (Need.WAITING, {"counts": {"queued": 1}}),
         (Need.WAITING, {"counts": {"to be launched by hand": 1}}),
-        (Need.WAITING, {"paused": True}),
+        (Need.PAUSED, {"paused": True}),
+        (Need.PAUSED, {"paused": True, "counts": {"queued": 1}}),
+        (Need.RUNNING, {"paused": True, "fetching": 1}),
+        (Need.YOU, {"paused": True, "notices": notice(Level.PERSON)}),
         (Need.REST, {"notices": notice(Level.INFO), "counts": {"done": 3}, "phase": "open"}),
         (Need.REST, {"executions": (ExecutionReport("w", "Finished", 1.0, {}, ""),)}),
         (Need.REST, {}),
@@ -180,7 +183,7 @@ def test_thirty_folders_of_ten_groups_are_one_table(call: Caller, served: Served
     assert lines[1].startswith("needs you  group3/study-a  0/1")
     assert sum(bool(re.search(r"group\d/study-a ", line)) for line in lines) == 10
     assert len(lines) == 33
-    assert lines[31].startswith("30 folders: 1 needs you, 29 waiting.")
+    assert lines[31].startswith("30 folders: 1 needs you, 29 paused.")
     assert lines[32].startswith("vipsync is not running in group0/study-a, ")
     assert lines[32].endswith(" and 25 more.")
     full = call("status", "--all", share).out

@@ -28,6 +28,7 @@ from vipsync.status.words import MOVE, duration, misplaced, size
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
+    from vipsync.plan.snapshot import Limits
     from vipsync.run.account import Connect
 
 SHOWN = 20
@@ -41,7 +42,10 @@ def worst(codes: Iterable[int]) -> int:
 
 
 def check(
-    folder: SessionFolder, connect: Connect, overrides: Mapping[str, object]
+    folder: SessionFolder,
+    connect: Connect,
+    overrides: Mapping[str, object],
+    limits: Limits | None = None,
 ) -> Iterator[Finding]:
     """Look at settings, key, pipeline, files, cases and what would start, in this order."""
     try:
@@ -54,7 +58,7 @@ def check(
     yield Finding("settings", f"{folder.settings} can be read.")
     client, found = key_of(settings, connect)
     yield found
-    looked, problem = _preview(folder, client, overrides)
+    looked, problem = _preview(folder, client, overrides, limits)
     if problem:
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
@@ -155,15 +159,18 @@ def key_of(settings: Settings, connect: Connect) -> tuple[VipClient | None, Find
 
 
 def _preview(
-    folder: SessionFolder, client: VipClient | None, overrides: Mapping[str, object]
+    folder: SessionFolder,
+    client: VipClient | None,
+    overrides: Mapping[str, object],
+    limits: Limits | None,
 ) -> tuple[Preview | None, VipsyncError | None]:
     """Return what can be seen, without VIP where that fails."""
     try:
-        return preview(folder, client, overrides, judges=True), None
+        return preview(folder, client, overrides, judges=True, limits=limits), None
     except VipsyncError as error:
         if client is None:
             return None, error
-        looked, _ = _preview(folder, None, overrides)
+        looked, _ = _preview(folder, None, overrides, limits)
         return looked, error
 
 

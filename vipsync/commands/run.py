@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,11 +22,12 @@ from vipsync.commands.cases import (
 from vipsync.commands.check import worst
 from vipsync.commands.context import Context, means_the_machine, meant
 from vipsync.commands.foreground import Run, allow_open_files
-from vipsync.commands.machine import Renaming
+from vipsync.commands.machine import Renaming, SinceStart
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
 from vipsync.commands.notify import alerts_of
 from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
+from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
 from vipsync.names import placed
@@ -37,10 +39,11 @@ from vipsync.status.status import count
 
 
 class Asked(Struct, frozen=True):
-    """A request that is answered at once, and what is said when it was."""
+    """A request that is answered at once, and what is said when it was; `by_run`: where a run does the rest."""
 
     command: str
     done: str
+    by_run: str = ""
 
 
 def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
@@ -71,6 +74,7 @@ def _run(
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
     of_machine = means_the_machine(context, named)
+    changed = SinceStart(context, whole=of_machine)
     renamed = Renaming(context) if of_machine else lambda: None
     work = Run(
         ordered,
@@ -80,6 +84,7 @@ def _run(
         renamed,
         alerts,
         context.transfers(),
+        is_outdated=changed,
     )
     if once:
         return worst(
@@ -100,21 +105,21 @@ def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure:
     named = named_folders(context, directories)
     if not agreed(context, named, sure=sure):
         return 0
-    codes = []
+    codes, done = [], defaultdict[str, list[SessionFolder]](list)
     for folder in named.folders:
         try:
             _asker(context, [folder]).decide(new_request(asked.command))
+            done[(is_worked_in(folder) and asked.by_run) or asked.done].append(folder)
         except VipsyncError as error:
             if not named.several:
                 raise
             context.reporter.failed(error)
             codes.append(error.exit_code)
-    done = len(named.folders) - len(codes)
-    if done:
+    for words, folders in done.items():
         context.reporter.say(
-            f"{count(done, 'folder')}: {asked.done}"
+            f"{count(len(folders), 'folder')}: {words}"
             if named.several
-            else placed(asked.done, named.folders[0].root)
+            else placed(words, folders[0].root)
         )
     return worst(codes)
 

@@ -20,6 +20,7 @@ class Need(StrEnum):
 
     YOU = "needs you"
     RUNNING = "running"
+    PAUSED = "paused"
     WAITING = "waiting"
     REST = "at rest"
 
@@ -83,7 +84,9 @@ def need_of(status: Status) -> Need:
     ending = status.phase in (Phase.FINISHING, Phase.REMOVING)
     if status.sending or status.fetching or status.starting or runs or ending:
         return Need.RUNNING
-    waits = status.paused or status.to_read or any(n.level is Level.WAIT for n in status.notices)
+    if status.paused:
+        return Need.PAUSED
+    waits = status.to_read or any(n.level is Level.WAIT for n in status.notices)
     if waits or any(status.counts.get(state) for state in _TO_COME):
         return Need.WAITING
     return Need.REST
