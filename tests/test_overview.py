@@ -19,6 +19,7 @@ from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.report.reporter import Reporter
 from vipsync.status.overview import Need, name_below, need_of, overview, table_lines, totals
 from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.words import details
 
 DOCUMENT = Path(__file__).parents[1] / "examples" / "status-json.md"
 
@@ -119,6 +120,18 @@ def test_the_table_begins_with_what_needs_a_person_and_ends_with_totals() -> Non
     assert totals(rows) == (
         "4 folders: 1 needs you, 1 running, 2 at rest. 1 of 2 cases done. 1 folder on VIP with 2.0 kB."
     )
+
+
+def test_a_folder_of_which_nothing_was_sent_is_on_vip_since_no_day() -> None:
+    """Its place there is taken, and that is all; an empty file is a file."""
+    opened = {"phase": "open", "since": 86400.0}
+    rows = overview([made("/s/a", **opened), made("/s/b", files=1, **opened)])
+    assert [row.day for row in rows] == ["", "1970-01-02"]
+    assert totals(rows) == (
+        "2 folders: 2 at rest. 1 folder on VIP with 0 bytes. 1 folder with nothing sent yet."
+    )
+    told = "\n".join(details(made(**opened, where="/vip/Home/API/x")))
+    assert "On VIP: nothing sent yet, in /vip/Home/API/x" in told
 
 
 def picture(statuses: list[Status], height: int, width: int = 100) -> list[str]:
