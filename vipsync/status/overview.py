@@ -11,6 +11,7 @@ from msgspec import Struct
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.rows import Phase
+from vipsync.status.sentence import MEND, NEEDS, STOPPED
 from vipsync.status.status import Status, count, is_over
 from vipsync.status.words import size, when
 
@@ -64,13 +65,24 @@ def _row(status: Status, name: str) -> Row:
     return Row(
         need=need_of(status),
         name=name,
-        sentence=status.sentence.partition("\n")[0],
+        sentence=_in_a_row(status),
         done=status.counts.get(CaseState.DONE, 0),
         cases=len(status.cases),
         since=status.since if on_vip else None,
         size=status.held if on_vip else 0,
         unsent=opened and not on_vip,
     )
+
+
+def _in_a_row(status: Status) -> str:
+    """Return the sentence with the fault first: the row has the folder, and that it needs a person."""
+    words = status.sentence.partition("\n")[0]
+    for beginning in (MEND, STOPPED, NEEDS):
+        words = words.removeprefix(f"{beginning}: ")
+    told, tick, command = words.partition("`")  # a command is copied, and needs the whole path
+    for separator in "/\\":
+        told = told.replace(f"{status.folder}{separator}", "")
+    return f"{told}{tick}{command}"
 
 
 _TO_COME = (
