@@ -1,13 +1,14 @@
-"""Where packing a folder before it is sent would save time."""
+"""Where packing a folder would save time, and which line would use a file."""
 
 from __future__ import annotations
 
 import pytest
 
-from vipsync.cases.advice import PackingAdvice, packing_advice
+from vipsync.cases.advice import PackingAdvice, line_for, packing_advice
 from vipsync.model import (
     Case,
     Descriptor,
+    InputFile,
     InputFolder,
     InputValue,
     PackedFolder,
@@ -70,3 +71,21 @@ def test_nothing_is_advised_that_does_not_help() -> None:
     assert advice("A zip file", packed=True) == []
     assert advice("A folder of DICOM files, also of a target") == []
     assert advice("A zip file", text=(PATTERN, "more/")) == []
+
+
+@pytest.mark.parametrize(
+    ("used", "unused", "line"),
+    [
+        ((), ("day2/a.mrui", "day2/b.mrui"), 'signal = "day2/*.mrui"'),
+        (("a.mrui",), ("day2/b.mrui",), 'signal = "**/*.mrui"'),
+        (("day1/a.mrui", "day1/b.mrui"), ("day2/deep/b.mrui",), 'signal = "**/*.mrui"'),
+        (("a.mrui",), ("day2/b.txt",), ""),
+    ],
+)
+def test_a_line_for_unused_files_uses_the_others_too(
+    used: tuple[str, ...], unused: tuple[str, ...], line: str
+) -> None:
+    """Who writes it loses no case: else the other files would be the unused ones."""
+    cases = [Case(path, {"signal": InputFile(RelPath(path))}) for path in used]
+    settings = Settings("study", input_settings={"signal": "*.mrui"})
+    assert line_for([RelPath(path) for path in unused], settings, cases) == line

@@ -267,7 +267,7 @@ def test_cancel_drops_what_is_queued(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(quota_user=1)
     bench.job_seconds = lambda _job: 600.0
     study = bench.study(settings=SETTINGS + "\n[launch]\nmax_jobs = 1\n", a="1", b="2", c="3")
-    bench.until(lambda: study.says("queued"))
+    bench.until(lambda: study.says("Queued: "))
     study.ask("cancel", "b.mrui")
     bench.rest()
     assert bench.executions() == [["a.mrui"], ["c.mrui"]]
@@ -308,7 +308,7 @@ def test_cancel_drops_a_rerun_that_is_queued(make_bench: Callable[..., Bench]) -
     study.drop(b="2")
     bench.until(lambda: len(bench.executions()) == 2)
     study.ask("rerun", "a.mrui")
-    bench.until(lambda: study.says("queued"))
+    bench.until(lambda: study.says("Queued: "))
     assert states(study)["a.mrui"] is CaseState.QUEUED
     study.ask("cancel", "a.mrui")
     bench.rest()

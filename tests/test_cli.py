@@ -358,11 +358,12 @@ def test_a_typo_in_the_settings_is_told_with_the_right_word(call: Caller, served
 
 
 def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) -> None:
-    """What the pipeline does not know is an error of the settings."""
+    """What the pipeline does not know is an error of the settings; which files they use is not said then."""
     study = served.study(settings=SETTINGS.replace("signal =", "signals ="), a="one")
     said = call("check", study)
     assert said.code == 1
     assert "signals" in said.out
+    assert "files: 1 in inputs/.\n" in said.out
 
 
 @pytest.mark.parametrize(

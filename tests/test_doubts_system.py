@@ -133,7 +133,7 @@ def test_a_full_quota_is_a_queue(
     bench.until(lambda: len(bench.executions()) == 1)
     bench.run(60)
     assert len(bench.executions()) == 1
-    assert one.says("queued") or two.says("queued")
+    assert one.says("Queued: ") or two.says("Queued: ")
     bench.rest()
     assert sorted(bench.executions()) == [["a.mrui"], ["b.mrui"]]
     assert (len(one.outputs()), len(two.outputs())) == (1, 1)

@@ -126,9 +126,9 @@ def test_another_name_or_portal_counts_after_the_end_and_is_said_to(bench: Bench
     bench.run(60)
     bench.rest()
     assert [n.text for n in status(study).notices] == [
-        'session_name = "other" counts once this session is finished; until then study does.',
-        'portal = "https://new.test" counts once this session is finished; '
-        "until then https://vip.test does.",
+        'session_name = "other" takes effect once this session is finished; until then it is study.',
+        'portal = "https://new.test" takes effect once this session is finished; '
+        "until then it is https://vip.test.",
     ]
     assert status(study).exit_code == 0
     study.drop(b="two")

@@ -572,7 +572,7 @@ def cancelled(bench: Bench) -> list[Step]:
     lasting(bench, "a", "b", "c")
     study = bench.study(settings=SETTINGS + "\n[launch]\nmax_jobs = 1\n", a="1", b="2", c="3")
     return [
-        Step(nothing, lambda: runs(study)() and study.says("queued")),
+        Step(nothing, lambda: runs(study)() and study.says("Queued: ")),
         Step(lambda: study.ask("cancel", "b.mrui"), _in_state(study, "b.mrui", CaseState.DROPPED)),
         Step(lambda: study.ask("cancel", "a.mrui"), here(study, 1)),
     ]

@@ -76,7 +76,9 @@ def test_a_result_that_lacks_a_file_comes_whole_where_it_is_moved_away(bench: Be
     study.result("a.txt").write_text("my own words")
     assert finished(bench, study)
     assert study.says("or a part of it deleted")
-    assert not study.says("VIP still has it")
+    assert study.says(
+        "VIP no longer has it; to have it again as it came: `vipsync rerun DIR a.mrui`."
+    )
 
 
 def test_what_is_being_deleted_is_told_once_it_is_settled(bench: Bench) -> None:
@@ -149,6 +151,30 @@ def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
     assert status(study).sentence.startswith("Everything is here: 1 case done, 1 result; ")
     assert cases(study)["a.mrui"].reason == ""
     assert "1 result deleted here and forgotten: a.mrui.tgz." in status_text(status(study), "host")
+
+
+@pytest.mark.parametrize(
+    ("without", "advice"),
+    [
+        ("a", "run the case again: `vipsync rerun DIR b.mrui`. a.mrui cannot run again: "),
+        ("b", "run the case again: `vipsync rerun DIR a.mrui`. b.mrui cannot run again: "),
+        ("", "run the cases again: `vipsync rerun DIR a.mrui b.mrui`. If you need"),
+        ("ab", "from a copy. a.mrui, b.mrui cannot run again: not all files are in inputs/"),
+    ],
+)
+def test_who_lost_results_is_told_which_cases_can_run_again(
+    bench: Bench, without: str, advice: str
+) -> None:
+    """A case whose input has gone too has no other way than a copy."""
+    study = bench.study(a="one", b="two")
+    bench.rest()
+    assert finished(bench, study)
+    for name in "ab":
+        study.result(f"{name}.txt").unlink()
+    for name in without:
+        (study.root / "inputs" / f"{name}.mrui").unlink()
+    bench.rest()
+    assert study.says(advice)
 
 
 @pytest.mark.parametrize("touched", [False, True], ids=["as it came", "a copy of its own time"])

@@ -96,12 +96,12 @@ def test_a_bad_text_has_its_problem_told(kind: ParameterType, text: str, hint: s
     [
         (T.STRING, ("-all", "-autorecon1"), "-all", ""),
         (T.STRING, ("-all", "-autorecon1"), "-autorecon", "did you mean -autorecon1?"),
-        (T.STRING, ("a",), "zzz", "none of a"),
+        (T.STRING, ("a",), "zzz", "not one of a"),
         (T.INTEGER, (1, 10), "10", ""),
         (T.INTEGER, (1, 10), "+10", ""),
-        (T.INTEGER, (1, 10), "5", "none of 1, 10"),
+        (T.INTEGER, (1, 10), "5", "not one of 1, 10"),
         (T.DOUBLE, (0.5, 1), "1.0", ""),
-        (T.INTEGER, ("a", 1), "2", "none of a, 1"),
+        (T.INTEGER, ("a", 1), "2", "not one of a, 1"),
     ],
 )
 def test_choices_are_kept(

@@ -1,4 +1,4 @@
-"""Where packing a folder before it is sent would save time. Pure: no os, time, random, httpx, sqlite3 or logging."""
+"""Where packing a folder would save time, and which line would use a file. Pure: no os, time, random, httpx, sqlite3 or logging."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from pathlib import PurePosixPath
 from msgspec import Struct
 
 from vipsync.cases.values import ON_VIP
-from vipsync.model import Case, Descriptor, InputFolder, PackKind, Parameter, RelPath, Settings
+from vipsync.model import (
+    Case,
+    Descriptor,
+    InputFile,
+    InputFolder,
+    PackKind,
+    Parameter,
+    RelPath,
+    Settings,
+)
 
 SECONDS_EACH = 2.0
 """Seconds that VIP needs for a transfer, whatever its size (facts 3.5)."""
@@ -69,13 +78,21 @@ def _archive_kind(parameter: Parameter) -> PackKind | None:
     return next((kind for kind, pattern in _ARCHIVES if pattern.search(words)), None)
 
 
-def line_for(paths: Sequence[RelPath], settings: Settings) -> str:
-    """Return the line of [input_settings] that would use most of these files; empty where none is sure."""
+def line_for(paths: Sequence[RelPath], settings: Settings, cases: Collection[Case] = ()) -> str:
+    """Return the line of [input_settings] that would use most of these files; empty where none is sure.
+
+    It uses those as well that these cases have.
+    """
     keys = [key for key, value in settings.input_settings.items() if _takes_pattern(value)]
     if len(keys) != 1 or not paths:
         return ""
+    used = [v.path for case in cases if isinstance(v := case.values.get(keys[0]), InputFile)]
     shapes = Counter(_shape(PurePosixPath(path)) for path in paths)
-    return f'{keys[0]} = "{shapes.most_common(1)[0][0]}"'
+    wanted = {shapes.most_common(1)[0][0], *(_shape(PurePosixPath(path)) for path in used)}
+    names = {PurePosixPath(shape).name for shape in wanted}
+    if len(wanted) > 1 and len(names) > 1:
+        return ""
+    return f'{keys[0]} = "{wanted.pop() if len(wanted) == 1 else f"**/{names.pop()}"}"'
 
 
 def _takes_pattern(value: object) -> bool:

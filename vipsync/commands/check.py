@@ -238,7 +238,7 @@ def _files(looked: Preview, none_used: Notice | None) -> Iterator[Finding]:
     unused = [(u.path, u.nearest) for u in snapshot.cases.unused]
     every = len(snapshot.files)
     known = snapshot.descriptor is not None or snapshot.settings.pipeline_id is None
-    if not known:
+    if not known or snapshot.settings_error:
         yield Finding("files", f"{every} in inputs/.")
         return
     if not every:
@@ -281,7 +281,7 @@ def _use_them(looked: Preview) -> str:
     s = looked.snapshot
     if wrong := starts_at_inputs(s.settings, s.files):
         return wrong
-    line = Gate(s).masked(line_for([u.path for u in s.cases.unused], s.settings))
+    line = Gate(s).masked(line_for([u.path for u in s.cases.unused], s.settings, s.cases.cases))
     if line:
         return f"This line of [input_settings] would use them: {line}"
     return "Compare their names with the patterns in settings.toml."

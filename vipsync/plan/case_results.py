@@ -9,6 +9,7 @@ from types import MappingProxyType
 from vipsync.errors import NameRefused
 from vipsync.model import RelPath, VipPath
 from vipsync.names import last, vip_relpath
+from vipsync.plan.snapshot import Snapshot
 from vipsync.rows import Followed, Launch, LaunchedCase, Result, ResultStatus
 
 
@@ -23,6 +24,18 @@ def results_of(
     wanted = (returned.get(last(e.name)) for e in mine.expected if e.name is not None)
     found = (results.get(vip) for vip in wanted if vip is not None)
     return tuple(r for r in found if r and r.status is status)
+
+
+def cases_of(result: Result, snapshot: Snapshot) -> frozenset[str]:
+    """Return the cases that a result may be of, none where nothing is known of its launch."""
+    state = snapshot.state
+    execution = state.executions.get(result.execution_id)
+    launches = state.launches.values()
+    launch = next((x for x in launches if x.execution_id == result.execution_id), None)
+    if launch is None or execution is None:
+        return frozenset()
+    mine = (c.id for c in launch.cases if result in results_of(c, execution, state.results))
+    return frozenset(mine) or frozenset(c.id for c in launch.cases)
 
 
 @lru_cache(maxsize=64)  # the same paths are asked for once for each case of an execution

@@ -37,7 +37,9 @@ def plan_marker(draft: Draft) -> None:
     elif session.phase is Phase.OPEN and not draft.s.marker:
         grace = draft.s.settings.finish.grace
         draft.notice(
-            Level.WAIT, "ON_VIP.txt", f"ON_VIP.txt is gone: finishing starts in {grace:g} s."
+            Level.WAIT,
+            "ON_VIP.txt",
+            f"ON_VIP.txt is gone: vipsync finishes once it has seen it missing for {grace:g} s.",
         )
         # The first plan that sees it gone starts the clock, so at least two looks agree.
         seen_gone = draft.since("marker gone") > 0 and draft.wait_for("marker gone", grace)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vipsync.model import replace
 from vipsync.names import few, shell_word
-from vipsync.plan.case_results import results_of
+from vipsync.plan.case_results import cases_of
 from vipsync.plan.draft import Draft, Level, decide
 from vipsync.plan.results import is_mirrored
 from vipsync.plan.snapshot import Snapshot
-from vipsync.rows import Followed, Launch, LaunchStatus, Result, ResultStatus, Row
+from vipsync.rows import LaunchStatus, Result, ResultStatus, Row
 
 _LASTING = (LaunchStatus.INTENDED, LaunchStatus.STARTED)
 _SHOWN = 3
@@ -45,26 +45,9 @@ def was_made_again(result: Result, snapshot: Snapshot) -> bool:
     execution = state.executions.get(result.execution_id)
     if launch is None or execution is None:
         return False
-    cases = _cases_of(result, launch, execution, snapshot)
+    cases = cases_of(result, snapshot)
     later = {c.id for x in launches if x.at > launch.at for c in x.cases}
     return cases <= later
-
-
-def _cases(result: Result, snapshot: Snapshot) -> frozenset[str]:
-    """Return the cases that a result may be of, none where nothing is known of its launch."""
-    execution = snapshot.state.executions.get(result.execution_id)
-    launches = snapshot.state.launches.values()
-    launch = next((x for x in launches if x.execution_id == result.execution_id), None)
-    return _cases_of(result, launch, execution, snapshot) if launch and execution else frozenset()
-
-
-def _cases_of(
-    result: Result, launch: Launch, execution: Followed, snapshot: Snapshot
-) -> frozenset[str]:
-    mine = (
-        c.id for c in launch.cases if result in results_of(c, execution, snapshot.state.results)
-    )
-    return frozenset(mine) or frozenset(c.id for c in launch.cases)
 
 
 def say_gone(draft: Draft) -> None:
@@ -73,15 +56,28 @@ def say_gone(draft: Draft) -> None:
     if not lost:
         return
     names = few([f"outputs/{r.local}" for r in lost], _SHOWN)
-    case = min(_cases(lost[0], draft.s), default="CASE")
     was, has = ("result was", "it") if len(lost) == 1 else ("results were", "them")
     draft.notice(
         Level.PERSON,
         "outputs",
         f"{len(lost):,} {was} deleted on this machine, and VIP no longer has {has}: {names}.",
-        f"Put {has} back from a copy, or run the case again: `vipsync rerun DIR {shell_word(case)}`. "
+        f"Put {has} back from a copy{_run_again(lost, draft.s)} "
         f"If you need {has} no more: `vipsync forget DIR`.",
     )
+
+
+def _run_again(lost: Sequence[Result], snapshot: Snapshot) -> str:
+    """Return the command for the cases that can run again, and which cannot, since their files are gone."""
+    cases = sorted({case for r in lost for case in cases_of(r, snapshot)}) or ["CASE"]
+    here = {case.id for case in snapshot.cases.cases if not case.waits_for}
+    unknown = bool(snapshot.settings_error) or snapshot.descriptor is None
+    able = [case for case in cases if unknown or case in here or case == "CASE"]
+    lacking = [case for case in cases if case not in able]
+    them = "the case" if len(able) == 1 else "the cases"
+    words = " ".join(map(shell_word, able[:_SHOWN])) + (" …" if len(able) > _SHOWN else "")
+    again = f", or run {them} again: `vipsync rerun DIR {words}`." if able else "."
+    cannot = f" {few(lacking, _SHOWN)} cannot run again: not all files are in inputs/ any more."
+    return again + (cannot if lacking else "")
 
 
 def forgotten(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:

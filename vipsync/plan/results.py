@@ -16,6 +16,7 @@ from vipsync.disk.globs import ignore_spec
 from vipsync.errors import ForeignPath, VipsyncError
 from vipsync.model import ExecutionStatus, JobState, RelPath, VipPath, replace
 from vipsync.names import few, last, local_name, relpath, shell_word
+from vipsync.plan.case_results import cases_of
 from vipsync.plan.draft import Draft, Level
 from vipsync.plan.memory import LIST_AGAIN
 from vipsync.plan.snapshot import Snapshot
@@ -253,7 +254,10 @@ def _say_changed(draft: Draft, result: Result, *, is_on_vip: bool) -> None:
     part = ", or a part of it deleted" if result.unpacked else ""
     text = f"outputs/{result.local} was changed on this machine{part}: it is left alone."
     again = "To have it again as it came, move all of it away; VIP still has it."
-    draft.notice(Level.INFO, result.local, text, again if is_on_vip else "", exit_code=0)
+    if not is_on_vip:
+        case = shell_word(min(cases_of(result, draft.s), default="CASE"))
+        again = f"VIP no longer has it; to have it again as it came: `vipsync rerun DIR {case}`."
+    draft.notice(Level.INFO, result.local, text, again, exit_code=0)
 
 
 def _fetch(draft: Draft, result: Result, execution: Followed) -> list[do.FetchResult]:
