@@ -698,6 +698,12 @@ def test_files_that_no_setting_uses_are_told_with_the_line_to_write(
     (inputs / "b.txt").write_text("x")
     said = call("run", "--once", study).out
     assert "2 files are in inputs/, such as a.txt, and no setting uses any of them." in said
+    checked = call("check", study)
+    assert checked.code == 3
+    words = " ".join(checked.out.split())
+    assert words.count("would use them: signal") == 1
+    assert "✗ files: 2 files are in inputs/, such as a.txt, and no setting uses any" in words
+    assert words.count("no setting uses") == 1
 
 
 def test_another_run_on_the_same_folder(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.lab.served import SETTINGS, Caller, Served, wait_until
 from vipsync.cli import exit_code
+from vipsync.commands.context import Context
+from vipsync.commands.run import finish
 from vipsync.folder.folder import SessionFolder
 from vipsync.record.ledger import read_state
+from vipsync.report.reporter import Reporter
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 
@@ -102,7 +109,7 @@ def test_cases_of_many_folders_start_together(call: Caller, served: Served) -> N
     assert said.out.count("There is nothing to launch") == 2
     said = call("finish", "--yes", served.root / "share")
     assert said.code == 0
-    assert "one: Nothing of this session is on VIP" in said.out
+    assert "2 folders: Nothing of this session is on VIP" in said.out
     assert served.on_vip() == []
 
 
@@ -224,11 +231,40 @@ def test_resume_names_who_goes_on(call: Caller, served: Served) -> None:
     with served.process("run", one) as running:
         wait_until(lambda: results(one) == ["a.txt"])
         call("pause", one, two)
-        assert call("resume", one).out.endswith(f"{by_run}\n")
+        assert call("resume", one).out.strip() == by_run
         assert alone in call("resume", two).out
         call("pause", one, two)
         said = call("resume", one, two).out
-        assert said.count("1 folder: Resumed: ") == 2
-        assert f"1 folder: {by_run}" in said
+        assert said.splitlines() == [f"one: {by_run}", f"two: {alone}"]
         running.send_signal(signal.SIGTERM)
         running.wait(60)
+
+
+def test_finish_asks_with_sums_and_says_the_end_once(call: Caller, served: Served) -> None:
+    """Twenty folders are no twenty lines: how much goes is said before, that it is gone after."""
+    roots = [study(served, f"share/{name}") for name in ("one", "two", "three")]
+    share = served.root / "share"
+    asked = call("finish", share)
+    assert (asked.code, "Nothing of them is on VIP. Add --yes" in _flat(asked.err)) == (2, True)
+    assert call("run", "--once", share).code == 0
+    asked = call("finish", share)
+    assert asked.code == 2
+    assert re.search(r"3 inputs and all results, \d+ bytes, are removed from VIP\.", asked.err)
+    terminal = io.StringIO()
+    with served.process("run", share) as running:
+        wait_until(lambda: all(SessionFolder(root).is_held() for root in roots))
+        reporter = Reporter(Console(file=terminal, force_terminal=True, width=100))
+        context = Context(reporter, {**os.environ, **served.environ}, asks=False)
+        assert finish(context, [share], (), kill=False, sure=True) == 0
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+    drawn = terminal.getvalue()
+    assert (
+        drawn.count("\x1b[?25h") == 2
+    )  # one picture before it is known who works there, one after
+    assert drawn.count("Nothing of this session is on VIP; inputs and outputs are still here.") == 1
+    assert "3 folders: Nothing of this session" in drawn
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
