@@ -358,11 +358,12 @@ def test_a_typo_in_the_settings_is_told_with_the_right_word(call: Caller, served
 
 
 def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) -> None:
-    """What the pipeline does not know is an error of the settings."""
+    """What the pipeline does not know is an error of the settings; which files they use is not said then."""
     study = served.study(settings=SETTINGS.replace("signal =", "signals ="), a="one")
     said = call("check", study)
     assert said.code == 1
     assert "signals" in said.out
+    assert "files: 1 in inputs/.\n" in said.out
 
 
 @pytest.mark.parametrize("wrong", ["peeks = 5", 'zerofill = "7"'])
@@ -709,6 +710,12 @@ def test_files_that_no_setting_uses_are_told_with_the_line_to_write(
     (inputs / "b.txt").write_text("x")
     said = call("run", "--once", study).out
     assert "2 files are in inputs/, such as a.txt, and no setting uses any of them." in said
+    checked = call("check", study)
+    assert checked.code == 3
+    words = " ".join(checked.out.split())
+    assert words.count("would use them: signal") == 1
+    assert "✗ files: 2 files are in inputs/, such as a.txt, and no setting uses any" in words
+    assert words.count("no setting uses") == 1
 
 
 def test_another_run_on_the_same_folder(

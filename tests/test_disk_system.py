@@ -296,8 +296,10 @@ def test_a_log_whose_last_line_does_not_fit_ends_all_the_same(bench: Bench) -> N
     assert disk.refused
 
 
-def test_words_that_have_no_place_do_not_end_the_run(bench: Bench) -> None:
-    """Something else is in the place of outputs/: the rest of the state is written, and work goes on."""
+def test_words_that_have_no_place_do_not_end_the_run(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something else is in the place of outputs/: the log says what, the rest is written, work goes on."""
     study = bench.study(a="one")
     bench.publish = Publisher().publish
     bench.rest()
@@ -307,6 +309,9 @@ def test_words_that_have_no_place_do_not_end_the_run(bench: Bench) -> None:
     study.drop(b="two")
     bench.run(60)
     assert bench.executions() == [["a.mrui"], ["b.mrui"]]
+    said = [text for text in caplog.messages if text.startswith("STATUS.txt could not be written")]
+    assert said
+    assert all(str(outputs) in text and "Error" not in text for text in said)
     outputs.unlink()
     away.rename(outputs)
     bench.run(600)

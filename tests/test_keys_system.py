@@ -98,3 +98,27 @@ def test_without_a_key_it_is_said_which_portals_have_one(
     assert "Kept here are keys for: 127.0.0.1" in " ".join(said.err.split())
     assert "`vipsync --portal URL …`" in said.err
     assert call("--portal", served.url, command).code == 0
+
+
+@pytest.mark.parametrize("source", ["file", "variable", "VIP_API_KEY"])
+def test_a_wrong_key_beside_a_login_leads_to_that_login_first(
+    served: Served, call: Caller, tmp_path: Path, source: str
+) -> None:
+    """What is named in settings.toml or set is taken out; without a login a new key is made."""
+    file = tmp_path / "key"
+    file.write_text("wrong1v2m9k4s8t3q7p1r5n0a2\n")
+    file.chmod(0o600)
+    named = {"file": f'api_key = "{file}"\n', "variable": 'api_key = "VIP_OTHER"\n'}.get(source, "")
+    study = served.study("study", f"{named}{SETTINGS}", a="one")
+    wrong = {"VIP_API_KEY": "", source if source.isupper() else "VIP_OTHER": file.read_text()}
+    first = (
+        f"{'Remove api_key from settings.toml' if named else 'Unset VIP_API_KEY'} to use the key"
+    )
+    said = " ".join(call("check", study, environ=wrong).out.split())
+    assert ("Make a new key" in said, first in said) == (True, False)
+    typed = call("login", "--portal", served.url, typed=f"{served.key}\n", environ=wrong)
+    assert typed.code == 0
+    said = " ".join(call("check", study, environ=wrong).out.split())
+    assert f"{first} of `vipsync login`. Or: make a new key" in said
+    (study / "settings.toml").write_text(SETTINGS.replace("{name}", "study"))
+    assert call("check", study, environ={**wrong, "VIP_API_KEY": ""}).code == 0

@@ -430,7 +430,7 @@ def test_the_hours_of_vipsync_toml_hold_for_all_its_folders(served: Served, call
     assert call("--config", config, "run", "--once").code == 0
     assert served.launches() == 0
     assert _said(studies, f"Files wait until {begin:02}:00 to be sent") == [True, True]
-    for command in ("status", "plan"):
+    for command in ("status", "plan", "check"):
         said = call("--config", config, command, studies[0]).out
         assert f"iles wait until {begin:02}:00 to be sent" in said
     config.write_text(without)
@@ -446,7 +446,7 @@ def test_before_the_first_run_it_is_said_what_waits_and_for_what(
     studies, config = _two(served)
     begin = (time.localtime().tm_hour + 3) % 24
     config.write_text(f'{config.read_text()}hours = "{begin:02}:00-{begin:02}:59"\n')
-    for command in ("status", "plan"):
+    for command in ("status", "plan", "check"):
         said = " ".join(call("--config", config, command, studies[0]).out.split())
         assert f"Files wait until {begin:02}:00 to be sent" in said
     said = call("--config", config, "status").out

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from vipsync.cli import exit_code
+from vipsync.commands.context import Context
+from vipsync.commands.machine import SinceStart
 from vipsync.errors import SettingsError
 from vipsync.model import MachineSettings
+from vipsync.report.reporter import Reporter
 from vipsync.settings.machine import folders_of, load_machine, parse_machine, urls_file
 
 WHOLE = """
@@ -184,3 +187,26 @@ def test_a_file_that_is_named_must_be_there(call: Call, tmp_path: Path) -> None:
     code, said = call(tmp_path, "--config", tmp_path / "nowhere.toml", "check")
     assert code == 1
     assert "nowhere.toml: cannot be read" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "folders_alone"),
+    [
+        ("folders = ['/data']\n# another word\n", False, False),
+        ("folders = ['/data', '/more']\n", False, False),
+        ("folders = ['/data']\n[transfers]\nstreams = 2\n", True, True),
+        ("folders = ['/data']\n[page]\naddress = '127.0.0.1:8484'\n", True, False),
+        ("folders = 3\n", False, False),
+    ],
+)
+def test_what_a_run_reads_once_is_told_from_what_it_reads_anew(
+    tmp_path: Path, text: str, whole: bool, folders_alone: bool
+) -> None:
+    """Folders are read anew and a mistake waits; a run of named folders goes by the limits alone."""
+    file = tmp_path / "vipsync.toml"
+    file.write_text("folders = ['/data']\n")
+    context = Context(Reporter(), {}, config=file)
+    of_all, of_named = SinceStart(context, whole=True), SinceStart(context, whole=False)
+    assert not of_all()
+    file.write_text(text)
+    assert (of_all(), of_named()) == (whole, folders_alone)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.lab.served import SETTINGS, Caller, Served, wait_until
 from vipsync.cli import exit_code
+from vipsync.commands.context import Context
+from vipsync.commands.run import finish
 from vipsync.folder.folder import SessionFolder
 from vipsync.record.ledger import read_state
+from vipsync.report.reporter import Reporter
 
 MANUAL = SETTINGS + '\n[launch]\nwhen = "manual"\n'
 
@@ -102,7 +109,7 @@ def test_cases_of_many_folders_start_together(call: Caller, served: Served) -> N
     assert said.out.count("There is nothing to launch") == 2
     said = call("finish", "--yes", served.root / "share")
     assert said.code == 0
-    assert "one: Nothing of this session is on VIP" in said.out
+    assert "2 folders: Nothing of this session is on VIP" in said.out
     assert served.on_vip() == []
 
 
@@ -187,3 +194,77 @@ def test_a_change_of_the_machines_file_counts_while_it_runs(served: Served) -> N
         wait_until(lambda: results(two) == ["a.txt", "b.txt"])
         running.send_signal(signal.SIGTERM)
         running.wait(60)
+
+
+def test_a_change_of_what_a_run_reads_once_is_said_by_all_who_look(
+    call: Caller, served: Served
+) -> None:
+    """A run keeps its hours and limits until it is started again: it says so, and so do check, plan and status."""
+    one, two = study(served, "share/one"), study(served, "share/two")
+    file = served.root / "config" / "vipsync" / "vipsync.toml"
+    changed = "vipsync.toml was changed after this run started: start it again."
+    of_the_machine(served, one.parent)
+    before = file.read_text()
+    with served.process("--config", file, "run") as running:
+        wait_until(lambda: results(one) == results(two) == ["a.txt"])
+        assert changed not in call("--config", file, "check").out
+        file.write_text(f'{before}[transfers]\nhours = "03:00-03:01"\n')
+        wait_until(lambda: changed in (two / "STATUS.txt").read_text())
+        wait_until(lambda: changed in (one / "STATUS.txt").read_text())
+        for command in ("check", "status"):
+            assert call("--config", file, command).out.count(changed) == 1
+        for command in ("check", "plan", "status"):
+            assert call("--config", file, command, one).out.count(changed) == 1
+        file.write_text(before)
+        wait_until(lambda: changed not in (one / "STATUS.txt").read_text())
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+    assert (one / ".vipsync/vipsync.log").read_text().count(changed) == 1
+    assert changed not in call("status", one).out
+
+
+def test_resume_names_who_goes_on(call: Caller, served: Served) -> None:
+    """Where a run is under way, it does; nobody is told to start another."""
+    one, two = study(served, "share/one"), study(served, "share/two")
+    by_run = "Resumed: the run that is under way sends files and starts cases again."
+    alone = f"Resumed: `vipsync run {two}` sends files and starts cases again."
+    with served.process("run", one) as running:
+        wait_until(lambda: results(one) == ["a.txt"])
+        call("pause", one, two)
+        assert call("resume", one).out.strip() == by_run
+        assert alone in call("resume", two).out
+        call("pause", one, two)
+        said = call("resume", one, two).out
+        assert said.splitlines() == [f"one: {by_run}", f"two: {alone}"]
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+
+
+def test_finish_asks_with_sums_and_says_the_end_once(call: Caller, served: Served) -> None:
+    """Twenty folders are no twenty lines: how much goes is said before, that it is gone after."""
+    roots = [study(served, f"share/{name}") for name in ("one", "two", "three")]
+    share = served.root / "share"
+    asked = call("finish", share)
+    assert (asked.code, "Nothing of them is on VIP. Add --yes" in _flat(asked.err)) == (2, True)
+    assert call("run", "--once", share).code == 0
+    asked = call("finish", share)
+    assert asked.code == 2
+    assert re.search(r"3 inputs and all results, \d+ bytes, are removed from VIP\.", asked.err)
+    terminal = io.StringIO()
+    with served.process("run", share) as running:
+        wait_until(lambda: all(SessionFolder(root).is_held() for root in roots))
+        reporter = Reporter(Console(file=terminal, force_terminal=True, width=100))
+        context = Context(reporter, {**os.environ, **served.environ}, asks=False)
+        assert finish(context, [share], (), kill=False, sure=True) == 0
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+    drawn = terminal.getvalue()
+    assert (
+        drawn.count("\x1b[?25h") == 2
+    )  # one picture before it is known who works there, one after
+    assert drawn.count("Nothing of this session is on VIP; inputs and outputs are still here.") == 1
+    assert "3 folders: Nothing of this session" in drawn
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

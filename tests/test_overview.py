@@ -19,6 +19,7 @@ from vipsync.plan.standing import CaseReport, CaseState
 from vipsync.report.reporter import Reporter
 from vipsync.status.overview import Need, name_below, need_of, overview, table_lines, totals
 from vipsync.status.status import ExecutionReport, Status
+from vipsync.status.words import details
 
 DOCUMENT = Path(__file__).parents[1] / "examples" / "status-json.md"
 
@@ -48,7 +49,10 @@ def notice(level: Level) -> tuple[Notice, ...]:
         (Need.WAITING, {"counts": {"waiting": 1, "done": 3}}),
         (Need.WAITING, {"counts": {"queued": 1}}),
         (Need.WAITING, {"counts": {"to be launched by hand": 1}}),
-        (Need.WAITING, {"paused": True}),
+        (Need.PAUSED, {"paused": True}),
+        (Need.PAUSED, {"paused": True, "counts": {"queued": 1}}),
+        (Need.RUNNING, {"paused": True, "fetching": 1}),
+        (Need.YOU, {"paused": True, "notices": notice(Level.PERSON)}),
         (Need.REST, {"notices": notice(Level.INFO), "counts": {"done": 3}, "phase": "open"}),
         (Need.REST, {"executions": (ExecutionReport("w", "Finished", 1.0, {}, ""),)}),
         (Need.REST, {}),
@@ -111,11 +115,23 @@ def test_the_table_begins_with_what_needs_a_person_and_ends_with_totals() -> Non
         ["at", "rest"],
     ]
     lines = list(table_lines(rows))
-    assert lines[1] == "needs you  g2/you   1/2                  Needs you: b: failed"
+    assert lines[1] == "needs you  g2/you   1/2                  b: failed"
     assert lines[4] == "at rest    g2/rest         1971-01-01    Everything is here."
     assert totals(rows) == (
         "4 folders: 1 needs you, 1 running, 2 at rest. 1 of 2 cases done. 1 folder on VIP with 2.0 kB."
     )
+
+
+def test_a_folder_of_which_nothing_was_sent_is_on_vip_since_no_day() -> None:
+    """Its place there is taken, and that is all; an empty file is a file."""
+    opened: dict[str, Any] = {"phase": "open", "since": 86400.0}
+    rows = overview([made("/s/a", **opened), made("/s/b", files=1, **opened)])
+    assert [row.day for row in rows] == ["", "1970-01-02"]
+    assert totals(rows) == (
+        "2 folders: 2 at rest. 1 folder on VIP with 0 bytes. 1 folder with nothing sent yet."
+    )
+    told = "\n".join(details(made(**opened, where="/vip/Home/API/x")))
+    assert "On VIP: nothing sent yet, in /vip/Home/API/x" in told
 
 
 def picture(statuses: list[Status], height: int, width: int = 100) -> list[str]:
@@ -151,6 +167,29 @@ def test_a_row_stays_on_one_line_of_a_narrow_terminal() -> None:
     assert any("group/study-a" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        (
+            "Waiting for settings.toml to be mended: /s/st07/settings.toml, line 26, column 3: this is not TOML",
+            "settings.toml, line 26, column 3: this",
+        ),
+        ("Stopped: /s/st07/outputs is a link.", "outputs is a link."),
+        (
+            "Needs you: a: failed; `vipsync why /s/st07/inputs/a`",
+            "a: failed; `vipsync why /s/st07/in",
+        ),
+        ("Needs you: b: /s/st070/x is not there.", "b: /s/st070/x is not there."),
+    ],
+)
+def test_a_row_begins_with_the_fault(sentence: str, shown: str) -> None:
+    """What else the row says takes no room from it, on the narrowest terminal that is common."""
+    wrong = made("/s/st07", sentence=sentence, exit_code=1)
+    lines = picture([wrong, *MANY], height=20, width=80)
+    (row,) = [line for line in lines if "st07 " in line]
+    assert row.startswith(f"!  st07            {shown}"), row
+
+
 def test_every_key_of_the_document_for_programs_is_told() -> None:
     """examples/status-json.md has each key of a folder, a case, an execution and a notice, and no other."""
     rows = re.findall(r"^\| (`.*?) \| (.*) \|$", DOCUMENT.read_text("utf-8"), re.M)
@@ -180,7 +219,7 @@ def test_thirty_folders_of_ten_groups_are_one_table(call: Caller, served: Served
     assert lines[1].startswith("needs you  group3/study-a  0/1")
     assert sum(bool(re.search(r"group\d/study-a ", line)) for line in lines) == 10
     assert len(lines) == 33
-    assert lines[31].startswith("30 folders: 1 needs you, 29 waiting.")
+    assert lines[31].startswith("30 folders: 1 needs you, 29 paused.")
     assert lines[32].startswith("vipsync is not running in group0/study-a, ")
     assert lines[32].endswith(" and 25 more.")
     full = call("status", "--all", share).out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import os
 import re
@@ -785,6 +786,15 @@ def test_the_page_is_served_by_run_where_vipsync_toml_says_so(served: Served) ->
             assert b"study" in answer.read()
         process.terminate()
         process.wait(30)
+
+
+@pytest.mark.parametrize("printer", ["vipsync page", "vipsync run"])
+def test_who_came_without_the_link_hears_what_printed_it(tmp_path: Path, printer: str) -> None:
+    """The page is served by one command or another: the one that was called is looked at again."""
+    root = tell(tmp_path / "study", report(tmp_path / "study"))
+    page = Paged(root, printer=printer)
+    assert f"the link that <code>{printer}</code> has" in page.get(f"/folder/{key_of(root)}").text
+    assert f"link that `{printer}` printed" in html.unescape(page.ask(root, "pause").text)
 
 
 def free_port() -> int:

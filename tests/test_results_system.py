@@ -139,12 +139,17 @@ def test_a_result_deleted_after_the_end_is_named_until_it_is_forgotten(
     bench.rest()
     assert asking(study) == []
     assert [r.status for r in study.state.results.values()] == [ResultStatus.LET_GO]
+    assert cases(study)["a.mrui"].reason == "a result was deleted here and forgotten"
+    assert "a.mrui: done (a result was deleted here and forgotten)" in (
+        status_text(status(study), "host")
+    )
     assert (
         status(study).sentence == "Everything else is here: 1 case done, 0 results; VIP is clean."
     )
     study.ask("rerun", "a.mrui")
     bench.rest()
     assert status(study).sentence.startswith("Everything is here: 1 case done, 1 result; ")
+    assert cases(study)["a.mrui"].reason == ""
     assert "1 result deleted here and forgotten: a.mrui.tgz." in status_text(status(study), "host")
 
 

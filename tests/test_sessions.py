@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -93,6 +94,25 @@ def test_the_table_and_the_list_of_sessions_tell_the_same_size(call: Caller, stu
     results = sum(len(p.read_bytes()) for p in (study / "outputs").rglob("*.txt"))
     assert results
     assert 3 + results < held <= listed["size"] < held + 4096
+
+
+def test_each_session_is_a_line_and_all_of_them_a_sum(
+    call: Caller, served: Served, study: Path
+) -> None:
+    """What is to be done about one stands below it; one of which nothing was sent says so."""
+    alone = call("sessions").out
+    assert len(alone.splitlines()) == 1
+    on_vip(served, "other")
+    opened = served.study("opened", a="one")
+    assert call("run", "--once", opened).code == 0
+    shutil.rmtree(served.world.root / "users/local_user/API/opened/INPUTS")
+    shutil.rmtree(served.world.root / "users/local_user/API/opened/OUTPUTS")
+    lines = call("sessions").out.splitlines()
+    assert lines[0] == f"/vip/Home/API/opened: nothing sent yet; belongs to {opened}"
+    assert re.match(r"/vip/Home/API/other: 1 file, 12 bytes; no folder ", lines[1])
+    assert lines[-3].startswith("  vipsync remove /vip/Home/API/other")
+    assert re.match(rf"{HOME}: 2 files, \d+ bytes; belongs to {study}, on VIP since \d", lines[-2])
+    assert re.fullmatch(r"3 sessions: 3 files, \d+ bytes\.", lines[-1])
 
 
 def test_what_a_folder_has_is_not_removed(call: Caller, served: Served, study: Path) -> None:

@@ -446,9 +446,15 @@ def forget(context: Context, words: tuple[str, ...], *, yes: bool) -> int:
 
 
 def _decide(
-    context: Context, folders: tuple[Path, ...], command: str, done: str, *, sure: bool
+    context: Context,
+    folders: tuple[Path, ...],
+    command: str,
+    done: str,
+    by_run: str = "",
+    *,
+    sure: bool,
 ) -> int:
-    asked = commands.run.Asked(command, done)
+    asked = commands.run.Asked(command, done, by_run)
     return commands.run.decide(context, folders, asked, sure=sure)
 
 
@@ -469,7 +475,8 @@ def pause(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
 def resume(context: Context, directories: tuple[Path, ...], *, yes: bool) -> int:
     """Send and start again after a pause."""
     words = "Resumed: `vipsync run DIR` sends files and starts cases again."
-    return _decide(context, directories, "resume", words, sure=yes)
+    by_run = "Resumed: the run that is under way sends files and starts cases again."
+    return _decide(context, directories, "resume", words, by_run, sure=yes)
 
 
 @command("vipsync finish my-study", "vipsync finish my-study --cancel")

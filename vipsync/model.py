@@ -53,13 +53,16 @@ else:
 
 
 class Secret:
-    """An API key; whatever prints it shows that there is one, and no more. `origin`: where it came from."""
+    """An API key; whatever prints it shows that there is one, and no more.
 
-    __slots__ = ("_text", "origin")
+    `origin`: where it came from; `instead`: what takes another one in its place, "" where there is none.
+    """
 
-    def __init__(self, text: str, origin: str = "") -> None:
+    __slots__ = ("_text", "instead", "origin")
+
+    def __init__(self, text: str, origin: str = "", instead: str = "") -> None:
         self._text = text
-        self.origin = origin
+        self.origin, self.instead = origin, instead
 
     def __repr__(self) -> str:
         return "Secret(…)"

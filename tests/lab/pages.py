@@ -71,8 +71,14 @@ def tell_station(root: Path, status: StationStatus) -> Path:
 class Paged:
     """The page of some folders, and a browser that came with the link or without."""
 
-    def __init__(self, *roots: Path, host: str = "127.0.0.1", clock: float = 0.0) -> None:
-        self.access = Access(host, PORT)
+    def __init__(
+        self,
+        *roots: Path,
+        host: str = "127.0.0.1",
+        clock: float = 0.0,
+        printer: str = "vipsync page",
+    ) -> None:
+        self.access = Access(host, PORT, printer)
         self.now = clock
         self.folders = Folders(roots, lambda: self.now)
         self.app = create_app(self.folders, self.access)

@@ -136,6 +136,7 @@ class Connection:
             location=self._redacted(_moved_to(response).encode()).decode(),
             retry_after=retry_after(response.headers),
             key_from=self._key.origin,
+            instead=self._key.instead,
         ).error()
 
     def _redacted(self, text: bytes) -> bytes:
@@ -193,7 +194,7 @@ def usable_key(api_key: str | Secret, portal: str) -> Secret:
     """Check that the key can be a header: else h11 would show it in its error."""
     if not isinstance(api_key, Secret):
         api_key = Secret(api_key)  # no text of it lies in a variable, which a traceback could show
-    key = Secret(api_key.reveal().strip(), api_key.origin)
+    key = Secret(api_key.reveal().strip(), api_key.origin, api_key.instead)
     if not key.reveal():
         raise KeyMissing("There is no API key.", remedy(KeyMissing, portal))
     if not (key.reveal().isascii() and key.reveal().isprintable()) or " " in key.reveal():

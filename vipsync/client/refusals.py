@@ -92,6 +92,7 @@ class Refusal(Struct, frozen=True):
     location: str = ""
     retry_after: float | None = None
     key_from: str = ""
+    instead: str = ""
 
     def error(self) -> VipsyncError:
         """Translate it: VIP's own code first, then the HTTP status."""
@@ -124,11 +125,16 @@ class Refusal(Struct, frozen=True):
         )
         return kind(
             self._message(problem),
-            _ANOTHER.format(portal=self.portal) if own else remedy(kind, self.portal),
+            self._another_key() if own else remedy(kind, self.portal),
             code=problem.error_code,
             status=self.status,
             retry_after=self.retry_after,
         )
+
+    def _another_key(self) -> str:
+        """Say how a key that no login has kept is replaced; first what needs no new one."""
+        anew = _ANOTHER.format(portal=self.portal)
+        return f"{self.instead} Or: {anew[:1].lower()}{anew[1:]}" if self.instead else anew
 
     def _message(self, problem: ProblemAnswer) -> str:
         """Report the request: VIP's text for 8000 says nothing (facts 2.1)."""

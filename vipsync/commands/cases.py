@@ -65,7 +65,8 @@ class Asker:
             session.open()
         except FolderHeld:
             _leave(folder, request)
-            if not self._wait(folder, lambda: not _stands(folder, request)):
+            done = partial(_is_answered, folder, request)
+            if not self._wait(folder, done, shows=False):
                 self._decide_in(folder, request)
             return
         try:
@@ -139,27 +140,27 @@ class Asker:
         codes = [s.exit_code for root, s in run.statuses.items() if root not in elsewhere]
         if elsewhere:
             self._reporter.say(_BY_ANOTHER, "dim")
-        for folder in [folder for folder in folders if folder.root in elsewhere]:
-            if self._wait(folder, partial(_is_over, folder, request, held)):
-                status = read_status(folder)
-                codes.append(status.exit_code if status else 0)
-            else:
-                codes.append(self._work([folder], request, alone=alone, held=held))
+        with self._reporter.live():  # one picture for all of them
+            for folder in [folder for folder in folders if folder.root in elsewhere]:
+                if self._wait(folder, partial(_is_over, folder, request, held)):
+                    status = read_status(folder)
+                    codes.append(status.exit_code if status else 0)
+                else:
+                    codes.append(self._work([folder], request, alone=alone, held=held))
         return worst(codes)
 
-    def _wait(self, folder: SessionFolder, done: Callable[[], bool]) -> bool:
+    def _wait(self, folder: SessionFolder, done: Callable[[], bool], *, shows: bool = True) -> bool:
         """Show what the other process does until `done`; False where it has let the folder go."""
-        with self._reporter.live():
-            while True:
-                for _ in range(_LOOKS_AT_LOCK):
-                    status = read_status(folder)
-                    if status:
-                        self._reporter.watch(folder.root, status)
-                    if done():
-                        return True
-                    self._sleep(_LOOK_EVERY)
-                if not folder.is_held():
-                    return False
+        while True:
+            for _ in range(_LOOKS_AT_LOCK):
+                status = read_status(folder)
+                if status and shows:
+                    self._reporter.watch(folder.root, status)
+                if done():
+                    return True
+                self._sleep(_LOOK_EVERY)
+            if not folder.is_held():
+                return False
 
 
 def _leave(folder: SessionFolder, request: Request) -> None:
@@ -169,6 +170,10 @@ def _leave(folder: SessionFolder, request: Request) -> None:
 
 def _stands(folder: SessionFolder, request: Request) -> bool:
     return any(asked.id == request.id for asked in folder.asked())
+
+
+def _is_answered(folder: SessionFolder, request: Request) -> bool:
+    return not _stands(folder, request)
 
 
 def _is_over(folder: SessionFolder, request: Request, held: Reached) -> bool:

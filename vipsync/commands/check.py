@@ -29,6 +29,8 @@ from vipsync.status.words import MOVE, duration, misplaced, size
 
 if TYPE_CHECKING:
     from vipsync.client.vip_client import VipClient
+    from vipsync.plan.draft import Notice
+    from vipsync.plan.snapshot import Limits
     from vipsync.run.account import Connect
 
 SHOWN = 20
@@ -42,7 +44,10 @@ def worst(codes: Iterable[int]) -> int:
 
 
 def check(
-    folder: SessionFolder, connect: Connect, overrides: Mapping[str, object]
+    folder: SessionFolder,
+    connect: Connect,
+    overrides: Mapping[str, object],
+    limits: Limits | None = None,
 ) -> Iterator[Finding]:
     """Look at settings, key, pipeline, files, cases and what would start, in this order."""
     try:
@@ -55,7 +60,7 @@ def check(
     yield Finding("settings", f"{folder.settings} can be read.")
     client, found = key_of(settings, connect)
     yield found
-    looked, problem = _preview(folder, client, overrides)
+    looked, problem = _preview(folder, client, overrides, limits)
     if problem:
         yield _wrong(_subject(problem, settings), problem)
     if looked is None:
@@ -92,11 +97,12 @@ def _status(looked: Preview, folder: SessionFolder) -> Status:
 def _looked_at(looked: Preview, client: VipClient | None, told: Status) -> Iterator[Finding]:
     yield from _pipeline(looked, client)
     yield from _name(looked, client)
-    yield from _files(looked)
+    unused = _none_used(looked, told)
+    yield from _files(looked, unused)
     yield from _cases(looked)
     yield from _idle_rules(looked)
     yield from _privacy(looked)
-    yield from _notices(looked, told)
+    yield from _notices(looked, told, unused)
 
 
 def _masked(
@@ -156,15 +162,18 @@ def key_of(settings: Settings, connect: Connect) -> tuple[VipClient | None, Find
 
 
 def _preview(
-    folder: SessionFolder, client: VipClient | None, overrides: Mapping[str, object]
+    folder: SessionFolder,
+    client: VipClient | None,
+    overrides: Mapping[str, object],
+    limits: Limits | None,
 ) -> tuple[Preview | None, VipsyncError | None]:
     """Return what can be seen, without VIP where that fails."""
     try:
-        return preview(folder, client, overrides, judges=True), None
+        return preview(folder, client, overrides, judges=True, limits=limits), None
     except VipsyncError as error:
         if client is None:
             return None, error
-        looked, _ = _preview(folder, None, overrides)
+        looked, _ = _preview(folder, None, overrides, limits)
         return looked, error
 
 
@@ -225,7 +234,7 @@ def is_ours(client: VipClient, home: str, session_id: str) -> bool:
     return bool(session_id) and f"vipsync-{session_id}" in names
 
 
-def _files(looked: Preview) -> Iterator[Finding]:
+def _files(looked: Preview, none_used: Notice | None) -> Iterator[Finding]:
     snapshot = looked.snapshot
     unused = [(u.path, u.nearest) for u in snapshot.cases.unused]
     every = len(snapshot.files)
@@ -235,18 +244,29 @@ def _files(looked: Preview) -> Iterator[Finding]:
     if snapshot.settings_error or is_unread(snapshot):
         yield Finding("files", f"{every} in inputs/.")
         return
-    none_used = bool(unused) and len(unused) == every
+    text, remedy = f"{every} in inputs/, {_use_of(len(unused), every)}.", ""
+    if unused:
+        remedy = _use_them(looked)
+    if none_used:
+        text, remedy = none_used.text, none_used.remedy
     yield Finding(
         "files",
-        f"{every} in inputs/, {_use_of(len(unused), every)}.",
-        _use_them(looked) if unused else "",
-        exit_code=3 if none_used else 0,
+        text,
+        remedy,
+        exit_code=none_used.exit_code if none_used else 0,
         note=bool(unused),
         details=some(
             f"{path}: used by no setting{f'; the nearest pattern is {near}' if near else ''}"
             for path, near in unused
         ),
     )
+
+
+def _none_used(looked: Preview, told: Status) -> Notice | None:
+    """Return what is asked where there are files, and no setting uses any of them."""
+    if len(looked.snapshot.cases.unused) < len(looked.snapshot.files):
+        return None
+    return next((n for n in told.notices if n.subject == "inputs" and n.asks), None)
 
 
 def _use_of(unused: int, every: int) -> str:
@@ -321,13 +341,14 @@ def some(lines: Iterable[str], most: int = SHOWN) -> tuple[str, ...]:
     return (*every[:most], *more)
 
 
-def _notices(looked: Preview, told: Status) -> Iterator[Finding]:
+def _notices(looked: Preview, told: Status, said: Notice | None = None) -> Iterator[Finding]:
+    """Say what else is not in order; one thing may have been `said` already."""
     for warning in looked.snapshot.cases.warnings:
         yield Finding("note", warning, note=True)
     for line in misplaced(looked.snapshot.beside, looked.snapshot.among_results):
         yield Finding("note", line, MOVE, note=True)
     for notice in told.notices:
-        if notice.text == looked.snapshot.settings_error:
+        if notice.text == looked.snapshot.settings_error or notice == said:
             continue
         code = notice.exit_code if notice.asks else 0
         yield Finding(notice.subject, notice.text, notice.remedy, code, note=True)

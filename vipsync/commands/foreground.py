@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from vipsync.errors import FolderHeld, MachineTooSmall, NotASession, VipsyncErro
 from vipsync.folder.folder import SessionFolder
 from vipsync.model import UNLIMITED, TransfersSettings
 from vipsync.names import shell_word
+from vipsync.plan.transfer_limits import OUTDATED
 from vipsync.report.reporter import Reporter
 from vipsync.report.transfer_files import TransferFiles
 from vipsync.results.gallery import Gallery
@@ -36,6 +38,8 @@ from vipsync.status.status import Status
 
 if TYPE_CHECKING:
     from vipsync.station.keeper import Keeper
+
+logger = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """Exit code of what a signal has ended."""
@@ -67,8 +71,10 @@ class Run:
         timing: Timing | None = None,
         *,
         shows_held: bool = True,
+        is_outdated: Callable[[], bool] = lambda: False,
     ) -> None:
         self._named_now, timing = renamed, timing or Timing()
+        self._is_outdated = is_outdated
         self._supervision = Supervision(os.environ, time.monotonic)
         self.loop = Loop(
             directories,
@@ -214,10 +220,22 @@ class Run:
 
     def _renamed(self) -> Sequence[Path] | None:
         """Return which folders are named now; None where they are as before."""
+        self._say_outdated()
         directories = self._named_now()
         if directories is not None:
             self._reporter.named(SessionFolder(directory).root for directory in directories)
         return directories
+
+    def _say_outdated(self) -> None:
+        """Say, in each folder and once in all logs, where vipsync.toml was changed since the start."""
+        limits = self.loop.transfer_limits
+        before, limits.outdated = limits.outdated, self._is_outdated()
+        if limits.outdated == before:
+            return
+        if limits.outdated:
+            logger.warning(OUTDATED)
+        for root in self.loop.sessions:
+            self.loop.notice(root)
 
     def _forget(self, root: Path) -> None:
         """Say nothing more of a place that was let go."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from vipsync.alerts.receivers import receivers
@@ -11,9 +12,13 @@ from vipsync.commands.check import worst
 from vipsync.commands.context import Context, machine_folders
 from vipsync.disk.files import looks
 from vipsync.errors import VipsyncError
+from vipsync.folder.folder import SessionFolder
+from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions
-from vipsync.model import FileState, MachineSettings
+from vipsync.model import FileState, MachineSettings, replace
 from vipsync.names import shell_word
+from vipsync.plan.transfer_limits import MACHINE, OUTDATED
+from vipsync.status.publish import read_status
 from vipsync.status.status import Finding, count
 
 logger = logging.getLogger(__name__)
@@ -38,6 +43,41 @@ class Renaming:
             return None
 
 
+class SinceStart:
+    """Whether vipsync.toml says something else than when this process read it.
+
+    `whole`: that process goes by all of it, of which it reads the folders anew (`Renaming`); else it goes by the
+    limits of transfers alone.
+    """
+
+    def __init__(self, context: Context, *, whole: bool) -> None:
+        self._context, self._whole = context, whole
+        self._seen = _looks(context)
+        self._now = self._read = self._say()
+
+    def __call__(self) -> bool:
+        """Tell whether it does; a mistake changes nothing."""
+        seen = _looks(self._context)
+        if seen != self._seen:
+            self._seen = seen
+            with suppress(VipsyncError):
+                self._now = self._say()
+        return self._now != self._read
+
+    def _say(self) -> MachineSettings:
+        said = self._context.machine()
+        return (
+            replace(said, folders=()) if self._whole else MachineSettings(transfers=said.transfers)
+        )
+
+
+def runs_with_older(folder: SessionFolder) -> bool:
+    """Tell whether the process that works in a folder says that it started with another vipsync.toml."""
+    told = read_status(folder)
+    says = told is not None and any(notice.subject == MACHINE for notice in told.notices)
+    return says and bool(is_worked_in(folder))
+
+
 def _looks(context: Context) -> FileState | None:
     return looks(context.machine_file) if context.machine_file else None
 
@@ -60,7 +100,17 @@ def _checked(context: Context) -> Iterator[Finding]:
     yield Finding("settings", f"{context.machine_file} can be read.")
     for folder in folders:
         yield _found(folder)
+    yield from _outdated(folders)
     yield from _alerts(context)
+
+
+def _outdated(folders: Iterable[Path]) -> Iterator[Finding]:
+    """Say, once, that what works in these folders does not go by the file as it is now."""
+    for folder in folders:
+        with suppress(VipsyncError):  # said already of this folder
+            if any(map(runs_with_older, find_sessions(folder))):
+                yield Finding("settings", OUTDATED, note=True)
+                return
 
 
 def _alerts(context: Context) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -64,23 +64,29 @@ def _holds_sessions(word: str) -> bool:
         return False
 
 
-def refuse_many(context: Context, named: Named, *, sure: bool) -> None:
+def refuse_many(
+    context: Context, named: Named, *, sure: bool, stake: Callable[[], str] = lambda: ""
+) -> None:
     """Say which folders are meant where they were not named as themselves; raise Unclear without --yes.
 
-    Where nobody can be asked, many folders are never meant by mistake.
+    Where nobody can be asked, many folders are never meant by mistake. `stake` says what it is about in sums.
     """
     if named.outright or sure:
         return
     names = few([printable(str(folder.root)) for folder in named.folders], _SHOWN)
-    words = f"This is about {count(len(named.folders), 'session folder')}: {names}."
+    words = (
+        f"This is about {count(len(named.folders), 'session folder')}: {names}. {stake()}".rstrip()
+    )
     if not context.asks:
         raise Unclear(words, "Add --yes if you mean all of them.")
     context.reporter.say(words)
 
 
-def agreed(context: Context, named: Named, *, sure: bool) -> bool:
+def agreed(
+    context: Context, named: Named, *, sure: bool, stake: Callable[[], str] = lambda: ""
+) -> bool:
     """Ask whether all of these folders are meant, where they were not named as themselves."""
-    refuse_many(context, named, sure=sure)
+    refuse_many(context, named, sure=sure, stake=stake)
     if named.outright or sure or context.agree():
         return True
     context.reporter.say("Nothing was changed.")

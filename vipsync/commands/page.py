@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1:8484"
 
+PRINTER = "vipsync page"
+"""What prints a link by which people may ask."""
+
 
 def page(context: Context, named: Sequence[Path], address: str | None) -> int:
     """Serve a page of folders until it is interrupted."""
@@ -37,7 +40,9 @@ def page(context: Context, named: Sequence[Path], address: str | None) -> int:
 @contextmanager
 def beside_run(context: Context, directories: Sequence[Path], address: str) -> Iterator[None]:
     """Serve the page for as long as `run` works; the link that lets people ask goes to no log."""
-    with _served(directories, address) as access:
+    # Nobody reads a link where nobody can be asked: there another command makes one.
+    printer = "vipsync run" if context.asks else PRINTER
+    with _served(directories, address, printer) as access:
         if context.asks:
             context.reporter.say(f"The page: {access.link}", "bold")
             _say_how_long(context, access)
@@ -50,7 +55,7 @@ def beside_run(context: Context, directories: Sequence[Path], address: str) -> I
 
 
 @contextmanager
-def _served(directories: Sequence[Path], address: str) -> Iterator[Access]:
+def _served(directories: Sequence[Path], address: str, printer: str = PRINTER) -> Iterator[Access]:
     try:
         from vipsync.page.server import running
     except ModuleNotFoundError as error:
@@ -59,7 +64,7 @@ def _served(directories: Sequence[Path], address: str) -> Iterator[Access]:
             "Install it with: pip install 'vipsync[page]'",
         ) from error
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    with running(directories, address) as access:
+    with running(directories, address, printer) as access:
         yield access
 
 

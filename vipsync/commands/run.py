@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -21,11 +22,12 @@ from vipsync.commands.cases import (
 from vipsync.commands.check import worst
 from vipsync.commands.context import Context, means_the_machine, meant
 from vipsync.commands.foreground import Run, allow_open_files
-from vipsync.commands.machine import Renaming
+from vipsync.commands.machine import Renaming, SinceStart
 from vipsync.commands.named import Named, agreed, named_folders, refuse_many
 from vipsync.commands.notify import alerts_of
 from vipsync.errors import NotASession, VipsyncError
 from vipsync.folder.folder import SessionFolder, new_request
+from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
 from vipsync.model import Request
 from vipsync.names import placed
@@ -33,14 +35,17 @@ from vipsync.plan.gone import forgotten
 from vipsync.report.text import printable
 from vipsync.rows import Phase
 from vipsync.status.preview import Preview, preview
-from vipsync.status.status import count
+from vipsync.status.status import count, jobs_to_come
+from vipsync.status.summary import status_of
+from vipsync.status.words import size
 
 
 class Asked(Struct, frozen=True):
-    """A request that is answered at once, and what is said when it was."""
+    """A request that is answered at once, and what is said when it was; `by_run`: where a run does the rest."""
 
     command: str
     done: str
+    by_run: str = ""
 
 
 def run(context: Context, named: Sequence[Path], *, once: bool) -> int:
@@ -71,6 +76,7 @@ def _run(
     # The loop raises where the first directory is not there; a later one it waits for.
     ordered = sorted(directories, key=lambda d: d in missing)
     of_machine = means_the_machine(context, named)
+    changed = SinceStart(context, whole=of_machine)
     renamed = Renaming(context) if of_machine else lambda: None
     work = Run(
         ordered,
@@ -80,6 +86,7 @@ def _run(
         renamed,
         alerts,
         context.transfers(),
+        is_outdated=changed,
     )
     if once:
         return worst(
@@ -100,23 +107,28 @@ def decide(context: Context, directories: Sequence[Path], asked: Asked, *, sure:
     named = named_folders(context, directories)
     if not agreed(context, named, sure=sure):
         return 0
-    codes = []
+    codes, done = [], defaultdict[str, list[SessionFolder]](list)
     for folder in named.folders:
         try:
             _asker(context, [folder]).decide(new_request(asked.command))
+            done[(is_worked_in(folder) and asked.by_run) or asked.done].append(folder)
         except VipsyncError as error:
             if not named.several:
                 raise
             context.reporter.failed(error)
             codes.append(error.exit_code)
-    done = len(named.folders) - len(codes)
-    if done:
-        context.reporter.say(
-            f"{count(done, 'folder')}: {asked.done}"
-            if named.several
-            else placed(asked.done, named.folders[0].root)
-        )
+    _say_of(context, named, done)
     return worst(codes)
+
+
+def _say_of(context: Context, named: Named, told: Mapping[str, Sequence[SessionFolder]]) -> None:
+    """Say each thing once, with how many folders it is true of."""
+    for words, (first, *more) in told.items():
+        if words and more:
+            context.reporter.say(f"{count(len(more) + 1, 'folder')}: {words}")
+        elif words:
+            whose = f"{printable(first.root.name)}: " if named.several else ""
+            context.reporter.say(f"{whose}{placed(words, first.root)}")
 
 
 def _asker(context: Context, folders: Sequence[SessionFolder]) -> Asker:
@@ -139,16 +151,31 @@ def finish(
 ) -> int:
     """Bring every result here, remove the data from VIP, and wait for it."""
     named = named_folders(context, directories)
-    if not agreed(context, named, sure=sure):
+    if not agreed(context, named, sure=sure, stake=lambda: _to_finish(context, named, kill=kill)):
         return 0
     request = new_request("finish", without, {"kill": "yes"} if kill else {})
     code = _asker(context, named.folders).finish(request)
+    left = defaultdict[str, list[SessionFolder]](list)
     for folder in named.folders:
-        if words := _left_on_vip(context, folder):
-            context.reporter.say(
-                f"{printable(folder.root.name)}: {words}" if named.several else words
-            )
+        left[_left_on_vip(context, folder)].append(folder)
+    _say_of(context, named, left)
     return code
+
+
+def _to_finish(context: Context, named: Named, *, kill: bool) -> str:
+    """Say how many jobs still run in folders, and how much is removed from VIP."""
+    jobs = files = held = 0
+    for folder in named.folders:
+        with suppress(VipsyncError):  # what is wrong with it is said when it is worked in
+            looked = preview(folder, None, context.overrides)
+            told = status_of(looked.snapshot, looked.plan, str(folder.root))
+            jobs, files, held = jobs + jobs_to_come(told), files + told.files, held + told.held
+    if not held:
+        return "Nothing of them is on VIP."
+    does = "is" if jobs == 1 else "are"
+    run = f"{count(jobs, 'job')} {does} {'stopped' if kill else 'awaited'}, then " if jobs else ""
+    goes = f"{run}{count(files, 'input')} and all results, {size(held)}, are removed from VIP."
+    return f"{goes[:1].upper()}{goes[1:]}"
 
 
 def _left_on_vip(context: Context, folder: SessionFolder) -> str:

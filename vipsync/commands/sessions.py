@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -63,10 +63,11 @@ def sessions(context: Context, *, as_json: bool) -> int:
         context.reporter.document(msgspec.json.encode(found).decode())
         return 0
     for one in found:
-        context.reporter.say(printable(one.path), "bold")
-        context.reporter.say(f"  {_contents(one)}; {printable(_whose(one.owner))}")
+        context.reporter.say(f"{printable(one.path)}: {_contents(one)}; {printable(_whose(one))}")
         if one.owner.place is not Place.HERE:
             context.reporter.say(f"  vipsync remove {shell_word(one.path)}", "dim")
+    if len(found) > 1:
+        context.reporter.say(_sum(found), "bold")
     if odd:
         context.reporter.warn(
             f"{count(odd, 'name')} in {API_HOME} cannot be written in a request to VIP, and so cannot be "
@@ -85,7 +86,7 @@ def remove(context: Context, path: str, *, sure: bool) -> int:
     found = _look(client, home, Known(context, client))
     _refuse_in_use(found)
     _refuse_running(client, home)
-    context.reporter.say(f"{printable(home)}: {_contents(found)}; {printable(_whose(found.owner))}")
+    context.reporter.say(f"{printable(home)}: {_contents(found)}; {printable(_whose(found))}")
     elsewhere = found.owner.place is Place.ELSEWHERE
     if elsewhere and not context.asks:
         raise NameTaken(
@@ -174,13 +175,23 @@ def _look(client: VipClient, home: VipPath, known: Known) -> OnVip:
 
 
 def _contents(found: OnVip) -> str:
+    if not found.files and found.whole:
+        return "nothing sent yet" if found.owner.place is Place.HERE else "no files"
     least = "" if found.whole else "at least "
     return f"{least}{count(found.files, 'file')}, {size(found.size)}"
 
 
-def _whose(whose: Owner) -> str:
+def _sum(found: Sequence[OnVip]) -> str:
+    least = "" if all(one.whole for one in found) else "at least "
+    files, held = sum(one.files for one in found), sum(one.size for one in found)
+    return f"{count(len(found), 'session')}: {least}{count(files, 'file')}, {size(held)}."
+
+
+def _whose(found: OnVip) -> str:
+    whose = found.owner
     if whose.place is Place.HERE:
-        since = f", on VIP since {when(whose.since)}" if whose.since else ""
+        day = when(whose.since).partition(" ")[0] if whose.since and found.files else ""
+        since = f", on VIP since {day}" if day else ""
         return f"belongs to {whose.folder}{since}"
     if whose.place is Place.LOST:
         return f"its folder {whose.folder} is not there any more, or is not mounted"

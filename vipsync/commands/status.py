@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +19,18 @@ from vipsync.commands.context import (
     session_around,
     sessions_of,
 )
-from vipsync.commands.machine import check_machine
+from vipsync.commands.machine import check_machine, runs_with_older
 from vipsync.disk.files import read_small
 from vipsync.disk.walk import nfc
 from vipsync.errors import FolderAbsent, FolderCopied, NotASession, SettingsError, VipsyncError
 from vipsync.folder.folder import SessionFolder, station_of
 from vipsync.folder.holding import is_worked_in
 from vipsync.folder.search import find_sessions, find_stations
+from vipsync.model import replace
 from vipsync.names import few, placed
 from vipsync.observe.export import lies_outside
 from vipsync.plan.snapshot import Limits
+from vipsync.plan.transfer_limits import MACHINE, OUTDATED
 from vipsync.report.text import printable
 from vipsync.settings.reading import load, places
 from vipsync.status.overview import name_below
@@ -50,11 +52,12 @@ def check_folders(context: Context, directory: Path | None) -> int:
     place = directory or around
     if place is None:
         return check_machine(context)
+    limits = _limits(context)
     codes = [commands.station.check(context, root) for root in find_stations(place)]
     for folder in _own_sessions(place, found=bool(codes)):
         findings = []
         context.reporter.say(str(folder.root), "bold")
-        for finding in _checked(folder, context):
+        for finding in _checked(folder, context, limits):
             findings.append(finding)
             context.reporter.finding(finding)
         codes.append(worst(finding.exit_code for finding in findings))
@@ -66,14 +69,14 @@ def _own_sessions(directory: Path, *, found: bool) -> list[SessionFolder]:
     return find_sessions(directory, of_stations=False) if found else sessions_of([directory])
 
 
-def _checked(folder: SessionFolder, context: Context) -> Iterator[Finding]:
+def _checked(folder: SessionFolder, context: Context, limits: Limits) -> Iterator[Finding]:
     """Check a folder; of a copy nothing more is said than that it is one."""
     try:
         folder.refuse_copy()
     except VipsyncError as error:
         yield Finding("folder", error.message, error.remedy, error.exit_code)
         return
-    yield from check(folder, context.connect, context.overrides)
+    yield from check(folder, context.connect, context.overrides, _at_work(limits, folder))
 
 
 def plan_folders(context: Context, directory: Path | None) -> int:
@@ -85,13 +88,13 @@ def plan_folders(context: Context, directory: Path | None) -> int:
     for folder in [f for p in places for f in _own_sessions(p, found=bool(codes))]:
         folder.refuse_copy()
         settings = load(folder.root, context.overrides)
-        client, trouble = None, None
+        client, trouble, mine = None, None, _at_work(limits, folder)
         try:
             client = context.connect(settings, settings.portal, "")[0]
-            looked = preview(folder, client, context.overrides, judges=True, limits=limits)
+            looked = preview(folder, client, context.overrides, judges=True, limits=mine)
         except VipsyncError as error:
             trouble = error
-            looked = preview(folder, None, context.overrides, judges=True, limits=limits)
+            looked = preview(folder, None, context.overrides, judges=True, limits=mine)
         context.reporter.say(str(folder.root), "bold")
         if trouble:
             found = Finding("VIP", trouble.message, trouble.remedy, trouble.exit_code)
@@ -149,7 +152,14 @@ def _show(
         return
     context.reporter.named(SessionFolder(directory).root for directory in directories)
     context.reporter.overview([told.status for told in found])
+    _say_outdated(context, [told.status for told in found])
     _say_idle(context, [told.status.folder for told in found if told.idle])
+
+
+def _say_outdated(context: Context, found: Iterable[Status]) -> None:
+    """Say once for many folders what each of them tells of vipsync.toml."""
+    if any(notice.subject == MACHINE for told in found for notice in told.notices):
+        context.reporter.say(OUTDATED)
 
 
 def _say_idle(context: Context, idle: Sequence[str]) -> None:
@@ -176,6 +186,11 @@ def _limits(context: Context) -> Limits:
         return TransferLimits(context.transfers(), Timing()).by_the_clock()
     except SettingsError:
         return Limits()
+
+
+def _at_work(limits: Limits, folder: SessionFolder) -> Limits:
+    """Return limits, with what the process that works in a folder says of those that it goes by."""
+    return replace(limits, outdated=runs_with_older(folder))
 
 
 def _status(folder: SessionFolder, context: Context, limits: Limits) -> Told:

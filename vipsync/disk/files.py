@@ -21,7 +21,7 @@ from typing import BinaryIO, TypeVar, cast
 
 from msgspec import convert
 
-from vipsync.errors import DiskError, FolderAbsent, InTheWay
+from vipsync.errors import DiskError, FolderAbsent, InTheWay, VipsyncError
 from vipsync.model import FileState
 
 T = TypeVar("T")
@@ -424,6 +424,13 @@ def disk_error(path: Path, error: OSError) -> DiskError:
         f"{as_named(path)} cannot be written: {reason}.",
         "Make room on the disk, or give this account the right to write there.",
     )
+
+
+def disk_words(error: VipsyncError | OSError) -> str:
+    """Return what kept a file from being written, for people."""
+    if isinstance(error, VipsyncError):
+        return error.message
+    return f"{error.strerror or 'the disk refuses it'}."
 
 
 def as_named(path: Path) -> Path:

@@ -54,7 +54,9 @@ def create_app(folders: Folders, access: security.Access) -> Flask:
         size=words.size, when=_when, iso=_iso, slug=_slug, coded=_coded, without=_without
     )
     app.jinja_env.globals.update(v=views, st=studies, count=count, few=few, moved=batch_text)
-    app.jinja_env.globals.update(tally=_tally, is_station=_is_station, need_of=_need_of)
+    app.jinja_env.globals.update(
+        tally=_tally, is_station=_is_station, need_of=_need_of, printer=access.printer
+    )
     page = _Page(folders, access)
     app.wsgi_app = _Room(app.wsgi_app, access.room)  # type: ignore[assignment,method-assign]
     app.before_request(page.guard)
@@ -164,7 +166,7 @@ class _Page:
         if (token := request.args.get("token")) is not None:
             return self._let_in(token)
         if not access.private and not self._known() and request.endpoint != "static":
-            abort(403, "Open the page with the link that `vipsync page` has printed.")
+            abort(403, f"Open the page with the link that `{access.printer}` has printed.")
         return None
 
     def _let_in(self, token: str) -> Any:
@@ -323,7 +325,8 @@ class _Page:
 
     def _refuse_others(self) -> None:
         if not self._may_ask():
-            abort(403, "To ask for this, open the page with the link that `vipsync page` printed.")
+            link = f"the link that `{self._access.printer}` printed"
+            abort(403, f"To ask for this, open the page with {link}.")
 
     def _may_ask(self) -> bool:
         own = request.host_url.rstrip("/")

@@ -45,10 +45,11 @@ FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 class Access(Struct, frozen=True):
-    """What lets people in. `token` is in the link that is printed; it lives as long as the process."""
+    """What lets people in. `token` is in the link that `printer` prints; it lives as long as the process."""
 
     host: str
     port: int
+    printer: str = "vipsync page"
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     @property

@@ -30,11 +30,16 @@ _WAKE_SECONDS = 1.0
 
 
 @contextmanager
-def running(directories: Sequence[Path], address: str = ADDRESS) -> Iterator[Access]:
-    """Serve the page in a thread; yield how to get in. Port 0 takes a free one. Raise SettingsError."""
+def running(
+    directories: Sequence[Path], address: str = ADDRESS, printer: str = "vipsync page"
+) -> Iterator[Access]:
+    """Serve the page in a thread; yield how to get in. Port 0 takes a free one. Raise SettingsError.
+
+    `printer`: the command that prints the link.
+    """
     host, port = parsed(address)
     with _listening(host, port) as listening:
-        access = Access(host, listening.getsockname()[1])
+        access = Access(host, listening.getsockname()[1], printer)
         folders = Folders(directories)
         server = _Server(create_app(folders, access), listening)
         try:

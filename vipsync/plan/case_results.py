@@ -14,13 +14,16 @@ from vipsync.rows import Followed, Launch, LaunchedCase, Result, ResultStatus
 
 
 def results_of(
-    mine: LaunchedCase, execution: Followed, results: Mapping[VipPath, Result]
+    mine: LaunchedCase,
+    execution: Followed,
+    results: Mapping[VipPath, Result],
+    status: ResultStatus = ResultStatus.HERE,
 ) -> tuple[Result, ...]:
-    """Return what is here of the results that a case was to write."""
+    """Return what is here of the results that a case was to write, or of what else became of them."""
     returned = _by_name(execution.returned)
     wanted = (returned.get(last(e.name)) for e in mine.expected if e.name is not None)
     found = (results.get(vip) for vip in wanted if vip is not None)
-    return tuple(r for r in found if r and r.status is ResultStatus.HERE)
+    return tuple(r for r in found if r and r.status is status)
 
 
 def cases_of(result: Result, snapshot: Snapshot) -> frozenset[str]:

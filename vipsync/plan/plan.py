@@ -39,7 +39,7 @@ from vipsync.plan.requests import plan_requests
 from vipsync.plan.results import plan_following, plan_results
 from vipsync.plan.sending import InputPlaces, plan_sending, to_read_again, to_upload
 from vipsync.plan.snapshot import Snapshot
-from vipsync.plan.transfer_limits import say_pace
+from vipsync.plan.transfer_limits import say_outdated_limits, say_pace
 from vipsync.rows import LaunchStatus, Phase
 
 
@@ -48,6 +48,7 @@ def plan(snapshot: Snapshot) -> Plan:
     draft = Draft(snapshot)
     index = index_cases(snapshot)
     _say_troubles(draft, index)
+    say_outdated_limits(draft)
     say_gone(draft)
     plan_put_back(draft)
     todo = plan_requests(draft, index)

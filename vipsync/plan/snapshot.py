@@ -51,12 +51,14 @@ class Limits(Struct, frozen=True):
 
     `sending`: files may be sent, by the `hours`; `changes_at`: when to see whether they still may
     (monotonic s). `room`: bytes that may come onto the disk of outputs/, beside all that is coming.
+    `outdated`: vipsync.toml says something else now than when the process that works here started.
     """
 
     settings: TransfersSettings = UNLIMITED
     sending: bool = True
     changes_at: float | None = None
     room: float = float("inf")
+    outdated: bool = False
 
 
 class Snapshot(Struct, frozen=True):

@@ -15,7 +15,16 @@ from vipsync.plan.case_results import cleaned_names, results_of
 from vipsync.plan.results import results_name
 from vipsync.plan.sending import InputPlaces
 from vipsync.plan.snapshot import Snapshot
-from vipsync.rows import Followed, JobLog, Launch, LaunchedCase, LaunchStatus, Verdict, log_key
+from vipsync.rows import (
+    Followed,
+    JobLog,
+    Launch,
+    LaunchedCase,
+    LaunchStatus,
+    ResultStatus,
+    Verdict,
+    log_key,
+)
 
 
 class CaseState(StrEnum):
@@ -43,6 +52,11 @@ BAD_ENDS = (CaseState.FAILED, CaseState.INCOMPLETE, CaseState.STOPPED)
 
 DELETED = "a result was deleted here"
 """What is said of a case that is done, and whose results are not all here any more."""
+
+
+FORGOTTEN = "a result was deleted here and forgotten"
+LET_GO = "a result was let go, and is not on this machine"
+"""What is said where a person no longer misses them."""
 
 
 class CaseReport(Struct, frozen=True):
@@ -155,14 +169,15 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
             came = outcome(mine, launch, execution, snapshot.state.logs)
             came_once = results_of(mine, execution, snapshot.state.results) if execution else ()
             found = [result.local for result in came_once if result.local in snapshot.outputs]
-            deleted = (
-                DELETED if came.state is CaseState.DONE and len(found) < len(came_once) else ""
-            )
+            missing = ""
+            if came.state is CaseState.DONE and execution:
+                deleted = DELETED if len(found) < len(came_once) else ""
+                missing = deleted or _let_go(mine, execution, snapshot)
             reports.append(
                 CaseReport(
                     case.id,
                     came.state,
-                    came.reason or deleted,
+                    came.reason or missing,
                     launch.execution_id,
                     folder,
                     came.logs,
@@ -171,6 +186,14 @@ def _launched(case: Case, content: str, launches: list[Launch], snapshot: Snapsh
                 )
             )
     return min(reversed(reports), key=lambda report: _TELLING.index(report.state))
+
+
+def _let_go(mine: LaunchedCase, execution: Followed, snapshot: Snapshot) -> str:
+    """Say of a case which result nobody misses: it was here, or it never came."""
+    results = results_of(mine, execution, snapshot.state.results, ResultStatus.LET_GO)
+    if any(result.stamp for result in results):
+        return FORGOTTEN
+    return LET_GO if results else ""
 
 
 def outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vipsync import actions as do
-from vipsync.model import MOST_TRANSFERS
+from vipsync.model import MOST_TRANSFERS, MachineSettings
 from vipsync.plan.draft import Draft, Level, Notice
 from vipsync.plan.snapshot import Limits
 
@@ -15,7 +15,12 @@ LOOK_AT_DISK = 30.0
 HOURS, DISK = "hours", "disk"
 """Subjects of what waits for the hour, and for room."""
 
-_FROM = "in vipsync.toml"
+MACHINE = MachineSettings.SOURCE
+"""Subject of what waits for the next start of the process: most of vipsync.toml is read once."""
+
+OUTDATED = f"{MACHINE} was changed after this run started: start it again."
+
+_FROM = f"in {MACHINE}"
 
 
 def may_send(draft: Draft) -> bool:
@@ -57,6 +62,12 @@ def with_room(draft: Draft, fetches: Iterable[do.FetchResult]) -> Iterator[do.Fe
         share = f"{100 * draft.s.limits.settings.free:g} %"
         text = f"Results wait on VIP: {share} of the disk of outputs/ stay free (free {_FROM})."
         draft.notice(Level.PERSON, DISK, text, "Make room there: they come by themselves then.")
+
+
+def say_outdated_limits(draft: Draft) -> None:
+    """Say that the limits in force are not those of vipsync.toml any more."""
+    if draft.s.limits.outdated:
+        draft.notice(Level.WAIT, MACHINE, OUTDATED, exit_code=0)
 
 
 def say_pace(draft: Draft) -> None:

@@ -102,6 +102,7 @@ def _colour(status: Status, moving: bool) -> str:
 _NEEDS = {
     Need.YOU: ("!", "yellow"),
     Need.RUNNING: ("▸", "cyan"),
+    Need.PAUSED: ("‖", "yellow"),
     Need.WAITING: ("…", "dim"),
     Need.REST: ("✓", "green"),
 }

@@ -484,6 +484,7 @@ def _basis(s: Snapshot) -> tuple[object, ...]:
         s.leases,
         s.first_in_queue,
         s.limits.sending,
+        s.limits.outdated,
         s.state.version,
         s.memory.version,
         s.memory.account.version,

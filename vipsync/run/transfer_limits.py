@@ -46,7 +46,7 @@ class TransferLimits:
         local: Callable[[float], time.struct_time] = time.localtime,
         disk: Callable[[Path], Disk] = disk_of,
     ) -> None:
-        self.settings = settings
+        self.settings, self.outdated = settings, False
         self.up = Ceiling(settings.upload, timing.clock, timing.sleep)
         self.down = Ceiling(settings.download, timing.clock, timing.sleep)
         self._timing, self._local, self._disk = timing, local, disk
@@ -58,7 +58,7 @@ class TransferLimits:
 
     def by_the_clock(self) -> Limits:
         """Return what is allowed now to every folder, whatever disk it is on."""
-        return Limits(self.settings, *self._hours())
+        return Limits(self.settings, *self._hours(), outdated=self.outdated)
 
     def take(self, whose: Hashable, action: do.Action, outputs: Path) -> bool:
         """Tell whether an action may begin now; where it does, its bytes are no other's room."""

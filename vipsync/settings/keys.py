@@ -93,15 +93,17 @@ class Keys(Struct, frozen=True):
         if not named and not kept.exists():
             raise _stranger(settings.portal)
         if self.key_file:
-            return _read(self.key_file)
+            return _or_kept(_read(self.key_file), kept, "Name no key file")
         if path := key_path(settings):
             _refuse_anothers(path, kept)
-            return _read(path, private=True)
+            return _or_kept(_read(path, private=True), kept, _WITHOUT_LINE)
         if settings.api_key != KEY_VARIABLE:
-            return self._variable(settings.api_key)
+            return _or_kept(self._variable(settings.api_key), kept, _WITHOUT_LINE)
         if named and self.environ.get(KEY_VARIABLE):
-            secret = Secret(self.environ[KEY_VARIABLE])
-            return _one_key(secret, f"{KEY_VARIABLE} in the environment")
+            secret = _one_key(
+                Secret(self.environ[KEY_VARIABLE]), f"{KEY_VARIABLE} in the environment"
+            )
+            return _or_kept(secret, kept, f"Unset {KEY_VARIABLE}")
         if not kept.exists():
             raise KeyMissing(f"No API key for {settings.portal}.", REMEDY)
         return Secret(_read(kept).reveal(), f"`vipsync login`, kept in {kept}")
@@ -133,6 +135,15 @@ class Keys(Struct, frozen=True):
             f"The environment variable {name if plain else 'that api_key names'} is not set.",
             f"Set it, or remove api_key from {Settings.SOURCE} to use the key of `vipsync login`.",
         )
+
+
+_WITHOUT_LINE = f"Remove api_key from {Settings.SOURCE}"
+
+
+def _or_kept(found: Secret, kept: Path, way: str) -> Secret:
+    """Return a key with the way to use that of `vipsync login` in its place, where there is one."""
+    instead = f"{way} to use the key of `vipsync login`." if kept.exists() else ""
+    return Secret(found.reveal(), found.origin, instead)
 
 
 def _address(portal: str) -> str:

@@ -31,6 +31,7 @@ Values of the pipeline's parameters. A file is given as
   "name.txt"                     a file inside inputs/; for a folder, end with a /
   "/vip/…/name.txt"              a file that is already on VIP
   "signals/*.mrui"               a pattern: one case for each file that matches
+  "**/*.mrui"                    the same, in whatever folder of inputs/ the file lies
   ["a.mrui", "b.mrui"]           a list: one case for each
   "{subject}/T1.nii.gz"          one case per subject; {subject} is the same text in every line
   { zip = "{subject}/dicom/" }   a folder, packed before it is sent

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from vipsync.disk.files import LARGE, read_small
+from vipsync.disk.files import LARGE, disk_words, read_small
 from vipsync.disk.walk import printable
 from vipsync.errors import KeyMissing, VipsyncError
 from vipsync.model import replace
@@ -146,7 +146,7 @@ def publish(folder: StationFolder, status: StationStatus, before: StationStatus 
         folder.own.write(folder.table, station_csv(status).encode())
         folder.own.write(folder.report, msgspec.json.encode(status))
     except (VipsyncError, OSError) as error:
-        logger.warning("STATUS.txt could not be written: %s", type(error).__name__)
+        logger.warning("STATION.txt could not be written: %s", disk_words(error))
 
 
 def read_report(folder: StationFolder) -> StationStatus | None:

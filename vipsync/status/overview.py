@@ -11,6 +11,7 @@ from msgspec import Struct
 from vipsync.plan.draft import Level
 from vipsync.plan.standing import CaseState
 from vipsync.rows import Phase
+from vipsync.status.sentence import MEND, NEEDS, STOPPED
 from vipsync.status.status import Status, count, is_over
 from vipsync.status.words import size, when
 
@@ -20,12 +21,16 @@ class Need(StrEnum):
 
     YOU = "needs you"
     RUNNING = "running"
+    PAUSED = "paused"
     WAITING = "waiting"
     REST = "at rest"
 
 
 class Row(Struct, frozen=True):
-    """One folder in the table. `since`: its data are on VIP, in UTC seconds; `size` of them in bytes."""
+    """One folder in the table. `since`: its data are on VIP, in UTC seconds; `size` of them in bytes.
+
+    `unsent`: its place on VIP is taken, and nothing lies there yet.
+    """
 
     need: Need
     name: str
@@ -34,6 +39,7 @@ class Row(Struct, frozen=True):
     cases: int
     since: float | None = None
     size: int = 0
+    unsent: bool = False
 
     @property
     def progress(self) -> str:
@@ -54,16 +60,29 @@ def overview(statuses: Iterable[Status], tops: Sequence[str] = ()) -> list[Row]:
 
 
 def _row(status: Status, name: str) -> Row:
-    on_vip = status.phase not in ("", Phase.CLOSED)
+    opened = status.phase not in ("", Phase.CLOSED)
+    on_vip = opened and bool(status.files or status.held)
     return Row(
         need=need_of(status),
         name=name,
-        sentence=status.sentence.partition("\n")[0],
+        sentence=_in_a_row(status),
         done=status.counts.get(CaseState.DONE, 0),
         cases=len(status.cases),
         since=status.since if on_vip else None,
         size=status.held if on_vip else 0,
+        unsent=opened and not on_vip,
     )
+
+
+def _in_a_row(status: Status) -> str:
+    """Return the sentence with the fault first: the row has the folder, and that it needs a person."""
+    words = status.sentence.partition("\n")[0]
+    for beginning in (MEND, STOPPED, NEEDS):
+        words = words.removeprefix(f"{beginning}: ")
+    told, tick, command = words.partition("`")  # a command is copied, and needs the whole path
+    for separator in "/\\":
+        told = told.replace(f"{status.folder}{separator}", "")
+    return f"{told}{tick}{command}"
 
 
 _TO_COME = (
@@ -83,7 +102,9 @@ def need_of(status: Status) -> Need:
     ending = status.phase in (Phase.FINISHING, Phase.REMOVING)
     if status.sending or status.fetching or status.starting or runs or ending:
         return Need.RUNNING
-    waits = status.paused or status.to_read or any(n.level is Level.WAIT for n in status.notices)
+    if status.paused:
+        return Need.PAUSED
+    waits = status.to_read or any(n.level is Level.WAIT for n in status.notices)
     if waits or any(status.counts.get(state) for state in _TO_COME):
         return Need.WAITING
     return Need.REST
@@ -123,7 +144,10 @@ def totals(rows: Sequence[Row]) -> str:
     text += f" {done:,} of {count(cases, 'case')} done." if cases else ""
     on_vip = [row for row in rows if row.since]
     held = sum(row.size for row in on_vip)
-    return text + (f" {count(len(on_vip), 'folder')} on VIP with {size(held)}." if on_vip else "")
+    if on_vip:
+        text += f" {count(len(on_vip), 'folder')} on VIP with {size(held)}."
+    unsent = sum(row.unsent for row in rows)
+    return text + (f" {count(unsent, 'folder')} with nothing sent yet." if unsent else "")
 
 
 def table_lines(rows: Sequence[Row]) -> Iterator[str]:

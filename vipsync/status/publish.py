@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from msgspec import Struct
 
-from vipsync.disk.files import LARGE, holder, make_inside, read_small, write_atomic
+from vipsync.disk.files import LARGE, disk_words, holder, make_inside, read_small, write_atomic
 from vipsync.disk.own_files import OwnFiles
 from vipsync.disk.walk import printable
 from vipsync.errors import DiskError, VipsyncError
@@ -84,7 +84,7 @@ class Publisher:
                 self._reserve.clear(session.folder)
         except (VipsyncError, OSError) as error:
             if not self._unwritten:  # said once: it may last as long as the disk is full
-                logger.warning("STATUS.txt could not be written: %s", type(error).__name__)
+                logger.warning("STATUS.txt could not be written: %s", disk_words(error))
             self._unwritten = True
             if session.is_open or session.is_there:
                 self._reserve.say(session.folder, Word(session.timing.wall(), str(error)))

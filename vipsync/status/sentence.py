@@ -19,17 +19,21 @@ WISHED = frozenset({str(CaseState.STOPPED), str(CaseState.DROPPED), str(ResultSt
 """Subjects of what is not here because a person wished so."""
 
 
+MEND, STOPPED, NEEDS = "Waiting for settings.toml to be mended", "Stopped", "Needs you"
+"""How a sentence begins that says what is wrong."""
+
+
 def sentence_of(status: Status, snapshot: Snapshot) -> str:
     """Say what is wrong, else what goes on, else what is here and what is not."""
     errors = [n for n in status.notices if n.level is Level.ERROR]
     persons = [n for n in status.notices if n.level is Level.PERSON]
     if errors:
-        until = "Waiting for settings.toml to be mended" if _is_settings(errors[0]) else "Stopped"
+        until = MEND if _is_settings(errors[0]) else STOPPED
         return f"{until}: {_one_line(errors[0].text)}"
     work = _work(status, snapshot)
     if persons:
         more = f" and {len(persons) - 1} more" if len(persons) > 1 else ""
-        asked = f"Needs you: {persons[0].subject}: {persons[0].text}{more}"
+        asked = f"{NEEDS}: {persons[0].subject}: {persons[0].text}{more}"
         return asked if work else _and_clean(asked, snapshot)
     text = work or _and_clean(_rest(status, snapshot), snapshot)
     return f"Paused: nothing is sent or started. {text}" if snapshot.state.session.paused else text

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from vipsync.model import moment, replace
+from vipsync.model import JobState, moment, replace
 from vipsync.names import placed
 from vipsync.plan.draft import Notice
 from vipsync.plan.standing import CaseReport
@@ -34,6 +34,12 @@ _BAD_END = frozenset({"ExecutionFailed", "InitializationFailed", "Killed"})
 def is_over(execution: ExecutionReport) -> bool:
     """Tell whether nothing more can come from an execution."""
     return execution.status in GONE | GOOD_END | _BAD_END
+
+
+def jobs_to_come(status: Status) -> int:
+    """Return how many jobs of a folder have not ended."""
+    going = (e.jobs for e in status.executions if not is_over(e))
+    return sum(jobs.get(JobState.QUEUED, 0) + jobs.get(JobState.RUNNING, 0) for jobs in going)
 
 
 class Status(Struct, frozen=True):

@@ -236,8 +236,10 @@ def _on_vip(status: Status) -> Iterator[str]:
     if status.phase == Phase.CLOSED:
         yield "Nothing of this session is on VIP."
     else:
-        since = f" since {when(status.since)}" if status.since else ""
-        sent = f"{count(status.files, 'file')} sent, {size(status.size)}"
+        sent, since = "nothing sent yet", ""
+        if status.files or status.held:
+            since = f" since {when(status.since)}" if status.since else ""
+            sent = f"{count(status.files, 'file')} sent, {size(status.size)}"
         yield f"On VIP{since}: {sent}, in {status.where}"
         yield _about_marker(status)
     yield ""
