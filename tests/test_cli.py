@@ -366,6 +366,20 @@ def test_an_unknown_parameter_is_found_by_check(call: Caller, served: Served) ->
     assert "files: 1 in inputs/.\n" in said.out
 
 
+@pytest.mark.parametrize("wrong", ["peeks = 5", 'zerofill = "7"'])
+def test_check_says_of_files_what_settings_that_hold_make_of_them(
+    call: Caller, served: Served, wrong: str
+) -> None:
+    """While a setting is wrong nobody knows which files are used."""
+    settings = f'pipeline_id = "mrs-spectrum/1.0"\n[input_settings]\nsignal = "*.mrui"\n{wrong}\n'
+    study = served.study(settings=settings, a="one")
+    (study / "inputs" / "day2").mkdir()
+    (study / "inputs" / "day2" / "b.mrui").write_text("two")
+    said = call("check", study).out
+    assert "2 in inputs/." in said
+    assert "used by" not in said
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.lab.bench import SETTINGS, Bench, Study
+from tests.lab.pipelines import written
 from tests.lab.statuses import status
 from vipsync.actions import LookAtHome, Outcome
 from vipsync.errors import FolderAbsent, FolderCopied
@@ -22,6 +23,7 @@ from vipsync.run.dispatch import Done
 from vipsync.run.folder_logs import FolderLogs
 from vipsync.run.reconciler import Work
 from vipsync.status.publish import Publisher
+from vipsync.status.words import status_text
 
 SAME = 'session_name = "same"\n' + SETTINGS
 
@@ -567,3 +569,32 @@ def test_each_log_is_about_its_own_folder(bench: Bench, caplog: pytest.LogCaptur
     told = [(s.root / ".vipsync/vipsync.log").read_text() for s in (one, two)]
     assert ["INPUTS/a.mrui: GenericVipError" in text for text in told] == [True, False]
     assert ["a limit of this machine" in text for text in told] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "old"),
+    [
+        ('pipeline_id = "spectrum/1"\n[input_settings]\nsignal = "*.mriu"', "*.mriu"),
+        (
+            'pipeline_id = "modes/1"\n[input_settings]\nsignal = "{who}.mrui"\nmode = "-{who}"',
+            "-b",
+        ),
+    ],
+    ids=["a pattern", "a value"],
+)
+def test_while_the_settings_cannot_be_read_nothing_is_said_of_what_they_were(
+    bench: Bench, mistake: str, old: str
+) -> None:
+    """What was wrong before may be mended in the file that has another error now."""
+    chosen = {"mode": {"value-choices": ["-a"]}}
+    bench.world.pipelines.add(written("modes", "signal:File mode:String", also=chosen))
+    mistaken = f'portal = "https://vip.test"\n{mistake}\n'
+    study = bench.study(settings=mistaken, a="one", b="two")
+    bench.rest()
+    assert old in status_text(status(study), "host")
+    study.settings.write_text(f"{SETTINGS}x = [\n")
+    bench.run(60)
+    bench.rest()
+    (told,) = (n for n in status(study).notices if n.asks)
+    assert "this is not TOML" in told.text
+    assert old not in status_text(status(study), "host")

@@ -75,6 +75,16 @@ def test_fields_are_counted_and_no_value_is_shown(call: Caller, study: Path) -> 
     assert not [value for value in ("smith", "dupont", "4711") if value in said.out.lower()]
 
 
+def test_what_must_be_read_is_named_where_it_could_not_be(call: Caller, study: Path) -> None:
+    """Each line that counts files or values says of what: a file that was read is counted by its fields alone."""
+    settings = study / "settings.toml"
+    settings.write_text(f"{settings.read_text()}\n[privacy]\nmust_read = true\n")
+    said = call("privacy", study)
+    refused = said.out.partition("Not sent:\n")[2].partition("\nFilled")[0]
+    names = [line.partition(":")[0].strip() for line in refused.splitlines()[:3]]
+    assert names == ["PatientID", "PatientName", "its format is not known"]
+
+
 def test_values_are_shown_on_a_terminal(study: Path) -> None:
     """With the files in which each is."""
     said = on_a_terminal(study)

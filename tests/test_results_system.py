@@ -228,6 +228,27 @@ def test_results_that_came_back_or_were_made_again_are_missed_no_more(bench: Ben
     assert asking(study) == []
 
 
+def test_a_deleted_result_counts_nowhere_though_its_case_ran_again(bench: Bench) -> None:
+    """The sentence counts what is in outputs/, and the table says which run a later one took over."""
+    study = bench.study(a="one", b="two", c="three")
+    bench.rest()
+    assert finished(bench, study)
+    for name in "ab":
+        study.result(f"{name}.txt").unlink()
+    bench.rest()
+    study.ask("rerun", "b.mrui")
+    bench.rest()
+    study.ask("forget")
+    bench.rest()
+    assert "3 cases done, 2 results" in status(study).sentence
+    assert [(row["case"], row["status"]) for row in table(study)] == [
+        ("a.mrui", "done, result let go"),
+        ("b.mrui", "done, result deleted here (run again since)"),
+        ("c.mrui", "done"),
+        ("b.mrui", "done"),
+    ]
+
+
 def test_what_vip_still_has_is_not_forgotten(bench: Bench) -> None:
     """It comes back, whatever was asked: a finish waits for it."""
     study = bench.study(a="one")

@@ -22,6 +22,7 @@ from vipsync.rows import Phase
 from vipsync.settings.reading import Misread, load
 from vipsync.status.preview import Preview, preview
 from vipsync.status.privacy import privacy_lines
+from vipsync.status.sentence import is_unread
 from vipsync.status.status import Finding, Status, count
 from vipsync.status.summary import status_of
 from vipsync.status.words import MOVE, duration, misplaced, size
@@ -237,12 +238,11 @@ def _files(looked: Preview, none_used: Notice | None) -> Iterator[Finding]:
     snapshot = looked.snapshot
     unused = [(u.path, u.nearest) for u in snapshot.cases.unused]
     every = len(snapshot.files)
-    known = snapshot.descriptor is not None or snapshot.settings.pipeline_id is None
-    if not known or snapshot.settings_error:
-        yield Finding("files", f"{every} in inputs/.")
-        return
     if not every:
         yield Finding("files", "There are none in inputs/ yet.", "Put files there.", note=True)
+        return
+    if snapshot.settings_error or is_unread(snapshot):
+        yield Finding("files", f"{every} in inputs/.")
         return
     text, remedy = f"{every} in inputs/, {_use_of(len(unused), every)}.", ""
     if unused:

@@ -55,7 +55,7 @@ class Seen:
             self.formats[inspection.format] += 1
         if verdict.reason:
             self.unknown[verdict.reason] += 1
-        if verdict.refuse_unread and not verdict.clear:
+        if verdict.refuse_unread and not verdict.understood:
             self.refused[verdict.reason][""] += 1
         self.unchecked.update(verdict.not_checked)
         told = {one.field for one in verdict.told}

@@ -82,21 +82,8 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
         draft.notice(Level.ERROR, "settings", s.settings_error, exit_code=1)
     for path, reason in sorted(s.unreadable.items()):
         draft.notice(Level.PERSON, path, f"inputs/{path} cannot be read: {reason}")
-    for case in s.cases.cases:
-        if case.error:
-            draft.notice(Level.PERSON, case.id, case.error)
-    _say_refused(draft, index)
-    if s.cases.unused and not s.cases.cases:
-        first = s.cases.unused[0]
-        nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
-        number = len(s.cases.unused)
-        text = (
-            f"1 file is in inputs/, {first.path}, and no setting uses it."
-            if number == 1
-            else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses any of them."
-        )
-        remedy = f"Mend [input_settings] in settings.toml{_line_to_write(s) or f'.{nearest}'}"
-        draft.notice(Level.PERSON, "inputs", text, remedy)
+    if not s.settings_error:  # else it may be mended there already
+        _say_troubles_of_settings(draft, index)
     if copies := s.conflict_copies:
         were = (
             "1 conflict copy of a sync tool is"
@@ -112,6 +99,26 @@ def _say_troubles(draft: Draft, index: CaseIndex) -> None:
         draft.notice(Level.INFO, "requests", text, "It is left alone; you may delete it.", 0)
     if s.unsettled:
         draft.wait(min(s.unsettled.values()))
+
+
+def _say_troubles_of_settings(draft: Draft, index: CaseIndex) -> None:
+    """Say what is wrong with what the settings make of the files."""
+    s = draft.s
+    for case in s.cases.cases:
+        if case.error:
+            draft.notice(Level.PERSON, case.id, case.error)
+    _say_refused(draft, index)
+    if s.cases.unused and not s.cases.cases:
+        first = s.cases.unused[0]
+        nearest = f" The nearest pattern is {first.nearest}." if first.nearest else ""
+        number = len(s.cases.unused)
+        text = (
+            f"1 file is in inputs/, {first.path}, and no setting uses it."
+            if number == 1
+            else f"{number:,} files are in inputs/, such as {first.path}, and no setting uses any of them."
+        )
+        remedy = f"Mend [input_settings] in settings.toml{_line_to_write(s) or f'.{nearest}'}"
+        draft.notice(Level.PERSON, "inputs", text, remedy)
 
 
 def _line_to_write(s: Snapshot) -> str:

@@ -115,7 +115,8 @@ def case_reports(snapshot: Snapshot, index: CaseIndex) -> tuple[CaseReport, ...]
 def _case(case: Case, index: CaseIndex) -> CaseReport:
     snapshot = index.places.s
     if case.error:
-        return CaseReport(case.id, CaseState.REFUSED, case.error)
+        why = "waits until the settings are mended" if snapshot.settings_error else case.error
+        return CaseReport(case.id, CaseState.REFUSED, why)
     if case.waits_for:
         return CaseReport(case.id, CaseState.WAITING, f"waits for {', '.join(case.waits_for)}")
     settling = any(p in snapshot.unsettled for p in (*case.own, *case.shared))

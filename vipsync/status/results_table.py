@@ -77,7 +77,7 @@ def _rows(state: State, status: Status, here: Collection[RelPath]) -> Iterator[t
             stands = str(outcome(case, launch, execution).state)
             names = ((launch.execution_id, _name(e.name or "")) for e in case.expected)
             if words := sorted({without[name] for name in names if name in without}):
-                stands += f", result {' and '.join(words)}"
+                stands += f", result {' and '.join(words)}{'' if last else ' (run again since)'}"
             yield _row(case, launch, execution, stands, folders, last=last)
 
 

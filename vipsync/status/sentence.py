@@ -9,7 +9,7 @@ from vipsync.plan.results import wanted
 from vipsync.plan.snapshot import Snapshot
 from vipsync.plan.standing import CaseState
 from vipsync.plan.transfer_limits import HOURS, opening
-from vipsync.rows import Phase, ResultStatus, SendStatus, Sent
+from vipsync.rows import Phase, Result, ResultStatus, SendStatus, Sent
 from vipsync.status.status import Status, count, when
 
 FORGOTTEN = "forgotten"
@@ -155,7 +155,7 @@ def _by_wish(status: Status) -> str:
 
 def _else(status: Status, snapshot: Snapshot, *, rest: bool) -> str:
     waiting = status.counts.get(CaseState.WAITING, 0)
-    here = sum(r.status is ResultStatus.HERE for r in snapshot.state.results.values())
+    here = len(_here(snapshot))
     done = status.counts.get(CaseState.DONE, 0)
     if waiting:
         return f"Waiting for files: {count(waiting, 'case')} incomplete."
@@ -192,18 +192,19 @@ def _but(status: Status, snapshot: Snapshot) -> list[str]:
         found.append(f"{count(len(s.beside), 'item')} beside inputs/ not used")
     if s.among_results:
         found.append(f"{count(len(s.among_results), 'file')} in outputs/ not written by vipsync")
-    changed = sum(
-        r.status is ResultStatus.HERE
-        and s.outputs.get(r.local, r.stamp) != r.stamp
-        and r.local not in s.changing
-        for r in s.state.results.values()
-    )
+    changed = sum(s.outputs[r.local] != r.stamp and r.local not in s.changing for r in _here(s))
     if changed:
         found.append(f"{count(changed, 'result')} changed on this machine")
     ran = {path for x in s.state.launches.values() for case in x.cases for path, _ in case.own}
     if away := sum(path not in s.files for path in ran):
         found.append(f"{count(away, 'input')} no longer in inputs/")
     return found
+
+
+def _here(snapshot: Snapshot) -> list[Result]:
+    """Return the results that came, and are in outputs/ now."""
+    came = (r for r in snapshot.state.results.values() if r.status is ResultStatus.HERE)
+    return [r for r in came if r.local in snapshot.outputs]
 
 
 def is_unread(snapshot: Snapshot) -> bool:

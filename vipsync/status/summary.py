@@ -74,7 +74,7 @@ def status_of(
         executions=executions,
         notices=notices,
         failures=failed,
-        unused=tuple((u.path, u.nearest) for u in snapshot.cases.unused),
+        unused=() if snapshot.settings_error else _unused(snapshot),
         beside=snapshot.beside,
         among_results=snapshot.among_results,
         starting=_starting(plan, snapshot),
@@ -139,6 +139,10 @@ def _masked(status: Status, gate: Gate) -> Status:
         beside=tuple(map(masked, status.beside)),
         among_results=tuple(map(masked, status.among_results)),
     )
+
+
+def _unused(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    return tuple((u.path, u.nearest) for u in snapshot.cases.unused)
 
 
 def _starting(plan: Plan, snapshot: Snapshot) -> int:
