@@ -1304,6 +1304,8 @@ def test_local_serves_and_says_how_to_use_it(served: Served) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(4)]
         assert all(line.startswith("  export VIP_") for line in lines[2:])
+        url = lines[2].partition("=")[2].strip()
+        assert f"`vipsync login --portal {url}`" in process.stdout.readline()
         served.environ |= dict(line.split()[1].split("=") for line in lines[2:])
         with served.process("pipelines") as asked:
             assert asked.wait(60) == 0

@@ -122,3 +122,15 @@ def test_a_wrong_key_beside_a_login_leads_to_that_login_first(
     assert f"{first} of `vipsync login`. Or: make a new key" in said
     (study / "settings.toml").write_text(SETTINGS.replace("{name}", "study"))
     assert call("check", study, environ={**wrong, "VIP_API_KEY": ""}).code == 0
+
+
+def test_a_login_for_a_portal_of_this_machine_serves_every_terminal(
+    served: Served, call: Caller
+) -> None:
+    """Without the lines that `vipsync local` prints: login and init name the portal, and then all works."""
+    served.environ |= {"VIP_PORTAL_URL": "", "VIP_API_KEY": ""}
+    root = served.root / "own"
+    assert call("login", "--portal", served.url, typed=f"{served.key}\n").code == 0
+    made = call("--portal", served.url, "init", root, "--pipeline", "mrs-spectrum/1.0")
+    assert made.code == 0
+    assert f"key: {served.url} knows it." in call("check", root).out

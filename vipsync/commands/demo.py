@@ -124,6 +124,10 @@ def serve(
         reporter.say(f"An embedded VIP serves {root.absolute()} on {url}", "bold")
         reporter.say("Use it from another terminal:")
         reporter.to_copy(f"  export VIP_PORTAL_URL={url}\n  export VIP_API_KEY={shell_word(key)}")
+        reporter.say(
+            f"For other terminals, and the background: `vipsync login --portal {url}`, with this key; then "
+            f"`vipsync --portal {url} init …`."
+        )
         reporter.say("Ctrl-C stops it; its data stay.")
 
     logging.getLogger("waitress").setLevel(logging.ERROR)
