@@ -250,20 +250,28 @@ def test_finish_asks_with_sums_and_says_the_end_once(call: Caller, served: Serve
     asked = call("finish", share)
     assert asked.code == 2
     assert re.search(r"3 inputs and all results, \d+ bytes, are removed from VIP\.", asked.err)
-    terminal = io.StringIO()
     with served.process("run", share) as running:
         wait_until(lambda: all(SessionFolder(root).is_held() for root in roots))
-        reporter = Reporter(Console(file=terminal, force_terminal=True, width=100))
-        context = Context(reporter, {**os.environ, **served.environ}, asks=False)
-        assert finish(context, [share], (), kill=False, sure=True) == 0
+        drawn = _finished(served, share)
         running.send_signal(signal.SIGTERM)
         running.wait(60)
-    drawn = terminal.getvalue()
-    assert (
-        drawn.count("\x1b[?25h") == 2
-    )  # one picture before it is known who works there, one after
+    assert drawn.count(_ONE_PICTURE) == 2  # before it is known who works there, and after
     assert drawn.count("Nothing of this session is on VIP; inputs and outputs are still here.") == 1
     assert "3 folders: Nothing of this session" in drawn
+    assert _finished(served, share).count(_ONE_PICTURE) == 1  # nobody else works there
+
+
+_ONE_PICTURE = "\x1b[?25h"
+"""What ends a picture: the cursor comes back."""
+
+
+def _finished(served: Served, share: Path) -> str:
+    """Return what a terminal is sent while folders are finished."""
+    terminal = io.StringIO()
+    reporter = Reporter(Console(file=terminal, force_terminal=True, width=100))
+    context = Context(reporter, {**os.environ, **served.environ}, asks=False)
+    assert finish(context, [share], (), kill=False, sure=True) == 0
+    return terminal.getvalue()
 
 
 def _flat(text: str) -> str:

@@ -138,8 +138,9 @@ class Asker:
         run.until(lambda: run.loop.at_rest() or _is_done(run, request, alone))
         elsewhere = run.loop.held_elsewhere()
         codes = [s.exit_code for root, s in run.statuses.items() if root not in elsewhere]
-        if elsewhere:
-            self._reporter.say(_BY_ANOTHER, "dim")
+        if not elsewhere:
+            return worst(codes)
+        self._reporter.say(_BY_ANOTHER, "dim")
         with self._reporter.live():  # one picture for all of them
             for folder in [folder for folder in folders if folder.root in elsewhere]:
                 if self._wait(folder, partial(_is_over, folder, request, held)):
