@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import time
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 
@@ -24,12 +27,14 @@ from tests.lab.builders import (
     there,
 )
 from vipsync import actions as do
-from vipsync.errors import Unreachable
+from vipsync.errors import DiskError, Unreachable
+from vipsync.folder.folder import SessionFolder
 from vipsync.model import ExecutionStatus, Job, LaunchSettings, RelPath, moment, replace
 from vipsync.plan.draft import Level, Notice
 from vipsync.plan.plan import plan
 from vipsync.report.news import News
 from vipsync.rows import Changes, JobLog, Row, Session
+from vipsync.status.publish import status_json, troubled
 from vipsync.status.status import Status, at_place
 from vipsync.status.summary import status_of
 from vipsync.status.words import status_text, when
@@ -383,3 +388,12 @@ def test_saved_settings_make_no_case_undone(bench: Bench, *, changes: bool) -> N
     assert study.session.snapshot.unsettled
     status = status_of(study.session.snapshot, study.session.plan, "/s")
     assert dict(status.counts) == ({"settling": 1} if changes else {"done": 1})
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"\xff\xfe", b"a\nb\xc3"])
+def test_a_folder_whose_name_is_no_text_is_told_as_text(tmp_path: Path, name: bytes) -> None:
+    """Its fault names it, and goes into a document of UTF-8."""
+    folder = SessionFolder(tmp_path / os.fsdecode(name))
+    told = troubled(folder, DiskError(f"{folder.root / 'x'} cannot be read.", "Look there."), 0.0)
+    (read,) = json.loads(status_json([told]).encode())
+    assert "cannot be read." in read["sentence"]

@@ -63,8 +63,10 @@ def _require_here(db: sqlite3.Connection, path: Path) -> None:
 
     It opens what it found then without following any other. On Windows it follows none.
     """
+    db.text_factory = bytes  # a path need not be text
     opened = db.execute("PRAGMA database_list").fetchone()[2]
-    if os.name == "posix" and opened != str(path.parent.resolve() / path.name):
+    db.text_factory = str
+    if os.name == "posix" and opened != os.fsencode(path.parent.resolve() / path.name):
         raise FolderError(
             f"{path} was replaced while it was opened.",
             "Look who else writes in this folder, then start again.",

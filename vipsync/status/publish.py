@@ -234,11 +234,12 @@ def troubled(
 ) -> Status:
     """Return the state of a folder that cannot be looked at; what was known `before` is kept."""
     root = printable(str(folder.root))
-    known = before or Status(folder=root, session=folder.root.name, id="", phase="", sentence="")
+    name = printable(folder.root.name)
+    known = before or Status(folder=root, session=name, id="", phase="", sentence="")
     return replace(
         known,
         folder=root,
-        sentence=placed(str(error), folder.root),
+        sentence="\n".join(map(printable, placed(str(error), folder.root).splitlines())),
         notices=(),
         starting=0,
         sending=0,
