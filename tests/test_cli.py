@@ -337,6 +337,7 @@ def test_check_says_what_would_start_and_what_is_unused(call: Caller, served: Se
     assert "notes.docx" in said
     assert "2 of 2 complete" in said
     assert "1 execution with 2 jobs would start; 2 files, 6 bytes, would be sent" in said
+    assert "queued" not in said  # nothing was sent yet
 
 
 def test_check_names_what_is_needed_where_no_file_is_used(call: Caller, served: Served) -> None:

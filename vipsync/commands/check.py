@@ -353,7 +353,9 @@ def _notices(looked: Preview, told: Status, said: Notice | None = None) -> Itera
         code = notice.exit_code if notice.asks else 0
         yield Finding(notice.subject, notice.text, notice.remedy, code, note=True)
     same = any(notice.asks for notice in told.notices)
-    if not (same or is_unread(looked.snapshot)):  # who knows nothing more sends people here
+    starts = looked.executions or looked.sends or looked.unread  # "next" has said it
+    # Who knows nothing more than that nothing was read sends people here.
+    if not (same or starts or is_unread(looked.snapshot)):
         yield Finding("status", told.sentence, note=True)
 
 
