@@ -12,6 +12,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol, get_args
 
 from msgspec import Struct
@@ -196,6 +198,28 @@ def has_share(
     return under_way.count(account) < max(1, most - owed)
 
 
+class Wake:
+    """What ends a wait. A handler of signals may set it: an Event would wait for a lock that its own thread holds."""
+
+    def __init__(self) -> None:
+        self._set = SimpleQueue[None]()
+
+    def set(self) -> None:
+        """End the wait of now, or the next one."""
+        self._set.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is set, and so many seconds at most."""
+        with suppress(Empty):
+            self._set.get(timeout=max(seconds, 0.0))
+
+    def clear(self) -> None:
+        """Forget that it was set."""
+        with suppress(Empty):
+            while True:
+                self._set.get_nowait()
+
+
 class Dispatch:
     """What is under way, for the one thread that hands it out; `news` is set when something ends."""
 
@@ -203,7 +227,7 @@ class Dispatch:
         self,
         executor: Executor,
         clock: Callable[[], float],
-        news: threading.Event,
+        news: Wake,
         lanes: Lanes | None = None,
     ) -> None:
         self.news = news

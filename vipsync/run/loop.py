@@ -25,7 +25,7 @@ from vipsync.folder.search import find_roots, find_stations
 from vipsync.model import UNLIMITED
 from vipsync.observe.data_set import Local
 from vipsync.run.account import Accounts, Connect
-from vipsync.run.dispatch import Dispatch, Executor, Lanes, Workers, fault
+from vipsync.run.dispatch import Dispatch, Executor, Lanes, Wake, Workers, fault
 from vipsync.run.logs import about
 from vipsync.run.reconciler import Reconciler, Work
 from vipsync.run.timing import Timing
@@ -129,7 +129,7 @@ class Loop:
         self._overrides, self._environ = overrides, environ
         self._publish, self._moved, self._gone, self._over = publish, moved, gone, over
         self._renamed, self._looked = renamed, looked
-        self._wake = threading.Event()
+        self._wake = Wake()
         self._stopping = threading.Event()
         self.transfer_limits = transfer_limits or TransferLimits(UNLIMITED, self.timing)
         self._dispatch = Dispatch(
